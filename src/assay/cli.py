@@ -1,0 +1,195 @@
+"""The command line: one thin function a command. Nothing here imports torch before it must."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+from cyclopts import App, Parameter
+
+from assay import __version__
+from assay.errors import AssayError, Interrupted, UsageError
+
+app = App(
+    name="assay",
+    help="Is this optimizer better than a tuned baseline, on this task, and by how much?",
+    version=__version__,
+    help_format="plaintext",
+)
+
+
+@app.command
+def run(
+    baseline: str,
+    /,
+    *candidates: str,
+    task: str = "mnist1d-mlp",
+    protocol: Literal["honest", "published"] = "published",
+    trials: int | None = None,
+    replicates: int | None = None,
+    final_seeds: int | None = None,
+    epochs: int | None = None,
+    margin: float | None = None,
+    space: Annotated[list[str] | None, Parameter(negative=())] = None,
+    train_samples: int | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    device: str = "cpu",
+    workers: int | None = None,
+    plan_only: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Compare candidates with a tuned baseline and say which is better, by how much, and how sure that is.
+
+    Parameters
+    ----------
+    baseline
+        The optimizer to beat: a name (see assay list), pkg.mod:Name, or path/file.py:Name; ALIAS= in front renames it.
+    candidates
+        The optimizers under test, named the same way.
+    task
+        What they are compared on (see assay list).
+    protocol
+        published: the original study's way, one seed, tuned on the test set.
+    trials
+        Tuning trials for each contender.
+    replicates
+        How often the whole procedure is repeated, data, tuning and all.
+    final_seeds
+        Final trainings of each tuned contender in each replicate.
+    epochs
+        Epochs of each training.
+    margin
+        The smallest difference that matters, in the unit of the metric's text (points for accuracies).
+    space
+        A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale, or a|b|c. Can be repeated.
+    train_samples
+        Training samples, for a task whose data is generated.
+    seed
+        The root of every seed.
+    engine
+        How populations are trained (see assay list).
+    device
+        cpu or cuda.
+    workers
+        Processes; one a core by default. The numbers don't depend on it.
+    plan_only
+        Say what the plan costs and can see, and stop there.
+    out
+        The run folder; by default assay-runs/<task>-<candidate>-<hash>.
+    json
+        Print result.json instead of text.
+    quiet
+        Print the conclusion only.
+    """
+    from assay import terminal
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 at least")
+    with terminal.view(quiet=quiet or json) as on_event:
+        from assay import compare  # with torch, so only now
+        from assay.tasks import find
+
+        on = find(task, {} if train_samples is None else {"train_samples": train_samples})
+        job = compare.plan(
+            baseline,
+            *candidates,
+            task=on,
+            protocol=protocol,
+            trials=trials,
+            replicates=replicates,
+            final_seeds=final_seeds,
+            epochs=epochs,
+            margin=None if margin is None else margin / on.metric.scale,
+            space=space or (),
+            seed=seed,
+            engine=engine,
+            device=device,
+            out=out,
+        )
+        if plan_only:
+            found = compare.estimated(job, workers, on_event)
+            return terminal.planned(job, found, json=json)
+        result = compare.run(job, workers, on_event)
+    terminal.conclude(result.folder, result.content, json=json, quiet=quiet)
+    return 0
+
+
+@app.command
+def report(folder: Path) -> int:
+    """Draw the report of a run folder again.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    """
+    from assay.record import manifest
+    from assay.report import draw
+
+    page = draw(folder)
+    manifest.seal(folder)
+    print(page)
+    return 0
+
+
+@app.command
+def verify(folder: Path, *, retrain: int | None = None, workers: int | None = None) -> int:
+    """Compute the verdict again from the members on record, and name whatever doesn't fit.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    retrain
+        Also train so many members, drawn at random, once more, and compare their curves.
+    workers
+        Processes for that; one a core by default.
+    """
+    from assay import terminal
+    from assay import verify as verification
+
+    found = list(verification.faults(folder))
+    again = verification.retrain(folder, retrain, workers) if retrain is not None and not found else []
+    return terminal.verified(folder, found, again)
+
+
+@app.command(name="list")
+def list_() -> int:
+    """Contenders, tasks and engines, a line each."""
+    from assay import terminal
+
+    terminal.listing()
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point: exit codes of the contract, one clear line for each fault."""
+    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+
+
+def call(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
+    except AssayError as error:
+        print(f"assay: {error}", file=sys.stderr)
+        return error.exit_code
+    except cyclopts.CycloptsError as error:
+        print(f"assay: {_usage(error)}", file=sys.stderr)
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        print("assay: interrupted before any training began", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        return 0
+
+
+def _usage(error: cyclopts.CycloptsError) -> str:
+    """Cyclopts' complaint on one line, with the nearest option or command where one is unknown."""
+    return " ".join(str(error).split())

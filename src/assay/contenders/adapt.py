@@ -1,0 +1,143 @@
+"""From a class or function, as its author wrote it, to a `make(model, run, **hyperparameters)`.
+
+What it is given is decided by the *name* of its first parameter: `params`, `named_parameters`, `model`, or
+`optimizer` / `base_optimizer` (a wrapper: a fresh instance of the baseline, or its class).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from assay.core import Contender, Run, Space
+from assay.errors import UsageError
+
+from .registry import LEARNING_RATE
+
+PARAMS = ("params", "parameters")
+NAMED = ("named_parameters", "named_params")
+MODEL = ("model", "module", "net", "network")
+WRAPPED = ("optimizer", "base_optimizer", "inner_optimizer", "opt", "base")
+WRAPPED_CLASS = ("optimizer_cls", "optimizer_class", "base_optimizer_cls", "base_optimizer_class", "base_cls")
+
+
+def signature_of(target: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    """The parameters a caller gives, `self` left out. UsageError where Python can't tell them."""
+    try:
+        return list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name}: its signature can't be read ({error}); write {_factory(name)}") from error
+
+
+def adapt(
+    target: Callable[..., Any],
+    name: str,
+    *,
+    space: Space | None = None,
+    tuned: Space | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    baseline: Contender | None = None,
+) -> Contender:
+    """A contender from a class or function.
+
+    Args:
+        target: what builds the optimizer.
+        space: what is tuned; by default `lr`, log-uniform in 1e-5..1e-1 (of a wrapper: what its baseline tunes).
+        tuned: ranges laid over `space`.
+        fixed: values passed as they are.
+        baseline: what a wrapper wraps.
+    Raises:
+        UsageError: a first parameter of another name, or a required parameter that nothing gives; the factory that
+            would do it is in the message.
+    """
+    parameters = signature_of(target, name)
+    given_by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    first = next((p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)), None)
+    if first is None:
+        raise UsageError(f"{name} takes no positional parameter, so nothing to optimize; write {_factory(name)}")
+    named = [p for p in parameters if p is not first and p.kind in given_by_name]
+    accepts = {p.name for p in named}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    given = set(fixed or {}) | set(tuned or {})
+    note = ""
+
+    if first.name in (*WRAPPED, *WRAPPED_CLASS):
+        if baseline is None:
+            raise UsageError(f"{name} wraps another optimizer ({first.name}): it can be a candidate, not the baseline")
+        wants_class = first.name in WRAPPED_CLASS or str(first.annotation).lower().startswith(("type[", "<class 'type"))
+        make = _wrapper_of_class(target, accepts, baseline) if wants_class else _wrapper(target, accepts, baseline)
+        note = f"{name} wraps {'the class of' if wants_class else 'a fresh instance of'} {baseline.name}"
+        space = dict(baseline.space) if space is None else space
+        accepts = accepts | set(baseline.space) | set(baseline.fixed) | {"run", "params"}
+    elif first.name in (*PARAMS, *NAMED, *MODEL):
+        make = _direct(target, first.name, accepts)
+        if space is None:
+            space = {"lr": LEARNING_RATE} if "lr" in accepts or takes_any else {}
+    else:
+        raise UsageError(
+            f"{name}: its first parameter is called {first.name!r}; assay gives params, named_parameters, model or, to "
+            f"a wrapper, optimizer or base_optimizer. Write {_factory(name)}"
+        )
+    unknown = given - accepts
+    if unknown and not takes_any:
+        raise UsageError(
+            f"{name} takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(accepts)) or 'nothing'}"
+        )
+    space = {**space, **(tuned or {})}
+    supplied = {*space, *(fixed or {}), "run", "params"}
+    missing = [p.name for p in named if p.default is p.empty and p.name not in supplied]
+    if missing:
+        raise UsageError(
+            f"{name} needs a value for {', '.join(missing)}: tune it, as in --space {name}.{missing[0]}=0..1, or write "
+            f"{_factory(name)}"
+        )
+    if not space:
+        raise UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.lr=1e-5..1e-1:log")
+    return Contender(name, make, space, dict(fixed or {}), note=note)
+
+
+def _direct(target: Callable[..., Any], first: str, accepts: set[str]) -> Callable[..., Any]:
+    def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
+        if "run" in accepts:
+            hyperparameters["run"] = run
+        if run.fused and "fused" in accepts and not {"fused", "foreach"} & hyperparameters.keys():
+            hyperparameters["fused"] = True
+        if first in MODEL:
+            return target(model, **hyperparameters)
+        return target(model.named_parameters() if first in NAMED else model.parameters(), **hyperparameters)
+
+    return make
+
+
+def _wrapper(target: Callable[..., Any], accepts: set[str], baseline: Contender) -> Callable[..., Any]:
+    """What both know goes to both; what only one knows goes to that one."""
+
+    def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
+        inner = {k: v for k, v in hyperparameters.items() if k in baseline.space or k in baseline.fixed}
+        outer = {k: v for k, v in hyperparameters.items() if k in accepts or k not in inner}
+        if "params" in accepts:
+            outer["params"] = model.parameters()
+        return target(baseline.make(model, run, **{**baseline.fixed, **inner}), **outer)
+
+    return make
+
+
+def _wrapper_of_class(target: Callable[..., Any], accepts: set[str], baseline: Contender) -> Callable[..., Any]:
+    def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
+        settings = {**baseline.fixed, **hyperparameters}
+        kind = type(
+            baseline.make(
+                model, run, **{k: v for k, v in settings.items() if k in {**baseline.space, **baseline.fixed}}
+            )
+        )
+        if "params" in accepts:
+            return target(kind, params=model.parameters(), **settings)
+        return target(kind, model.parameters(), **settings)
+
+    return make
+
+
+def _factory(name: str) -> str:
+    short = name.rpartition(":")[2]
+    return f"a factory:\n    def my_{short.lower()}(model, lr):\n        return {short}(model.parameters(), lr=lr)"

@@ -1,0 +1,44 @@
+"""The contenders known by name. A line each; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.core import Float, Space
+
+LEARNING_RATE = Float(1e-5, 1e-1, log=True)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a registered optimizer is found, what it is, and what of it is tuned and fixed."""
+
+    reference: str
+    summary: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    space: Space = field(default_factory=lambda: {"lr": LEARNING_RATE})
+
+
+CONTENDERS: dict[str, Entry] = {
+    "adadelta": Entry("torch.optim:Adadelta", "Zeiler 2012", space={"lr": Float(1e-3, 1e1, log=True)}),
+    "adafactor": Entry("torch.optim:Adafactor", "Shazeer & Stern 2018"),
+    "adagrad": Entry("torch.optim:Adagrad", "Duchi et al. 2011", space={"lr": Float(1e-4, 1e0, log=True)}),
+    "adam": Entry("torch.optim:Adam", "Kingma & Ba 2015"),
+    "adamax": Entry("torch.optim:Adamax", "Kingma & Ba 2015, infinity norm"),
+    "adamw": Entry("torch.optim:AdamW", "Loshchilov & Hutter 2019"),
+    "asgd": Entry("torch.optim:ASGD", "Polyak & Juditsky 1992", space={"lr": Float(1e-3, 1e1, log=True)}),
+    "gns-adam": Entry("assay.optim:GNSAdam", "Adam with lr / ‖g‖₂"),
+    "nadam": Entry("torch.optim:NAdam", "Dozat 2016"),
+    "radam": Entry("torch.optim:RAdam", "Liu et al. 2020"),
+    "rmsprop": Entry("torch.optim:RMSprop", "Hinton 2012"),
+    "rprop": Entry("torch.optim:Rprop", "Riedmiller & Braun 1993"),
+    "sgd": Entry("torch.optim:SGD", "plain stochastic gradient descent", space={"lr": Float(1e-3, 1e1, log=True)}),
+    "sgd-momentum": Entry(
+        "torch.optim:SGD",
+        "heavy ball, momentum 0.9 (Polyak 1964)",
+        fixed={"momentum": 0.9},
+        space={"lr": Float(1e-4, 1e0, log=True)},
+    ),
+}

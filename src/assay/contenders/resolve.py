@@ -1,0 +1,245 @@
+"""From a name on the command line to a contender: `adam`, `pkg.mod:Name`, `path/file.py:Name`, each with `ALIAS=`."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from assay.core import Choice, Contender, ContenderInfo, Dimension, Float, Int
+from assay.errors import UsageError, nearest, own_frames
+
+from .adapt import adapt, signature_of
+from .registry import CONTENDERS
+from .source import source_of
+
+_ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
+
+
+def contenders(names: Sequence[str | Contender], spaces: Sequence[str] = ()) -> tuple[Contender, ...]:
+    """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log]` laid over them.
+
+    Raises:
+        UsageError: an unknown name, a module that fails to import, a class that can't be adapted, two contenders of
+            one name, a space for a contender that isn't there or a range that is none.
+    """
+    overrides = [parse_space(text) for text in spaces]
+    found: list[Contender] = []
+    for name in names:
+        alias, reference = split_alias(name) if isinstance(name, str) else (None, name)
+        shown = alias or (reference.name if isinstance(reference, Contender) else display_name(reference))
+        own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
+        found.append(_resolve(reference, shown, own, found[0] if found else None))
+    names_found = [c.name for c in found]
+    for name in names_found:
+        if names_found.count(name) > 1:
+            raise UsageError(f"two contenders are called {name}: give one another name, as in second={name}")
+    for who, hyperparameter, _ in overrides:
+        if who not in names_found:
+            raise UsageError(f"--space {who}.{hyperparameter}: no contender {who!r} here; {nearest(who, names_found)}")
+    return tuple(found)
+
+
+def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
+    """The contenders of a plan, made again from their references.
+
+    Raises:
+        UsageError: a contender without a reference (made in Python), or whose source is not what the plan says.
+    """
+    found: list[Contender] = []
+    for info in infos:
+        if not info.reference:
+            raise UsageError(f"{info.name} was given as a Python object: without a reference it can't be made again")
+        target, _ = load(info.reference)
+        source = target.source or source_of(target.make) if isinstance(target, Contender) else source_of(target)
+        if source != info.source:
+            raise UsageError(f"the source of {info.name} ({info.reference}) was edited since the record was made")
+        if isinstance(target, Contender):
+            found.append(replace(target, name=info.name, space=info.space))
+            continue
+        fixed = {name: ast.literal_eval(text) for name, text in info.fixed.items()}
+        found.append(
+            adapt(target, info.name, space={}, tuned=info.space, fixed=fixed, baseline=found[0] if found else None)
+        )
+    return tuple(found)
+
+
+def split_alias(text: str) -> tuple[str | None, str]:
+    """`ALIAS=reference` → (alias, reference); no alias → (None, reference)."""
+    match = _ALIASED.match(text)
+    return (match["alias"], match["rest"]) if match else (None, text)
+
+
+def display_name(reference: str) -> str:
+    """What a contender is called without an alias: the registered name, or the class's or function's."""
+    return reference.rpartition(":")[2] if ":" in reference else reference
+
+
+def parse_space(text: str) -> tuple[str, str, Dimension]:
+    """`NAME.hp=lo..hi[:log]` or `NAME.hp=a|b|c` → (name, hyperparameter, dimension).
+
+    Whole-number bounds without a point or an exponent (`2..8`) make a whole-number range. UsageError otherwise.
+    """
+    match = re.match(r"^(?P<who>.+)\.(?P<hp>[A-Za-z_]\w*)=(?P<range>.+)$", text)
+    if not match:
+        raise UsageError(f"--space {text}: write NAME.hyperparameter=low..high, with :log for a log scale")
+    who, hyperparameter, given = match["who"], match["hp"], match["range"]
+    try:
+        return who, hyperparameter, _parse_range(given)
+    except ValueError as error:
+        raise UsageError(f"--space {text}: {error}") from error
+
+
+def _parse_range(given: str) -> Dimension:
+    if "|" in given:
+        return Choice(tuple(_literal(option) for option in given.split("|")))
+    bounds, _, scale = given.partition(":")
+    low, dots, high = bounds.partition("..")
+    if not dots:
+        raise ValueError("write low..high, as in 1e-4..1e-1:log")
+    if scale not in ("", "log"):
+        raise ValueError(f"the scale {scale!r} is unknown; write :log, or nothing for a linear one")
+    try:
+        if re.fullmatch(r"[+-]?\d+", low) and re.fullmatch(r"[+-]?\d+", high):
+            return Int(int(low), int(high), log=scale == "log")
+        return Float(float(low), float(high), log=scale == "log")
+    except ValueError as error:
+        if "could not convert" in str(error):
+            raise ValueError(f"{low!r} and {high!r} must be numbers") from error
+        raise
+
+
+def _literal(text: str) -> float | int | str | bool:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _resolve(
+    reference: str | Contender, name: str, own: Mapping[str, Dimension], baseline: Contender | None
+) -> Contender:
+    if isinstance(reference, Contender):
+        space = {**reference.space, **_typed(own, reference.make)}
+        return replace(reference, name=name, space=space, source=reference.source or source_of(reference.make))
+    fixed: Mapping[str, Any] = {}
+    space: Mapping[str, Dimension] | None = None
+    if ":" in reference:
+        target, canonical_reference = load(reference)
+    elif reference in CONTENDERS:
+        entry = CONTENDERS[reference]
+        target, canonical_reference = load(entry.reference)
+        space, fixed = entry.space, entry.fixed
+    else:
+        raise UsageError(
+            f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
+        )
+    if isinstance(target, Contender):
+        return _resolve(target, name if name != display_name(reference) else target.name, own, baseline)
+    if not callable(target):
+        raise UsageError(f"{reference} is {type(target).__name__}, neither a class nor a function")
+    adapted = adapt(
+        target,
+        name,
+        space=space,
+        tuned=_typed(own, target) if own else {},
+        fixed={k: v for k, v in fixed.items() if k not in own},
+        baseline=baseline,
+    )
+    return replace(adapted, reference=canonical_reference, source=source_of(target))
+
+
+def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:
+    """Whole-number bounds mean a real range, as in `weight_decay=0..1`, unless the parameter is a whole number."""
+    parameters = {p.name: p for p in signature_of(target, "")}
+    return {
+        name: Float(float(dimension.low), float(dimension.high), log=dimension.log)
+        if isinstance(dimension, Int) and not _whole(parameters.get(name))
+        else dimension
+        for name, dimension in own.items()
+    }
+
+
+def _whole(parameter: inspect.Parameter | None) -> bool:
+    if parameter is None or parameter.annotation in (float, "float"):
+        return False
+    return parameter.annotation in (int, "int") or type(parameter.default) is int
+
+
+def load(reference: str) -> tuple[Any, str]:
+    """The object that `pkg.mod:Name` or `path/file.py:Name` names, and the reference in its canonical form.
+
+    Raises:
+        UsageError: the file or module isn't there, fails to import (its own frames are shown), or lacks the name.
+    """
+    where, _, name = reference.rpartition(":")
+    if not where or not name:
+        raise UsageError(f"{reference!r}: write package.module:Name or path/file.py:Name")
+    is_file = where.endswith(".py")
+    module = _load_file(Path(where)) if is_file else _load_module(where)
+    target: Any = module
+    for part in name.split("."):
+        if not hasattr(target, part):
+            public = [n for n in vars(module) if not n.startswith("_")]
+            raise UsageError(f"{where} has no {name!r}; {nearest(name, public)}")
+        target = getattr(target, part)
+    return target, reference
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path} (seen from {Path.cwd()})")
+    resolved = path.resolve()
+    place = hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
+    name = f"{re.sub(r'[^A-Za-z0-9_]', '_', resolved.stem)}_{place}"  # two files of one name are two modules
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} can't be loaded as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(resolved.parent))  # its own imports from beside it
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        raise _import_failed(str(path), error) from error
+    finally:
+        sys.path.remove(str(resolved.parent))
+    cloudpickle.register_pickle_by_value(module)  # workers, here or on another machine, need not find the file
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise UsageError(
+                f"there is no module {name!r} (looked in {Path.cwd()} and the installed packages)"
+            ) from error
+        raise _import_failed(name, error) from error
+    except BaseException as error:
+        raise _import_failed(name, error) from error
+
+
+def _import_failed(where: str, error: BaseException) -> BaseException:
+    if isinstance(error, KeyboardInterrupt):
+        return error
+    return UsageError(f"{where} fails to import: {own_frames(error)}")

@@ -1,0 +1,50 @@
+"""The faults that end a command, each with the exit code of the outside contract."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Iterable
+
+
+class AssayError(Exception):
+    """A fault with one clear line: cause and mend. `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class UsageError(AssayError):
+    """Wrong usage or bad input: exit code 2."""
+
+
+class BrokenRecord(AssayError):
+    """A file of the record is not what it says it is: exit code 1."""
+
+    exit_code = 1
+
+
+class Interrupted(AssayError):
+    """Interrupted, disk full or workers lost: exit code 3. Everything finished is kept; the same command goes on."""
+
+    exit_code = 3
+
+
+class NoVerdict(AssayError):
+    """No verdict can be given: exit code 4."""
+
+    exit_code = 4
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A half sentence for an unknown name: the nearest known ones, or all of them when none is near."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
+
+
+def own_frames(error: BaseException) -> str:
+    """An error raised by a user's code: its last line, then the frames that are theirs, neither assay's nor Python's."""
+    last = "".join(traceback.format_exception_only(error)).strip()
+    foreign = ("importlib", "/assay/", "site-packages", "\\assay\\")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in foreign)]
+    return last + "".join("\n" + text.rstrip() for text in traceback.format_list(frames))

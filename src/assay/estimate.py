@@ -1,0 +1,89 @@
+"""What a plan will cost here, and what it can see: said before the work begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from assay.core import Science, Task
+from assay.judge.planning import detectable_difference, expected_half_width
+from assay.planning import trainings
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost and power of a plan. Differences in the metric's file units; None where the task has no recorded spread."""
+
+    trainings: int
+    steps: int
+    seconds: float | None
+    detectable: float | None  # with 80 % probability
+    half_width: float | None  # of the deciding interval, expected
+    margin: float
+
+    @property
+    def too_wide(self) -> bool:
+        """The expected interval is wider than the margin on either side: the answer may well be inconclusive."""
+        return self.half_width is not None and self.half_width > self.margin
+
+
+def estimate(science: Science, task: Task, train_samples: int, step_seconds: float | None, workers: int) -> Estimate:
+    """The cost and power of a plan.
+
+    Args:
+        train_samples: of one data set.
+        step_seconds: one training step of one member on one worker, evaluation included; None if not measured.
+        workers: processes that share the work.
+    """
+    p, candidates = science.protocol, len(science.contenders) - 1
+    count = trainings(science)
+    steps = count * science.task.epochs * -(-train_samples // science.task.batch_size)
+    detectable = half_width = None
+    if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1:
+        sd = replicate_sd(task, p.final_seeds)
+        detectable = detectable_difference(sd, p.replicates, p.alpha, candidates)
+        half_width = expected_half_width(sd, p.replicates, p.alpha, candidates)
+    seconds = None if step_seconds is None else steps * step_seconds / workers
+    return Estimate(count, steps, seconds, detectable, half_width, science.task.margin)
+
+
+def replicate_sd(task: Task, final_seeds: int) -> float:
+    """The recorded spread of a replicate's paired difference, carried from 8 final seeds to another number.
+
+    Var = between + 2·seed_sd²/r: the part between replicates stays, the part of the final seeds shrinks with r.
+    """
+    assert task.replicate_sd is not None
+    if task.seed_sd is None:
+        return task.replicate_sd
+    between = max(0.0, task.replicate_sd**2 - 2 * task.seed_sd**2 / RECORDED_SEEDS)
+    return (between + 2 * task.seed_sd**2 / final_seeds) ** 0.5
+
+
+RECORDED_SEEDS = 8
+
+
+def sentence(e: Estimate, science: Science) -> list[str]:
+    """What is said at the start: a line for the cost, one for the power, one for a warning."""
+    t, p = science.task, science.protocol
+    cost = f"{e.trainings} trainings, {e.steps:,} steps"
+    lines = [cost + (f", about {duration(e.seconds)} here" if e.seconds is not None else "")]
+    if e.detectable is not None:
+        lines.append(
+            f"{p.replicates} replicates find a difference of {t.scale * e.detectable:.2g} {t.unit} with 80 % probability; "
+            f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is {t.scale * e.margin:.3g}"
+        )
+    if e.too_wide:
+        lines.append("warning: that interval is wider than the margin; more --replicates would narrow it")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def as_data(e: Estimate) -> dict[str, Any]:
+    """The estimate for `--json --plan-only`."""
+    return {**vars(e), "too_wide": e.too_wide}

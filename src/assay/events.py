@@ -1,0 +1,78 @@
+"""What the library says while it works. It never prints: whoever calls it gives `on_event`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Started:
+    """The plan is settled: how many trainings it asks for, how many of them the record holds already."""
+
+    trainings: int
+    recorded: int
+    folder: str
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What the plan will cost and can see, a line each."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the work begins: data, tune, score, final, judge, report."""
+
+    name: str
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class DataReady:
+    """One replicate's data set is at hand."""
+
+    replicate: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A chunk of trials has its test scores."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Members are finished, or were found finished in the record."""
+
+    contender: str
+    phase: str
+    members: int
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """A trial was told to its study. Scores are the raw validation scores, metric units."""
+
+    contender: str
+    replicate: int
+    trial: int
+    score: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something a reader must not miss, in one line."""
+
+    message: str
+
+
+Event = Started | Estimated | Stage | DataReady | Scored | Trained | TrialDone | Warned
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener that listens to nothing."""

@@ -1,0 +1,141 @@
+"""From the members on record to the arrays that the judge looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from assay.core import Choice, Hyperparameters, Plan
+from assay.errors import BrokenRecord
+from assay.judge import Evidence, select
+from assay.judge.divergence import floored
+
+
+@dataclass(frozen=True)
+class Study:
+    """One contender's tuning in one replicate, n trials in order.
+
+    `validation`, `test` (n,): scores after the last epoch, file units, NaN = diverged, `test` also NaN where it was
+    not scored. `positions` (n, d): in the unit scale of the space. `floor`: what a diverged trial counts for.
+    """
+
+    hyperparameters: list[Hyperparameters]
+    positions: np.ndarray
+    unordered: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    floor: float
+    sign: int
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """Validation scores (n,), larger is better, diverged ones at the floor."""
+        return self.sign * floored(self.validation, self.floor)
+
+    @cached_property
+    def incumbents(self) -> np.ndarray:
+        """The trial (n,) that the honest rule would choose after 1, 2, … n trials."""
+        return select.incumbents(self.positions, self.turned, self.unordered)
+
+    @property
+    def chosen(self) -> int:
+        """The trial that the honest rule chooses."""
+        return int(self.incumbents[-1])
+
+    @property
+    def best(self) -> int:
+        """The trial with the best raw score, the earliest of equals: the published rule."""
+        return select.raw(self.turned)
+
+
+class Findings:
+    """What a record holds, as arrays. K replicates, r final seeds, n trials, E epochs."""
+
+    def __init__(self, plan: Plan, frame: pl.DataFrame) -> None:
+        self.plan, self.frame = plan, frame
+        self.task, self.protocol = plan.science.task, plan.science.protocol
+        self._studies: dict[tuple[int, int], Study] = {}
+
+    def members(self, slot: int, phase: str) -> pl.DataFrame:
+        """The plan's members of one contender and phase, by replicate and index.
+
+        Raises:
+            BrokenRecord: members that the plan asks for are missing.
+        """
+        p = self.protocol
+        per_replicate = p.trials if phase == "tune" else p.final_seeds
+        rows = self.frame.filter(
+            (pl.col("slot") == slot)
+            & (pl.col("phase") == phase)
+            & (pl.col("replicate") < p.replicates)
+            & (pl.col("index") < per_replicate)
+        ).sort("replicate", "index")
+        if len(rows) != p.replicates * per_replicate:
+            name = self.plan.science.contenders[slot].name
+            raise BrokenRecord(
+                f"{p.replicates * per_replicate} members ({name}, {phase}) are planned and {len(rows)} on record; "
+                "run the command that made it again"
+            )
+        return rows
+
+    def study(self, slot: int, replicate: int) -> Study:
+        """One study of one contender."""
+        if (slot, replicate) not in self._studies:
+            rows = self.members(slot, "tune").filter(pl.col("replicate") == replicate)
+            space = self.plan.science.contenders[slot].space
+            chosen: list[dict[str, Any]] = [msgspec.json.decode(text) for text in rows["hyperparameters"]]
+            self._studies[slot, replicate] = Study(
+                hyperparameters=chosen,
+                positions=np.array([[d.to_unit(h[name]) for name, d in space.items()] for h in chosen]),
+                unordered=np.array([isinstance(d, Choice) for d in space.values()]),
+                validation=rows["validation"].list.last().to_numpy(),
+                test=rows["test_score"].fill_null(np.nan).to_numpy(),
+                floor=float(rows["validation_floor"][0]),
+                sign=self.task.sign,
+            )
+        return self._studies[slot, replicate]
+
+    def chosen(self, slot: int, replicate: int) -> Hyperparameters:
+        """The hyperparameters that the plan's protocol chooses."""
+        study = self.study(slot, replicate)
+        return study.hyperparameters[study.best if self.protocol.name == "published" else study.chosen]
+
+    def curves(self, slot: int, name: str) -> np.ndarray:
+        """Final runs' curves (K, r, E), file units, NaN from a divergence on."""
+        rows = self.members(slot, "final")[name].to_list()
+        return np.array(rows, dtype=float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
+
+    def floors(self, name: str) -> np.ndarray:
+        """The constant predictor's scores (K,): `test_floor` or `validation_floor`."""
+        return self.members(0, "final").group_by("replicate", maintain_order=True).first()[name].to_numpy()
+
+    def test_fraction(self) -> float:
+        """n_test / n_train."""
+        first = self.members(0, "final").row(0, named=True)
+        return first["test_samples"] / first["train_samples"]
+
+    def evidence(self, slot: int) -> Evidence:
+        """What one contender left, for the judge."""
+        contender = self.plan.science.contenders[slot]
+        tune, finals = self.members(slot, "tune"), self.members(slot, "final")
+        studies = [self.study(slot, k) for k in range(self.protocol.replicates)]
+        alive = pl.concat([tune, finals]).filter(pl.col("diverged") == 0)
+        steps = -(-tune["train_samples"][0] // self.task.batch_size) * self.task.epochs
+        return Evidence(
+            name=contender.name,
+            space=contender.space,
+            test=self.curves(slot, "test")[:, :, -1],
+            validation_final=self.curves(slot, "validation")[:, :, -1],
+            chosen_validation=np.array([s.validation[s.chosen] for s in studies]),
+            chosen_positions=np.array([s.positions[s.chosen] for s in studies]),
+            trials=self.protocol.trials,
+            allotted_steps=steps,
+            gradient_evaluations=int(alive["gradient_evaluations"].sum()),
+            steps=steps * len(alive),
+            diverged_tune=float((tune["diverged"] > 0).mean()),  # type: ignore[arg-type]
+        )

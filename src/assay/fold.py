@@ -1,0 +1,145 @@
+"""A run is a fold over files: a chunk that is on record is read, another is trained and kept. Lanes drive the work.
+
+A lane is a chain of trainings in which each link needs the one before it (an Optuna study, say): a generator that
+yields members and is sent their curves. Lanes don't wait for each other, so workers are never idle while there is work;
+and which members share a chunk is the lane's choice alone, never the workers'.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from assay import events
+from assay.core import Contender, Curves, Member, Task
+from assay.errors import Interrupted
+from assay.record import RunFolder
+from assay.train import workers
+
+Result = TypeVar("Result")
+Lane = Generator[list[list[Member]], Curves, Result]  # yields chunks, is sent their curves in one
+
+
+class Fold:
+    """Trains chunks of members: from the record where they are there, by the executor where not."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        task: Task,
+        contenders: Sequence[Contender],
+        executor: Executor,
+        on_event: events.OnEvent,
+    ) -> None:
+        self.folder, self.executor, self.on_event = folder, executor, on_event
+        self.names = [c.name for c in contenders]
+        self.numerics = folder.plan.numerics
+        self.packed_task = workers.pack(task)
+        self.packed_contenders = [workers.pack(c) for c in contenders]
+
+    def call(
+        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], done: Callable[[int], Any]
+    ) -> list[Any]:
+        """`function(*a)` for each of `arguments` on the workers, in order of `arguments`; `done(i)` as each ends."""
+        results: list[Any] = [None] * len(arguments)
+        finished: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
+        for i, a in enumerate(arguments):
+            self.executor.submit(function, *a).add_done_callback(lambda f, i=i: finished.put((i, f)))
+        for _ in arguments:
+            i, future = finished.get()
+            results[i] = _result(future)
+            done(i)
+        return results
+
+    def score(self) -> None:
+        """Test scores of the trials, from the weights they ended with. To be called when all selection is over."""
+        keys = self.folder.unscored()
+        self.on_event(events.Stage("score", len(keys)))
+        for some in (keys[i : i + 64] for i in range(0, len(keys), 64)):
+            chunks = [self.folder.weights_of(key) for key in some]
+            arguments = [(self.packed_task, members, weights, self.numerics) for members, weights in chunks]
+            scores = self.call(workers.score_chunk, arguments, lambda i: self.on_event(events.Scored()))
+            for key, (members, _), found in zip(some, chunks, scores, strict=True):
+                self.folder.keep_scores(key, members, found)
+
+    def drive(self, lanes: Iterable[Lane[Result]]) -> list[Result]:
+        """Run all lanes to their ends; what each returned, in order.
+
+        Raises:
+            Interrupted: workers were lost. UsageError: the user's code failed while training. What was finished stays.
+        """
+        lanes = list(lanes)
+        results: list[Any] = [None] * len(lanes)
+        finished: queue.SimpleQueue[tuple[int, int, list[Member], Future[Curves]]] = queue.SimpleQueue()
+        parts: list[dict[int, Curves]] = [{} for _ in lanes]
+        awaited = [0] * len(lanes)
+        alive = 0
+
+        def advance(lane: int, curves: Curves | None) -> bool:
+            """Send a lane its curves and submit what it asks for next; False once it has ended."""
+            try:
+                while True:
+                    wanted = lanes[lane].send(curves) if curves is not None else next(lanes[lane])
+                    recorded = {
+                        i: found for i, chunk in enumerate(wanted) if (found := self._recorded(chunk)) is not None
+                    }
+                    parts[lane], awaited[lane] = recorded, len(wanted)
+                    if len(recorded) < len(wanted):
+                        break
+                    curves = _joined(recorded)
+            except StopIteration as stop:
+                results[lane] = stop.value
+                return False
+            for i, chunk in enumerate(wanted):
+                if i not in recorded:
+                    contender = self.packed_contenders[chunk[0].slot]
+                    future = self.executor.submit(
+                        workers.train_chunk, self.packed_task, contender, chunk, self.numerics
+                    )
+                    future.add_done_callback(lambda f, i=i, chunk=chunk: finished.put((lane, i, chunk, f)))
+            return True
+
+        for lane in range(len(lanes)):
+            alive += advance(lane, None)
+        while alive:
+            lane, i, chunk, future = finished.get()
+            curves = _result(future)
+            self.folder.keep(chunk, curves)
+            curves = replace(curves, weights=None)  # they are on disk; nothing later needs them in memory
+            self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=False))
+            parts[lane][i] = curves
+            if len(parts[lane]) == awaited[lane] and not advance(lane, _joined(parts[lane])):
+                alive -= 1
+        return results
+
+    def _recorded(self, chunk: list[Member]) -> Curves | None:
+        found = self.folder.find(chunk)
+        if found is not None:
+            self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=True))
+        return found
+
+
+def chunked(members: Sequence[Member], width: int) -> list[list[Member]]:
+    """Members in chunks of at most `width`, in order; each chunk of one contender."""
+    chunks: list[list[Member]] = []
+    for member in members:
+        if not chunks or len(chunks[-1]) == width or chunks[-1][0].slot != member.slot:
+            chunks.append([])
+        chunks[-1].append(member)
+    return chunks
+
+
+def _joined(parts: dict[int, Curves]) -> Curves:
+    return Curves.concatenate([parts[i] for i in sorted(parts)])
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise Interrupted(
+            "a worker process was lost (killed, or out of memory); run the same command again, it goes on"
+        ) from error

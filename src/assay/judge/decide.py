@@ -1,0 +1,117 @@
+"""The deciding interval and the decision (the honest protocol, point 5)."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import scipy
+
+from assay.core import Outcome
+
+Real = TypeVar("Real", float, Decimal)
+
+
+class Interval(NamedTuple):
+    """A mean of K values with its two-sided interval. Fields that cannot be given are NaN.
+
+    `p_value` belongs to the hypothesis of a mean of 0 and is not adjusted for several candidates: it is below
+    1 − `level` exactly where the interval leaves 0 out.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+    sd: float  # spread of the K values, with K − 1 in the denominator
+    se: float
+    level: float
+
+    @property
+    def exists(self) -> bool:
+        """Whether both ends are finite."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def level_of(alpha: float, candidates: int = 1) -> float:
+    """1 − α/c: the level of each of c simultaneous intervals (Bonferroni). ValueError on α outside (0, 1) or c < 1."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha:g}")
+    if candidates < 1:
+        raise ValueError(f"there must be 1 candidate at least, got {candidates}")
+    return 1 - alpha / candidates
+
+
+def error_factor(replicates: int | np.ndarray, test_fraction: float | None = None) -> float | np.ndarray:
+    """What the standard deviation is multiplied by to give the standard error: √(1/K), or √(1/K + n_test/n_train).
+
+    The second is for replicates that repartition one data set, which overlap (Nadeau & Bengio 2003, "Inference for
+    the generalization error"). ValueError if `test_fraction` is not above 0.
+    """
+    if test_fraction is not None and not 0 < test_fraction < math.inf:
+        raise ValueError(f"test_fraction is n_test/n_train and must be above 0, got {test_fraction:g}")
+    return np.sqrt(1 / replicates + (test_fraction or 0.0))
+
+
+def critical(replicates: int | np.ndarray, alpha: float, candidates: int = 1) -> float | np.ndarray:
+    """The t quantile that the standard error is multiplied by: t at 1 − α/(2c), K − 1 degrees of freedom."""
+    level_of(alpha, candidates)
+    return -scipy.special.stdtrit(replicates - 1, alpha / candidates / 2)  # the lower tail keeps its digits
+
+
+def paired_interval(
+    differences: np.ndarray, alpha: float, candidates: int = 1, test_fraction: float | None = None
+) -> Interval:
+    """The two-sided paired t interval of differences (K,) at level 1 − α/c.
+
+    mean ± t·se with se = s·√(1/K), or s·√(1/K + n_test/n_train) where `test_fraction` is given. Fewer than two
+    differences, or any that is not finite, give no interval: NaN fields, no exception. Constant differences give a
+    point, with p 0 (1 if they are all 0). ValueError on anything but one axis, and on bad α, c or `test_fraction`.
+    """
+    values = np.asarray(differences, dtype=float)
+    if values.ndim != 1:
+        raise ValueError(f"differences must have one axis, (replicates,), got the shape {values.shape}")
+    level, factor = level_of(alpha, candidates), error_factor(max(len(values), 1), test_fraction)
+    if len(values) < 2 or not np.isfinite(values).all():
+        with np.errstate(invalid="ignore"):
+            mean = float(values.mean()) if len(values) else math.nan
+        return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, level)
+    if (values == values[0]).all():  # else rounding in the mean would leave a spread of 1e-17
+        value = float(values[0])
+        return Interval(value, value, value, 1.0 if value == 0 else 0.0, 0.0, 0.0, level)
+    exponent = np.frexp(np.abs(values).max())[1]  # a power of two costs no digit, and no square leaves the range
+    near_one = np.ldexp(values, -exponent)
+    mean, sd = float(near_one.mean()), float(near_one.std(ddof=1))
+    se = sd * float(factor)
+    half = float(critical(len(values), alpha, candidates)) * se
+    p_value = float(2 * scipy.special.stdtr(len(values) - 1, -abs(mean / se)))
+    with np.errstate(over="ignore"):
+        mean, low, high, sd, se = (float(x) for x in np.ldexp([mean, mean - half, mean + half, sd, se], exponent))
+    return Interval(mean, low, high, p_value, sd, se, level)
+
+
+def outcome(low: Real, high: Real, margin: Real) -> Outcome:
+    """The outcome of the interval [low, high] for a smallest difference that matters; all three in the same unit.
+
+    The first that holds: an end is not finite → inconclusive; −m < low and high < m → equivalent if low ≤ 0 ≤ high,
+    else negligible; low > 0 → better; high < 0 → worse; else inconclusive. ValueError if the margin is not a finite
+    number above 0, or if low > high.
+    """
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"the margin, the smallest difference that matters, must be above 0, got {margin}")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "inconclusive"
+    if low > high:
+        raise ValueError(f"the interval's lower end {low} lies above its upper end {high}")
+    if -margin < low and high < margin:
+        return "equivalent" if low <= 0 <= high else "negligible"
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "inconclusive"
+
+
+def by_the_margin(low: Real, high: Real, margin: Real) -> bool:
+    """Whether the whole interval lies at the margin or beyond it: better, or worse, "by at least the margin"."""
+    return bool(low >= margin or high <= -margin)

@@ -1,0 +1,98 @@
+"""Hyperparameters chosen at an edge of their range, and the wider range (the honest protocol, point 8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from assay.core import Choice, Dimension, Float, Int, Space
+
+End = Literal["low", "high"]
+OUTER = 0.1
+ROUNDING = 1e-12  # a position computed at exactly a tenth counts as within it
+
+
+class Edge(NamedTuple):
+    """An end of a hyperparameter's range that too many replicates chose: `hits` of `replicates`."""
+
+    hyperparameter: str
+    end: End
+    hits: int
+    replicates: int
+
+
+def ends_hit(positions: np.ndarray) -> dict[End, int]:
+    """The ends that are hit, each with its hits, for chosen unit positions (K,) of one ordered hyperparameter.
+
+    An end is hit if the outer tenth of the range beside it holds ⌈K/3⌉ of the K positions or more.
+    """
+    x = np.asarray(positions, dtype=float)
+    hits: dict[End, int] = {
+        "low": int(np.sum(x <= OUTER + ROUNDING)),
+        "high": int(np.sum(x >= 1 - OUTER - ROUNDING)),
+    }
+    return {end: count for end, count in hits.items() if count >= max(1, math.ceil(len(x) / 3))}
+
+
+def edges(positions: np.ndarray, space: Space) -> list[Edge]:
+    """The edges hit by chosen unit positions (K, d), the columns in the space's order. Unordered ones have no edge."""
+    x = np.asarray(positions, dtype=float)
+    if x.ndim != 2 or x.shape[1] != len(space):
+        raise ValueError(f"positions must have one column for each of {len(space)} hyperparameters, got {x.shape}")
+    return [
+        Edge(name, end, hits, len(x))
+        for column, (name, dimension) in enumerate(space.items())
+        if not isinstance(dimension, Choice)
+        for end, hits in ends_hit(x[:, column]).items()
+    ]
+
+
+def wider(dimension: Dimension, ends: Sequence[End]) -> Dimension | None:
+    """The range carried further out at these ends, or None where it can't be.
+
+    One decade on a log scale; the range's own width on a linear one, but not below 0 where the range starts at 0 or
+    above (momentum, weight decay: a bound by nature). Whole numbers stay whole, and 1 or above on a log scale.
+    """
+    if isinstance(dimension, Choice):
+        return None
+    low, high = dimension.low, dimension.high
+    if "low" in ends:
+        low = _carried_down(dimension)
+    if "high" in ends:
+        high = high * 10 if dimension.log else high + (dimension.high - dimension.low)
+    if (low, high) == (dimension.low, dimension.high) or not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    if isinstance(dimension, Int):
+        return Int(int(low), int(high), dimension.log)
+    return Float(low, high, dimension.log)
+
+
+def wider_spaces(chosen: Mapping[str, tuple[np.ndarray, Space]]) -> dict[str, dict[str, Dimension]]:
+    """For each contender the hyperparameters whose range should be wider; contenders without one are left out.
+
+    `chosen` maps a contender's name to its unit positions (K, d) and its space. An edge that one contender hits is
+    carried out for every contender that tunes a hyperparameter of that name, so that no one gets more room.
+    """
+    hit: dict[str, set[End]] = {}
+    for positions, space in chosen.values():
+        for edge in edges(positions, space):
+            hit.setdefault(edge.hyperparameter, set()).add(edge.end)
+    found: dict[str, dict[str, Dimension]] = {}
+    for name, (_, space) in chosen.items():
+        for hyperparameter in (h for h in space if h in hit):
+            new = wider(space[hyperparameter], sorted(hit[hyperparameter]))
+            if new is not None:
+                found.setdefault(name, {})[hyperparameter] = new
+    return found
+
+
+def _carried_down(dimension: Float | Int) -> float:
+    if dimension.log:
+        tenth = dimension.low / 10
+        lower = max(1, math.floor(tenth)) if isinstance(dimension, Int) else tenth
+        return lower if lower > 0 else dimension.low  # a tenth of the smallest number there is would be 0
+    lower = dimension.low - (dimension.high - dimension.low)
+    return max(0, lower) if dimension.low >= 0 else lower

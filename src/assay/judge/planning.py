@@ -1,0 +1,146 @@
+"""What K replicates can see, before and after: power, width, and what would have settled it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import scipy
+
+from assay.judge.decide import critical, error_factor
+
+MOST_REPLICATES = 1000
+
+
+def power(
+    difference: float,
+    replicate_sd: float,
+    replicates: int,
+    alpha: float,
+    candidates: int = 1,
+    test_fraction: float | None = None,
+) -> float:
+    """P(the deciding interval leaves 0 out) for a true difference, if the K differences are normal with this spread.
+
+    The power of the two-sided one-sample t test: P(|T| > t), T noncentral t with K − 1 degrees of freedom and
+    noncentrality difference/se.
+    NaN for K < 2. ValueError if the spread is below 0 or not finite.
+    """
+    _check_spread(replicate_sd)
+    if replicates < 2:
+        return math.nan
+    se = replicate_sd * float(error_factor(replicates, test_fraction))
+    if se == 0:
+        return float(difference != 0)
+    return _beyond(float(critical(replicates, alpha, candidates)), replicates - 1, abs(difference) / se)
+
+
+def detectable_difference(
+    replicate_sd: float,
+    replicates: int,
+    alpha: float,
+    candidates: int = 1,
+    power_wanted: float = 0.8,
+    test_fraction: float | None = None,
+) -> float:
+    """The smallest true difference whose interval leaves 0 out with the wanted probability; unit of `replicate_sd`.
+
+    NaN for K < 2. ValueError unless α/c < power_wanted < 1.
+    """
+    if not alpha / candidates < power_wanted < 1:
+        raise ValueError(f"the power wanted must lie between alpha and 1, got {power_wanted:g}")
+    _check_spread(replicate_sd)
+    if replicates < 2:
+        return math.nan
+
+    t = float(critical(replicates, alpha, candidates))
+
+    def enough(noncentrality: float) -> bool:
+        return _beyond(t, replicates - 1, noncentrality) >= power_wanted
+
+    high = 1.0
+    while not enough(high):
+        high *= 2
+    noncentrality = _smallest(enough, high / 2 if high > 1 else 0.0, high)
+    return noncentrality * replicate_sd * float(error_factor(replicates, test_fraction))
+
+
+def expected_half_width(
+    replicate_sd: float, replicates: int, alpha: float, candidates: int = 1, test_fraction: float | None = None
+) -> float:
+    """The expected half width t·E[s]·√(1/K) of the deciding interval; E[s] = σ·√(2/ν)·Γ((ν+1)/2)/Γ(ν/2), ν = K − 1.
+
+    NaN for K < 2.
+    """
+    _check_spread(replicate_sd)
+    if replicates < 2:
+        return math.nan
+    freedom = replicates - 1
+    shrunk = math.sqrt(2 / freedom) * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
+    factor = float(error_factor(replicates, test_fraction))
+    return float(critical(replicates, alpha, candidates)) * replicate_sd * shrunk * factor
+
+
+def settling_margin(low: float, high: float) -> float:
+    """max(|low|, |high|): with any larger margin the interval would have been equivalent or negligible."""
+    return max(abs(low), abs(high))
+
+
+def settling_replicates(
+    sd: float,
+    replicates: int,
+    margin: float,
+    alpha: float,
+    candidates: int = 1,
+    assurance: float = 0.8,
+    test_fraction: float | None = None,
+    most: int = MOST_REPLICATES,
+) -> int | None:
+    """The smallest K′ ≥ 2 with 2·t·s_U·√(1/K′) ≤ margin, or None if that is above `most` or the spread is unknown.
+
+    An interval no wider than the margin leaves 0 out or lies within the margin: it is never inconclusive. s_U, the
+    upper limit of the spread at the assurance, is s·√((K−1)/χ²), χ² the (1 − assurance) quantile at K − 1 degrees of
+    freedom; `sd` is s, measured on K = `replicates`. `test_fraction` as in `paired_interval`. ValueError if the margin
+    is not above 0 or the assurance not in (0, 1).
+    """
+    if not margin > 0:
+        raise ValueError(f"the margin must be above 0, got {margin:g}")
+    if not 0 < assurance < 1:
+        raise ValueError(f"the assurance must lie between 0 and 1, got {assurance:g}")
+    if replicates < 2 or not math.isfinite(sd):
+        return None
+    upper = sd * math.sqrt((replicates - 1) / scipy.special.chdtri(replicates - 1, assurance))
+    counts = np.arange(2, most + 1)
+    widths = 2 * critical(counts, alpha, candidates) * upper * error_factor(counts, test_fraction)
+    narrow = np.flatnonzero(widths <= margin)
+    return int(counts[narrow[0]]) if len(narrow) else None
+
+
+def _check_spread(replicate_sd: float) -> None:
+    if not 0 <= replicate_sd < math.inf:
+        raise ValueError(f"the spread of a replicate's difference must be 0 or more, got {replicate_sd:g}")
+
+
+def _beyond(t: float, freedom: int, noncentrality: float) -> float:
+    """P(|T| > t) for T noncentral t, by Gauss–Legendre quadrature over s = √(χ²/ν): ∫ f(s)·[Φ(δ − ts) + Φ(−δ − ts)] ds.
+
+    scipy.special.nctdtr gives NaN far out, where a plan for many replicates asks.
+    """
+    low, high = np.sqrt(scipy.special.chdtri(freedom, np.array([1 - 1e-16, 1e-18])) / freedom)
+    step = (noncentrality + np.linspace(-10, 10, 9)) / t  # where Φ rises
+    cuts = np.unique(np.clip(np.concatenate([np.linspace(low, high, 17), step]), low, high))
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    half = np.diff(cuts)[:, None] / 2
+    s = cuts[:-1, None] + half * (1 + nodes)
+    log_scale = math.log(2) + freedom / 2 * math.log(freedom / 2) - math.lgamma(freedom / 2)
+    density = np.exp(log_scale + (freedom - 1) * np.log(s) - freedom * s * s / 2)
+    tails = scipy.special.ndtr(noncentrality - t * s) + scipy.special.ndtr(-noncentrality - t * s)
+    return float(min((half * weights * density * tails).sum(), 1.0))
+
+
+def _smallest(enough: Callable[[float], bool], low: float, high: float) -> float:
+    """The least x in (low, high] with enough(x), to the last bit, for a rule that turns from no to yes once."""
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

@@ -1,0 +1,164 @@
+"""The sentence: outcome, task, difference with interval and unit, and whatever a reader must not miss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from assay.core import Dimension, Outcome, Protocol, TaskInfo
+from assay.judge.decide import Interval, by_the_margin
+from assay.judge.digits import ceiling, percent, printed, step, times
+from assay.judge.edges import Edge
+from assay.judge.planning import MOST_REPLICATES
+
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is to be said of one candidate. Differences are turned (positive is better), in the metric's file units.
+
+    Pairs are (candidate, baseline). `edges` holds (contender, edge, range).
+    """
+
+    task: TaskInfo
+    protocol: Protocol
+    candidate: str
+    baseline: str
+    outcome: Outcome
+    interval: Interval
+    p_superior: float
+    candidates: int = 1
+    seed: int = DEFAULT_SEED
+    gradient_ratio: float | None = None  # gradient evaluations per step, candidate/baseline
+    tuned: tuple[int, int] = (1, 1)  # hyperparameters
+    diverged: tuple[int, int] = (0, 0)  # final runs
+    loser: Literal["candidate", "baseline"] | None = None  # all of its final runs diverged
+    survivors: tuple[Interval, Outcome] | None = None
+    edges: tuple[tuple[str, Edge, Dimension], ...] = ()
+    settling_margin: float | None = None
+    settling_replicates: int | None = None
+
+
+def sentence(findings: Findings) -> str:
+    """The decisive sentence first, then what must not be missed, a short sentence each."""
+    return " ".join([_decisive(findings), *_follow_ups(findings)])
+
+
+def amount(number: str, unit: str) -> str:
+    """A printed number with its unit, singular for exactly 1."""
+    if not unit:
+        return number
+    return f"{number} {unit.removesuffix('s') if number in ('1', '−1') else unit}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A whole number with its noun: 1 replicate, 12 replicates, 1,000 replicates."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def difference_text(mean: float, number: str, digits: int, task: TaskInfo, baseline: str) -> str:
+    """How far the candidate lies from the baseline: "0.5 points below adam"; "ahead of" where smaller scores win."""
+    if not Decimal(number.replace("−", "-")):  # a float would call 1e-325 zero
+        return f"within {amount(step(digits), task.unit)} of {baseline}"
+    above, below = ("above", "below") if task.sign > 0 else ("ahead of", "behind")
+    return f"{amount(number.removeprefix('−'), task.unit)} {above if mean > 0 else below} {baseline}"
+
+
+def _decisive(f: Findings) -> str:
+    task, replicates = f.task, counted(f.protocol.replicates, "replicate")
+    options = ", ".join(f"{name} {value}" for name, value in task.options.items())
+    where = f"{task.name} ({options})" if options else task.name
+    who = f"{f.candidate} tuned with {counted(f.protocol.trials, 'trial')}"
+    if f.gradient_ratio is not None and f.gradient_ratio != 1:
+        who += f" at {times(f.gradient_ratio)} the gradients"
+    margin_text = ""
+    if math.isfinite(f.interval.mean):
+        text = printed(f.interval.mean, f.interval.low, f.interval.high, task.margin, task.scale)
+        margin_text = amount(text.margin, task.unit)
+        score = f"scores {difference_text(f.interval.mean, text.mean, text.digits, task, f.baseline)}"
+    else:
+        score = f"has no finite difference from {f.baseline}"
+    if not task.generated:
+        score += " on this data set"
+    if f.interval.exists:
+        better = "" if task.sign > 0 else ", positive is better"
+        span = f"({_interval_text(f, f.interval)}{better}, {replicates})"
+    elif f.protocol.replicates < 2:
+        span = f"({replicates}, which gives no interval)"
+    else:
+        span = f"(no finite interval, {replicates})"
+    return f"On {where}, {who} {score} {span}: {_conclusion(f, margin_text)}."
+
+
+def _conclusion(f: Findings, margin: str) -> str:
+    if f.loser:
+        return f"{f.outcome}, because every final run of {getattr(f, f.loser)} diverged"
+    if f.outcome == "equivalent":
+        return f"equivalent (any difference is smaller than the margin of {margin})"
+    if f.outcome == "negligible":
+        return f"negligible (real, but smaller than the margin of {margin})"
+    if f.outcome in ("better", "worse") and by_the_margin(f.interval.low, f.interval.high, f.task.margin):
+        return f"{f.outcome}, by at least the margin of {margin}"
+    return f.outcome
+
+
+def _interval_text(f: Findings, interval: Interval) -> str:
+    text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)
+    return f"{100 * interval.level:.4g} % interval {text.low} to {text.high}"
+
+
+def _follow_ups(f: Findings) -> Iterator[str]:
+    if math.isfinite(f.p_superior):
+        yield f"A single run of it beats its {f.baseline} twin {percent(f.p_superior)} of the time."
+    if f.outcome == "inconclusive" and f.interval.exists and f.settling_margin is not None:
+        yield _settling(f, f.settling_margin)
+    if any(f.diverged):
+        yield _divergence(f)
+    if f.survivors is not None and f.survivors[1] != f.outcome and f.loser is None:
+        yield _survivors(f, *f.survivors)
+    for name, edge, dimension in f.edges:
+        side, span = "top" if edge.end == "high" else "bottom", str(dimension).removesuffix(":log")
+        yield (
+            f"The {edge.hyperparameter} chosen for {name} lies in the {side} tenth of its range ({span}) in "
+            f"{edge.hits} of {counted(edge.replicates, 'replicate')}: a wider range may change this verdict."
+        )
+    if f.tuned[0] != f.tuned[1]:
+        yield f"{f.candidate} tunes {counted(f.tuned[0], 'hyperparameter')}, {f.baseline} {f.tuned[1]}."
+    if f.candidates > 1:
+        yield f"The level allows for {f.candidates} candidates."
+    if f.seed != DEFAULT_SEED:
+        yield f"This is the answer for seed {f.seed}, not the default {DEFAULT_SEED}."
+
+
+def _settling(f: Findings, settling_margin: float) -> str:
+    text = printed(f.interval.mean, f.interval.low, f.interval.high, f.task.margin, f.task.scale)
+    wider = amount(ceiling(settling_margin, text.digits, f.task.scale), f.task.unit)
+    if f.settling_replicates is None:
+        needed = f"more than {counted(MOST_REPLICATES, 'replicate')} would be needed"
+    else:
+        needed = f"{counted(f.settling_replicates, 'replicate')} would settle it with 80 % assurance"
+    return f"Any margin above {wider} would have settled it; at {amount(text.margin, f.task.unit)}, {needed}."
+
+
+def _divergence(f: Findings) -> str:
+    total = f.protocol.replicates * f.protocol.final_seeds
+    ours, theirs = (count or "none" for count in f.diverged)
+    return (
+        f"Of {counted(total, 'final run')} each, {ours} of {f.candidate} and {theirs} of {f.baseline} diverged; "
+        "a diverged run scores what the best constant prediction does."
+    )
+
+
+def _survivors(f: Findings, interval: Interval, outcome: Outcome) -> str:
+    if not interval.exists:
+        return f"Runs that diverged decide this: among the pairs that survived it is {outcome}, without an interval."
+    text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)
+    score = difference_text(interval.mean, text.mean, text.digits, f.task, f.baseline)
+    return (
+        f"Runs that diverged decide this: among the pairs that survived, {f.candidate} scores {score} "
+        f"({_interval_text(f, interval)}): {outcome}."
+    )

@@ -1,0 +1,163 @@
+"""From what the user asked for to a frozen plan, and what that plan will cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from assay import seeds
+from assay.core import Contender, ContenderInfo, Plan, Protocol, Science, Task, TaskInfo
+from assay.errors import UsageError
+from assay.tune import SAMPLER_OPTIONS
+
+HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
+PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
+
+
+def protocol_of(
+    name: str,
+    contenders: Sequence[Contender],
+    trials: int | None = None,
+    replicates: int | None = None,
+    final_seeds: int | None = None,
+) -> Protocol:
+    """The protocol with its defaults filled in. UsageError for a number below 1, or one the protocol fixes."""
+    if name not in ("honest", "published"):
+        raise UsageError(f"no protocol is called {name!r}; known: honest, published")
+    for option, value in (("--trials", trials), ("--replicates", replicates), ("--final-seeds", final_seeds)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} {value}: it must be 1 at least")
+    if name == "published":
+        for option, value in (("--replicates", replicates), ("--final-seeds", final_seeds)):
+            if value not in (None, 1):
+                raise UsageError(f"{option} {value}: the published protocol has 1; use --protocol honest for more")
+        numbers = dict(PUBLISHED)
+    else:
+        many = any(len(c.space) >= 2 for c in contenders)
+        numbers = {**HONEST, "trials": HONEST["trials_for_two"] if many else HONEST["trials"]}
+    return Protocol(
+        name=name,  # type: ignore[arg-type]
+        replicates=replicates or numbers["replicates"],
+        trials=trials or numbers["trials"],
+        final_seeds=final_seeds or numbers["final_seeds"],
+        sampler_options=SAMPLER_OPTIONS,
+    )
+
+
+def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
+    """The task with the data that the protocol uses.
+
+    The published protocol tunes on the test split: of the published study's own data where the task has it.
+
+    Raises:
+        UsageError: an honest comparison is asked of a task without a validation split (found when its data is made).
+    """
+    if protocol == "honest":
+        return replace(task, data=_WithValidation(task))
+    return replace(task, data=_Published(task))
+
+
+class _WithValidation:
+    """A task's data, which must have a validation split."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(self, seed: int):
+        splits = self.task.data(seed)
+        if splits.validation is None:
+            raise UsageError(
+                f"task {self.task.name} has no validation split, and tuning on its test split would not be honest; "
+                "give its data one, or use --protocol published"
+            )
+        return splits
+
+
+class _Published:
+    """A task's data without a validation split: tuned and reported on the test split."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(self, seed: int):
+        splits = self.task.published() if self.task.published else self.task.data(seed)
+        return replace(splits, validation=None)
+
+
+def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, seed: int) -> Science:
+    """The science of a plan.
+
+    Raises:
+        UsageError: fewer than two contenders, epochs below 1, a margin that is not above 0, or two replicates whose
+            data would be drawn from one seed.
+    """
+    if len(contenders) < 2:
+        raise UsageError("a comparison needs a baseline and at least one candidate: assay run BASELINE CANDIDATE")
+    if task.epochs < 1:
+        raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
+    if not (task.margin > 0 and math.isfinite(task.margin)):
+        raise UsageError(f"--margin {task.margin:g}: the smallest difference that matters must be above 0")
+    drawn = [seeds.split(seed, k) % 2**32 for k in range(protocol.replicates)]  # as generators take them
+    if len(set(drawn)) < len(drawn):
+        raise UsageError(f"--seed {seed} would draw the data of two replicates alike; take another")
+    return Science(task_info(task), tuple(contender_info(c) for c in contenders), protocol, seed)
+
+
+def task_info(task: Task) -> TaskInfo:
+    """The task as data."""
+    return TaskInfo(
+        name=task.name,
+        reference=task.reference,
+        source=task.source,
+        options=dict(task.options),
+        metric=task.metric.name,
+        direction=task.metric.direction,
+        unit=task.metric.unit,
+        scale=task.metric.scale,
+        epochs=task.epochs,
+        batch_size=task.batch_size,
+        margin=task.margin,
+        margin_reason=task.margin_reason,
+        generated=task.generated,
+    )
+
+
+def contender_info(contender: Contender) -> ContenderInfo:
+    """The contender as data."""
+    return ContenderInfo(
+        name=contender.name,
+        reference=contender.reference,
+        source=contender.source,
+        space=dict(contender.space),
+        fixed={k: repr(v) for k, v in contender.fixed.items()},
+        schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
+        closure=contender.closure,
+        note=contender.note,
+    )
+
+
+def default_folder(plan: Plan) -> Path:
+    """`assay-runs/<task>-<candidate>-<hash8>`."""
+    science = plan.science
+    candidates = "-".join(c.name for c in science.contenders[1:])
+    safe = "".join(ch if ch.isalnum() or ch in "-_.+" else "_" for ch in f"{science.task.name}-{candidates}")[:80]
+    return Path("assay-runs") / f"{safe}-{science.plan_hash[:8]}"
+
+
+def trainings(science: Science) -> int:
+    """How many trainings a plan asks for."""
+    p = science.protocol
+    return len(science.contenders) * p.replicates * (p.trials + p.final_seeds)
+
+
+def overridden(task: Task, epochs: int | None, margin: float | None) -> Task:
+    """The task with what the command line sets; the margin in the metric's file units."""
+    changes: dict[str, Any] = {}
+    if epochs is not None:
+        changes["epochs"] = epochs
+    if margin is not None:
+        changes |= {"margin": margin, "margin_reason": "chosen by the user (--margin)"}
+    return replace(task, **changes)

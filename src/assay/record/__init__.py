@@ -1,0 +1,5 @@
+"""The record: files in, files out; atomic."""
+
+from .folder import RunFolder
+
+__all__ = ["RunFolder"]

@@ -1,0 +1,82 @@
+"""A chunk of members and what it left, as one Parquet file: a row a member, curves as lists over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from assay.core import Curves, DataFacts, Member, canonical
+from assay.errors import BrokenRecord
+
+CURVES = ("validation", "test", "train_loss", "grad_norm", "update_norm")
+SCHEMA: dict[str, Any] = {
+    "slot": pl.Int32,
+    "phase": pl.String,
+    "replicate": pl.Int32,
+    "index": pl.Int32,
+    "hyperparameters": pl.String,  # JSON: contenders differ in what they tune
+    **dict.fromkeys(("split", "init", "batches", "noise"), pl.Int64),
+    **dict.fromkeys(CURVES, pl.List(pl.Float64)),  # test is empty for a member that tuned
+    "diverged": pl.Int32,
+    "gradient_evaluations": pl.Int64,
+    "seconds": pl.Float64,
+    "digest": pl.String,
+    **dict.fromkeys(("train_samples", "test_samples"), pl.Int64),
+    **dict.fromkeys(("validation_floor", "test_floor"), pl.Float64),
+}
+
+
+def to_frame(members: Sequence[Member], curves: Curves) -> pl.DataFrame:
+    """The rows of a chunk."""
+    columns: dict[str, Any] = {name: [getattr(m, name) for m in members] for name in Member.__struct_fields__}
+    columns["hyperparameters"] = [canonical(m.hyperparameters).decode() for m in members]
+    for name in CURVES:
+        values = getattr(curves, name)
+        columns[name] = [[]] * len(members) if values is None else values.tolist()
+    columns["diverged"] = curves.diverged.tolist()
+    columns["gradient_evaluations"] = curves.gradient_evaluations.tolist()
+    columns["seconds"] = curves.seconds.tolist()
+    for name in DataFacts.__struct_fields__:
+        columns[name] = [getattr(facts, name) for facts in curves.data]
+    return pl.DataFrame(columns, schema=SCHEMA)
+
+
+def to_members(frame: pl.DataFrame) -> list[Member]:
+    """The members that a frame's rows tell of."""
+    rows = frame.select(Member.__struct_fields__).to_dicts()
+    return [msgspec.convert({**r, "hyperparameters": msgspec.json.decode(r["hyperparameters"])}, Member) for r in rows]
+
+
+def to_curves(frame: pl.DataFrame) -> Curves:
+    """The curves of a frame whose members all belong to one phase."""
+
+    def matrix(name: str) -> np.ndarray:
+        return np.array(frame[name].to_list(), dtype=np.float64).reshape(len(frame), -1)
+
+    test = matrix("test")
+    return Curves(
+        test=test if test.shape[1] else None,
+        **{name: matrix(name) for name in CURVES if name != "test"},
+        diverged=frame["diverged"].to_numpy(),
+        gradient_evaluations=frame["gradient_evaluations"].to_numpy(),
+        seconds=frame["seconds"].to_numpy(),
+        data=tuple(DataFacts(**row) for row in frame.select(DataFacts.__struct_fields__).to_dicts()),
+    )
+
+
+def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
+    """The rows of a chunk file. BrokenRecord where it can't be read or lacks a column."""
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except Exception as error:
+        raise BrokenRecord(
+            f"{path} can't be read ({str(error).splitlines()[0]}); delete it and run the command again"
+        ) from error
+    if dict(frame.schema) != schema:
+        raise BrokenRecord(f"{path} has other columns than this version writes; delete it and run the command again")
+    return frame

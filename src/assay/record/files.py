@@ -1,0 +1,44 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from assay.errors import Interrupted, UsageError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
+
+    Raises:
+        Interrupted: the disk is full. UsageError: the folder can't be written. Nothing half-written is left.
+    """
+    temporary = None
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+        os.close(descriptor)
+        temporary = Path(name)
+        write(temporary)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise fault(error, path) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """`content` at `path`, whole or not at all."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def fault(error: OSError, path: Path) -> Interrupted | UsageError:
+    """What an operating system's refusal means to the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Interrupted(f"the disk is full ({path.parent}); make room and run the same command again, it goes on")
+    return UsageError(f"{path} can't be written ({error.strerror}); choose another folder with --out")

@@ -1,0 +1,214 @@
+"""The run folder: plan, members, weights that wait for their test score. A run is a fold over these files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from assay.core import PLAN_VERSION, Curves, Member, Plan, canonical, digest
+from assay.errors import BrokenRecord, UsageError
+
+from . import chunks
+from .files import fault, write_atomically, write_bytes
+
+SCORES: dict[str, Any] = {
+    **{k: chunks.SCHEMA[k] for k in ("slot", "phase", "replicate", "index")},
+    "test_score": pl.Float64,
+}
+
+
+class RunFolder:
+    """A record on disk. Every file in it is written whole or not at all; a file that is there is never computed again."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path, self.plan = path, plan
+        self.members, self.weights, self.scores = path / "members", path / "weights", path / "scores"
+        self._training = [
+            digest((plan.science.training_hash(s), plan.numerics)) for s in range(len(plan.science.contenders))
+        ]
+
+    @classmethod
+    def create(cls, path: Path, plan: Plan) -> RunFolder:
+        """Start a record, or go on with one: the numerics of a record that is there win over the plan's.
+
+        Raises:
+            UsageError: the folder holds another plan, something else, or can't be written.
+        """
+        if (path / "plan.json").exists():
+            folder = cls.open(path)
+            if folder.plan.science.plan_hash != plan.science.plan_hash:
+                changed = "; ".join(differences(folder.plan, plan)) or "its science"
+                raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
+            if folder.plan.numerics.torch != plan.numerics.torch:
+                raise UsageError(
+                    f"{path} was made with torch {folder.plan.numerics.torch}, this is {plan.numerics.torch}: "
+                    "install that one, or choose another folder with --out"
+                )
+            return folder
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path} is there and is no run folder; choose another with --out")
+        folder = cls(path, plan)
+        try:
+            folder.members.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise fault(error, path) from error
+        write_bytes(path / "plan.json", msgspec.json.format(canonical(plan), indent=2) + b"\n")
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The record in a folder. UsageError where there is none, or it is of another version or damaged."""
+        file = path / "plan.json"
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path} is no run folder ({file.name}: {error.strerror})") from error
+        try:
+            version = msgspec.json.decode(content, type=_Versioned).version
+            if version != PLAN_VERSION:
+                raise UsageError(
+                    f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
+                )
+            return cls(path, msgspec.json.decode(content, type=Plan))
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one command trains in a folder at a time; the lock goes with the process, however it ends.
+
+        Raises:
+            UsageError: another command is at work here.
+        """
+        try:
+            import fcntl
+        except ImportError:  # no such lock on this platform
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise UsageError(
+                f"another command is at work in {self.path}; wait for it, or choose another --out"
+            ) from error
+        finally:
+            os.close(descriptor)
+
+    # ------------------------------------------------------------------------------------------------- members
+
+    def key(self, members: Sequence[Member]) -> str:
+        """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
+        return digest((self._training[members[0].slot], list(members)))[:32]
+
+    def find(self, members: Sequence[Member]) -> Curves | None:
+        """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again."""
+        path = self.members / f"{self.key(members)}.parquet"
+        if not path.exists():
+            return None
+        try:
+            frame = chunks.read(path)
+            if chunks.to_members(frame) != list(members):
+                raise BrokenRecord(f"{path} holds other members")
+        except BrokenRecord:
+            path.rename(path.with_suffix(".damaged"))
+            return None
+        return chunks.to_curves(frame)
+
+    def keep(self, members: Sequence[Member], curves: Curves) -> None:
+        """Write what a chunk left. Weights go first: a chunk is finished when its members' file is there."""
+        key = self.key(members)
+        weights = curves.weights
+        if weights is not None:
+            with contextlib.suppress(FileExistsError):
+                self.weights.mkdir()
+            write_atomically(self.weights / f"{key}.npy", lambda f: np.save(f, weights, allow_pickle=False))
+        frame = chunks.to_frame(members, curves)
+        write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
+
+    def unscored(self) -> list[str]:
+        """The chunks whose final weights wait for their test score."""
+        return sorted(p.stem for p in self.weights.glob("*.npy"))
+
+    def weights_of(self, key: str) -> tuple[list[Member], np.ndarray]:
+        """A chunk's members and their final weights (n, P)."""
+        return (
+            chunks.to_members(chunks.read(self.members / f"{key}.parquet")),
+            np.load(self.weights / f"{key}.npy", allow_pickle=False),
+        )
+
+    def keep_scores(self, key: str, members: Sequence[Member], scores: np.ndarray) -> None:
+        """Write a chunk's test scores (n,), NaN where diverged, and let go of its weights."""
+        columns = {name: [getattr(m, name) for m in members] for name in SCORES if name != "test_score"}
+        self.scores.mkdir(exist_ok=True)
+        frame = pl.DataFrame({**columns, "test_score": scores.tolist()}, schema=SCORES)
+        write_atomically(self.scores / f"{key}.parquet", frame.write_parquet)
+        (self.weights / f"{key}.npy").unlink(missing_ok=True)
+        if not any(self.weights.iterdir()):
+            self.weights.rmdir()
+
+    def frame(self) -> pl.DataFrame:
+        """All members on record, a row each, sorted by slot, phase, replicate, index.
+
+        Beside the columns of `chunks.SCHEMA`: `contender`, its name, and `test_score`: the last test score of a final
+        run, a trial's own (scored after all selection), or null where there is none.
+
+        Raises:
+            BrokenRecord: a file that can't be read. UsageError: there is no member yet.
+        """
+        paths = sorted(self.members.glob("*.parquet"))
+        if not paths:
+            raise UsageError(f"{self.path} has no finished training yet; run the command that made it again")
+        frame = pl.concat([chunks.read(path) for path in paths])
+        names = [c.name for c in self.plan.science.contenders]
+        scores = pl.concat(
+            [pl.DataFrame(schema=SCORES), *(chunks.read(p, SCORES) for p in sorted(self.scores.glob("*.parquet")))]
+        )
+        return (
+            frame.join(scores, on=["slot", "phase", "replicate", "index"], how="left")
+            .with_columns(
+                contender=pl.col("slot").replace_strict(dict(enumerate(names)), return_dtype=pl.String),
+                test_score=pl.coalesce("test_score", pl.col("test").list.last()),
+            )
+            .sort("slot", "phase", "replicate", "index")
+        )
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """What differs between two plans' sciences, a phrase each."""
+    before, after = (_flatten(msgspec.to_builtins(p.science)) for p in (old, new))
+    names = [c.name for c in old.science.contenders]
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        a, b = before.get(key, "none"), after.get(key, "none")
+        if a != b:
+            parts = key.split(".")
+            if parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names):
+                found.append(f"the source of {names[int(parts[1])]} was edited since the record was made")
+            else:
+                found.append(f"{key} {a} → {b}")
+    return found
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    return {
+        k: v for name, item in items for k, v in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
+    }

@@ -1,0 +1,57 @@
+"""The list of a run folder's files with their hashes, which catches and names whatever changed since it was written."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from assay.core import canonical, digest
+
+from .files import write_bytes
+
+NAME = "manifest.json"
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """SHA-256 of every file by its path in the folder, and of the list itself."""
+
+    files: dict[str, str]
+    digest: str
+
+
+def seal(folder: Path) -> None:
+    """Write the manifest of a finished folder."""
+    files = _hashes(folder)
+    write_bytes(folder / NAME, msgspec.json.format(canonical(Manifest(files, digest(files))), indent=2) + b"\n")
+
+
+def changes(folder: Path) -> list[str]:
+    """What differs from the manifest, a line for each file: changed, missing, or not in the list."""
+    try:
+        manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return [f"{NAME} is missing: the run was not finished, or the file was deleted"]
+    except (msgspec.MsgspecError, ValueError):
+        return [f"{NAME} is damaged"]
+    if digest(manifest.files) != manifest.digest:
+        return [f"{NAME} was changed"]
+    found = _hashes(folder)
+    return [
+        *(f"{name} is missing" for name in sorted(manifest.files.keys() - found.keys())),
+        *(
+            f"{name} was changed"
+            for name in sorted(manifest.files)
+            if found.get(name, manifest.files[name]) != manifest.files[name]
+        ),
+        *(f"{name} is not in {NAME}" for name in sorted(found.keys() - manifest.files.keys())),
+    ]
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != NAME and path.suffix != ".damaged"
+    }

@@ -1,0 +1,144 @@
+"""From the members on record to the answer: what was chosen, what came of it, the verdicts, the ledger.
+
+Everything here is computed from the plan and the members alone, so that anyone can compute it again.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+from importlib import metadata
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from assay.core import Choice, Hyperparameters, Plan, Space, Verdict
+from assay.evidence import Findings
+from assay.judge import judge, speed
+from assay.judge.divergence import floored
+from assay.judge.published import conclude
+from assay.judge.verdict import plain
+
+LIBRARIES = ("assay", "torch", "optuna", "numpy", "scipy", "polars")
+
+
+def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
+    """The content of `result.json`: no times, no paths; the same for the same members, in whatever order they came.
+
+    Raises:
+        BrokenRecord: members are missing. NoVerdict: none can be given.
+    """
+    findings = Findings(plan, frame)
+    verdicts = _published(findings) if plan.science.protocol.name == "published" else _honest(findings)
+    return {
+        "verdicts": [msgspec.to_builtins(v) for v in verdicts],
+        "contenders": {c.name: _contender(findings, slot) for slot, c in enumerate(plan.science.contenders)},
+        "ledger": _ledger(findings),
+        "data": _data(frame),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "unit": plan.science.task.unit,
+        "scale": plan.science.task.scale,
+        "plan_hash": plan.science.plan_hash,
+    }
+
+
+def _published(findings: Findings) -> list[Verdict]:
+    contenders = findings.plan.science.contenders
+    scores = {c.name: float(findings.curves(slot, "test")[0, 0, -1]) for slot, c in enumerate(contenders)}
+    return conclude(findings.task, contenders[0].name, scores)
+
+
+def _honest(findings: Findings) -> list[Verdict]:
+    science = findings.plan.science
+    verdicts = judge(
+        [findings.evidence(slot) for slot in range(len(science.contenders))],
+        science.task,
+        science.protocol,
+        test_floor=findings.floors("test_floor"),
+        validation_floor=findings.floors("validation_floor"),
+        seed=science.seed,
+        test_fraction=None if science.task.generated else findings.test_fraction(),
+    )
+    return [
+        msgspec.structs.replace(v, details={**v.details, "speed": _speed(findings, slot)})
+        for slot, v in enumerate(verdicts, start=1)
+    ]
+
+
+def _speed(findings: Findings, slot: int) -> dict[str, Any] | None:
+    """Epochs to the tuned baseline's median final validation score less one margin."""
+    task, protocol = findings.task, findings.protocol
+    baseline, candidate = (task.sign * findings.curves(s, "validation") for s in (0, slot))
+    target = speed.target_of(baseline[:, :, -1], task.margin)
+    if target is None:
+        return None
+    fraction = None if task.generated else findings.test_fraction()
+    found = speed.compare(
+        candidate, baseline, target, protocol.alpha, len(findings.plan.science.contenders) - 1, fraction
+    )
+    return plain({**found._asdict(), "target": task.sign * target, "faster": found.faster._asdict()})
+
+
+def _contender(findings: Findings, slot: int) -> dict[str, Any]:
+    """What came of one contender; scores in file units, diverged runs at the floor."""
+    info = findings.plan.science.contenders[slot]
+    replicates = range(findings.protocol.replicates)
+    chosen = [findings.chosen(slot, k) for k in replicates]
+    studies = [findings.study(slot, k) for k in replicates]
+    tests = findings.curves(slot, "test")[:, :, -1]
+    scores = floored(tests, findings.floors("test_floor"))
+    incumbents = [[float(s.test[t]) for t in s.incumbents] for s in studies]
+    return plain(
+        {
+            "hyperparameters": _typical(chosen, info.space),
+            "chosen": chosen,
+            "score_mean": scores.mean(),
+            "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
+            "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
+            "diverged": int(np.sum(~np.isfinite(tests))),
+            "final_runs": tests.size,
+            "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
+            "trials": len(studies) * findings.protocol.trials,
+            "tuning_curve": incumbents,
+            "note": info.note,
+        }
+    )
+
+
+def _typical(chosen: list[Hyperparameters], space: Space) -> Hyperparameters:
+    """Of each hyperparameter the median chosen value (the lower of the two middle ones), of a choice the commonest."""
+    middle: Hyperparameters = {}
+    for name, dimension in space.items():
+        values = [c[name] for c in chosen]
+        middle[name] = statistics.mode(values) if isinstance(dimension, Choice) else statistics.median_low(values)  # type: ignore[type-var]
+    return middle
+
+
+def _ledger(findings: Findings) -> dict[str, Any]:
+    """Trainings, steps allotted to them and gradients spent, by contender and phase."""
+    spent: dict[str, Any] = {}
+    for slot, contender in enumerate(findings.plan.science.contenders):
+        for phase in ("tune", "final"):
+            rows = findings.members(slot, phase)
+            steps = -(-int(rows["train_samples"][0]) // findings.task.batch_size) * findings.task.epochs
+            spent.setdefault(contender.name, {})[phase] = {
+                "trainings": len(rows),
+                "allotted_steps": steps * len(rows),
+                "gradient_evaluations": int(rows["gradient_evaluations"].sum()),
+            }
+    return spent
+
+
+def _data(frame: pl.DataFrame) -> dict[str, str]:
+    """The digest of each replicate's data set, as its members saw it."""
+    seen = frame.group_by("replicate").agg(pl.col("digest").unique().sort()).sort("replicate")
+    return {str(row["replicate"]): ",".join(row["digest"]) for row in seen.to_dicts()}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,56 @@
+"""Seeds: hashes of named axes, never counters, so that pairing is a choice of axes and no seed has two roles.
+
+Every function takes the plan's root seed and the axes that matter, and returns an integer in [0, 2⁶³).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+Phase = Literal["tune", "final"]
+
+
+def hashed(role: str, root: int, **axes: int | str) -> int:
+    """The seed of a role at a place on its axes; the role and every axis name are part of what is hashed."""
+    text = "|".join([f"assay:{role}", f"root={root}", *(f"{name}={value}" for name, value in sorted(axes.items()))])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def split(root: int, replicate: int) -> int:
+    """The data set (or the partition) of a replicate."""
+    return hashed("split", root, replicate=replicate)
+
+
+def init(root: int, replicate: int, phase: Phase, index: int) -> int:
+    """Initial weights: shared by all contenders."""
+    return hashed("init", root, replicate=replicate, phase=phase, index=index)
+
+
+def batches(root: int, replicate: int, phase: Phase, index: int) -> int:
+    """The order of the batches: shared by all contenders."""
+    return hashed("batches", root, replicate=replicate, phase=phase, index=index)
+
+
+def noise(root: int, replicate: int, phase: Phase, index: int) -> int:
+    """Whatever the model draws while it trains (dropout masks): shared by all contenders."""
+    return hashed("noise", root, replicate=replicate, phase=phase, index=index)
+
+
+def sampler(root: int, replicate: int, trial: int, slot: int) -> int:
+    """The hyperparameter sampler at one trial; slot is the contender's position, not its name."""
+    return hashed("sampler", root, replicate=replicate, trial=trial, slot=slot)
+
+
+def of_member(root: int, protocol: str, replicate: int, phase: Phase, index: int) -> dict[str, int]:
+    """All seeds of one training, by their field in `Member`.
+
+    Under the published protocol the initial weights are the same for every trial and final run.
+    """
+    start: tuple[Phase, int] = ("tune", 0) if protocol == "published" else (phase, index)
+    return {
+        "split": split(root, replicate),
+        "init": init(root, replicate, *start),
+        "batches": batches(root, replicate, phase, index),
+        "noise": noise(root, replicate, phase, index),
+    }

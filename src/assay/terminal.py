@@ -1,0 +1,181 @@
+"""What the command line shows: live progress on a terminal, a table and the conclusion at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from assay import events
+
+if TYPE_CHECKING:
+    from assay.compare import Job
+    from assay.estimate import Estimate
+    from assay.verify import Retrained
+
+STAGES = {
+    "data": "drawing data",
+    "estimate": "timing a step",
+    "tune": "tuning",
+    "score": "scoring the trials",
+    "final": "final runs",
+    "report": "drawing the report",
+}
+
+
+@contextlib.contextmanager
+def view(quiet: bool) -> Iterator[events.OnEvent]:
+    """A listener that draws on a terminal; warnings go to standard error wherever that leads."""
+    console = Console(stderr=True, highlight=False)
+    board = _Board(console)
+    if quiet or not console.is_terminal:
+        yield board.warn_only
+        return
+    with Live(board, console=console, refresh_per_second=8, transient=True):
+        yield board
+
+
+class _Board:
+    """One bar a stage, and the best trial so far of each contender."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self.bar = self.progress.add_task("loading torch", total=None)
+        self.best: dict[str, events.TrialDone] = {}
+
+    def __rich__(self) -> Group:
+        lines = [
+            Text(f"  {name}: trial {e.trial + 1}, best validation score so far {e.best:.4g}", style="dim")
+            for name, e in self.best.items()
+        ]
+        return Group(self.progress, *lines)
+
+    def warn_only(self, event: events.Event) -> None:
+        if isinstance(event, events.Warned):
+            self.console.print(f"assay: {event.message}", style="yellow", soft_wrap=True)
+
+    def __call__(self, event: events.Event) -> None:
+        match event:
+            case events.Started(trainings, recorded, folder):
+                kept = f", {recorded} files of them on record" if recorded else ""
+                self.console.print(f"{trainings} trainings{kept} → {folder}", soft_wrap=True)
+            case events.Estimated(lines):
+                self.console.print("\n".join(lines), soft_wrap=True)
+            case events.Stage(name, total):
+                self.progress.update(self.bar, visible=False)
+                self.bar = self.progress.add_task(STAGES.get(name, name), total=total or None)
+            case events.DataReady() | events.Scored():
+                self.progress.advance(self.bar)
+            case events.Trained(_, _, members, _):
+                self.progress.advance(self.bar, members)
+            case events.TrialDone(contender, _, _, _, best):
+                if (
+                    contender not in self.best
+                    or best >= self.best[contender].best
+                    or event.trial > self.best[contender].trial
+                ):
+                    self.best[contender] = event
+            case events.Warned():
+                self.warn_only(event)
+
+
+def conclude(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool) -> None:
+    """The table of contenders and the conclusion in a sentence, on standard output; or `result.json` as it is."""
+    if json:
+        sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
+        return
+    console = Console(highlight=False)
+    sentences = [v["sentence"] for v in content["verdicts"]]
+    if quiet:
+        console.print("\n".join(sentences), soft_wrap=True, markup=False)
+        return
+    table = Table("contender", "tuned", "score", "sd", "diverged", box=None, pad_edge=False)
+    scale, unit = content["scale"], content["unit"]
+    for name, c in content["contenders"].items():
+        tuned = ", ".join(f"{k} {_number(v)}" for k, v in c["hyperparameters"].items())
+        diverged = c["diverged"] + c["diverged_trials"]
+        score = "–" if c["score_mean"] is None else f"{scale * c['score_mean']:.2f} {unit}"
+        sd = "–" if c["score_sd"] is None else f"{scale * c['score_sd']:.2f}"
+        table.add_row(Text(name), Text(tuned), score, sd, str(diverged))
+    console.print(table)
+    for sentence in sentences:
+        console.print()
+        console.print(Text(sentence))
+    console.print()
+    console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def planned(job: Job, found: Estimate, *, json: bool) -> int:
+    """The plan, its cost and its power, on standard output."""
+    from assay.estimate import as_data, sentence
+
+    science = job.plan.science
+    if json:
+        import msgspec
+
+        content = {"plan": msgspec.to_builtins(job.plan), "plan_hash": science.plan_hash, "estimate": as_data(found)}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+        return 0
+    console = Console(highlight=False, soft_wrap=True)
+    for info in science.contenders:
+        tuned = ", ".join(f"{name} {dimension}" for name, dimension in info.space.items())
+        console.print(Text(f"{info.name}: {info.reference} ({info.source[:20]}), tunes {tuned}"))
+    for line in sentence(found, science):
+        console.print(Text(line))
+    console.print(Text(f"plan {science.plan_hash[:8]}, would go to {job.folder}"))
+    return 0
+
+
+def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained]) -> int:
+    """What verification found; the exit code, 1 for a mismatch."""
+    console = Console(highlight=False, soft_wrap=True)
+    for fault in faults:
+        console.print(Text(f"mismatch: {fault}"))
+    for r in again:
+        word = "the same to the bit" if r.exact else "as close as another machine comes" if r.sound else "NOT the same"
+        m = r.member
+        where = f"{r.contender}, {m.phase} {m.index} of replicate {m.replicate}"
+        console.print(
+            Text(f"retrained {where}: {word} (loss after one epoch {r.first_loss[0]:.6g}, now {r.first_loss[1]:.6g})")
+        )
+    wrong = len(faults) + sum(not r.sound for r in again)
+    summary = f"{wrong} mismatches" if wrong else "plan, seeds, data, choice and verdict follow from the members"
+    console.print(Text(f"{folder}: {summary}"))
+    return 1 if wrong else 0
+
+
+def listing() -> None:
+    """Contenders, tasks and engines, a line each."""
+    from assay.contenders.registry import CONTENDERS
+    from assay.tasks import TASKS
+
+    console = Console(highlight=False)
+    rows: list[tuple[str, str, str]] = []
+    for name, entry in CONTENDERS.items():
+        tuned = ", ".join(f"{k} {v}" for k, v in entry.space.items())
+        rows.append(("contender", name, f"{entry.summary}; {entry.reference}; tunes {tuned}"))
+    rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
+    rows.append(("engine", "loop", "one model at a time: the reference"))
+    for kind, name, text in rows:
+        console.print(Text(f"{kind:<10} {name:<14} {text}"), soft_wrap=True)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,54 @@
+"""A task's data as tensors, kept for the replicates that a worker is busy with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.core import DataFacts, Split, Task
+
+KEPT = 16  # data sets a worker holds in memory: a little more than the replicates of a default plan
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data set on a device. Inputs are in the run's dtype; whole-number targets stay whole numbers."""
+
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    facts: DataFacts
+
+    @property
+    def tests_later(self) -> bool:
+        """True where trials are scored on a test split of its own, after all selection."""
+        return self.validation is not self.test
+
+
+@lru_cache(maxsize=KEPT)
+def load(task: Task, seed: int, dtype: str = "float32", device: str = "cpu") -> Data:
+    """The data set of a split seed. A task without a validation split is validated on its test split."""
+    splits = task.data(seed)
+    validation = splits.validation or splits.test
+
+    def on_device(split: Split) -> tuple[Tensor, Tensor]:
+        return tuple(_tensor(a, dtype).to(device) for a in split)  # type: ignore[return-value]
+
+    facts = DataFacts(
+        digest=splits.digest,
+        train_samples=len(splits.train.targets),
+        test_samples=len(splits.test.targets),
+        validation_floor=task.metric.constant(splits.train.targets, validation.targets),
+        test_floor=task.metric.constant(splits.train.targets, splits.test.targets),
+    )
+    test = on_device(splits.test)
+    return Data(on_device(splits.train), test if splits.validation is None else on_device(validation), test, facts)
+
+
+def _tensor(array: np.ndarray, dtype: str) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor

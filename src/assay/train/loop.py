@@ -1,0 +1,170 @@
+"""The reference engine: one model at a time, in a plain PyTorch loop. What every other engine must agree with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from assay.core import Contender, Curves, Member, Numerics, Run, Task
+
+from .data import Data, load
+
+
+def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
+    """Train the members, one after the other, and return what each left over the epochs."""
+    return Curves.concatenate([_train_one(task, contender, member, numerics) for member in members])
+
+
+def _train_one(task: Task, contender: Contender, member: Member, numerics: Numerics) -> Curves:
+    started = time.perf_counter()
+    data = load(task, member.split, numerics.dtype, numerics.device)
+    inputs, targets = data.train
+    steps = -(-len(inputs) // task.batch_size)
+    run = Run(task.epochs * steps, task.epochs, steps, fused=True)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(member.init)
+        model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
+        optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
+        torch.manual_seed(member.noise)
+        step = Step(task, contender, model, optimizer, run)
+        order = torch.Generator().manual_seed(member.batches)
+        traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm
+        diverged = 0
+        for epoch in range(task.epochs):
+            shuffled = torch.randperm(len(inputs), generator=order).to(numerics.device)
+            x, y = inputs[shuffled], targets[shuffled]
+            _mode(model, optimizer, training=True)
+            for start in range(0, len(x), task.batch_size):
+                step(x[start : start + task.batch_size], y[start : start + task.batch_size])
+            means = step.epoch_means()
+            _mode(model, optimizer, training=False)
+            if not np.isfinite(means).all() or not _finite(model):
+                diverged = epoch + 1
+                break
+            traces[2:, epoch] = means
+            traces[0, epoch] = score(task, model, *data.validation)
+            if member.phase == "final":
+                traces[1, epoch] = score(task, model, *data.test)
+
+    return Curves(
+        validation=traces[None, 0],
+        test=traces[None, 1] if member.phase == "final" else None,
+        train_loss=traces[None, 2],
+        grad_norm=traces[None, 3],
+        update_norm=traces[None, 4],
+        diverged=np.array([diverged]),
+        gradient_evaluations=np.array([step.evaluations]),
+        seconds=np.array([time.perf_counter() - started]),
+        data=(data.facts,),
+        weights=flat_weights(model)[None] if member.phase == "tune" and data.tests_later else None,
+    )
+
+
+class Step:
+    """One training step, whatever the optimizer's closure asks for; counts gradients and keeps the epoch's means."""
+
+    def __init__(self, task: Task, contender: Contender, model: nn.Module, optimizer: Any, run: Run) -> None:
+        self.task, self.model, self.optimizer, self.closure = task, model, optimizer, contender.closure
+        self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+        self.before = [torch.empty_like(p) for p in self.parameters]
+        self.groups = optimizer.param_groups if contender.schedule else []
+        self.initial = [group["lr"] for group in self.groups]
+        self.schedule, self.total_steps = contender.schedule, run.total_steps
+        self.evaluations = self.taken = 0
+        self.losses: list[Tensor] = []
+        self.grad_norms: list[Tensor] = []
+        self.update_norms: list[Tensor] = []
+
+    def __call__(self, x: Tensor, y: Tensor) -> None:
+        """Take one step on a batch."""
+        if self.schedule:
+            factor = self.schedule(self.taken / self.total_steps)
+            for group, initial in zip(self.groups, self.initial, strict=True):
+                group["lr"] = initial * factor
+        first = self.evaluations
+
+        def evaluate() -> Tensor:
+            for p in self.parameters:
+                p.grad = None
+            with torch.enable_grad():
+                loss = self.task.loss(self.model(x), y)
+                loss.backward(create_graph=self.closure == "graph")
+            if self.evaluations == first:
+                self.losses.append(loss.detach())
+                self.grad_norms.append(norm([p.grad.detach() for p in self.parameters if p.grad is not None]))
+            self.evaluations += 1
+            return loss
+
+        with torch.no_grad():
+            torch._foreach_copy_(self.before, self.parameters)
+        if self.closure == "no":
+            evaluate()
+            self.optimizer.step()
+        else:
+            self.optimizer.step(evaluate)
+        with torch.no_grad():
+            torch._foreach_sub_(self.before, self.parameters)
+            self.update_norms.append(norm(self.before))
+        self.taken += 1
+
+    def epoch_means(self) -> np.ndarray:
+        """Mean loss, gradient norm and update norm (3,) since the last call."""
+        means = torch.stack([torch.stack(kept).mean() for kept in (self.losses, self.grad_norms, self.update_norms)])
+        self.losses, self.grad_norms, self.update_norms = [], [], []
+        return means.double().cpu().numpy()
+
+
+def norm(tensors: Sequence[Tensor]) -> Tensor:
+    """L2 norm over all tensors together, 0-dimensional."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+
+
+@torch.no_grad()
+def score(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
+    """The metric of a model in evaluation mode on a whole split."""
+    return float(task.metric.score(model(inputs), targets))
+
+
+def flat_weights(model: nn.Module) -> np.ndarray:
+    """All parameters and buffers as one vector (P,), in the order of `state_dict`."""
+    return torch.cat([t.detach().double().flatten().cpu() for t in model.state_dict().values()]).float().numpy()
+
+
+def load_weights(model: nn.Module, weights: np.ndarray) -> None:
+    """The inverse of `flat_weights`."""
+    vector, start = torch.from_numpy(weights), 0
+    state = model.state_dict()
+    for name, tensor in state.items():
+        state[name] = vector[start : start + tensor.numel()].view(tensor.shape).to(tensor.dtype)
+        start += tensor.numel()
+    model.load_state_dict(state)
+
+
+def score_weights(task: Task, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
+    """Test scores (n,) of members that have been trained, from their final weights (n, P); NaN where not finite."""
+    scores = np.full(len(members), np.nan)
+    with torch.random.fork_rng(devices=[]):
+        model = task.model().to(numerics.device, getattr(torch, numerics.dtype)).eval()
+        for i, member in enumerate(members):
+            if np.isfinite(weights[i]).all():
+                load_weights(model, weights[i])
+                data: Data = load(task, member.split, numerics.dtype, numerics.device)
+                scores[i] = score(task, model, *data.test)
+    return scores
+
+
+def _finite(model: nn.Module) -> bool:
+    return all(bool(torch.isfinite(p).all()) for p in model.parameters())
+
+
+def _mode(model: nn.Module, optimizer: Any, training: bool) -> None:
+    model.train(training)
+    switch: Callable[[], Any] | None = getattr(optimizer, "train" if training else "eval", None)
+    if callable(switch):  # schedule-free optimizers keep two sets of weights
+        switch()

@@ -1,0 +1,151 @@
+"""Worker processes, shaped like `concurrent.futures.Executor`: one process a core, one thread each.
+
+What a worker is asked for is data (bytes and plain structures), so that another executor, on another machine, can stand
+in for this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from assay.core import Contender, Curves, Member, Numerics, Task
+from assay.errors import AssayError, UsageError, own_frames
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ENGINES = {"loop": "assay.train.loop"}
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pack(thing: Task | Contender) -> bytes:
+    """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
+    return cloudpickle.dumps(thing)
+
+
+def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
+    """In a worker: train a chunk of members with the plan's engine.
+
+    UsageError where the contender's or the task's own code raises; the traceback is trimmed to their frames.
+    """
+    from importlib import import_module
+
+    task, contender = _open(packed_task), _open(packed_contender)
+    try:
+        return import_module(ENGINES[numerics.engine]).train(task, contender, members, numerics)
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{contender.name} fails while it trains: {own_frames(error)}") from None
+
+
+def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
+    """In a worker: test scores (n,) of trained members."""
+    from assay.train.loop import score_weights
+
+    return score_weights(_open(packed_task), members, weights, numerics)
+
+
+def make_data(packed_task: bytes, seed: int) -> str:
+    """In a worker: see that a data set is made and kept; its digest."""
+    return _open(packed_task).data(seed).digest
+
+
+def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
+    """In a worker: training samples of a data set, and seconds of one training step, evaluation's share included."""
+    task = replace(_open(packed_task), epochs=1)
+    samples = 0
+    seconds = 0.0
+    for _ in range(2):  # the first one also pays for what torch sets up on first use
+        curves = train_chunk(pack(task), packed_contender, [member], numerics)
+        samples, seconds = curves.data[0].train_samples, float(curves.seconds[0])
+    return samples, seconds / -(-samples // task.batch_size)
+
+
+@lru_cache(maxsize=64)
+def _open(packed: bytes) -> Any:
+    return cloudpickle.loads(packed)
+
+
+class InProcess(Executor):
+    """Runs what is submitted at once, in this process: for debugging and small tests."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call now; the future is done when this returns."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class LocalWorkers(ProcessPoolExecutor):
+    """A process a core, started from a server that has torch loaded, one thread each."""
+
+    def __init__(self, workers: int) -> None:
+        kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        context = multiprocessing.get_context(kind)
+        with _one_thread():
+            if kind == "forkserver":
+                context.set_forkserver_preload(["assay.train.loop"])
+                from multiprocessing import forkserver
+
+                forkserver.ensure_running()
+            super().__init__(workers, mp_context=context, initializer=_initialize)
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As in Executor. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
+        with _without_main(), _one_thread():
+            return super().submit(fn, *args, **kwargs)
+
+    def kill(self) -> None:
+        """End the workers now, whatever they are doing."""
+        processes = list((self._processes or {}).values())
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+
+def _initialize() -> None:
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """While a process starts, hide where `__main__` came from: what it defines travels by value, so it isn't rerun."""
+    main = sys.modules["__main__"]
+    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)

@@ -1,0 +1,95 @@
+"""Tuning: one Optuna study for each contender and replicate, by ask and tell, in memory, replayed from the record.
+
+A fresh sampler, seeded by (replicate, trial, slot), makes each ask a function of the trials told before it: a study
+that is run again over a record asks for the very same trials and finds them there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from assay import events, seeds
+from assay.core import Choice, Contender, Dimension, Float, Int, Member, Science
+from assay.fold import Lane, chunked
+
+if TYPE_CHECKING:
+    import optuna
+
+SAMPLER_OPTIONS: dict[str, int | bool] = {
+    "n_startup_trials": 10,
+    "n_ei_candidates": 24,
+    "multivariate": True,
+    "constant_liar": False,
+}
+
+
+def study(
+    science: Science, slot: int, contender: Contender, replicates: Sequence[int], width: int, on_event: events.OnEvent
+) -> Lane[None]:
+    """The studies of one contender over some replicates, in lockstep: trial t of them all is one population.
+
+    The sampler's random start-up trials don't depend on each other, so they are asked for at once.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    studies = {k: optuna.create_study(direction="maximize") for k in replicates}
+    distributions = {name: _distribution(dimension) for name, dimension in contender.space.items()}
+    trials, startup = science.protocol.trials, int(science.protocol.sampler_options["n_startup_trials"])
+    best = dict.fromkeys(replicates, -math.inf)
+    for first in [0, *range(min(startup, trials), trials)]:
+        together = range(first, min(startup, trials) if first == 0 else first + 1)
+        asked: list[tuple[optuna.Trial, Member]] = []
+        for t in together:
+            for k in replicates:
+                studies[k].sampler = _sampler(science, k, t, slot)
+                trial = studies[k].ask(distributions)
+                asked.append((trial, member(science, slot, "tune", k, t, dict(trial.params))))
+        curves = yield chunked([m for _, m in asked], width)
+        for i, (trial, m) in enumerate(asked):
+            score = float(curves.validation[i, -1])
+            turned = science.task.sign * score
+            best[m.replicate] = max(best[m.replicate], turned if math.isfinite(turned) else -math.inf)
+            # Optuna refuses NaN; a diverged trial is told as the worst there is
+            studies[m.replicate].tell(trial, turned if math.isfinite(turned) else _WORST)
+            on_event(
+                events.TrialDone(contender.name, m.replicate, m.index, score, science.task.sign * best[m.replicate])
+            )
+
+
+_WORST = -1e30
+
+
+def final(science: Science, slot: int, replicate: int, chosen: dict[str, Any], width: int) -> Lane[None]:
+    """The final seeds of one contender in one replicate, at the hyperparameters chosen there."""
+    seeds_ = range(science.protocol.final_seeds)
+    yield chunked([member(science, slot, "final", replicate, i, chosen) for i in seeds_], width)
+
+
+def member(
+    science: Science, slot: int, phase: seeds.Phase, replicate: int, index: int, hyperparameters: dict[str, Any]
+) -> Member:
+    """A training of the plan, with its seeds."""
+    own_seeds = seeds.of_member(science.seed, science.protocol.name, replicate, phase, index)
+    return Member(slot, phase, replicate, index, hyperparameters, **own_seeds)
+
+
+def _sampler(science: Science, replicate: int, trial: int, slot: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    seed = seeds.sampler(science.seed, replicate, trial, slot) % 2**32
+    return optuna.samplers.TPESampler(seed=seed, **science.protocol.sampler_options)  # type: ignore[arg-type]
+
+
+def _distribution(dimension: Dimension) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match dimension:
+        case Float(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case Int(low, high, log):
+            return IntDistribution(low, high, log=log)
+        case Choice(options):
+            return CategoricalDistribution(options)

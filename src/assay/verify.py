@@ -1,0 +1,161 @@
+"""Is a record what it says it is? Everything is computed again from the plan and the members; torch isn't needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from assay import seeds
+from assay.core import Curves, Member
+from assay.errors import BrokenRecord, UsageError
+from assay.evidence import Findings
+from assay.record import RunFolder, chunks, manifest
+from assay.result import result
+
+FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
+
+
+def faults(path: Path) -> Iterator[str]:
+    """What is wrong with a run folder, a line each; nothing if it is sound. Exact on any machine.
+
+    Raises:
+        UsageError: no run folder, or one of another version.
+    """
+    yield from manifest.changes(path)
+    folder = RunFolder.open(path)
+    try:
+        frame = folder.frame()
+        findings = Findings(folder.plan, frame)
+        yield from _misnamed(folder)
+        yield from _wrong_seeds(findings)
+        yield from _unpaired(frame)
+        yield from _not_as_chosen(findings)
+        yield from _another_answer(folder, frame)
+    except BrokenRecord as error:
+        yield str(error)
+
+
+def _misnamed(folder: RunFolder) -> Iterator[str]:
+    """Chunk files are named by a hash of the plan and their members."""
+    for path in sorted(folder.members.glob("*.parquet")):
+        if folder.key(chunks.to_members(chunks.read(path))) != path.stem:
+            yield f"members/{path.name} isn't named by the members in it and this plan"
+
+
+def _wrong_seeds(findings: Findings) -> Iterator[str]:
+    """Every member has the seeds that the plan gives it, the same for all contenders."""
+    science = findings.plan.science
+    for slot, contender in enumerate(science.contenders):
+        for phase in ("tune", "final"):
+            for found in chunks.to_members(findings.members(slot, phase)):
+                wanted = seeds.of_member(science.seed, science.protocol.name, found.replicate, found.phase, found.index)
+                if any(getattr(found, name) != seed for name, seed in wanted.items()):
+                    yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
+
+
+def _unpaired(frame: pl.DataFrame) -> Iterator[str]:
+    """Within a replicate, everyone saw the same data; between replicates of generated data, never the same."""
+    per_replicate = frame.group_by("replicate").agg(pl.col("digest").n_unique().alias("sets"))
+    for row in per_replicate.filter(pl.col("sets") > 1).sort("replicate").to_dicts():
+        yield f"replicate {row['replicate']}: its members did not all see the same data"
+
+
+def _not_as_chosen(findings: Findings) -> Iterator[str]:
+    """The final runs have the hyperparameters that the protocol chooses from the trials."""
+    for slot, contender in enumerate(findings.plan.science.contenders):
+        for member in chunks.to_members(findings.members(slot, "final")):
+            if member.hyperparameters != findings.chosen(slot, member.replicate):
+                yield (
+                    f"{contender.name}, final run {member.index} of replicate {member.replicate}: "
+                    "not at the hyperparameters that its trials choose"
+                )
+
+
+def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
+    """`result.json` says what the members say. Library versions are those of the run, not of this machine."""
+    try:
+        written = json.loads((folder.path / "result.json").read_bytes())
+    except (OSError, ValueError) as error:
+        yield f"result.json can't be read ({error})"
+        return
+    computed = json.loads(json.dumps(result(folder.plan, frame)))
+    for key in sorted(computed.keys() | written.keys()):
+        if key != "versions" and not _same(computed.get(key), written.get(key)):
+            yield f"result.json: {key} is not what the members give"
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal, numbers to 1e-12 relative: another machine's mathematics library may round its last digit differently."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b))
+    return a == b
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A member trained once more: `exact` if every number of its curves is the same, else `sound` within tolerance."""
+
+    member: Member
+    contender: str
+    exact: bool
+    sound: bool
+    first_loss: tuple[float, float]  # mean loss of the first epoch: recorded, now
+
+
+def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrained]:
+    """Train `number` members drawn at random once more, and compare what they leave with the record.
+
+    On the CPU model and torch of the record the curves must be the same to the bit. Elsewhere rounding acts like
+    another seed in the long run, so the first epoch's mean loss is compared, to 2 %.
+
+    Raises:
+        UsageError: contenders that can't be made again from their references, or whose source has changed.
+    """
+    from assay import planning
+    from assay.contenders import again
+    from assay.tasks import again as task_again
+    from assay.train import workers
+    from assay.train.numerics import settle
+
+    folder = RunFolder.open(path)
+    plan, frame = folder.plan, folder.frame()
+    if number < 1:
+        raise UsageError(f"--retrain {number}: it must be 1 at least")
+    contenders = again(plan.science.contenders)
+    task = planning.for_protocol(task_again(plan.science.task), plan.science.protocol.name)
+    rows = np.random.default_rng().choice(len(frame), size=min(number, len(frame)), replace=False)
+    here = settle("auto", plan.numerics.device)
+    same_machine = (here.cpu, here.torch) == (plan.numerics.cpu, plan.numerics.torch)
+    packed_task, packed = workers.pack(task), [workers.pack(c) for c in contenders]
+    found: list[Retrained] = []
+    with workers.LocalWorkers(workers_ or workers.cores()) as pool:
+        drawn = [frame[int(i)] for i in sorted(rows)]
+        members = [chunks.to_members(row)[0] for row in drawn]
+        futures = [pool.submit(workers.train_chunk, packed_task, packed[m.slot], [m], plan.numerics) for m in members]
+        for row, member, future in zip(drawn, members, futures, strict=True):
+            recorded, now = chunks.to_curves(row), future.result()
+            first = float(recorded.train_loss[0, 0]), float(now.train_loss[0, 0])
+            exact = _equal(recorded, now)
+            close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
+            name = plan.science.contenders[member.slot].name
+            found.append(Retrained(member, name, exact, exact or (close and not same_machine), first))
+    return found
+
+
+def _equal(a: Curves, b: Curves) -> bool:
+    names = ("validation", "test", "train_loss", "grad_norm", "update_norm", "diverged", "gradient_evaluations")
+    pairs = [(getattr(a, name), getattr(b, name)) for name in names]
+    return a.data == b.data and all(
+        (x is None and y is None) or (x is not None and y is not None and np.array_equal(x, y, equal_nan=True))
+        for x, y in pairs
+    )

@@ -1,0 +1,31 @@
+"""One thread a process, and a data cache that is not the user's."""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import cloudpickle
+import pytest
+
+from assay.core import Task
+
+from . import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    os.environ["ASSAY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    cloudpickle.register_pickle_by_value(tiny)
+    import torch
+
+    torch.set_num_threads(1)
+    yield
+
+
+@pytest.fixture
+def task() -> Task:
+    """Two clouds of points, a small network, two epochs: a comparison of it takes a second."""
+    return tiny.task()

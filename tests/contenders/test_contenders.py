@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from assay.contenders import CONTENDERS, contenders
+from assay.core import Choice, Contender, Float, Int, Run
+from assay.errors import UsageError
+
+RUN = Run(total_steps=10, epochs=2, steps_per_epoch=5)
+
+USERS = '''
+import torch
+
+class Plain(torch.optim.SGD):
+    def __init__(self, params, lr=0.1, beta: float = 0, depth: int = 2):
+        super().__init__(params, lr=lr)
+        self.beta, self.depth = beta, depth
+
+class Named(torch.optim.SGD):
+    def __init__(self, named_parameters, lr=0.1):
+        pairs = list(named_parameters)
+        self.names = [name for name, _ in pairs]
+        super().__init__([p for _, p in pairs], lr=lr)
+
+def from_model(model, lr, run):
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    optimizer.steps = run.total_steps
+    return optimizer
+
+class Wraps:
+    def __init__(self, optimizer, k=5):
+        self.inner, self.k = optimizer, k
+        self.param_groups = optimizer.param_groups
+
+class WrapsClass:
+    def __init__(self, base_optimizer_cls: type, params, lr):
+        self.inner = base_optimizer_cls(params, lr=lr)
+        self.param_groups = self.inner.param_groups
+
+class Odd:
+    def __init__(self, things, lr=0.1):
+        pass
+
+class Needy:
+    def __init__(self, params, lr, rho):
+        pass
+
+number = 3
+'''
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> str:
+    file = tmp_path / "users.py"
+    file.write_text(USERS)
+    return str(file)
+
+
+def made(contender: Contender, **hyperparameters):
+    model = nn.Linear(3, 2)
+    return contender.make(model, RUN, **{**contender.fixed, **hyperparameters}), model
+
+
+@pytest.mark.parametrize("name", sorted(CONTENDERS))
+def test_every_registered_contender_is_made_and_steps(name):
+    baseline = "adam" if name != "adam" else "sgd"
+    optimizer, model = made(contenders([baseline, name])[1], lr=0.01)
+    before = [p.detach().clone() for p in model.parameters()]
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.ones(1, 3)).square().sum().backward()
+        optimizer.step()
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_first_parameters_name_decides_what_is_given(users):
+    plain, named, factory = contenders(["adam", f"{users}:Plain", f"{users}:Named", f"{users}:from_model"])[1:]
+    optimizer, _ = made(plain, lr=0.5)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert made(named, lr=0.1)[0].names == ["weight", "bias"]
+    assert made(factory, lr=0.1)[0].steps == 10
+    assert plain.space == {"lr": Float(1e-5, 1e-1, log=True)}
+
+
+def test_a_wrapper_is_given_the_baseline(users):
+    adam, wraps, cls = contenders(["adam", f"{users}:Wraps", f"{users}:WrapsClass"])
+    optimizer, _ = made(wraps, lr=0.25)
+    assert isinstance(optimizer.inner, torch.optim.Adam)
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert wraps.note == "Wraps wraps a fresh instance of adam"
+    assert wraps.space == adam.space
+    optimizer, _ = made(cls, lr=0.25)
+    assert isinstance(optimizer.inner, torch.optim.Adam)
+    assert "the class of adam" in cls.note
+
+
+def test_alias_and_space(users):
+    found = contenders(
+        ["adam", f"mine={users}:Plain"],
+        ["mine.beta=0..1", "mine.depth=1..4", "adam.lr=1e-4..1e-2:log", "adam.amsgrad=true|false"],
+    )
+    assert [c.name for c in found] == ["adam", "mine"]
+    assert found[0].space == {"lr": Float(1e-4, 1e-2, log=True), "amsgrad": Choice((True, False))}
+    assert found[1].space["beta"] == Float(0, 1)
+    assert found[1].space["depth"] == Int(1, 4)
+
+
+def test_a_module_path_is_a_reference_too():
+    found = contenders(["adam", "torch.optim:NAdam"])[1]
+    assert found.name == "NAdam"
+    assert found.source.startswith("torch 2.")
+
+
+@pytest.mark.parametrize(
+    ("names", "spaces", "words"),
+    [
+        (["adam", "adamm"], [], "did you mean adam"),
+        (["adam", "adam"], [], "second=adam"),
+        (["adam", "torch.optim:Adma"], [], "did you mean Adam"),
+        (["adam", "no_such_module:X"], [], "no module"),
+        (["adam", "no/such/file.py:X"], [], "no file"),
+        (["adam", "{users}:Nothing"], [], "has no 'Nothing'"),
+        (["adam", "{users}:number"], [], "neither a class nor a function"),
+        (["adam", "{users}:Odd"], [], "'things'"),
+        (["adam", "{users}:Needy"], [], "needs a value for rho"),
+        (["{users}:Wraps", "adam"], [], "not the baseline"),
+        (["adam", "sgd"], ["adam.lr=1..1"], "below"),
+        (["adam", "sgd"], ["adam.lr=0..1:log"], "above 0"),
+        (["adam", "sgd"], ["adam.lr=a..b"], "numbers"),
+        (["adam", "sgd"], ["adam.lr=1..2:ln"], "scale"),
+        (["adam", "sgd"], ["lr=1..2"], "NAME.hyperparameter"),
+        (["adam", "sgd"], ["adm.lr=1..2"], "did you mean adam"),
+        (["adam", "sgd"], ["sgd.beta=1..2"], "takes no beta"),
+    ],
+)
+def test_bad_input_names_cause_and_mend(users, names, spaces, words):
+    with pytest.raises(UsageError) as caught:
+        contenders([name.replace("{users}", users) for name in names], spaces)
+    assert words in str(caught.value)
+
+
+def test_a_module_that_fails_to_import_shows_its_own_frames(tmp_path):
+    (tmp_path / "broken.py").write_text("import torch\n\ndef f():\n    return 1 / 0\n\nf()\n")
+    with pytest.raises(UsageError) as caught:
+        contenders(["adam", f"{tmp_path / 'broken.py'}:X"])
+    assert "ZeroDivisionError" in str(caught.value)
+    assert "return 1 / 0" in str(caught.value)
+    assert "importlib" not in str(caught.value)

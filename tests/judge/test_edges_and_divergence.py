@@ -1,0 +1,124 @@
+"""Edges of ranges, and what diverged runs count for."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.core import Choice, Float, Int
+from assay.errors import NoVerdict
+from assay.judge.divergence import floored, loser, rate, survivor_differences
+from assay.judge.edges import Edge, edges, ends_hit, wider, wider_spaces
+
+LR = Float(1e-5, 1e-1, log=True)
+
+
+@pytest.mark.parametrize(
+    ("positions", "expected"),
+    [
+        ([0.95] * 4 + [0.5] * 8, {"high": 4}),  # ⌈12/3⌉ = 4
+        ([0.95] * 3 + [0.5] * 9, {}),
+        ([0.95] * 3 + [0.5] * 7, {}),  # ⌈10/3⌉ = 4
+        ([0.02] * 5 + [0.99] * 5, {"low": 5, "high": 5}),
+        ([0.1, 0.9, 0.5], {"low": 1, "high": 1}),  # exactly a tenth is within it
+        ([0.1 + 1e-9, 0.9 - 1e-9, 0.5], {}),
+        ([1.0], {"high": 1}),
+    ],
+)
+def test_ends_by_hand(positions, expected):
+    assert ends_hit(np.array(positions)) == expected
+
+
+def test_a_learning_rate_at_a_tenth_of_its_decades_is_at_the_edge():
+    positions = np.array([[LR.to_unit(10**-1.4)], [LR.to_unit(10**-1.41)], [0.5]])
+    assert edges(positions, {"lr": LR}) == [Edge("lr", "high", 1, 3)]
+
+
+def test_edges_name_hyperparameters_and_skip_choices():
+    space = {"kind": Choice(("a", "b")), "lr": LR, "depth": Int(1, 5)}
+    positions = np.array([[0.0, 0.95, 0.0]] * 3)
+    assert edges(positions, space) == [Edge("lr", "high", 3, 3), Edge("depth", "low", 3, 3)]
+    with pytest.raises(ValueError, match="column"):
+        edges(positions[:, :2], space)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "ends", "expected"),
+    [
+        (LR, ["high"], Float(1e-5, 1.0, log=True)),
+        (LR, ["low"], Float(1e-6, 1e-1, log=True)),
+        (LR, ["low", "high"], Float(1e-6, 1.0, log=True)),
+        (Float(0.2, 0.5), ["high"], Float(0.2, 0.8)),
+        (Float(-1.0, 1.0), ["low"], Float(-3.0, 1.0)),
+        (Float(0.1, 0.5), ["low"], Float(0.0, 0.5)),  # not below 0
+        (Float(0.0, 0.5), ["low"], None),
+        (Int(2, 5), ["high"], Int(2, 8)),
+        (Int(16, 512, log=True), ["low"], Int(1, 512, log=True)),
+        (Int(16, 512, log=True), ["high"], Int(16, 5120, log=True)),
+        (Int(1, 512, log=True), ["low"], None),
+        (Choice((1, 2)), ["low"], None),
+        (Float(1e-320, 1.0, log=True), ["low"], Float(1e-321, 1.0, log=True)),
+        (Float(1e300, 1e308, log=True), ["high"], None),
+    ],
+)
+def test_wider_ranges(dimension, ends, expected):
+    found = wider(dimension, ends)
+    assert type(found) is type(expected)
+    if isinstance(expected, Float):
+        assert isinstance(found, Float)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-2, abs=1e-12)
+        assert found.log == expected.log
+    else:
+        assert found == expected
+
+
+def test_no_contender_gets_more_room_than_another():
+    space = {"lr": LR}
+    chosen = {
+        "adam": (np.array([[0.5]] * 3), space),
+        "new": (np.array([[0.97]] * 3), {"lr": LR, "beta": Float(0.1, 0.9)}),
+    }
+    chosen["new"] = (np.array([[0.97, 0.5]] * 3), chosen["new"][1])
+    found = wider_spaces(chosen)
+    assert {name: {hp: str(d) for hp, d in dims.items()} for name, dims in found.items()} == {
+        "adam": {"lr": "1e-05..1:log"},
+        "new": {"lr": "1e-05..1:log"},
+    }
+    assert wider_spaces({"adam": (np.array([[0.5]]), space)}) == {}
+
+
+def test_floors_take_the_place_of_what_diverged():
+    scores = np.array([[0.7, math.nan], [math.inf, 0.6]])
+    assert floored(scores, 0.1).tolist() == [[0.7, 0.1], [0.1, 0.6]]
+    assert floored(scores, np.array([0.1, 0.2])).tolist() == [[0.7, 0.1], [0.2, 0.6]]
+    assert floored(np.array([0.5, math.nan]), np.array([0.1, 0.2])).tolist() == [0.5, 0.2]
+    assert rate(scores) == 0.5
+    with pytest.raises(ValueError, match="floor"):
+        floored(scores, math.nan)
+    with pytest.raises(ValueError, match="shape"):
+        floored(scores, np.zeros(3))
+
+
+def test_survivors_are_pairs():
+    nan = math.nan
+    candidate = np.array([[1.0, nan, 3.0], [nan, 2.0, nan], [4.0, 5.0, 6.0]])
+    baseline = np.array([[0.5, 1.0, nan], [1.0, nan, 1.0], [4.0, 4.0, 4.0]])
+    assert survivor_differences(candidate, baseline).tolist() == [0.5, 1.0]
+
+
+def test_who_loses():
+    dead, alive = np.full((2, 2), math.nan), np.array([[math.nan, 1.0], [math.nan, math.nan]])
+    assert loser(alive, alive, "new", "adam") is None
+    assert loser(dead, alive, "new", "adam") == "candidate"
+    assert loser(alive, dead, "new", "adam") == "baseline"
+    with pytest.raises(NoVerdict, match="adam and of new"):
+        loser(dead, dead, "new", "adam")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_mirrored_positions_hit_the_other_end(positions):
+    x = np.array(positions)
+    there, mirrored = ends_hit(x), ends_hit(1 - x)
+    assert (there.get("low"), there.get("high")) == (mirrored.get("high"), mirrored.get("low"))

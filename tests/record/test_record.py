@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from assay import planning, seeds
+from assay.contenders import contenders
+from assay.core import Curves, DataFacts, Member, Plan
+from assay.errors import Interrupted, UsageError
+from assay.record import RunFolder, manifest
+from assay.record.files import write_atomically, write_bytes
+from assay.train.numerics import settle
+
+
+@pytest.fixture
+def plan(task) -> Plan:
+    found = contenders(["adam", "sgd"])
+    protocol = planning.protocol_of("honest", found, trials=2, replicates=2, final_seeds=1)
+    return Plan(planning.science_of(task, found, protocol, 0), settle())
+
+
+def some(phase="tune", n=2, slot=0) -> list[Member]:
+    return [Member(slot, phase, 0, i, {"lr": 0.1 + i, "on": True}, **seeds.of_member(0, "honest", 0, phase, i)) for i in range(n)]
+
+
+def left(n=2, phase="tune") -> Curves:
+    rng = np.random.default_rng(0)
+    curve = rng.random((n, 3))
+    curve[0, 2] = np.nan
+    return Curves(
+        validation=curve,
+        test=None if phase == "tune" else curve + 1,
+        train_loss=curve + 2,
+        grad_norm=curve + 3,
+        update_norm=curve + 4,
+        diverged=np.array([3] + [0] * (n - 1)),
+        gradient_evaluations=np.arange(n),
+        seconds=np.ones(n),
+        data=(DataFacts("abc", 100, 60, 0.5, 0.4),) * n,
+        weights=rng.random((n, 5)).astype(np.float32) if phase == "tune" else None,
+    )
+
+
+@pytest.mark.parametrize("phase", ["tune", "final"])
+def test_what_is_kept_is_found_to_the_bit(tmp_path, plan, phase):
+    folder = RunFolder.create(tmp_path / "run", plan)
+    assert folder.find(some(phase)) is None
+    folder.keep(some(phase), left(phase=phase))
+    found = RunFolder.open(tmp_path / "run").find(some(phase))
+    assert found is not None
+    for name in ("validation", "train_loss", "grad_norm", "update_norm", "diverged", "gradient_evaluations"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(left(phase=phase), name))
+    assert (found.test is None) == (phase == "tune")
+    assert found.data == left().data
+    assert folder.find(some(phase, slot=1)) is None
+    assert folder.find(some(phase, n=1)) is None
+
+
+def test_scores_follow_the_weights(tmp_path, plan):
+    folder = RunFolder.create(tmp_path / "run", plan)
+    folder.keep(some(), left())
+    (key,) = folder.unscored()
+    members, weights = folder.weights_of(key)
+    assert members == some()
+    np.testing.assert_array_equal(weights, left().weights)
+    folder.keep_scores(key, members, np.array([np.nan, 0.25]))
+    assert folder.unscored() == []
+    assert not folder.weights.exists()
+    frame = folder.frame()
+    assert frame["contender"].to_list() == ["adam", "adam"]
+    assert frame["test_score"][1] == 0.25
+
+
+def test_a_torn_file_is_set_aside_and_asked_for_again(tmp_path, plan):
+    folder = RunFolder.create(tmp_path / "run", plan)
+    folder.keep(some(), left())
+    (file,) = folder.members.glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    assert folder.find(some()) is None
+    assert [p.suffix for p in folder.members.iterdir()] == [".damaged"]
+
+
+def test_another_plan_is_refused_and_the_difference_named(tmp_path, plan, task):
+    import msgspec
+
+    RunFolder.create(tmp_path / "run", plan)
+    science = plan.science
+    edited = msgspec.structs.replace(science.contenders[1], source="sha256:other")
+    other = msgspec.structs.replace(science, contenders=(science.contenders[0], edited), seed=7)
+    with pytest.raises(UsageError) as caught:
+        RunFolder.create(tmp_path / "run", Plan(other, plan.numerics))
+    assert "seed 0 → 7" in str(caught.value)
+    assert "the source of sgd was edited since the record was made" in str(caught.value)
+
+
+def test_the_numerics_on_record_win(tmp_path, plan):
+    import msgspec
+
+    RunFolder.create(tmp_path / "run", plan)
+    wider = Plan(plan.science, msgspec.structs.replace(plan.numerics, width=8))
+    assert RunFolder.create(tmp_path / "run", wider).plan.numerics.width == plan.numerics.width
+    newer = Plan(plan.science, msgspec.structs.replace(plan.numerics, torch="99.0"))
+    with pytest.raises(UsageError, match="was made with torch"):
+        RunFolder.create(tmp_path / "run", newer)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"{", "damaged"), (b'{"version": 99}', "version 99"), (b"[]", "damaged"), (b'{"version": 1}', "damaged"), (b"\xff", "damaged")],
+)
+def test_a_plan_that_is_none_is_refused(tmp_path, content, words):
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        RunFolder.open(tmp_path)
+
+
+def test_folders_that_are_something_else_are_refused(tmp_path, plan):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(UsageError, match="no run folder"):
+        RunFolder.create(tmp_path, plan)
+    with pytest.raises(UsageError, match="can't be written"):
+        RunFolder.create(tmp_path / "mine.txt" / "below", plan)
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_two_commands_in_one_folder_are_refused(tmp_path, plan):
+    folder = RunFolder.create(tmp_path / "run", plan)
+    with folder.locked(), pytest.raises(UsageError, match="another command"), RunFolder.open(tmp_path / "run").locked():
+        pass
+    with folder.locked():
+        pass
+
+
+def test_a_full_disk_is_resumable_and_leaves_nothing_half_written(tmp_path):
+    def full(path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(Interrupted, match="disk is full"):
+        write_atomically(tmp_path / "file", full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manifest_names_what_changed(tmp_path):
+    (tmp_path / "members").mkdir()
+    write_bytes(tmp_path / "a", b"one")
+    write_bytes(tmp_path / "members" / "b", b"two")
+    manifest.seal(tmp_path)
+    assert manifest.changes(tmp_path) == []
+    (tmp_path / "members" / "b").write_bytes(b"twO")
+    (tmp_path / "c").write_bytes(b"new")
+    (tmp_path / "a").unlink()
+    assert manifest.changes(tmp_path) == ["a is missing", "members/b was changed", "c is not in manifest.json"]
+    text = (tmp_path / manifest.NAME).read_text()
+    (tmp_path / manifest.NAME).write_text(text.replace('"a"', '"d"'))
+    assert manifest.changes(tmp_path) == ["manifest.json was changed"]

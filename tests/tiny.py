@@ -1,0 +1,44 @@
+"""The smallest task that is one: two overlapping clouds in four dimensions, a new pair of them for each seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from assay.core import Split, Splits, Task
+from assay.tasks.metrics import accuracy
+
+
+def clouds(seed: int) -> Splits:
+    rng = np.random.default_rng(seed)
+
+    def split(n: int) -> Split:
+        y = rng.integers(0, 2, n)
+        return Split((rng.normal(size=(n, 4)) + y[:, None]).astype(np.float32), y)
+
+    return Splits(split(100), split(60), split(60))
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(outputs, targets)
+
+
+def task(**changes) -> Task:
+    whole = {
+        "name": "clouds",
+        "data": clouds,
+        "model": network,
+        "loss": loss,
+        "metric": accuracy,
+        "epochs": 2,
+        "batch_size": 32,
+        "margin": 0.02,
+        "margin_reason": "a test's",
+        **changes,
+    }
+    return Task(**whole)
