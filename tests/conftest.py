@@ -8,11 +8,16 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import cloudpickle
+import hypothesis
 import pytest
 
 from assay.core import Task
 
 from . import tiny
+
+# No time limit for an example: how fast a shared machine is says nothing about a law.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,7 +27,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     import torch
 
     torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture

@@ -9,13 +9,23 @@ from assay.tasks.mnist1d import generate
 ROOTS = st.integers(0, 2**63 - 1)
 
 
-@given(root=ROOTS, replicates=st.integers(1, 20), trials=st.integers(1, 12), finals=st.integers(1, 12), slots=st.integers(2, 4))
+@given(
+    root=ROOTS,
+    replicates=st.integers(1, 20),
+    trials=st.integers(1, 12),
+    finals=st.integers(1, 12),
+    slots=st.integers(2, 4),
+)
 def test_no_seed_has_two_roles(root, replicates, trials, finals, slots):
     used = [seeds.split(root, k) for k in range(replicates)]
     for k in range(replicates):
         for phase, count in (("tune", trials), ("final", finals)):
             for i in range(count):
-                used += [seeds.init(root, k, phase, i), seeds.batches(root, k, phase, i), seeds.noise(root, k, phase, i)]
+                used += [
+                    seeds.init(root, k, phase, i),
+                    seeds.batches(root, k, phase, i),
+                    seeds.noise(root, k, phase, i),
+                ]
         used += [seeds.sampler(root, k, t, s) for t in range(trials) for s in range(slots)]
     assert len(set(used)) == len(used)
     assert all(0 <= seed < 2**63 for seed in used)

@@ -26,7 +26,7 @@ def run(
     /,
     *candidates: str,
     task: str = "mnist1d-mlp",
-    protocol: Literal["honest", "published"] = "published",
+    protocol: Literal["honest", "published"] = "honest",
     trials: int | None = None,
     replicates: int | None = None,
     final_seeds: int | None = None,
@@ -54,7 +54,8 @@ def run(
     task
         What they are compared on (see assay list).
     protocol
-        published: the original study's way, one seed, tuned on the test set.
+        honest: replicates with their own data and tuning, a verdict with an interval. published: the original
+        study's way, one seed, tuned on the test set.
     trials
         Tuning trials for each contender.
     replicates

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from assay import events, planning, seeds
+from assay import events, export, planning, seeds
 from assay.contenders import contenders as resolve
 from assay.core import Contender, Numerics, Plan, Science, Task, Verdict, midpoint
 from assay.errors import Interrupted
@@ -72,7 +72,7 @@ def plan(
     baseline: str | Contender,
     *candidates: str | Contender,
     task: str | Task = "mnist1d-mlp",
-    protocol: str = "published",
+    protocol: str = "honest",
     trials: int | None = None,
     replicates: int | None = None,
     final_seeds: int | None = None,
@@ -117,7 +117,9 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
             if not recorded:
                 _estimate(pool, job, folder.plan.numerics, count, on_event)
             _tune(fold, job.contenders)
+            exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             _train(fold)
+            exported.result()
         except KeyboardInterrupt as error:
             pool.kill()
             raise Interrupted(

@@ -6,9 +6,8 @@ Every function takes the plan's root seed and the axes that matter, and returns 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
 
-Phase = Literal["tune", "final"]
+from assay.core import Phase
 
 
 def hashed(role: str, root: int, **axes: int | str) -> int:

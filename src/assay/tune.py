@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay import events, seeds
-from assay.core import Choice, Contender, Dimension, Float, Int, Member, Science
+from assay.core import Choice, Contender, Dimension, Float, Int, Member, Phase, Science
 from assay.fold import Lane, chunked
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def study(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies = {k: optuna.create_study(direction="maximize") for k in replicates}
-    distributions = {name: _distribution(dimension) for name, dimension in contender.space.items()}
+    distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
     trials, startup = science.protocol.trials, int(science.protocol.sampler_options["n_startup_trials"])
     best = dict.fromkeys(replicates, -math.inf)
     for first in [0, *range(min(startup, trials), trials)]:
@@ -69,7 +69,7 @@ def final(science: Science, slot: int, replicate: int, chosen: dict[str, Any], w
 
 
 def member(
-    science: Science, slot: int, phase: seeds.Phase, replicate: int, index: int, hyperparameters: dict[str, Any]
+    science: Science, slot: int, phase: Phase, replicate: int, index: int, hyperparameters: dict[str, Any]
 ) -> Member:
     """A training of the plan, with its seeds."""
     own_seeds = seeds.of_member(science.seed, science.protocol.name, replicate, phase, index)
@@ -83,7 +83,8 @@ def _sampler(science: Science, replicate: int, trial: int, slot: int) -> optuna.
     return optuna.samplers.TPESampler(seed=seed, **science.protocol.sampler_options)  # type: ignore[arg-type]
 
 
-def _distribution(dimension: Dimension) -> Any:
+def distribution(dimension: Dimension) -> Any:
+    """The dimension as Optuna knows it."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match dimension:

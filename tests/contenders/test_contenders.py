@@ -12,7 +12,7 @@ from assay.errors import UsageError
 
 RUN = Run(total_steps=10, epochs=2, steps_per_epoch=5)
 
-USERS = '''
+USERS = """
 import torch
 
 class Plain(torch.optim.SGD):
@@ -50,7 +50,7 @@ class Needy:
         pass
 
 number = 3
-'''
+"""
 
 
 @pytest.fixture

@@ -23,7 +23,10 @@ def plan(task) -> Plan:
 
 
 def some(phase="tune", n=2, slot=0) -> list[Member]:
-    return [Member(slot, phase, 0, i, {"lr": 0.1 + i, "on": True}, **seeds.of_member(0, "honest", 0, phase, i)) for i in range(n)]
+    return [
+        Member(slot, phase, 0, i, {"lr": 0.1 + i, "on": True}, **seeds.of_member(0, "honest", 0, phase, i))
+        for i in range(n)
+    ]
 
 
 def left(n=2, phase="tune") -> Curves:
@@ -109,7 +112,13 @@ def test_the_numerics_on_record_win(tmp_path, plan):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"{", "damaged"), (b'{"version": 99}', "version 99"), (b"[]", "damaged"), (b'{"version": 1}', "damaged"), (b"\xff", "damaged")],
+    [
+        (b"{", "damaged"),
+        (b'{"version": 99}', "version 99"),
+        (b"[]", "damaged"),
+        (b'{"version": 1}', "damaged"),
+        (b"\xff", "damaged"),
+    ],
 )
 def test_a_plan_that_is_none_is_refused(tmp_path, content, words):
     (tmp_path / "plan.json").write_bytes(content)

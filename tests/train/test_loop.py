@@ -78,7 +78,9 @@ def test_a_schedule_multiplies_each_groups_initial_rate(task):
             seen.append(self.param_groups[0]["lr"])
             return super().step(closure)
 
-    watched = Contender("w", lambda model, run, lr: Watched(model.parameters(), lr=lr), {"lr": Float(0.1, 1)}, schedule=lambda t: 1 - t)
+    watched = Contender(
+        "w", lambda model, run, lr: Watched(model.parameters(), lr=lr), {"lr": Float(0.1, 1)}, schedule=lambda t: 1 - t
+    )
     loop.train(task, watched, [member(lr=0.5)], NUMERICS)
     assert seen == pytest.approx([0.5 * (1 - t / 8) for t in range(8)])
 
@@ -93,7 +95,9 @@ def test_a_closure_is_given_where_asked_for_and_every_gradient_counted(task):
             super().step()
             return second
 
-    twice = Contender("t", lambda model, run, lr: Twice(model.parameters(), lr=lr), {"lr": Float(0.1, 1)}, closure="yes")
+    twice = Contender(
+        "t", lambda model, run, lr: Twice(model.parameters(), lr=lr), {"lr": Float(0.1, 1)}, closure="yes"
+    )
     curves = loop.train(task, twice, [member(lr=0.1)], NUMERICS)
     assert curves.gradient_evaluations.tolist() == [16]
     plain = loop.train(task, contenders(["sgd", "adam"])[0], [member(lr=0.1)], NUMERICS)

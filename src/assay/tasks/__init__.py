@@ -37,7 +37,9 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     except (TypeError, ValueError) as error:
         raise UsageError(f"task {name}: {error}") from error
     if not isinstance(task, Task):
-        raise UsageError(f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one")
+        raise UsageError(
+            f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
+        )
     return replace(task, reference=name, source=source_of(task.model if isinstance(build, Task) else build))
 
 

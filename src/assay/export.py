@@ -1,0 +1,52 @@
+"""The record in other tools' formats. Exports only: the record is the one source of truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from assay.evidence import Findings
+from assay.record import RunFolder, files
+from assay.tune import distribution
+
+NAME = "studies.db"
+
+
+def studies(path: Path) -> None:
+    """Write a run folder's studies as an Optuna SQLite database, for optuna-dashboard: `contender, replicate k`.
+
+    A trial's value is its raw validation score, metric units; a diverged trial has failed.
+    """
+    import optuna
+    from optuna.trial import TrialState, create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = RunFolder.open(path)
+    findings, science = Findings(folder.plan, folder.frame()), folder.plan.science
+
+    def write(temporary: Path) -> None:
+        temporary.unlink()  # SQLite wants to make the file itself
+        engine = {"connect_args": {"isolation_level": None}, "execution_options": {"isolation_level": "AUTOCOMMIT"}}
+        storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}", engine_kwargs=engine)
+        for slot, info in enumerate(science.contenders):
+            distributions = {name: distribution(dimension) for name, dimension in info.space.items()}
+            for replicate in range(science.protocol.replicates):
+                found = findings.study(slot, replicate)
+                study = optuna.create_study(
+                    storage=storage,
+                    study_name=f"{info.name}, replicate {replicate}",
+                    direction="maximize" if science.task.sign > 0 else "minimize",
+                )
+                study.add_trials(
+                    create_trial(
+                        params=hyperparameters,
+                        distributions=distributions,
+                        value=float(score) if np.isfinite(score) else None,
+                        state=TrialState.COMPLETE if np.isfinite(score) else TrialState.FAIL,
+                    )
+                    for hyperparameters, score in zip(found.hyperparameters, found.validation, strict=True)
+                )
+        storage.engine.dispose()
+
+    files.write_atomically(path / NAME, write)

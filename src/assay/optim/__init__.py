@@ -1,0 +1,9 @@
+"""Optimizers: any ``torch.optim.Optimizer`` with its learning rate divided by a power of the gradient's norm.
+
+Importing this package imports torch.
+"""
+
+from .gns_adam import GNSAdam
+from .grad_norm_scaled import GradNormScaled
+
+__all__ = ["GNSAdam", "GradNormScaled"]

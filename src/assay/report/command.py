@@ -1,0 +1,88 @@
+"""The command that asks the same question again."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+
+from assay.contenders.registry import CONTENDERS
+from assay.core import Choice, ContenderInfo, Dimension, Plan
+
+
+def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
+    """`assay run …` with everything that differs from a default, as arguments; None if Python alone can repeat it.
+
+    A contender or a task made in Python has no name that the command line could find. `wider`: ranges to take
+    instead, in the words of --space, by contender and hyperparameter.
+    """
+    science, protocol = plan.science, plan.science.protocol
+    if not science.task.reference or any(_name(c) is None for c in science.contenders):
+        return None
+    words = ["assay", "run", *(str(_name(c)) for c in science.contenders)]
+    words += ["--task", science.task.reference]
+    for option, value in science.task.options.items():
+        words += [f"--{option.replace('_', '-')}", str(value)]
+    words += ["--protocol", protocol.name, "--trials", str(protocol.trials)]
+    if protocol.name != "published":
+        words += ["--replicates", str(protocol.replicates), "--final-seeds", str(protocol.final_seeds)]
+    words += ["--epochs", str(science.task.epochs)]
+    if "--margin" in science.task.margin_reason:
+        words += ["--margin", _divided_back(science.task.margin, science.task.scale)]
+    for contender in science.contenders:
+        usual = _registered(contender)
+        instead = (wider or {}).get(contender.name, {})
+        for name, dimension in contender.space.items():
+            if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
+                words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
+    return [*words, "--seed", str(science.seed), "--engine", plan.numerics.engine, "--device", plan.numerics.device]
+
+
+def quoted(words: Sequence[str]) -> list[str]:
+    """The words as one types them into a shell; an option stays with its value."""
+    pieces: list[str] = []
+    for word in map(shlex.quote, words):
+        if pieces and pieces[-1].startswith("--") and " " not in pieces[-1]:
+            pieces[-1] += f" {word}"
+        else:
+            pieces.append(word)
+    return pieces
+
+
+def _name(contender: ContenderInfo) -> str | None:
+    """What to call a contender on the command line: a registered name, or its reference, with ALIAS= where needed."""
+    known = _registered(contender)
+    if known is None and not contender.reference:
+        return None
+    usual = known or contender.reference.rpartition(":")[2]
+    reference = known or contender.reference
+    return reference if usual == contender.name else f"{contender.name}={reference}"
+
+
+def _registered(contender: ContenderInfo) -> str | None:
+    """The registered contender that this is, whatever it is called here."""
+    own = [contender.name] if contender.name in CONTENDERS else []
+    for name in (*own, *CONTENDERS):
+        entry = CONTENDERS[name]
+        fixed = {k: repr(v) for k, v in entry.fixed.items() if k not in contender.space}
+        if entry.reference == contender.reference and fixed == dict(contender.fixed):
+            return name
+    return None
+
+
+def _range(dimension: Dimension) -> str:
+    """A range in the words of --space, its numbers exact (`str` of a dimension rounds them)."""
+    if isinstance(dimension, Choice):
+        return "|".join(map(str, dimension.options))
+    return f"{dimension.low!r}..{dimension.high!r}" + (":log" if dimension.log else "")
+
+
+def _divided_back(margin: float, scale: float) -> str:
+    """The shortest number that the command line, dividing by the scale, turns into exactly this margin."""
+    for digits in range(1, 18):
+        text = f"{margin * scale:.{digits}g}"
+        if float(text) / scale == margin:
+            return text
+    near = margin * scale
+    exact = next((x for x in (math.nextafter(near, 0), math.nextafter(near, math.inf)) if x / scale == margin), near)
+    return repr(exact)

@@ -1,0 +1,121 @@
+"""Every trial's score against the hyperparameters it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from assay.core import Choice, Dimension
+from assay.report.style import INK, Look, canvas, legend, legend_rows, log_scale, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 4
+MOST_POINTS = 1500  # beyond them a panel's points are one picture, to keep the page small
+
+
+class Trials(NamedTuple):
+    """One contender's trials: values of one hyperparameter (n,), scores (n,) in text units, NaN where diverged.
+
+    `slot`: its place among the contenders. `chosen`: the numbers of the trials that selection picked. `good`: the
+    stretch of values that do as well as the best, where it is known.
+    """
+
+    slot: int
+    label: str
+    look: Look
+    values: Sequence[Any]
+    scores: np.ndarray
+    chosen: Sequence[int]
+    good: tuple[float, float] | None = None
+
+
+class Panel(NamedTuple):
+    """One hyperparameter: its name, its range over all who tune it, and their trials."""
+
+    hyperparameter: str
+    dimension: Dimension
+    trials: Sequence[Trials]
+
+
+def scores(panels: Sequence[Panel], axis: str) -> Figure:
+    """The score against each hyperparameter; rings mark the chosen trials, crosses at the foot the diverged ones."""
+    shown = panels[:MOST_PANELS]
+    trials = sorted((t for panel in shown for t in panel.trials), key=lambda t: t.slot)
+    looks = {t.label: t.look for t in trials}
+    labels = [*looks, "chosen"]
+    columns = 2 if len(shown) > 2 else 1
+    rows = -(-len(shown) // columns)
+    figure, axes = canvas(rows, columns, legend=legend_rows(labels))
+    for ax, panel in zip(axes, shown, strict=False):
+        _panel(ax, panel, narrow=columns > 1)
+    for ax in axes[len(shown) :]:
+        ax.set_visible(False)
+    axes[0].set_title(axis)
+    legend(figure, _handles(looks), labels)
+    return figure
+
+
+def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
+    everything = np.concatenate([t.scores for t in panel.trials])
+    alive = everything[np.isfinite(everything)]
+    low, high = (alive.min(), alive.max()) if len(alive) else (0.0, 1.0)
+    span = (high - low) or abs(high) or 1.0
+    floor = low - 0.08 * span
+    axes.set_ylim(floor - 0.05 * span, high + 0.12 * span)
+    heavy = len(everything) > MOST_POINTS
+    arms = len(panel.trials)
+    for place, trials in enumerate(panel.trials):
+        colour, marker, _ = trials.look
+        shift = (place - (arms - 1) / 2) * min(0.2, 0.6 / arms)
+        x = positions(panel.dimension, trials.values, shift)
+        dead = ~np.isfinite(trials.scores)
+        points = {"linestyle": "none", "color": colour, "rasterized": heavy}
+        axes.plot(x[~dead], trials.scores[~dead], marker=marker, alpha=0.6, markeredgewidth=0, **points)
+        axes.plot(x[dead], np.full(dead.sum(), floor), marker="x", markersize=3.4, alpha=0.8, **points)
+        picked = [i for i in trials.chosen if not dead[i]]
+        ring = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK, "zorder": 4}
+        if trials.good is not None:
+            height = high + (0.13 + 0.06 * (arms - place)) * span
+            bar = {"color": colour, "linewidth": 2.2, "solid_capstyle": "butt", "marker": "|", "markersize": 5}
+            axes.plot(trials.good, [height, height], **bar)
+            axes.set_ylim(top=max(axes.get_ylim()[1], height + 0.05 * span))
+        axes.plot(x[picked], trials.scores[picked], marker=marker, markersize=7.5, markeredgewidth=1.1, **ring)
+    _range(axes, panel.dimension, narrow)
+    axes.set_xlabel(plain(panel.hyperparameter, 30), labelpad=2)
+
+
+def positions(dimension: Dimension, values: Sequence[Any], shift: float) -> np.ndarray:
+    """Where values stand on the x axis: options at whole numbers, contenders side by side; numbers as they are."""
+    if isinstance(dimension, Choice):
+        return np.array(
+            [dimension.options.index(v) + shift if v in dimension.options else np.nan for v in values], dtype=float
+        )
+    return np.array(values, dtype=float)
+
+
+def _range(axes: Axes, dimension: Dimension, narrow: bool) -> None:
+    if isinstance(dimension, Choice):
+        axes.set_xticks(range(len(dimension.options)), [plain(str(o), 12) for o in dimension.options])
+        axes.set_xlim(-0.5, len(dimension.options) - 0.5)
+        axes.grid(False, axis="x")
+    elif dimension.log:
+        log_scale(axes, "x", dimension.low / 1.3, dimension.high * 1.3, most=4 if narrow else 12)
+    else:
+        room = 0.03 * (dimension.high - dimension.low)
+        axes.set_xlim(dimension.low - room, dimension.high + room)
+
+
+def _handles(looks: dict[str, Look]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], linestyle="none", marker=k.marker, color=k.colour, markeredgewidth=0, markersize=4.5)
+        for k in looks.values()
+    ]
+    ring = Line2D([], [], linestyle="none", marker="o", markersize=7, markerfacecolor="none", markeredgecolor=INK)
+    return [*marks, ring]

@@ -1,0 +1,89 @@
+"""The page: one HTML file with everything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from assay.core import Plan
+
+from . import tables
+from .command import command, quoted
+from .facts import facts
+from .figures import Card
+from .numbers import numbers
+from .reading import Reading
+from .render import Drawn
+from .style import PALETTE
+from .units import Units, settings
+
+
+def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
+    """The report as one HTML document."""
+    science = reading.plan.science
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=" and ".join(v["candidate"] for v in reading.content["verdicts"])
+            + f" against {science.contenders[0].name} on {science.task.name}",
+            task=science.task.name,
+            protocol=science.protocol.name,
+            verdicts=[_verdict(v) for v in reading.content["verdicts"]],
+            contenders=tables.contenders(reading),
+            figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
+            cost=tables.cost(reading),
+            numbers=numbers(reading),
+            facts=facts(reading),
+            command=_words(reading.plan),
+            wider=_wider(reading),
+            colours=len(PALETTE),
+        )
+    )
+
+
+def summary_html(content: Mapping[str, Any]) -> str:
+    """A `Result` in a notebook: the sentences and a table of contenders. `content` is that of `result.json`."""
+    units = Units("score", content["unit"], content["scale"])
+    rows = [
+        {
+            "name": name,
+            "tuned": settings(c["hyperparameters"]),
+            "score": units.score(c["score_mean"], c["score_sd"]),
+            "diverged": c["diverged"] + c["diverged_trials"],
+        }
+        for name, c in content["contenders"].items()
+    ]
+    verdicts = [_verdict(v) for v in content["verdicts"]]
+    return _environment().get_template("summary.html.j2").render(verdicts=verdicts, contenders=rows)
+
+
+def _verdict(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """The sentence in two: what was found, large, and what has to be said with it."""
+    first, dot, rest = verdict["sentence"].replace(" %", "\u00a0%").partition(". ")
+    return {"outcome": verdict["outcome"], "lead": first + dot.strip(), "rest": rest}
+
+
+def _wider(reading: Reading) -> list[str] | None:
+    """The command with wider ranges, where the tuning ended at the edge of one."""
+    wider = next((v["details"].get("wider") for v in reading.content["verdicts"]), None)
+    return _words(reading.plan, wider) if wider else None
+
+
+def _words(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
+    words = command(plan, wider)
+    return None if words is None else quoted(words)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("assay.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )

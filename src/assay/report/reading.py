@@ -1,0 +1,133 @@
+"""The run folder as the report reads it: the plan, the answer, and the members as arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.core import ContenderInfo, Plan
+from assay.errors import BrokenRecord, UsageError
+from assay.evidence import Findings
+from assay.judge.divergence import floored
+from assay.record import RunFolder
+
+from .style import Look, look
+from .units import Units
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One contender: K replicates of n trials and r final runs over E epochs, scores in file units."""
+
+    slot: int
+    info: ContenderInfo
+    findings: Findings
+    came: dict[str, Any]  # what result.json says of it
+
+    @property
+    def name(self) -> str:
+        """What the contender is called."""
+        return self.info.name
+
+    @property
+    def look(self) -> Look:
+        """How it is drawn."""
+        return look(self.slot)
+
+    def curves(self, name: str) -> np.ndarray:
+        """A curve of every final run (K·r, E), NaN from a divergence on."""
+        by_replicate = self.findings.curves(self.slot, name)
+        return by_replicate.reshape(-1, by_replicate.shape[-1])
+
+    def scores(self, name: str) -> np.ndarray:
+        """`test` or `validation` of every final run by epoch (K, r, E), diverged runs at the floor."""
+        return floored(self.findings.curves(self.slot, name), self.findings.floors(f"{name}_floor"))
+
+    def good_range(self, hyperparameter: str) -> tuple[float, float] | None:
+        """Where a hyperparameter is as good as at its best, as far as the result says."""
+        found = self.came.get("good_range", {}).get(hyperparameter)
+        return None if found is None else (float(found[0]), float(found[1]))
+
+    @cached_property
+    def trials(self) -> list[dict[str, Any]]:
+        """The hyperparameters of all trials (K·n), replicate by replicate."""
+        return [dict(h) for study in self._studies for h in study.hyperparameters]
+
+    @cached_property
+    def trial_scores(self) -> np.ndarray:
+        """The validation scores of all trials (K·n,), NaN where they diverged."""
+        return np.concatenate([study.validation for study in self._studies])
+
+    @cached_property
+    def chosen(self) -> list[int]:
+        """The chosen trial of each replicate (K,), counted over all trials."""
+        published = self.findings.protocol.name == "published"
+        return [
+            k * self.findings.protocol.trials + (study.best if published else study.chosen)
+            for k, study in enumerate(self._studies)
+        ]
+
+    @cached_property
+    def _studies(self) -> list[Any]:
+        return [self.findings.study(self.slot, k) for k in range(self.findings.protocol.replicates)]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything the report shows."""
+
+    findings: Findings
+    content: dict[str, Any]
+    timings: dict[str, Any]
+
+    @property
+    def plan(self) -> Plan:
+        """What was asked."""
+        return self.findings.plan
+
+    @property
+    def units(self) -> Units:
+        """How scores read."""
+        task = self.plan.science.task
+        return Units(task.metric, task.unit, task.scale)
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """The contenders, the baseline first."""
+        return [
+            Arm(slot, info, self.findings, self.content["contenders"][info.name])
+            for slot, info in enumerate(self.plan.science.contenders)
+        ]
+
+    @cached_property
+    def pairs(self) -> list[tuple[Arm, dict[str, Any]]]:
+        """Every candidate with its verdict."""
+        return list(zip(self.arms[1:], self.content["verdicts"], strict=True))
+
+
+def read(path: Path) -> Reading:
+    """The run in a folder.
+
+    Raises:
+        UsageError: no run folder, or one without a result yet. BrokenRecord: a file that can't be read.
+    """
+    folder = RunFolder.open(path)
+    if not (path / "result.json").exists():
+        raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
+    content = _json(path / "result.json")
+    if content.get("plan_hash") != folder.plan.science.plan_hash:
+        raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
+    timings = path / "timings.json"
+    return Reading(Findings(folder.plan, folder.frame()), content, _json(timings) if timings.exists() else {})
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error

@@ -1,0 +1,88 @@
+"""The tables of the report: contenders, and what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from .reading import Arm, Reading
+from .units import MISSING, duration, number, settings
+
+
+def contenders(reading: Reading) -> list[dict[str, Any]]:
+    """A row a contender: what was tuned to what, what it scored, what diverged, and where it comes from."""
+    return [
+        {
+            "slot": arm.slot,
+            "name": arm.name,
+            "role": "baseline" if arm.slot == 0 else "candidate",
+            "tuned": settings(arm.came["hyperparameters"]),
+            "chosen": _chosen(arm),
+            "score": reading.units.score(arm.came["score_mean"], arm.came["score_sd"]),
+            "trials": number(arm.came["trials"]),
+            "diverged_trials": arm.came["diverged_trials"],
+            "final_runs": number(arm.came["final_runs"]),
+            "diverged": arm.came["diverged"],
+            "reference": arm.info.reference or "made in Python",
+            "source": short(arm.info.source),
+            "note": arm.info.note,
+        }
+        for arm in reading.arms
+    ]
+
+
+def short(source: str) -> str:
+    """A hash by its first digits (all of them stand under Hashes); anything else as it is."""
+    return source[:19] + "…" if source.startswith("sha256:") else source
+
+
+def _chosen(arm: Arm) -> str:
+    """How far the replicates' choices lie apart; nothing to say of one."""
+    chosen = arm.came["chosen"]
+    if len(chosen) < 2:
+        return ""
+    ranges = []
+    for name, dimension in arm.info.space.items():
+        values = [c[name] for c in chosen]
+        if hasattr(dimension, "low"):
+            ranges.append(f"{number(min(values))} to {number(max(values))}")
+        else:
+            ranges.append(f"{values.count(arm.came['hyperparameters'][name])} of {len(values)}")
+    return f"middle of {len(chosen)} replicates: {', '.join(ranges)}"
+
+
+def cost(reading: Reading) -> list[dict[str, Any]]:
+    """A row a contender: trainings, steps, gradient evaluations, seconds, and what one training step takes."""
+    first = _step(reading.arms[0])
+    return [_cost(reading, arm, first) for arm in reading.arms]
+
+
+def _cost(reading: Reading, arm: Arm, first: float | None) -> dict[str, Any]:
+    spent = reading.content["ledger"][arm.name]
+    own = _step(arm)
+    total = {key: sum(phase[key] for phase in spent.values()) for key in spent["tune"]}
+    return {
+        "slot": arm.slot,
+        "name": arm.name,
+        "trainings": number(total["trainings"]),
+        "phases": f"{number(spent['tune']['trainings'])} tuning, {number(spent['final']['trainings'])} final",
+        "steps": number(total["allotted_steps"]),
+        "gradients": number(total["gradient_evaluations"]),
+        "seconds": duration(float(_members(arm)["seconds"].sum())),
+        "step": MISSING if own is None else duration(own),
+        "relative": MISSING if own is None or not first else f"{own / first:.2f}×",
+    }
+
+
+def _step(arm: Arm) -> float | None:
+    """Seconds of one training step: the median over the trainings that ran to their end."""
+    rows = _members(arm).filter(pl.col("diverged") == 0)
+    task = arm.findings.task
+    steps = -(-rows["train_samples"] // task.batch_size) * task.epochs
+    middle = (rows["seconds"] / steps).median()
+    return float(middle) if isinstance(middle, int | float) else None
+
+
+def _members(arm: Arm) -> pl.DataFrame:
+    return pl.concat([arm.findings.members(arm.slot, phase) for phase in ("tune", "final")])

@@ -1,0 +1,90 @@
+"""The command in the report, read by the command line itself, has to ask the same question again."""
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from assay import cli, compare
+from assay.core import Contender, Float
+from assay.report.command import command, quoted
+
+from .. import tiny
+
+
+class Planned(BaseException):
+    """Raised in place of training."""
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """What a command line would run, as a plan."""
+
+    def stop(job, *_):
+        raise Planned(job.plan)
+
+    monkeypatch.setattr(compare, "run", stop)
+
+    def plan(words):
+        with pytest.raises(Planned) as caught:
+            cli.call(words)
+        return caught.value.args[0]
+
+    return plan
+
+
+OPTIMIZERS = """
+import torch
+
+
+class Mine(torch.optim.SGD):
+    pass
+
+
+class Wrapper:
+    def __init__(self, optimizer, strength: float = 1.0):
+        self.optimizer = optimizer
+"""
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "adam gns-adam",
+        "adam gns-adam adamw --protocol honest --seed 7 --epochs 3",
+        "adam second=adam --protocol honest --replicates 5 --final-seeds 3 --trials 9",
+        "sgd sgd-momentum --space sgd-momentum.momentum=0..0.99 --space sgd.lr=1.2345678901e-5..0.1:log",
+        "adam Mine=torch.optim:SGD --train-samples 400 --margin 0.7",
+        "adam 'our file.py:Mine' --margin 0.3 --space Mine.lr=1e-3..1:log --space Mine.nesterov=true|false",
+        "adam 'w=our file.py:Wrapper' --space w.strength=0..1",
+        "sgd-momentum m2=sgd-momentum --engine loop --device cpu",
+    ],
+)
+def test_the_command_asks_the_same_question(typed, planned, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "our file.py").write_text(OPTIMIZERS)
+    first = planned(["run", *shlex.split(typed)])
+    typed_again = command(first)
+    assert typed_again is not None
+    words = shlex.split(" ".join(quoted(typed_again)))
+    assert words == typed_again
+    assert words[:2] == ["assay", "run"]
+    again = planned(words[1:])
+    assert again.science == first.science
+    assert again.science.plan_hash == first.science.plan_hash
+    assert again.numerics == first.numerics
+
+
+def test_wider_ranges_take_the_place_of_those_of_the_plan(planned):
+    first = planned(["run", "adam", "gns-adam"])
+    words = command(first, {"adam": {"lr": "1e-05..1:log"}, "gns-adam": {"lr": "1e-05..1:log"}})
+    assert words is not None
+    again = planned(words[1:])
+    assert [c.space["lr"] for c in again.science.contenders] == [Float(1e-5, 1.0, log=True)] * 2
+    assert again.science.task == first.science.task
+
+
+def test_what_was_made_in_python_has_no_command():
+    made = Contender("mine", lambda model, run, lr: None, {"lr": Float(0.1, 1.0)}, source="sha256:0")
+    assert command(compare.plan("adam", made).plan) is None
+    assert command(compare.plan("adam", "adamw", task=replace(tiny.task(), reference="")).plan) is None

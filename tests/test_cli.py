@@ -1,0 +1,249 @@
+"""The command line as a user meets it: exit codes, one clear line for a fault, no torch where none is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--task", "tests/tiny.py:task", "--workers", "1"]
+
+
+def assay(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "assay", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished honest run of the smallest task."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    options = ["--protocol", "honest", "--trials", "3", "--replicates", "3", "--final-seeds", "2", "--json"]
+    done = assay("run", "adam", "sgd", *TINY, *options, "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((folder / "result.json").read_text())
+    return folder
+
+
+def test_the_run_folder_is_what_the_contract_says(honest):
+    for name in ("plan.json", "result.json", "timings.json", "report.html", "comparison_plot.png", "studies.db"):
+        assert (honest / name).stat().st_size > 0
+    assert len(list((honest / "members").glob("*.parquet"))) == 2 * 3 * (3 + 2)
+    content = json.loads((honest / "result.json").read_text())
+    (verdict,) = content["verdicts"]
+    for key in [
+        "task",
+        "candidate",
+        "baseline",
+        "outcome",
+        "sentence",
+        "difference",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "p_superior",
+        "margin",
+        "replicates",
+        "unit",
+    ]:
+        assert key in verdict
+    assert set(content["contenders"]) == {"adam", "sgd"}
+    assert content["ledger"]["adam"]["tune"] == {"trainings": 9, "allotted_steps": 72, "gradient_evaluations": 72}
+    assert content["plan_hash"]
+    assert "seconds" not in (honest / "result.json").read_text()
+
+
+def test_studies_open_in_optuna(honest):
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{honest / 'studies.db'}")
+    try:
+        names = optuna.get_all_study_names(storage)
+        assert len(names) == 6
+        assert len(optuna.load_study(study_name="sgd, replicate 2", storage=storage).trials) == 3
+    finally:
+        storage.engine.dispose()
+
+
+def test_verify_finds_nothing_wrong_with_a_sound_record(honest):
+    done = assay("verify", str(honest), "--retrain", "2", "--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("the same to the bit") == 2
+
+
+FILES = """plan.json result.json timings.json report.html *.png members/*.parquet scores/*.parquet studies.db manifest.json"""
+
+
+@pytest.mark.parametrize("pattern", FILES.split())
+def test_verify_names_the_file_with_a_changed_byte(honest, tmp_path, pattern):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(honest, copy)
+    file = sorted(copy.glob(pattern))[0]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    done = assay("verify", str(copy))
+    assert done.returncode in (1, 2)  # a damaged plan can't even be read: bad input
+    assert file.name in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_verify_sees_through_a_forged_result_with_a_fresh_manifest(honest, tmp_path):
+    import shutil
+
+    from assay.record import manifest
+
+    copy = tmp_path / "copy"
+    shutil.copytree(honest, copy)
+    text = (copy / "result.json").read_text()
+    content = json.loads(text)
+    content["verdicts"][0]["outcome"] = "better"
+    content["verdicts"][0]["difference"] = 0.3
+    (copy / "result.json").write_text(json.dumps(content))
+    manifest.seal(copy)
+    done = assay("verify", str(copy))
+    assert done.returncode == 1
+    assert "verdicts is not what the members give" in done.stdout
+
+
+def test_report_draws_again_and_stays_verifiable(honest):
+    (honest / "report.html").unlink()
+    assert assay("verify", str(honest)).returncode == 1
+    done = assay("report", str(honest))
+    assert done.returncode == 0
+    assert (honest / "report.html").exists()
+    assert assay("verify", str(honest)).returncode == 0
+
+
+def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
+    done = assay(
+        "run", "adam", "sgd", *TINY, "--plan-only", "--json", "--protocol", "honest", "--out", str(tmp_path / "x")
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["estimate"]["trainings"] == 2 * 12 * 28
+    assert content["estimate"]["steps"] == 2 * 12 * 28 * 8
+    assert content["estimate"]["seconds"] > 0
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], 'Did you mean "run"'),
+        (["run", "adam"], "at least one candidate"),
+        (["run", "adam", "sgd", "--trails", "3"], "--trials"),
+        (["run", "adam", "sgd", "--trials", "0"], "--trials 0"),
+        (["run", "adam", "sgd", "--trials", "many"], "--trials"),
+        (["run", "adam", "sgd", "--workers", "0"], "--workers 0"),
+        (["run", "adam", "sgg"], "did you mean sgd"),
+        (["run", "adam", "sgd", "--task", "mnist1d"], "did you mean mnist1d-mlp"),
+        (["run", "adam", "sgd", "--task", "nowhere.py:task"], "no file nowhere.py"),
+        (["run", "adam", "sgd", "--task", "tests/tiny.py:network"], "it must be an assay.Task"),
+        (["run", "adam", "adam"], "two contenders are called adam"),
+        (["run", "adam", "sgd", "--space", "sgd.lr=1..0.1"], "below"),
+        (["run", "adam", "sgd", "--train-samples", "7"], "multiple of 40"),
+        (["run", "adam", "sgd", "--margin", "-1"], "margin"),
+        (["verify", "/nowhere"], "no run folder"),
+        (["report", "/nowhere"], "no run folder"),
+    ],
+)
+def test_a_users_fault_is_one_clear_line_and_exit_code_2(arguments, words):
+    done = assay(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("assay: ")
+
+
+def test_another_plan_in_the_folder_is_refused(honest):
+    done = assay("run", "adam", "sgd", *TINY, "--protocol", "honest", "--seed", "3", "--out", str(honest))
+    assert done.returncode == 2
+    assert "seed 0 → 3" in done.stderr
+
+
+def test_a_users_file_edited_since_is_named(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("import torch\n\nclass Mine(torch.optim.SGD):\n    pass\n")
+    command = [
+        "run",
+        "adam",
+        f"{mine}:Mine",
+        *TINY,
+        "--protocol",
+        "published",
+        "--trials",
+        "2",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    assert assay(*command).returncode == 0
+    mine.write_text(mine.read_text() + "\n# edited\n")
+    done = assay(*command)
+    assert done.returncode == 2
+    assert "the source of Mine was edited since the record was made" in done.stderr
+
+
+def test_a_cache_that_cant_be_written_costs_a_warning(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    options = ["--protocol", "published", "--trials", "2", "--quiet", "--out", str(tmp_path / "r")]
+    done = assay("run", "adam", "sgd", *TINY, *options, ASSAY_CACHE=str(blocked / "below"))
+    assert done.returncode == 0
+    assert "ASSAY_CACHE" in done.stderr
+
+
+def test_ctrl_c_keeps_what_is_finished_and_exits_3(tmp_path):
+    folder = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "run",
+        "adam",
+        "sgd",
+        *TINY,
+        "--epochs",
+        "40",
+        "--trials",
+        "200",
+        "--protocol",
+        "published",
+    ]
+    started = subprocess.Popen(
+        [*command, "--out", str(folder)], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("members/*.parquet"))) < 3 and started.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 3
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+    assert len(list(folder.glob("members/*.parquet"))) >= 3
+    assert not list(folder.glob("members/.tmp*"))
+
+
+def test_help_list_report_and_verify_import_no_torch(honest):
+    for arguments in (["--help"], ["list"], ["report", str(honest)], ["verify", str(honest)]):
+        code = (
+            f"import sys; from assay.cli import call; code = call({arguments!r}); "
+            "assert 'torch' not in sys.modules; sys.exit(code)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
