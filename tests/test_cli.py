@@ -127,6 +127,13 @@ def test_report_draws_again_and_stays_verifiable(honest):
     assert assay("verify", str(honest)).returncode == 0
 
 
+def test_status_says_how_far_a_run_is(honest):
+    done = assay("status", str(honest))
+    assert done.returncode == 0
+    assert "adam: 9 of 9 trials, 6 of 6 final runs" in done.stdout
+    assert "finished" in done.stdout
+
+
 def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
     done = assay(
         "run", "adam", "sgd", *TINY, "--plan-only", "--json", "--protocol", "honest", "--out", str(tmp_path / "x")
@@ -239,7 +246,7 @@ def test_ctrl_c_keeps_what_is_finished_and_exits_3(tmp_path):
 
 
 def test_help_list_report_and_verify_import_no_torch(honest):
-    for arguments in (["--help"], ["list"], ["report", str(honest)], ["verify", str(honest)]):
+    for arguments in (["--help"], ["list"], ["report", str(honest)], ["verify", str(honest)], ["status", str(honest)]):
         code = (
             f"import sys; from assay.cli import call; code = call({arguments!r}); "
             "assert 'torch' not in sys.modules; sys.exit(code)"

@@ -113,7 +113,9 @@ def run(
             out=out,
         )
         if plan_only:
-            found = compare.estimated(job, workers, on_event)
+            from assay.estimate import estimated
+
+            found = estimated(job, workers, on_event)
             return terminal.planned(job, found, json=json)
         result = compare.run(job, workers, on_event)
     terminal.conclude(result.folder, result.content, json=json, quiet=quiet)
@@ -157,6 +159,20 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
     found = list(verification.faults(folder))
     again = verification.retrain(folder, retrain, workers) if retrain is not None and not found else []
     return terminal.verified(folder, found, again)
+
+
+@app.command
+def status(folder: Path) -> int:
+    """How far a run is, while it runs and after.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    """
+    from assay import terminal
+
+    return terminal.status(folder)
 
 
 @app.command(name="list")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,17 @@ from typing import Any
 import msgspec
 
 from assay import events, export, planning, seeds
-from assay.contenders import contenders as resolve
-from assay.core import Contender, Numerics, Plan, Science, Task, Verdict, midpoint
+from assay.core import Contender, Verdict
 from assay.errors import Interrupted
-from assay.estimate import Estimate, estimate, sentence
+from assay.estimate import estimate_on
 from assay.evidence import Findings
 from assay.fold import Fold
+from assay.planning import Job, plan
 from assay.record import RunFolder, manifest
 from assay.record.files import write_bytes
 from assay.result import result
-from assay.tasks import cache, find
+from assay.tasks import cache
 from assay.train import workers
-from assay.train.numerics import settle
 from assay.tune import final, member, study
 
 
@@ -58,89 +57,31 @@ class Result:
         return summary_html(self.content)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A plan with the objects that it speaks of."""
-
-    plan: Plan
-    task: Task
-    contenders: tuple[Contender, ...]
-    folder: Path
-
-
-def plan(
-    baseline: str | Contender,
-    *candidates: str | Contender,
-    task: str | Task = "mnist1d-mlp",
-    protocol: str = "honest",
-    trials: int | None = None,
-    replicates: int | None = None,
-    final_seeds: int | None = None,
-    epochs: int | None = None,
-    margin: float | None = None,
-    space: Sequence[str] = (),
-    seed: int = 0,
-    engine: str = "auto",
-    device: str = "cpu",
-    out: str | Path | None = None,
-) -> Job:
-    """Settle everything before anything is trained. Arguments and faults as in `compare`."""
-    found = resolve([baseline, *candidates], space)
-    settled = planning.protocol_of(protocol, found, trials, replicates, final_seeds)
-    on = planning.overridden(find(task), epochs, margin)
-    science = planning.science_of(on, found, settled, seed)
-    whole = Plan(science, settle(engine, device))
-    return Job(
-        whole, planning.for_protocol(on, settled.name), found, Path(out) if out else planning.default_folder(whole)
-    )
-
-
 def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events.ignore) -> Result:
     """Train what a plan asks for and the record lacks, judge it, and leave the run folder complete.
 
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
     """
-    started = time.perf_counter()
-    folder = RunFolder.create(job.folder, job.plan)
-    science = folder.plan.science
-    with folder.locked():
-        if warning := cache.writable():
-            on_event(events.Warned(warning))
-        recorded = len(list(folder.members.glob("*.parquet")))
-        on_event(events.Started(planning.trainings(science), recorded, str(folder.path)))
-        count = workers_ or workers.cores()
-        pool = workers.LocalWorkers(count)
-        try:
+    count = workers_ or workers.cores()
+    try:
+        folder = RunFolder.create(job.folder, job.plan)
+        with folder.locked(), workers.pool(count) as pool:
+            started = time.perf_counter()
             fold = Fold(folder, job.task, job.contenders, pool, on_event)
-            _make_data(fold, science)
-            if not recorded:
-                _estimate(pool, job, folder.plan.numerics, count, on_event)
+            _announce(fold)
+            _make_data(fold)
+            if not fold.recorded:
+                estimate_on(pool, job, count, on_event)
             _tune(fold, job.contenders)
             exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             _train(fold)
             exported.result()
-        except KeyboardInterrupt as error:
-            pool.kill()
-            raise Interrupted(
-                "interrupted; finished trainings are kept, run the same command again to go on"
-            ) from error
-        except BaseException:
-            pool.kill()
-            raise
-        pool.shutdown()
-
-        on_event(events.Stage("report"))
-        frame = folder.frame()
-        content = result(folder.plan, frame)
-        write_bytes(folder.path / "result.json", _json(content))
-        timings = {"wall_seconds": time.perf_counter() - started, "training_seconds": float(frame["seconds"].sum())}
-        write_bytes(folder.path / "timings.json", _json(timings))
-        from assay.report import draw
-
-        draw(folder.path)
-        manifest.seal(folder.path)
-    return Result(folder.path, content)
+            content = _judge(fold, started)
+            _report(fold)
+        return Result(folder.path, content)
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
 
 
 def compare(
@@ -159,35 +100,23 @@ def compare(
     return run(plan(baseline, *candidates, **options), workers)
 
 
-def _make_data(fold: Fold, science: Science) -> None:
-    replicates = range(science.protocol.replicates)
+def _announce(fold: Fold) -> None:
+    if warning := cache.writable():
+        fold.on_event(events.Warned(warning))
+    fold.on_event(events.Started(planning.trainings(fold.science), fold.recorded, str(fold.folder.path)))
+
+
+def _make_data(fold: Fold) -> None:
+    """Every replicate's data set, made and kept."""
+    replicates = range(fold.science.protocol.replicates)
     fold.on_event(events.Stage("data", len(replicates)))
-    wanted = [(fold.packed_task, seeds.split(science.seed, k)) for k in replicates]
+    wanted = [(fold.packed_task, seeds.split(fold.science.seed, k)) for k in replicates]
     fold.call(workers.make_data, wanted, lambda k: fold.on_event(events.DataReady(k)))
-
-
-def estimated(job: Job, workers_: int | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
-    """The cost and power of a plan; trains nothing of it (one epoch is timed, and thrown away)."""
-    with workers.LocalWorkers(workers_ or workers.cores()) as pool:
-        return _estimate(pool, job, job.plan.numerics, workers_ or workers.cores(), on_event)
-
-
-def _estimate(pool: Executor, job: Job, numerics: Numerics, count: int, on_event: events.OnEvent) -> Estimate:
-    on_event(events.Stage("estimate"))
-    science, baseline = job.plan.science, job.contenders[0]
-    middle = {name: midpoint(dimension) for name, dimension in baseline.space.items()}
-    probe = member(science, 0, "tune", 0, 0, middle)
-    arguments = (workers.pack(job.task), workers.pack(baseline), probe, numerics)
-    samples, seconds = pool.submit(workers.time_step, *arguments).result()
-    found = estimate(science, job.task, samples, seconds, count)
-    on_event(events.Estimated(tuple(sentence(found, science))))
-    return found
 
 
 def _tune(fold: Fold, contenders: Sequence[Contender]) -> None:
     """Every contender's study in every replicate; only when all of them are over are the trials tested."""
-    plan = fold.folder.plan
-    science, width = plan.science, plan.numerics.width
+    science, width = fold.science, fold.numerics.width
     replicates = range(science.protocol.replicates)
     fold.on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
     fold.drive(
@@ -200,15 +129,46 @@ def _tune(fold: Fold, contenders: Sequence[Contender]) -> None:
 
 def _train(fold: Fold) -> None:
     """The final seeds of every contender, at the hyperparameters chosen in each replicate."""
-    plan = fold.folder.plan
-    science, findings = plan.science, Findings(plan, fold.folder.frame())
+    science, findings = fold.science, Findings(fold.folder.plan, fold.folder.frame())
     slots, replicates = range(len(science.contenders)), range(science.protocol.replicates)
     fold.on_event(events.Stage("final", len(slots) * len(replicates) * science.protocol.final_seeds))
     fold.drive(
-        final(science, slot, replicate, findings.chosen(slot, replicate), plan.numerics.width)
+        final(science, slot, replicate, findings.chosen(slot, replicate), fold.numerics.width)
         for replicate in replicates
         for slot in slots
     )
+
+
+def _judge(fold: Fold, started: float) -> dict[str, Any]:
+    """`result.json`, from the members; and `timings.json`, which is part of no result."""
+    folder = fold.folder
+    frame = folder.frame()
+    content = result(folder.plan, frame)
+    write_bytes(folder.path / "result.json", _json(content))
+    timings = {
+        "wall_seconds": time.perf_counter() - started,
+        "training_seconds": float(frame["seconds"].sum()),
+        "optimizer_step_seconds": _time_optimizers(fold, content),
+    }
+    write_bytes(folder.path / "timings.json", _json(timings))
+    return content
+
+
+def _time_optimizers(fold: Fold, content: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds of one step of each optimizer alone, at what was typically chosen; none for those with a closure."""
+    settings = [content["contenders"][name]["hyperparameters"] for name in fold.names]
+    probes = [member(fold.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
+    arguments = (fold.packed_task, fold.packed_contenders, probes, fold.numerics)
+    seconds = fold.executor.submit(workers.time_optimizers, *arguments).result()
+    return {name: s for name, s in zip(fold.names, seconds, strict=True) if math.isfinite(s)}
+
+
+def _report(fold: Fold) -> None:
+    from assay.report import draw
+
+    fold.on_event(events.Stage("report"))
+    draw(fold.folder.path)
+    manifest.seal(fold.folder.path)
 
 
 def _json(content: Any) -> bytes:

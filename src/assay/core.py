@@ -38,6 +38,12 @@ class Float(msgspec.Struct, frozen=True, tag="float", tag_field="kind"):
             return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value - self.low) / (self.high - self.low)
 
+    def from_unit(self, unit: float) -> float:
+        """The inverse of `to_unit`."""
+        if self.log:
+            return self.low * (self.high / self.low) ** unit
+        return self.low + unit * (self.high - self.low)
+
     def __str__(self) -> str:
         return f"{self.low:g}..{self.high:g}" + (":log" if self.log else "")
 
@@ -53,6 +59,7 @@ class Int(msgspec.Struct, frozen=True, tag="int", tag_field="kind"):
         _check_range(self.low, self.high, self.log)
 
     to_unit = Float.to_unit
+    from_unit = Float.from_unit
     __str__ = Float.__str__
 
 
@@ -81,7 +88,7 @@ def midpoint(dimension: Dimension) -> Any:
     """A value in the middle of the range as the space measures it; of a choice, the first option."""
     if isinstance(dimension, Choice):
         return dimension.options[0]
-    middle = math.sqrt(dimension.low * dimension.high) if dimension.log else (dimension.low + dimension.high) / 2
+    middle = dimension.from_unit(0.5)
     return round(middle) if isinstance(dimension, Int) else middle
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from assay.core import Science, Task
+from assay import events
+from assay.core import Science, Task, midpoint
 from assay.judge.planning import detectable_difference, expected_half_width
-from assay.planning import trainings
+from assay.planning import Job, trainings
+from assay.train import workers
+from assay.tune import member
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,37 @@ def estimate(science: Science, task: Task, train_samples: int, step_seconds: flo
     return Estimate(count, steps, seconds, detectable, half_width, science.task.margin)
 
 
+def estimated(job: Job, count: int | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
+    """The cost and power of a plan on `count` workers; trains nothing of it (two epochs are timed, and thrown away)."""
+    count = count or workers.cores()
+    with workers.pool(count) as pool:
+        return estimate_on(pool, job, count, on_event)
+
+
+def estimate_on(pool: Executor, job: Job, count: int, on_event: events.OnEvent) -> Estimate:
+    """The same, on workers that are there."""
+    on_event(events.Stage("estimate"))
+    science, baseline = job.plan.science, job.contenders[0]
+    middle = {name: midpoint(dimension) for name, dimension in baseline.space.items()}
+    probe = member(science, 0, "tune", 0, 0, middle)
+    arguments = (workers.pack(job.task), workers.pack(baseline), probe, job.plan.numerics)
+    samples, seconds = pool.submit(workers.time_step, *arguments).result()
+    found = estimate(science, job.task, samples, seconds, count)
+    on_event(events.Estimated(tuple(sentence(found, science))))
+    return found
+
+
 def replicate_sd(task: Task, final_seeds: int) -> float:
     """The recorded spread of a replicate's paired difference, carried from 8 final seeds to another number.
 
-    Var = between + 2·seed_sd²/r: the part between replicates stays, the part of the final seeds shrinks with r.
+    Its variance has a part between replicates, which stays, and a part of the final seeds, 2·seed_sd²/r at most, which
+    shrinks with their number r.
     """
     assert task.replicate_sd is not None
-    if task.seed_sd is None:
-        return task.replicate_sd
-    between = max(0.0, task.replicate_sd**2 - 2 * task.seed_sd**2 / RECORDED_SEEDS)
-    return (between + 2 * task.seed_sd**2 / final_seeds) ** 0.5
+    recorded, seed_variance = task.replicate_sd**2, 2 * (task.seed_sd or 0.0) ** 2
+    between = max(0.0, recorded - seed_variance / RECORDED_SEEDS)
+    carried = (between + seed_variance / final_seeds) / (between + seed_variance / RECORDED_SEEDS)
+    return (recorded * carried) ** 0.5
 
 
 RECORDED_SEEDS = 8

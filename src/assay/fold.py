@@ -36,7 +36,8 @@ class Fold:
     ) -> None:
         self.folder, self.executor, self.on_event = folder, executor, on_event
         self.names = [c.name for c in contenders]
-        self.numerics = folder.plan.numerics
+        self.science, self.numerics = folder.plan.science, folder.plan.numerics
+        self.recorded = len(list(folder.members.glob("*.parquet")))  # chunks that were there before this run
         self.packed_task = workers.pack(task)
         self.packed_contenders = [workers.pack(c) for c in contenders]
 

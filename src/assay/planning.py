@@ -4,17 +4,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from assay import seeds
+from assay.contenders import contenders as resolve
 from assay.core import Contender, ContenderInfo, Plan, Protocol, Science, Task, TaskInfo
 from assay.errors import UsageError
+from assay.tasks import find
+from assay.train.numerics import settle
 from assay.tune import SAMPLER_OPTIONS
 
 HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
 PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A plan with the objects that it speaks of."""
+
+    plan: Plan
+    task: Task
+    contenders: tuple[Contender, ...]
+    folder: Path
+
+
+def plan(
+    baseline: str | Contender,
+    *candidates: str | Contender,
+    task: str | Task = "mnist1d-mlp",
+    protocol: str = "honest",
+    trials: int | None = None,
+    replicates: int | None = None,
+    final_seeds: int | None = None,
+    epochs: int | None = None,
+    margin: float | None = None,
+    space: Sequence[str] = (),
+    seed: int = 0,
+    engine: str = "auto",
+    device: str = "cpu",
+    out: str | Path | None = None,
+) -> Job:
+    """Settle everything before anything is trained. Arguments and faults as in `compare`."""
+    found = resolve([baseline, *candidates], space)
+    settled = protocol_of(protocol, found, trials, replicates, final_seeds)
+    on = overridden(find(task), epochs, margin)
+    science = science_of(on, found, settled, seed)
+    whole = Plan(science, settle(engine, device))
+    return Job(whole, for_protocol(on, settled.name), found, Path(out) if out else default_folder(whole))
 
 
 def protocol_of(

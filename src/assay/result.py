@@ -18,6 +18,7 @@ from assay.core import Choice, Hyperparameters, Plan, Space, Verdict
 from assay.evidence import Findings
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
+from assay.judge.good_range import good_range
 from assay.judge.published import conclude
 from assay.judge.verdict import plain
 
@@ -102,9 +103,23 @@ def _contender(findings: Findings, slot: int) -> dict[str, Any]:
             "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
             "trials": len(studies) * findings.protocol.trials,
             "tuning_curve": incumbents,
+            "good_range": _good_range(findings, slot),
             "note": info.note,
         }
     )
+
+
+def _good_range(findings: Findings, slot: int) -> dict[str, tuple[float, float]]:
+    """Of each ordered hyperparameter, where the expected validation score is within one margin of its best."""
+    studies = [findings.study(slot, k) for k in range(findings.protocol.replicates)]
+    positions = np.concatenate([s.positions for s in studies])
+    turned = np.concatenate([s.turned for s in studies])
+    found: dict[str, tuple[float, float]] = {}
+    for column, (name, dimension) in enumerate(findings.plan.science.contenders[slot].space.items()):
+        if not isinstance(dimension, Choice):
+            low, high = good_range(positions[:, column], turned, findings.task.margin)
+            found[name] = dimension.from_unit(low), dimension.from_unit(high)
+    return found
 
 
 def _typical(chosen: list[Hyperparameters], space: Space) -> Hyperparameters:

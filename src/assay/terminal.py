@@ -17,8 +17,8 @@ from rich.text import Text
 from assay import events
 
 if TYPE_CHECKING:
-    from assay.compare import Job
     from assay.estimate import Estimate
+    from assay.planning import Job
     from assay.verify import Retrained
 
 STAGES = {
@@ -140,6 +140,25 @@ def planned(job: Job, found: Estimate, *, json: bool) -> int:
     for line in sentence(found, science):
         console.print(Text(line))
     console.print(Text(f"plan {science.plan_hash[:8]}, would go to {job.folder}"))
+    return 0
+
+
+def status(path: Path) -> int:
+    """What is finished of what is planned, and whether a command is at work."""
+    from assay.record import RunFolder
+
+    folder = RunFolder.open(path)
+    science = folder.plan.science
+    p = science.protocol
+    done = folder.counts()
+    console = Console(highlight=False, soft_wrap=True)
+    for slot, contender in enumerate(science.contenders):
+        tune, final = done.get((slot, "tune"), 0), done.get((slot, "final"), 0)
+        planned = p.replicates * p.trials, p.replicates * p.final_seeds
+        console.print(Text(f"{contender.name}: {tune} of {planned[0]} trials, {final} of {planned[1]} final runs"))
+    finished = (path / "result.json").exists() and not folder.busy()
+    state = "finished" if finished else "running" if folder.busy() else "stopped; the command that made it goes on"
+    console.print(Text(f"{path}: {state}"))
     return 0
 
 

@@ -138,7 +138,7 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     same_machine = (here.cpu, here.torch) == (plan.numerics.cpu, plan.numerics.torch)
     packed_task, packed = workers.pack(task), [workers.pack(c) for c in contenders]
     found: list[Retrained] = []
-    with workers.LocalWorkers(workers_ or workers.cores()) as pool:
+    with workers.pool(workers_ or workers.cores()) as pool:
         drawn = [frame[int(i)] for i in sorted(rows)]
         members = [chunks.to_members(row)[0] for row in drawn]
         futures = [pool.submit(workers.train_chunk, packed_task, packed[m.slot], [m], plan.numerics) for m in members]

@@ -80,3 +80,16 @@ def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
     if dict(frame.schema) != schema:
         raise BrokenRecord(f"{path} has other columns than this version writes; delete it and run the command again")
     return frame
+
+
+def read_all(paths: Sequence[Path], schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
+    """The rows of all these files, in order. BrokenRecord, which names the first file that is broken."""
+    if not paths:
+        return pl.DataFrame(schema=schema)
+    try:
+        frame = pl.read_parquet(list(paths), glob=False)  # ten times faster than one by one
+    except Exception:
+        frame = None
+    if frame is None or dict(frame.schema) != schema:
+        return pl.concat([read(path, schema) for path in paths])
+    return frame

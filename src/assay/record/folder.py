@@ -103,7 +103,13 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
-    # ------------------------------------------------------------------------------------------------- members
+    def busy(self) -> bool:
+        """True while a command is at work in the folder."""
+        try:
+            with self.locked():
+                return False
+        except UsageError:
+            return True
 
     def key(self, members: Sequence[Member]) -> str:
         """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
@@ -133,6 +139,12 @@ class RunFolder:
             write_atomically(self.weights / f"{key}.npy", lambda f: np.save(f, weights, allow_pickle=False))
         frame = chunks.to_frame(members, curves)
         write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
+
+    def counts(self) -> dict[tuple[int, str], int]:
+        """Finished members by (slot, phase)."""
+        paths = sorted(self.members.glob("*.parquet"))
+        frame = chunks.read_all(paths).group_by("slot", "phase").len()
+        return {(row["slot"], row["phase"]): row["len"] for row in frame.to_dicts()}
 
     def unscored(self) -> list[str]:
         """The chunks whose final weights wait for their test score."""
@@ -167,11 +179,9 @@ class RunFolder:
         paths = sorted(self.members.glob("*.parquet"))
         if not paths:
             raise UsageError(f"{self.path} has no finished training yet; run the command that made it again")
-        frame = pl.concat([chunks.read(path) for path in paths])
+        frame = chunks.read_all(paths)
         names = [c.name for c in self.plan.science.contenders]
-        scores = pl.concat(
-            [pl.DataFrame(schema=SCORES), *(chunks.read(p, SCORES) for p in sorted(self.scores.glob("*.parquet")))]
-        )
+        scores = chunks.read_all(sorted(self.scores.glob("*.parquet")), SCORES)
         return (
             frame.join(scores, on=["slot", "phase", "replicate", "index"], how="left")
             .with_columns(

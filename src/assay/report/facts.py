@@ -28,11 +28,12 @@ def facts(reading: Reading) -> list[Facts]:
         ("data" if len(content["data"]) == 1 else f"data of replicate {replicate}", value)
         for replicate, value in sorted(content["data"].items(), key=lambda item: int(item[0]))
     ]
+    times = [(name, value) for name, value in reading.timings.items() if not isinstance(value, dict)]
     return [
         Facts("Plan", _plan(reading.plan)),
         Facts("Machine and numbers", _machine(reading.plan)),
         Facts("Versions", [(name, str(version)) for name, version in content["versions"].items()]),
-        Facts("Time", [(name.replace("_", " "), _time(name, value)) for name, value in reading.timings.items()]),
+        Facts("Time", [(name.replace("_", " "), _time(name, value)) for name, value in times]),
         Facts("Hashes", hashes, mono=True),
     ]
 

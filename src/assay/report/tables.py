@@ -53,14 +53,13 @@ def _chosen(arm: Arm) -> str:
 
 
 def cost(reading: Reading) -> list[dict[str, Any]]:
-    """A row a contender: trainings, steps, gradient evaluations, seconds, and what one training step takes."""
-    first = _step(reading.arms[0])
-    return [_cost(reading, arm, first) for arm in reading.arms]
+    """A row a contender: trainings, steps, gradient evaluations, seconds, and what one training step takes, and the optimizer's part alone."""
+    return [_cost(reading, arm, reading.arms[0]) for arm in reading.arms]
 
 
-def _cost(reading: Reading, arm: Arm, first: float | None) -> dict[str, Any]:
+def _cost(reading: Reading, arm: Arm, baseline: Arm) -> dict[str, Any]:
     spent = reading.content["ledger"][arm.name]
-    own = _step(arm)
+    alone = reading.timings.get("optimizer_step_seconds", {})
     total = {key: sum(phase[key] for phase in spent.values()) for key in spent["tune"]}
     return {
         "slot": arm.slot,
@@ -70,9 +69,15 @@ def _cost(reading: Reading, arm: Arm, first: float | None) -> dict[str, Any]:
         "steps": number(total["allotted_steps"]),
         "gradients": number(total["gradient_evaluations"]),
         "seconds": duration(float(_members(arm)["seconds"].sum())),
-        "step": MISSING if own is None else duration(own),
-        "relative": MISSING if own is None or not first else f"{own / first:.2f}×",
+        **_beside("step", _step(arm), _step(baseline)),
+        **_beside("optimizer", alone.get(arm.name), alone.get(baseline.name)),
     }
+
+
+def _beside(name: str, seconds: float | None, baseline: float | None) -> dict[str, str]:
+    """A time, and its ratio to the baseline's."""
+    ratio = MISSING if seconds is None or not baseline else f"{seconds / baseline:.2f}×"
+    return {name: MISSING if seconds is None else duration(seconds), f"{name}_relative": ratio}
 
 
 def _step(arm: Arm) -> float | None:

@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -66,14 +65,19 @@ def make_data(packed_task: bytes, seed: int) -> str:
 
 
 def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
-    """In a worker: training samples of a data set, and seconds of one training step, evaluation's share included."""
-    task = replace(_open(packed_task), epochs=1)
-    samples = 0
-    seconds = 0.0
-    for _ in range(2):  # the first one also pays for what torch sets up on first use
-        curves = train_chunk(pack(task), packed_contender, [member], numerics)
-        samples, seconds = curves.data[0].train_samples, float(curves.seconds[0])
-    return samples, seconds / -(-samples // task.batch_size)
+    """In a worker: `timing.step_seconds`."""
+    from assay.train.timing import step_seconds
+
+    return step_seconds(_open(packed_task), _open(packed_contender), member, numerics)
+
+
+def time_optimizers(
+    packed_task: bytes, packed_contenders: Sequence[bytes], members: Sequence[Member], numerics: Numerics
+) -> list[float]:
+    """In a worker: `timing.optimizer_seconds`."""
+    from assay.train.timing import optimizer_seconds
+
+    return optimizer_seconds(_open(packed_task), [_open(c) for c in packed_contenders], members, numerics)
 
 
 @lru_cache(maxsize=64)
@@ -119,6 +123,18 @@ class LocalWorkers(ProcessPoolExecutor):
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+
+
+@contextlib.contextmanager
+def pool(workers: int) -> Iterator[LocalWorkers]:
+    """Workers that end with the block: when their work is done, or at once where the block ends by an exception."""
+    executor = LocalWorkers(workers)
+    try:
+        yield executor
+    except BaseException:
+        executor.kill()
+        raise
+    executor.shutdown()
 
 
 def _initialize() -> None:

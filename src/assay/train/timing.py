@@ -1,0 +1,55 @@
+"""How long things take here: measured beside each other, medians, never part of a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from assay.core import Contender, Member, Numerics, Run, Task
+
+from . import loop
+from .data import load
+
+ROUNDS, STEPS = 15, 20
+
+
+def step_seconds(task: Task, contender: Contender, member: Member, numerics: Numerics) -> tuple[int, float]:
+    """Training samples of a data set, and seconds of one training step in the loop, evaluation's share included."""
+    short = replace(task, epochs=1)
+    loop.train(short, contender, [member], numerics)  # pays for what torch sets up on first use
+    curves = loop.train(short, contender, [member], numerics)
+    samples = curves.data[0].train_samples
+    return samples, float(curves.seconds[0]) / -(-samples // task.batch_size)
+
+
+def optimizer_seconds(
+    task: Task, contenders: Sequence[Contender], members: Sequence[Member], numerics: Numerics
+) -> list[float]:
+    """Seconds of one `optimizer.step()` alone for each contender at one member's hyperparameters, NaN with a closure.
+
+    In turn, round by round, on a gradient that stays; medians over the rounds.
+    """
+    data = load(task, members[0].split, numerics.dtype, numerics.device)
+    x, y = (part[: task.batch_size] for part in data.train)
+    optimizers = []
+    with torch.random.fork_rng(devices=[]):
+        for contender, member in zip(contenders, members, strict=True):
+            torch.manual_seed(member.init)
+            model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
+            run = Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True)
+            optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
+            task.loss(model(x), y).backward()
+            optimizers.append(optimizer if contender.closure == "no" else None)
+        seconds = np.full((ROUNDS, len(contenders)), np.nan)
+        for r in range(ROUNDS):
+            for i, optimizer in enumerate(optimizers):
+                if optimizer is not None:
+                    started = time.perf_counter()
+                    for _ in range(STEPS):
+                        optimizer.step()
+                    seconds[r, i] = (time.perf_counter() - started) / STEPS
+    return np.median(seconds[1:], axis=0).tolist()
