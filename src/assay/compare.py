@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,19 @@ from typing import Any
 import msgspec
 
 from assay import events, export, planning, seeds
-from assay.core import Contender, Verdict
+from assay.core import Contender, Plan, Verdict
 from assay.errors import Interrupted
 from assay.estimate import estimate_on
 from assay.evidence import Findings
-from assay.fold import Fold
+from assay.fold import Fold, gather, result_of
 from assay.planning import Job, plan
-from assay.record import RunFolder, manifest
+from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_bytes
 from assay.result import result
+from assay.settle import settle
 from assay.tasks import cache
 from assay.train import workers
+from assay.train.numerics import torch_build
 from assay.tune import final, member, study
 
 
@@ -65,18 +69,20 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
     """
     count = workers_ or workers.cores()
     try:
-        folder = RunFolder.create(job.folder, job.plan)
-        with folder.locked(), workers.pool(count) as pool:
-            started = time.perf_counter()
+        started = time.perf_counter()
+        with locked(job.folder), contextlib.ExitStack() as stack:
+            folder = RunFolder.resume(job.folder, job.science, torch_build())
+            pool = stack.enter_context(workers.pool(count))
+            _announce(job, on_event)
+            _make_data(pool, job, on_event)
+            folder = folder or RunFolder.create(job.folder, Plan(job.science, settle(pool, job, on_event)))
             fold = Fold(folder, job.task, job.contenders, pool, on_event)
-            _announce(fold)
-            _make_data(fold)
             if not fold.recorded:
-                estimate_on(pool, job, count, on_event)
+                estimate_on(pool, job, fold.numerics, count, on_event)
             _tune(fold, job.contenders)
             exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             _train(fold)
-            exported.result()
+            result_of(exported)
             content = _judge(fold, started)
             _report(fold)
         return Result(folder.path, content)
@@ -100,31 +106,37 @@ def compare(
     return run(plan(baseline, *candidates, **options), workers)
 
 
-def _announce(fold: Fold) -> None:
+def _announce(job: Job, on_event: events.OnEvent) -> None:
     if warning := cache.writable():
-        fold.on_event(events.Warned(warning))
-    fold.on_event(events.Started(planning.trainings(fold.science), fold.recorded, str(fold.folder.path)))
+        on_event(events.Warned(warning))
+    on_event(events.Started(planning.trainings(job.science), str(job.folder)))
 
 
-def _make_data(fold: Fold) -> None:
+def _make_data(pool: Executor, job: Job, on_event: events.OnEvent) -> None:
     """Every replicate's data set, made and kept."""
-    replicates = range(fold.science.protocol.replicates)
-    fold.on_event(events.Stage("data", len(replicates)))
-    wanted = [(fold.packed_task, seeds.split(fold.science.seed, k)) for k in replicates]
-    fold.call(workers.make_data, wanted, lambda k: fold.on_event(events.DataReady(k)))
+    replicates = range(job.science.protocol.replicates)
+    on_event(events.Stage("data", len(replicates)))
+    packed = workers.pack(job.task)
+    calls = [(workers.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
+    gather(pool, calls, lambda k: on_event(events.DataReady(k)))
 
 
 def _tune(fold: Fold, contenders: Sequence[Contender]) -> None:
     """Every contender's study in every replicate; only when all of them are over are the trials tested."""
-    science, width = fold.science, fold.numerics.width
+    science = fold.science
     replicates = range(science.protocol.replicates)
     fold.on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
     fold.drive(
-        study(science, slot, contender, together, width, fold.on_event)
-        for together in (replicates[i : i + width] for i in range(0, len(replicates), width))
-        for slot, contender in enumerate(contenders)
+        study(science, slot, contenders[slot], replicates[first : first + width], width, fold.on_event)
+        for slot, width, first in _lanes(fold, len(replicates))
     )
     fold.score()
+
+
+def _lanes(fold: Fold, replicates: int) -> list[tuple[int, int, int]]:
+    """(slot, width, first replicate) of every lane of studies; the contenders by turns, so that none is left to the end."""
+    lanes = [(s, n.width, first) for s, n in enumerate(fold.numerics) for first in range(0, replicates, n.width)]
+    return sorted(lanes, key=lambda lane: (lane[2], lane[0]))
 
 
 def _train(fold: Fold) -> None:
@@ -133,7 +145,7 @@ def _train(fold: Fold) -> None:
     slots, replicates = range(len(science.contenders)), range(science.protocol.replicates)
     fold.on_event(events.Stage("final", len(slots) * len(replicates) * science.protocol.final_seeds))
     fold.drive(
-        final(science, slot, replicate, findings.chosen(slot, replicate), fold.numerics.width)
+        final(science, slot, replicate, findings.chosen(slot, replicate), fold.numerics[slot].width)
         for replicate in replicates
         for slot in slots
     )
@@ -158,8 +170,8 @@ def _time_optimizers(fold: Fold, content: Mapping[str, Any]) -> dict[str, float]
     """Seconds of one step of each optimizer alone, at what was typically chosen; none for those with a closure."""
     settings = [content["contenders"][name]["hyperparameters"] for name in fold.names]
     probes = [member(fold.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
-    arguments = (fold.packed_task, fold.packed_contenders, probes, fold.numerics)
-    seconds = fold.executor.submit(workers.time_optimizers, *arguments).result()
+    arguments = (fold.packed_task, fold.packed_contenders, probes, fold.numerics[0])
+    seconds = result_of(fold.executor.submit(workers.time_optimizers, *arguments))
     return {name: s for name, s in zip(fold.names, seconds, strict=True) if math.isfinite(s)}
 
 

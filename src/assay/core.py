@@ -293,9 +293,39 @@ class Science(msgspec.Struct, frozen=True):
         contender = msgspec.structs.replace(self.contenders[slot], name="", note="")
         return digest((task, contender, self.protocol.name, self.seed))
 
+    def differences(self, other: Science) -> list[str]:
+        """What differs in another science, a phrase each."""
+        before, after = (_flatten(msgspec.to_builtins(science)) for science in (self, other))
+        names = [c.name for c in self.contenders]
+        found = []
+        for key in sorted(before.keys() | after.keys()):
+            a, b = before.get(key, "none"), after.get(key, "none")
+            if a != b:
+                parts = key.split(".")
+                if parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names):
+                    found.append(f"the source of {names[int(parts[1])]} was edited since the record was made")
+                else:
+                    found.append(f"{key} {a} → {b}")
+        return found
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    return {
+        k: v for name, item in items for k, v in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
 
 class Numerics(msgspec.Struct, frozen=True):
-    """How the numbers are computed; settled before the first training. Same science and numerics → the same bits."""
+    """How a contender's numbers are computed; settled before the first training.
+
+    Same science and numerics → the same bits. `reason` says why this engine; it changes no number.
+    """
 
     engine: Literal["loop", "vectorized"]
     compiled: bool
@@ -305,13 +335,14 @@ class Numerics(msgspec.Struct, frozen=True):
     threads: int
     torch: str
     cpu: str
+    reason: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Contenders × task × protocol, and the numerics."""
+    """Contenders × task × protocol, and the numerics of each contender."""
 
     science: Science
-    numerics: Numerics
+    numerics: tuple[Numerics, ...]
     version: int = PLAN_VERSION
 
 

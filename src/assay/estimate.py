@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 from assay import events
-from assay.core import Science, Task, midpoint
+from assay.core import Numerics, Science, Task, midpoint
 from assay.judge.planning import detectable_difference, expected_half_width
 from assay.planning import Job, trainings
+from assay.settle import settle
 from assay.train import workers
 from assay.tune import member
 
@@ -55,16 +57,18 @@ def estimated(job: Job, count: int | None = None, on_event: events.OnEvent = eve
     """The cost and power of a plan on `count` workers; trains nothing of it (two epochs are timed, and thrown away)."""
     count = count or workers.cores()
     with workers.pool(count) as pool:
-        return estimate_on(pool, job, count, on_event)
+        return estimate_on(pool, job, settle(pool, job, on_event), count, on_event)
 
 
-def estimate_on(pool: Executor, job: Job, count: int, on_event: events.OnEvent) -> Estimate:
-    """The same, on workers that are there."""
+def estimate_on(
+    pool: Executor, job: Job, numerics: Sequence[Numerics], count: int, on_event: events.OnEvent
+) -> Estimate:
+    """The same, on workers that are there and with engines that are chosen."""
     on_event(events.Stage("estimate"))
-    science, baseline = job.plan.science, job.contenders[0]
+    science, baseline = job.science, job.contenders[0]
     middle = {name: midpoint(dimension) for name, dimension in baseline.space.items()}
     probe = member(science, 0, "tune", 0, 0, middle)
-    arguments = (workers.pack(job.task), workers.pack(baseline), probe, job.plan.numerics)
+    arguments = (workers.pack(job.task), workers.pack(baseline), probe, numerics[0])
     samples, seconds = pool.submit(workers.time_step, *arguments).result()
     found = estimate(science, job.task, samples, seconds, count)
     on_event(events.Estimated(tuple(sentence(found, science))))

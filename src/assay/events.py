@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Started:
-    """The plan is settled: how many trainings it asks for, how many of them the record holds already."""
+    """The plan is settled: how many trainings it asks for, and where they go."""
 
     trainings: int
-    recorded: int
     folder: str
 
 

@@ -36,24 +36,10 @@ class Fold:
     ) -> None:
         self.folder, self.executor, self.on_event = folder, executor, on_event
         self.names = [c.name for c in contenders]
-        self.science, self.numerics = folder.plan.science, folder.plan.numerics
+        self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
         self.recorded = len(list(folder.members.glob("*.parquet")))  # chunks that were there before this run
         self.packed_task = workers.pack(task)
         self.packed_contenders = [workers.pack(c) for c in contenders]
-
-    def call(
-        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], done: Callable[[int], Any]
-    ) -> list[Any]:
-        """`function(*a)` for each of `arguments` on the workers, in order of `arguments`; `done(i)` as each ends."""
-        results: list[Any] = [None] * len(arguments)
-        finished: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
-        for i, a in enumerate(arguments):
-            self.executor.submit(function, *a).add_done_callback(lambda f, i=i: finished.put((i, f)))
-        for _ in arguments:
-            i, future = finished.get()
-            results[i] = _result(future)
-            done(i)
-        return results
 
     def score(self) -> None:
         """Test scores of the trials, from the weights they ended with. To be called when all selection is over."""
@@ -61,8 +47,11 @@ class Fold:
         self.on_event(events.Stage("score", len(keys)))
         for some in (keys[i : i + 64] for i in range(0, len(keys), 64)):
             chunks = [self.folder.weights_of(key) for key in some]
-            arguments = [(self.packed_task, members, weights, self.numerics) for members, weights in chunks]
-            scores = self.call(workers.score_chunk, arguments, lambda i: self.on_event(events.Scored()))
+            calls = [
+                (workers.score_chunk, (self.packed_task, members, weights, self.numerics[members[0].slot]))
+                for members, weights in chunks
+            ]
+            scores = gather(self.executor, calls, lambda i: self.on_event(events.Scored()))
             for key, (members, _), found in zip(some, chunks, scores, strict=True):
                 self.folder.keep_scores(key, members, found)
 
@@ -96,10 +85,9 @@ class Fold:
                 return False
             for i, chunk in enumerate(wanted):
                 if i not in recorded:
-                    contender = self.packed_contenders[chunk[0].slot]
-                    future = self.executor.submit(
-                        workers.train_chunk, self.packed_task, contender, chunk, self.numerics
-                    )
+                    slot = chunk[0].slot
+                    arguments = (self.packed_task, self.packed_contenders[slot], chunk, self.numerics[slot])
+                    future = self.executor.submit(workers.train_chunk, *arguments)
                     future.add_done_callback(lambda f, i=i, chunk=chunk: finished.put((lane, i, chunk, f)))
             return True
 
@@ -107,7 +95,7 @@ class Fold:
             alive += advance(lane, None)
         while alive:
             lane, i, chunk, future = finished.get()
-            curves = _result(future)
+            curves = result_of(future)
             self.folder.keep(chunk, curves)
             curves = replace(curves, weights=None)  # they are on disk; nothing later needs them in memory
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=False))
@@ -121,6 +109,21 @@ class Fold:
         if found is not None:
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=True))
         return found
+
+
+def gather(
+    executor: Executor, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], done: Callable[[int], Any]
+) -> list[Any]:
+    """What each `function(*arguments)` returns, in order; `done(i)` as each ends. Interrupted if workers are lost."""
+    results: list[Any] = [None] * len(calls)
+    finished: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
+    for i, (function, arguments) in enumerate(calls):
+        executor.submit(function, *arguments).add_done_callback(lambda f, i=i: finished.put((i, f)))
+    for _ in calls:
+        i, future = finished.get()
+        results[i] = result_of(future)
+        done(i)
+    return results
 
 
 def chunked(members: Sequence[Member], width: int) -> list[list[Member]]:
@@ -137,7 +140,8 @@ def _joined(parts: dict[int, Curves]) -> Curves:
     return Curves.concatenate([parts[i] for i in sorted(parts)])
 
 
-def _result(future: Future[Any]) -> Any:
+def result_of(future: Future[Any]) -> Any:
+    """The future's result. Interrupted if the worker was lost."""
     try:
         return future.result()
     except BrokenExecutor as error:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from assay import seeds
 from assay.contenders import contenders as resolve
-from assay.core import Contender, ContenderInfo, Plan, Protocol, Science, Task, TaskInfo
+from assay.core import Contender, ContenderInfo, Protocol, Science, Task, TaskInfo
 from assay.errors import UsageError
 from assay.tasks import find
-from assay.train.numerics import settle
+from assay.train.numerics import Wanted, check
 from assay.tune import SAMPLER_OPTIONS
 
 HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
@@ -22,12 +22,13 @@ PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
 
 @dataclass(frozen=True)
 class Job:
-    """A plan with the objects that it speaks of."""
+    """The science of a plan, the objects that it speaks of, and the engine that was asked for."""
 
-    plan: Plan
+    science: Science
     task: Task
     contenders: tuple[Contender, ...]
     folder: Path
+    wanted: Wanted
 
 
 def plan(
@@ -43,16 +44,17 @@ def plan(
     space: Sequence[str] = (),
     seed: int = 0,
     engine: str = "auto",
+    compile: str = "auto",
     device: str = "cpu",
     out: str | Path | None = None,
 ) -> Job:
-    """Settle everything before anything is trained. Arguments and faults as in `compare`."""
+    """Settle what is asked before anything is trained. Arguments and faults as in `compare`."""
+    wanted = check(Wanted(engine, compile, device))
     found = resolve([baseline, *candidates], space)
     settled = protocol_of(protocol, found, trials, replicates, final_seeds)
     on = overridden(find(task), epochs, margin)
     science = science_of(on, found, settled, seed)
-    whole = Plan(science, settle(engine, device))
-    return Job(whole, for_protocol(on, settled.name), found, Path(out) if out else default_folder(whole))
+    return Job(science, for_protocol(on, settled.name), found, Path(out) if out else default_folder(science), wanted)
 
 
 def protocol_of(
@@ -177,9 +179,8 @@ def contender_info(contender: Contender) -> ContenderInfo:
     )
 
 
-def default_folder(plan: Plan) -> Path:
+def default_folder(science: Science) -> Path:
     """`assay-runs/<task>-<candidate>-<hash8>`."""
-    science = plan.science
     candidates = "-".join(c.name for c in science.contenders[1:])
     safe = "".join(ch if ch.isalnum() or ch in "-_.+" else "_" for ch in f"{science.task.name}-{candidates}")[:80]
     return Path("assay-runs") / f"{safe}-{science.plan_hash[:8]}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STAGES = {
     "data": "drawing data",
+    "settle": "choosing the engine",
     "estimate": "timing a step",
     "tune": "tuning",
     "score": "scoring the trials",
@@ -73,9 +74,8 @@ class _Board:
 
     def __call__(self, event: events.Event) -> None:
         match event:
-            case events.Started(trainings, recorded, folder):
-                kept = f", {recorded} files of them on record" if recorded else ""
-                self.console.print(f"{trainings} trainings{kept} → {folder}", soft_wrap=True)
+            case events.Started(trainings, folder):
+                self.console.print(f"{trainings} trainings → {folder}", soft_wrap=True)
             case events.Estimated(lines):
                 self.console.print("\n".join(lines), soft_wrap=True)
             case events.Stage(name, total):
@@ -126,11 +126,11 @@ def planned(job: Job, found: Estimate, *, json: bool) -> int:
     """The plan, its cost and its power, on standard output."""
     from assay.estimate import as_data, sentence
 
-    science = job.plan.science
+    science = job.science
     if json:
         import msgspec
 
-        content = {"plan": msgspec.to_builtins(job.plan), "plan_hash": science.plan_hash, "estimate": as_data(found)}
+        content = {"science": msgspec.to_builtins(science), "plan_hash": science.plan_hash, "estimate": as_data(found)}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
         return 0
     console = Console(highlight=False, soft_wrap=True)

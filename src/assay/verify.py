@@ -125,7 +125,7 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     from assay.contenders import again
     from assay.tasks import again as task_again
     from assay.train import workers
-    from assay.train.numerics import settle
+    from assay.train.numerics import cpu_model, torch_build
 
     folder = RunFolder.open(path)
     plan, frame = folder.plan, folder.frame()
@@ -134,14 +134,16 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     contenders = again(plan.science.contenders)
     task = planning.for_protocol(task_again(plan.science.task), plan.science.protocol.name)
     rows = np.random.default_rng().choice(len(frame), size=min(number, len(frame)), replace=False)
-    here = settle("auto", plan.numerics.device)
-    same_machine = (here.cpu, here.torch) == (plan.numerics.cpu, plan.numerics.torch)
+    then = plan.numerics[0]
+    same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
     packed_task, packed = workers.pack(task), [workers.pack(c) for c in contenders]
     found: list[Retrained] = []
     with workers.pool(workers_ or workers.cores()) as pool:
         drawn = [frame[int(i)] for i in sorted(rows)]
         members = [chunks.to_members(row)[0] for row in drawn]
-        futures = [pool.submit(workers.train_chunk, packed_task, packed[m.slot], [m], plan.numerics) for m in members]
+        futures = [
+            pool.submit(workers.train_chunk, packed_task, packed[m.slot], [m], plan.numerics[m.slot]) for m in members
+        ]
         for row, member, future in zip(drawn, members, futures, strict=True):
             recorded, now = chunks.to_curves(row), future.result()
             first = float(recorded.train_loss[0, 0]), float(now.train_loss[0, 0])

@@ -10,16 +10,16 @@ from assay import planning, seeds
 from assay.contenders import contenders
 from assay.core import Curves, DataFacts, Member, Plan
 from assay.errors import Interrupted, UsageError
-from assay.record import RunFolder, manifest
+from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_atomically, write_bytes
-from assay.train.numerics import settle
+from assay.train.numerics import loop_here
 
 
 @pytest.fixture
 def plan(task) -> Plan:
     found = contenders(["adam", "sgd"])
     protocol = planning.protocol_of("honest", found, trials=2, replicates=2, final_seeds=1)
-    return Plan(planning.science_of(task, found, protocol, 0), settle())
+    return Plan(planning.science_of(task, found, protocol, 0), (loop_here(), loop_here()))
 
 
 def some(phase="tune", n=2, slot=0) -> list[Member]:
@@ -94,20 +94,19 @@ def test_another_plan_is_refused_and_the_difference_named(tmp_path, plan, task):
     edited = msgspec.structs.replace(science.contenders[1], source="sha256:other")
     other = msgspec.structs.replace(science, contenders=(science.contenders[0], edited), seed=7)
     with pytest.raises(UsageError) as caught:
-        RunFolder.create(tmp_path / "run", Plan(other, plan.numerics))
+        RunFolder.resume(tmp_path / "run", other, plan.numerics[0].torch)
     assert "seed 0 → 7" in str(caught.value)
     assert "the source of sgd was edited since the record was made" in str(caught.value)
 
 
 def test_the_numerics_on_record_win(tmp_path, plan):
-    import msgspec
-
     RunFolder.create(tmp_path / "run", plan)
-    wider = Plan(plan.science, msgspec.structs.replace(plan.numerics, width=8))
-    assert RunFolder.create(tmp_path / "run", wider).plan.numerics.width == plan.numerics.width
-    newer = Plan(plan.science, msgspec.structs.replace(plan.numerics, torch="99.0"))
+    resumed = RunFolder.resume(tmp_path / "run", plan.science, plan.numerics[0].torch)
+    assert resumed is not None
+    assert resumed.plan.numerics == plan.numerics
     with pytest.raises(UsageError, match="was made with torch"):
-        RunFolder.create(tmp_path / "run", newer)
+        RunFolder.resume(tmp_path / "run", plan.science, "99.0")
+    assert RunFolder.resume(tmp_path / "none", plan.science, "99.0") is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def test_a_plan_that_is_none_is_refused(tmp_path, content, words):
 def test_folders_that_are_something_else_are_refused(tmp_path, plan):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(UsageError, match="no run folder"):
-        RunFolder.create(tmp_path, plan)
+        RunFolder.resume(tmp_path, plan.science, plan.numerics[0].torch)
     with pytest.raises(UsageError, match="can't be written"):
         RunFolder.create(tmp_path / "mine.txt" / "below", plan)
     assert (tmp_path / "mine.txt").read_text() == "precious"
@@ -137,10 +136,11 @@ def test_folders_that_are_something_else_are_refused(tmp_path, plan):
 
 def test_two_commands_in_one_folder_are_refused(tmp_path, plan):
     folder = RunFolder.create(tmp_path / "run", plan)
-    with folder.locked(), pytest.raises(UsageError, match="another command"), RunFolder.open(tmp_path / "run").locked():
-        pass
-    with folder.locked():
-        pass
+    with locked(folder.path):
+        assert folder.busy()
+        with pytest.raises(UsageError, match="another command"), locked(folder.path):
+            pass
+    assert not folder.busy()
 
 
 def test_a_full_disk_is_resumable_and_leaves_nothing_half_written(tmp_path):

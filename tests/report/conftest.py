@@ -40,7 +40,8 @@ def make_plan(protocol, contenders, epochs=EPOCHS, replicates=6, final_seeds=4, 
     if protocol == "published":
         asked = Protocol("published", replicates=1, trials=12, final_seeds=1)
     science = Science(TaskInfo(**{**info, **task}), tuple(contenders), asked, seed=0)
-    return Plan(science, Numerics("loop", False, 1, "float32", "cpu", 1, "2.13.0+cpu", "a processor"))
+    here = Numerics("loop", False, 1, "float32", "cpu", 1, "2.13.0+cpu", "a processor")
+    return Plan(science, (here,) * len(contenders))
 
 
 class Maker:

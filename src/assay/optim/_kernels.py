@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ._gradient import has_memory
+
 _FUSED_DTYPES = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16})
 
 
@@ -38,13 +40,12 @@ def choose_kernel(base: Optimizer, group: dict[str, Any]) -> None:
 
 
 def _suits_fused(parameter: Tensor) -> bool:
-    if type(parameter) not in (Tensor, Parameter) or parameter.dtype not in _FUSED_DTYPES:
-        return False
-    try:
-        parameter.data_ptr()  # refused inside torch.func transforms, where there is no memory to work on
-    except RuntimeError:
-        return False
-    return parameter.device.type in ("cpu", "cuda")
+    return (
+        type(parameter) in (Tensor, Parameter)
+        and parameter.dtype in _FUSED_DTYPES
+        and parameter.device.type in ("cpu", "cuda")
+        and has_memory(parameter)
+    )
 
 
 def suits_fused_now(base: Optimizer, part: Sequence[tuple[Tensor, Tensor]]) -> bool:

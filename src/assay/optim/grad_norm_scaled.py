@@ -51,7 +51,7 @@ class GradNormScaled(Optimizer):
     that has diverged is seen at once; skipping the step would hide it. For protection, use ``torch.amp.GradScaler`` or
     ``clip_grad_norm_(..., error_if_nonfinite=True)``, which act before this step.
 
-    **Cost.** One more pass over the gradients. On a CPU, one number is read from a tensor. On CUDA the host does not
+    **Cost.** One more pass over the gradients. On CUDA the host does not
     wait where the base reads its rate on the device: ``Adam`` and ``AdamW`` with ``fused`` or ``capturable``, and
     ``SGD`` with ``fused`` (the rate is then float32). Any other base there costs one host read a step, and so does
     ``GradScaler``, which hands over unscaled gradients and skips the step itself if they are not finite.
@@ -165,9 +165,11 @@ class GradNormScaled(Optimizer):
             self._step_base()
         return loss
 
-    def _step_scaled(self, norm: Tensor, parts: list[list[tuple[Tensor, Tensor]]]) -> None:
+    def _step_scaled(self, norm: Any, parts: list[list[tuple[Tensor, Tensor]]]) -> None:
         """Step the base with every learning rate divided by a power of the norm; ``parts`` as from ``gradients``."""
-        number = None
+        factor = _factor(norm, self.power)
+        on_cuda = isinstance(factor, Tensor) and factor.is_cuda
+        number = None if isinstance(factor, Tensor) else factor
         kept: list[tuple[dict[str, Any], Any, Any]] = []
         rates: list[Any] = []
         try:
@@ -179,12 +181,12 @@ class GradNormScaled(Optimizer):
                 kept.append((group, lr, fused))
                 if fused and not suits_fused_now(self.base, part):
                     group["fused"] = False
-                device = device_of_rate(self.base, group, [p for p, _ in part]) if norm.is_cuda else None
+                device = device_of_rate(self.base, group, [p for p, _ in part]) if on_cuda else None
                 if device is None:
-                    number = _factor(norm.item(), self.power) if number is None else number
+                    number = factor.item() if number is None else number
                     rate = lr * number
                 else:  # float32, as torch's fused CUDA kernels read it
-                    rate = (lr * _factor(norm, self.power)).to(device, torch.float32, non_blocking=True)
+                    rate = (lr * factor).to(device, torch.float32, non_blocking=True)
                 group["lr"] = rate
                 rates.append(rate)
             self._step_base()

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import PLAN_VERSION, Curves, Member, Plan, canonical, digest
+from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
 from assay.errors import BrokenRecord, UsageError
 
 from . import chunks
@@ -31,29 +31,35 @@ class RunFolder:
         self.path, self.plan = path, plan
         self.members, self.weights, self.scores = path / "members", path / "weights", path / "scores"
         self._training = [
-            digest((plan.science.training_hash(s), plan.numerics)) for s in range(len(plan.science.contenders))
+            digest((plan.science.training_hash(slot), msgspec.structs.replace(numerics, reason="")))
+            for slot, numerics in enumerate(plan.numerics)
         ]
 
     @classmethod
-    def create(cls, path: Path, plan: Plan) -> RunFolder:
-        """Start a record, or go on with one: the numerics of a record that is there win over the plan's.
+    def resume(cls, path: Path, science: Science, torch: str) -> RunFolder | None:
+        """The record of this science in a folder, numerics and all; None where there is none yet.
 
         Raises:
-            UsageError: the folder holds another plan, something else, or can't be written.
+            UsageError: the folder holds another plan, something else, or was made with another torch.
         """
-        if (path / "plan.json").exists():
-            folder = cls.open(path)
-            if folder.plan.science.plan_hash != plan.science.plan_hash:
-                changed = "; ".join(differences(folder.plan, plan)) or "its science"
-                raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
-            if folder.plan.numerics.torch != plan.numerics.torch:
-                raise UsageError(
-                    f"{path} was made with torch {folder.plan.numerics.torch}, this is {plan.numerics.torch}: "
-                    "install that one, or choose another folder with --out"
-                )
-            return folder
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path} is there and is no run folder; choose another with --out")
+        if not (path / "plan.json").exists():
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise UsageError(f"{path} is there and is no run folder; choose another with --out")
+            return None
+        folder = cls.open(path)
+        if folder.plan.science.plan_hash != science.plan_hash:
+            changed = "; ".join(folder.plan.science.differences(science)) or "its science"
+            raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
+        made_with = folder.plan.numerics[0].torch
+        if made_with != torch:
+            raise UsageError(
+                f"{path} was made with torch {made_with}, this is {torch}: install that one, or choose another folder with --out"
+            )
+        return folder
+
+    @classmethod
+    def create(cls, path: Path, plan: Plan) -> RunFolder:
+        """Start a record in a new or empty folder. UsageError where it can't be written."""
         folder = cls(path, plan)
         try:
             folder.members.mkdir(parents=True, exist_ok=True)
@@ -80,33 +86,10 @@ class RunFolder:
         except (msgspec.MsgspecError, ValueError) as error:
             raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Only one command trains in a folder at a time; the lock goes with the process, however it ends.
-
-        Raises:
-            UsageError: another command is at work here.
-        """
-        try:
-            import fcntl
-        except ImportError:  # no such lock on this platform
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError as error:
-            raise UsageError(
-                f"another command is at work in {self.path}; wait for it, or choose another --out"
-            ) from error
-        finally:
-            os.close(descriptor)
-
     def busy(self) -> bool:
         """True while a command is at work in the folder."""
         try:
-            with self.locked():
+            with locked(self.path):
                 return False
         except UsageError:
             return True
@@ -192,33 +175,33 @@ class RunFolder:
         )
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one command trains in a folder at a time; the lock goes with the process, however it ends.
+
+    Raises:
+        UsageError: another command is at work here, or the folder can't be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such lock on this platform
+        yield
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise fault(error, path) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(f"another command is at work in {path}; wait for it, or choose another --out") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class _Versioned(msgspec.Struct):
     version: int
-
-
-def differences(old: Plan, new: Plan) -> list[str]:
-    """What differs between two plans' sciences, a phrase each."""
-    before, after = (_flatten(msgspec.to_builtins(p.science)) for p in (old, new))
-    names = [c.name for c in old.science.contenders]
-    found = []
-    for key in sorted(before.keys() | after.keys()):
-        a, b = before.get(key, "none"), after.get(key, "none")
-        if a != b:
-            parts = key.split(".")
-            if parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names):
-                found.append(f"the source of {names[int(parts[1])]} was edited since the record was made")
-            else:
-                found.append(f"{key} {a} → {b}")
-    return found
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(value)
-    else:
-        return {prefix: value}
-    return {
-        k: v for name, item in items for k, v in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
-    }

@@ -35,7 +35,7 @@ def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) ->
         for name, dimension in contender.space.items():
             if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
                 words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
-    return [*words, "--seed", str(science.seed), "--engine", plan.numerics.engine, "--device", plan.numerics.device]
+    return [*words, "--seed", str(science.seed), "--engine", _engine(plan), "--device", plan.numerics[0].device]
 
 
 def quoted(words: Sequence[str]) -> list[str]:
@@ -86,3 +86,7 @@ def _divided_back(margin: float, scale: float) -> str:
     near = margin * scale
     exact = next((x for x in (math.nextafter(near, 0), math.nextafter(near, math.inf)) if x / scale == margin), near)
     return repr(exact)
+
+
+def _engine(plan: Plan) -> str:
+    return "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from assay.core import Plan
+from assay.core import Numerics, Plan
 from assay.judge.sentence import amount
 
 from .reading import Reading
@@ -67,16 +67,25 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _machine(plan: Plan) -> list[tuple[str, str]]:
-    n = plan.numerics
+    n = plan.numerics[0]
+    engines = [
+        (f"{c.name} trains by", f"{_engine(own)}{f' ({own.reason})' if own.reason else ''}")
+        for c, own in zip(plan.science.contenders, plan.numerics, strict=True)
+    ]
     return [
         ("processor", n.cpu),
         ("device", n.device),
-        ("engine", n.engine + (", compiled" if n.compiled else "")),
-        ("trainings in a chunk", str(n.width)),
+        *engines,
         ("number type", n.dtype),
         ("threads a worker", str(n.threads)),
         ("torch", n.torch),
     ]
+
+
+def _engine(n: Numerics) -> str:
+    if n.engine == "loop":
+        return "the loop"
+    return f"the vectorized engine, {'compiled' if n.compiled else 'eager'}, {n.width} at once"
 
 
 def _options(options: dict[str, Any]) -> str:

@@ -53,7 +53,7 @@ def _chosen(arm: Arm) -> str:
 
 
 def cost(reading: Reading) -> list[dict[str, Any]]:
-    """A row a contender: trainings, steps, gradient evaluations, seconds, and what one training step takes, and the optimizer's part alone."""
+    """A row a contender: trainings, steps, gradients, seconds, what one training step takes, the optimizer's part alone."""
     return [_cost(reading, arm, reading.arms[0]) for arm in reading.arms]
 
 

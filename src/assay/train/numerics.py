@@ -6,20 +6,38 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
+
 from assay.core import Numerics
+from assay.errors import UsageError, nearest
+
+ENGINES = ("auto", "vectorized", "loop")
 
 
-def settle(engine: str = "auto", device: str = "cpu") -> Numerics:
-    """The numerics of a new plan on this machine. UsageError for an engine or device that isn't there."""
-    from assay.errors import UsageError, nearest
+class Wanted(msgspec.Struct, frozen=True):
+    """What the user asked for; `auto` leaves it to a measurement."""
 
-    if engine not in ("auto", "loop"):
-        raise UsageError(f"no engine is called {engine!r}; {nearest(engine, ('auto', 'loop'))}")
-    if device != "cpu":
+    engine: str = "auto"
+    compile: str = "auto"
+    device: str = "cpu"
+
+
+def check(wanted: Wanted) -> Wanted:
+    """The wish, if it can be granted here. UsageError for an engine or device that isn't there."""
+    if wanted.engine not in ENGINES:
+        raise UsageError(f"no engine is called {wanted.engine!r}; {nearest(wanted.engine, ENGINES)}")
+    if wanted.compile not in ("auto", "on", "off"):
+        raise UsageError(f"--compile {wanted.compile}: it is auto, on or off")
+    if wanted.device != "cpu":
         import torch
 
-        if not device.startswith("cuda") or not torch.cuda.is_available():
-            raise UsageError(f"device {device!r} isn't available to this torch; use --device cpu")
+        if not wanted.device.startswith("cuda") or not torch.cuda.is_available():
+            raise UsageError(f"device {wanted.device!r} isn't available to this torch; use --device cpu")
+    return wanted
+
+
+def loop_here(device: str = "cpu", reason: str = "") -> Numerics:
+    """The reference engine on this machine."""
     return Numerics(
         engine="loop",
         compiled=False,
@@ -27,9 +45,15 @@ def settle(engine: str = "auto", device: str = "cpu") -> Numerics:
         dtype="float32",
         device=device,
         threads=1,
-        torch=metadata.version("torch"),
+        torch=torch_build(),
         cpu=cpu_model(),
+        reason=reason,
     )
+
+
+def torch_build() -> str:
+    """The version of torch, build included; torch itself is not imported."""
+    return metadata.version("torch")
 
 
 def cpu_model() -> str:
