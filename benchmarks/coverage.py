@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import nn
@@ -67,25 +68,66 @@ def task() -> Task:
 
 
 def classes() -> Iterator[tuple[str, type]]:
-    for name, cls in vars(torch.optim).items():
+    for cls in vars(torch.optim).values():
         if inspect.isclass(cls) and issubclass(cls, torch.optim.Optimizer) and cls is not torch.optim.Optimizer:
             yield "torch.optim", cls
     for name in assay.optim.__all__:
         if inspect.isclass(getattr(assay.optim, name)):
             yield "assay.optim", getattr(assay.optim, name)
     with contextlib.suppress(ImportError):
-        import pytorch_optimizer
+        import pytorch_optimizer  # type: ignore[import-not-found]  # optional: the survey's packages are not ours
 
         seen: set[type] = set()
         for name in sorted(vars(pytorch_optimizer), key=str.lower):
             cls = getattr(pytorch_optimizer, name)
-            if inspect.isclass(cls) and issubclass(cls, torch.optim.Optimizer) and cls.__module__.startswith("pytorch_optimizer"):
-                if cls.__name__ != "BaseOptimizer" and cls not in seen:
-                    seen.add(cls)
-                    yield "pytorch-optimizer", cls
+            if (
+                inspect.isclass(cls)
+                and issubclass(cls, torch.optim.Optimizer)
+                and cls.__module__.startswith("pytorch_optimizer")
+                and cls.__name__ != "BaseOptimizer"
+                and cls not in seen
+            ):
+                seen.add(cls)
+                yield "pytorch-optimizer", cls
+
+
+def _by_shape(cls: type) -> Any:
+    """Muon and its kin: matrices by the rule, the rest by its companion."""
+
+    def make(model: nn.Module, run: Any, lr: float) -> Any:
+        matrices = [p for p in model.parameters() if p.ndim == 2]
+        others = [p for p in model.parameters() if p.ndim != 2]
+        return cls([{"params": matrices, "use_muon": True}, {"params": others, "use_muon": False}], lr=lr)
+
+    return make
+
+
+def _matrices_only(cls: type) -> Any:
+    return lambda model, run, lr: cls([p for p in model.parameters() if p.ndim == 2], lr=lr)
+
+
+def _around_adam(cls: type) -> Any:
+    return lambda model, run, lr: cls(torch.optim.Adam(model.parameters(), lr=lr))
+
+
+# Classes that need more than parameters and a learning rate, each as its documentation says
+FACTORIES: dict[str, Any] = {
+    **dict.fromkeys(("AdaGO", "AdaMuon", "DistributedMuon", "MuonClip", "NorMuon"), _by_shape),
+    **dict.fromkeys(
+        ("Lookahead", "Magma", "OrthoGrad", "ScheduleFreeWrapper", "TRAC", "SafeFP16Optimizer"), _around_adam
+    ),
+    "SpectralSphere": _matrices_only,
+    "Ranger21": lambda cls: lambda model, run, lr: cls(model.parameters(), lr=lr, num_iterations=run.total_steps),
+}
 
 
 def contender_of(cls: type) -> Contender:
+    if cls.__name__ == "Muon":
+        factory: Any = _by_shape if cls.__module__.startswith("pytorch_optimizer") else _matrices_only
+    else:
+        factory = FACTORIES.get(cls.__name__)
+    if factory is not None:
+        return Contender(cls.__name__, factory(cls), {"lr": LEARNING_RATE})
     adam = adapt(torch.optim.Adam, "adam", space={"lr": LEARNING_RATE})
     made = adapt(cls, cls.__name__, baseline=adam)
     closure = "yes" if "closure" in _required(cls) or cls is torch.optim.LBFGS else "no"
@@ -106,7 +148,7 @@ def survey(package: str, cls: type) -> Row:
     small = task()
     try:
         arm = contender_of(cls)
-        loop.train(small, arm, members(arm)[:1], NUMERICS)
+        _loop_runs(small, arm)
     except AssayError as error:
         return row("not run", str(error))
     except Exception as error:
@@ -116,6 +158,14 @@ def survey(package: str, cls: type) -> Row:
         return row("loop", reason)
     reason = attempt(small, arm, compiled=True)
     return row("compiled") if reason is None else row("vectorized", reason)
+
+
+def _loop_runs(small: Task, arm: Contender) -> None:
+    """Raises what the loop raises in double precision and in single."""
+    try:
+        loop.train(small, arm, members(arm)[:1], NUMERICS)
+    except Exception:
+        loop.train(small, arm, members(arm)[:1], msgspec.structs.replace(NUMERICS, dtype="float32"))
 
 
 def attempt(small: Task, arm: Contender, compiled: bool) -> str | None:
@@ -139,7 +189,8 @@ def summary(rows: list[Row]) -> str:
         vectorized = sum(r.outcome in ("vectorized", "compiled") for r in runs)
         compiled = sum(r.outcome == "compiled" for r in runs)
         lines.append(
-            f"{package}: {len(runs)} classes that the loop can run; {vectorized} vectorized ({vectorized / max(1, len(runs)):.0%}), "
+            f"{package}: {len(runs)} classes that the loop can run; "
+            f"{vectorized} vectorized ({vectorized / max(1, len(runs)):.0%}), "
             f"{compiled} compiled ({compiled / max(1, len(runs)):.0%})"
         )
     return "\n".join(lines)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.cli import call
+
 ROOT = Path(__file__).parents[1]
 TINY = ["--task", "tests/tiny.py:task", "--workers", "1"]
 
@@ -167,13 +169,14 @@ def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
         (["report", "/nowhere"], "no run folder"),
     ],
 )
-def test_a_users_fault_is_one_clear_line_and_exit_code_2(arguments, words):
-    done = assay(*arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("assay: ")
+def test_a_users_fault_is_one_clear_line_and_exit_code_2(arguments, words, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert call(arguments) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert shown.out == ""
+    assert len(shown.err.strip().splitlines()) == 1
+    assert shown.err.startswith("assay: ")
 
 
 def test_another_plan_in_the_folder_is_refused(honest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay import optim
+    from assay import check, optim
     from assay.compare import Result, compare
     from assay.core import Choice, Contender, Float, Int, Metric, Run, Split, Splits, Task
 
@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("Choice", "Contender", "Float", "Int", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
     **dict.fromkeys(("Result", "compare"), "assay.compare"),
+    "check": "assay",
     "optim": "assay",
 }
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Split",
     "Splits",
     "Task",
+    "check",
     "compare",
     "optim",
 ]

@@ -35,7 +35,8 @@ def run(
     space: Annotated[list[str] | None, Parameter(negative=())] = None,
     train_samples: int | None = None,
     seed: int = 0,
-    engine: str = "auto",
+    engine: Literal["auto", "vectorized", "loop"] = "auto",
+    compile: Literal["auto", "on", "off"] = "auto",
     device: str = "cpu",
     workers: int | None = None,
     plan_only: Annotated[bool, Parameter(negative=())] = False,
@@ -73,7 +74,9 @@ def run(
     seed
         The root of every seed.
     engine
-        How populations are trained (see assay list).
+        How populations are trained: auto measures what is quickest here and passes the parity probe.
+    compile
+        Whether the vectorized engine compiles its steps; auto weighs what that saves against what it takes.
     device
         cpu or cuda.
     workers
@@ -109,6 +112,7 @@ def run(
             space=space or (),
             seed=seed,
             engine=engine,
+            compile=compile,
             device=device,
             out=out,
         )
@@ -120,6 +124,39 @@ def run(
         result = compare.run(job, workers, on_event)
     terminal.conclude(result.folder, result.content, json=json, quiet=quiet)
     return 0
+
+
+@app.command
+def check(
+    contender: str,
+    *,
+    speed: bool = True,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Is this optimizer well behaved, and is it new? Exit code 1 where a check fails.
+
+    Parameters
+    ----------
+    contender
+        A name (see assay list), pkg.mod:Name, or path/file.py:Name. A wrapper wraps adam.
+    speed
+        Also time a step on 1 and 10 million parameters.
+    json
+        Print the findings as JSON.
+    """
+    import msgspec
+
+    from assay.check import as_data, render
+    from assay.check import check as checked
+
+    found = checked(contender, speed=speed)
+    text = (
+        msgspec.json.format(msgspec.json.encode(as_data(found)), indent=2).decode()
+        if json
+        else "\n".join(render(found))
+    )
+    sys.stdout.write(text + "\n")
+    return found.exit_code
 
 
 @app.command

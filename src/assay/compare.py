@@ -19,7 +19,7 @@ from assay.core import Contender, Plan, Verdict
 from assay.errors import Interrupted
 from assay.estimate import estimate_on
 from assay.evidence import Findings
-from assay.fold import Fold, gather, result_of
+from assay.fold import Fold, chunked, gather, result_of
 from assay.planning import Job, plan
 from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_bytes
@@ -28,7 +28,7 @@ from assay.settle import settle
 from assay.tasks import cache
 from assay.train import workers
 from assay.train.numerics import torch_build
-from assay.tune import final, member, study
+from assay.tune import final, finals, member, study
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,11 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
             pool = stack.enter_context(workers.pool(count))
             _announce(job, on_event)
             _make_data(pool, job, on_event)
-            folder = folder or RunFolder.create(job.folder, Plan(job.science, settle(pool, job, on_event)))
+            if folder is None:
+                numerics, step_seconds = settle(pool, job, count, on_event)
+                folder = RunFolder.create(job.folder, Plan(job.science, numerics))
+                estimate_on(pool, job, numerics, step_seconds, count, on_event)
             fold = Fold(folder, job.task, job.contenders, pool, on_event)
-            if not fold.recorded:
-                estimate_on(pool, job, fold.numerics, count, on_event)
             _tune(fold, job.contenders)
             exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             _train(fold)
@@ -99,7 +100,7 @@ def compare(
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
         workers: processes; by default one a core.
         options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
-            (metric units), space, seed, engine, device, out.
+            (metric units), space, seed, engine, compile, device, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
     """
@@ -142,13 +143,13 @@ def _lanes(fold: Fold, replicates: int) -> list[tuple[int, int, int]]:
 def _train(fold: Fold) -> None:
     """The final seeds of every contender, at the hyperparameters chosen in each replicate."""
     science, findings = fold.science, Findings(fold.folder.plan, fold.folder.frame())
-    slots, replicates = range(len(science.contenders)), range(science.protocol.replicates)
-    fold.on_event(events.Stage("final", len(slots) * len(replicates) * science.protocol.final_seeds))
-    fold.drive(
-        final(science, slot, replicate, findings.chosen(slot, replicate), fold.numerics[slot].width)
-        for replicate in replicates
-        for slot in slots
-    )
+    p = science.protocol
+    fold.on_event(events.Stage("final", len(science.contenders) * p.replicates * p.final_seeds))
+    lanes = []
+    for slot, numerics in enumerate(fold.numerics):
+        chosen = [findings.chosen(slot, replicate) for replicate in range(p.replicates)]
+        lanes += [final(chunk) for chunk in chunked(finals(science, slot, chosen), numerics.width)]
+    fold.drive(lanes)
 
 
 def _judge(fold: Fold, started: float) -> dict[str, Any]:

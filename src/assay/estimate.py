@@ -7,8 +7,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from assay import events
+from assay import events, seeds
 from assay.core import Numerics, Science, Task, midpoint
+from assay.fold import result_of
 from assay.judge.planning import detectable_difference, expected_half_width
 from assay.planning import Job, trainings
 from assay.settle import settle
@@ -57,20 +58,27 @@ def estimated(job: Job, count: int | None = None, on_event: events.OnEvent = eve
     """The cost and power of a plan on `count` workers; trains nothing of it (two epochs are timed, and thrown away)."""
     count = count or workers.cores()
     with workers.pool(count) as pool:
-        return estimate_on(pool, job, settle(pool, job, on_event), count, on_event)
+        first = (workers.pack(job.task), seeds.split(job.science.seed, 0))
+        result_of(pool.submit(workers.make_data, *first))
+        return estimate_on(pool, job, *settle(pool, job, count, on_event), count, on_event)
 
 
 def estimate_on(
-    pool: Executor, job: Job, numerics: Sequence[Numerics], count: int, on_event: events.OnEvent
+    pool: Executor,
+    job: Job,
+    numerics: Sequence[Numerics],
+    step_seconds: float | None,
+    count: int,
+    on_event: events.OnEvent,
 ) -> Estimate:
-    """The same, on workers that are there and with engines that are chosen."""
+    """The same, on workers that are there and with engines that are chosen. Without `step_seconds`, the loop is timed."""
     on_event(events.Stage("estimate"))
     science, baseline = job.science, job.contenders[0]
     middle = {name: midpoint(dimension) for name, dimension in baseline.space.items()}
     probe = member(science, 0, "tune", 0, 0, middle)
     arguments = (workers.pack(job.task), workers.pack(baseline), probe, numerics[0])
-    samples, seconds = pool.submit(workers.time_step, *arguments).result()
-    found = estimate(science, job.task, samples, seconds, count)
+    samples, seconds = result_of(pool.submit(workers.time_step, *arguments))
+    found = estimate(science, job.task, samples, step_seconds or seconds, count)
     on_event(events.Estimated(tuple(sentence(found, science))))
     return found
 

@@ -22,6 +22,13 @@ class Estimated:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """A contender has its engine."""
+
+    contender: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A part of the work begins: data, tune, score, final, judge, report."""
 
@@ -69,7 +76,7 @@ class Warned:
     message: str
 
 
-Event = Started | Estimated | Stage | DataReady | Scored | Trained | TrialDone | Warned
+Event = Started | Settled | Estimated | Stage | DataReady | Scored | Trained | TrialDone | Warned
 OnEvent = Callable[[Event], None]
 
 

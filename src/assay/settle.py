@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 
-from assay import events
+from assay import events, seeds
 from assay.core import Numerics
+from assay.fold import gather
 from assay.planning import Job
-from assay.train.numerics import loop_here
+from assay.train import workers
 
 
-def settle(pool: Executor, job: Job, on_event: events.OnEvent) -> tuple[Numerics, ...]:
-    """The numerics of each contender."""
-    on_event(events.Stage("settle"))
-    return tuple(loop_here(job.wanted.device) for _ in job.contenders)
+def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tuple[tuple[Numerics, ...], float | None]:
+    """The numerics of each contender, and the seconds of a member's step where all were measured (their mean).
+
+    Takes a data set that has been made. A contender that was to be vectorized and can't be is warned of.
+    """
+    on_event(events.Stage("settle", len(job.contenders)))
+    p = job.science.protocol
+    lockstep = p.replicates if p.name == "honest" else 1
+    asked = (job.wanted, p.replicates * (p.trials + p.final_seeds), lockstep, cores, seeds.split(job.science.seed, 0))
+    packed = workers.pack(job.task)
+    calls = [(workers.settle, (packed, workers.pack(contender), *asked)) for contender in job.contenders]
+    settled = gather(pool, calls, lambda i: on_event(events.Settled(job.contenders[i].name)))
+    for contender, (numerics, _) in zip(job.contenders, settled, strict=True):
+        if job.wanted.engine == "vectorized" and numerics.engine == "loop":
+            on_event(events.Warned(f"{contender.name} trains in the loop: {numerics.reason}"))
+    seconds = [s for _, s in settled if s is not None]
+    mean = sum(seconds) / len(seconds) if len(seconds) == len(settled) else None
+    return tuple(numerics for numerics, _ in settled), mean

@@ -81,7 +81,7 @@ class _Board:
             case events.Stage(name, total):
                 self.progress.update(self.bar, visible=False)
                 self.bar = self.progress.add_task(STAGES.get(name, name), total=total or None)
-            case events.DataReady() | events.Scored():
+            case events.DataReady() | events.Scored() | events.Settled():
                 self.progress.advance(self.bar)
             case events.Trained(_, _, members, _):
                 self.progress.advance(self.bar, members)
@@ -191,7 +191,8 @@ def listing() -> None:
         tuned = ", ".join(f"{k} {v}" for k, v in entry.space.items())
         rows.append(("contender", name, f"{entry.summary}; {entry.reference}; tunes {tuned}"))
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
-    rows.append(("engine", "loop", "one model at a time: the reference"))
+    rows.append(("engine", "loop", "one model at a time, in plain PyTorch: the reference"))
+    rows.append(("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"))
     for kind, name, text in rows:
         console.print(Text(f"{kind:<10} {name:<14} {text}"), soft_wrap=True)
 

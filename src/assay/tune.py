@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay import events, seeds
-from assay.core import Choice, Contender, Dimension, Float, Int, Member, Phase, Science
+from assay.core import Choice, Contender, Dimension, Float, Hyperparameters, Int, Member, Phase, Science
 from assay.fold import Lane, chunked
 
 if TYPE_CHECKING:
@@ -62,10 +62,15 @@ def study(
 _WORST = -1e30
 
 
-def final(science: Science, slot: int, replicate: int, chosen: dict[str, Any], width: int) -> Lane[None]:
-    """The final seeds of one contender in one replicate, at the hyperparameters chosen there."""
+def finals(science: Science, slot: int, chosen: Sequence[Hyperparameters]) -> list[Member]:
+    """The final runs of one contender: r seeds in each replicate, at the hyperparameters chosen there."""
     seeds_ = range(science.protocol.final_seeds)
-    yield chunked([member(science, slot, "final", replicate, i, chosen) for i in seeds_], width)
+    return [member(science, slot, "final", k, i, dict(values)) for k, values in enumerate(chosen) for i in seeds_]
+
+
+def final(chunk: list[Member]) -> Lane[None]:
+    """A lane of one chunk: final runs don't depend on each other."""
+    yield [chunk]
 
 
 def member(

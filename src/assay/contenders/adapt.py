@@ -13,6 +13,7 @@ from typing import Any
 from assay.core import Contender, Run, Space
 from assay.errors import UsageError
 
+from .interface import needs_closure
 from .registry import LEARNING_RATE
 
 PARAMS = ("params", "parameters")
@@ -94,7 +95,8 @@ def adapt(
         )
     if not space:
         raise UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.lr=1e-5..1e-1:log")
-    return Contender(name, make, space, dict(fixed or {}), note=note)
+    closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
+    return Contender(name, make, space, dict(fixed or {}), closure=closure, note=note)
 
 
 def _direct(target: Callable[..., Any], first: str, accepts: set[str]) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ from assay.errors import UsageError, nearest, own_frames
 
 from .adapt import adapt, signature_of
 from .registry import CONTENDERS
+from .schedules import split_schedule
 from .source import source_of
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
@@ -61,17 +62,17 @@ def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
     for info in infos:
         if not info.reference:
             raise UsageError(f"{info.name} was given as a Python object: without a reference it can't be made again")
-        target, _ = load(info.reference)
+        plain, schedule = split_schedule(info.reference)
+        target, _ = load(plain)
         source = target.source or source_of(target.make) if isinstance(target, Contender) else source_of(target)
         if source != info.source:
             raise UsageError(f"the source of {info.name} ({info.reference}) was edited since the record was made")
         if isinstance(target, Contender):
-            found.append(replace(target, name=info.name, space=info.space))
+            found.append(replace(target, name=info.name, space=info.space, schedule=schedule or target.schedule))
             continue
         fixed = {name: ast.literal_eval(text) for name, text in info.fixed.items()}
-        found.append(
-            adapt(target, info.name, space={}, tuned=info.space, fixed=fixed, baseline=found[0] if found else None)
-        )
+        made = adapt(target, info.name, space={}, tuned=info.space, fixed=fixed, baseline=found[0] if found else None)
+        found.append(replace(made, schedule=schedule))
     return tuple(found)
 
 
@@ -137,6 +138,8 @@ def _resolve(
         return replace(reference, name=name, space=space, source=reference.source or source_of(reference.make))
     fixed: Mapping[str, Any] = {}
     space: Mapping[str, Dimension] | None = None
+    asked, (reference, schedule) = reference, split_schedule(reference)
+    suffix = asked[len(reference) :]
     if ":" in reference:
         target, canonical_reference = load(reference)
     elif reference in CONTENDERS:
@@ -148,7 +151,9 @@ def _resolve(
             f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
         )
     if isinstance(target, Contender):
-        return _resolve(target, name if name != display_name(reference) else target.name, own, baseline)
+        called = name if name != display_name(asked) else target.name + suffix
+        found = _resolve(target, called, own, baseline)
+        return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     if not callable(target):
         raise UsageError(f"{reference} is {type(target).__name__}, neither a class nor a function")
     adapted = adapt(
@@ -159,7 +164,7 @@ def _resolve(
         fixed={k: v for k, v in fixed.items() if k not in own},
         baseline=baseline,
     )
-    return replace(adapted, reference=canonical_reference, source=source_of(target))
+    return replace(adapted, reference=canonical_reference + suffix, source=source_of(target), schedule=schedule)
 
 
 def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:

@@ -41,7 +41,7 @@ def gradients(group: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
         yield parameter, gradient.detach() if gradient.requires_grad else gradient
 
 
-def total_norm(tensors: Sequence[Tensor]) -> Any:
+def total_norm(tensors: Sequence[Tensor]) -> float | Tensor:
     """The L2 norm of tensors as if they were one long vector.
 
     Args:

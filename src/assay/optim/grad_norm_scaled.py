@@ -101,7 +101,7 @@ class GradNormScaled(Optimizer):
             raise ValueError(f"power must be finite, not {power}")
         base = base_optimizer(params, **base_kwargs)
         _check(base)
-        self.power = power
+        self.power = float(power)
         # Optimizer.__init__ sets up the hooks, but would also make groups and state of its own. A stand-in takes those,
         # so that there is one copy of each: the base's, shown by the properties below.
         self.base = cast(Optimizer, SimpleNamespace(add_param_group=lambda group: None))
@@ -165,7 +165,7 @@ class GradNormScaled(Optimizer):
             self._step_base()
         return loss
 
-    def _step_scaled(self, norm: Any, parts: list[list[tuple[Tensor, Tensor]]]) -> None:
+    def _step_scaled(self, norm: float | Tensor, parts: list[list[tuple[Tensor, Tensor]]]) -> None:
         """Step the base with every learning rate divided by a power of the norm; ``parts`` as from ``gradients``."""
         factor = _factor(norm, self.power)
         on_cuda = isinstance(factor, Tensor) and factor.is_cuda
@@ -253,7 +253,7 @@ class GradNormScaled(Optimizer):
             self.base.__setstate__(shared)
 
 
-def _factor(norm: Any, power: float) -> Any:
+def _factor(norm: float | Tensor, power: float | Tensor) -> Any:
     """``norm ** -power``, and 1 for a norm of 0.
 
     A Python number gives one. A tensor gives one, with no branch on its value: it may be on a GPU, or stand for many

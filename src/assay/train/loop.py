@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from assay.contenders.interface import needs_closure
 from assay.core import Contender, Curves, Member, Numerics, Run, Task
+from assay.errors import UsageError
 
 from .data import Data, load
 
@@ -71,6 +73,18 @@ class Step:
 
     def __init__(self, task: Task, contender: Contender, model: nn.Module, optimizer: Any, run: Run) -> None:
         self.task, self.model, self.optimizer, self.closure = task, model, optimizer, contender.closure
+        if optimizer is None:
+            raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
+        if not callable(getattr(optimizer, "step", None)):
+            raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step()")
+        if self.closure == "no" and needs_closure(optimizer.step):  # what a factory makes is known only now
+            self.closure = "yes"
+        if contender.schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
+            raise UsageError(
+                f"{contender.name} can't be scheduled: a schedule is written to group['lr'] of its param_groups, which it "
+                "lacks. Give it param_groups that its step reads, or a factory that schedules it itself:\n"
+                "    def mine(model, run, lr): ..."
+            )
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.before = [torch.empty_like(p) for p in self.parameters]
         self.groups = optimizer.param_groups if contender.schedule else []
@@ -83,6 +97,7 @@ class Step:
 
     def __call__(self, x: Tensor, y: Tensor) -> None:
         """Take one step on a batch."""
+        factor = 1.0
         if self.schedule:
             factor = self.schedule(self.taken / self.total_steps)
             for group, initial in zip(self.groups, self.initial, strict=True):
@@ -111,7 +126,17 @@ class Step:
         with torch.no_grad():
             torch._foreach_sub_(self.before, self.parameters)
             self.update_norms.append(norm(self.before))
+        if self.schedule and self.taken == 0:
+            self._see_that_the_schedule_holds(factor)
         self.taken += 1
+
+    def _see_that_the_schedule_holds(self, factor: float) -> None:
+        for group, initial in zip(self.groups, self.initial, strict=True):
+            if group["lr"] != initial * factor:
+                raise UsageError(
+                    "its step writes a rate of its own into group['lr'], so a schedule would be ignored (assay check shows "
+                    "it): read group['lr'] at each step and put it back, or leave the schedule out"
+                )
 
     def epoch_means(self) -> np.ndarray:
         """Mean loss, gradient norm and update norm (3,) since the last call."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from assay.contenders.interface import needs_closure
 from assay.core import Contender, Member, Numerics, Run, Task
 
 from . import loop
@@ -43,7 +44,8 @@ def optimizer_seconds(
             run = Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True)
             optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
             task.loss(model(x), y).backward()
-            optimizers.append(optimizer if contender.closure == "no" else None)
+            plain = contender.closure == "no" and not needs_closure(optimizer.step)
+            optimizers.append(optimizer if plain else None)
         seconds = np.full((ROUNDS, len(contenders)), np.nan)
         for r in range(ROUNDS):
             for i, optimizer in enumerate(optimizers):

@@ -22,8 +22,9 @@ import numpy as np
 from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.errors import AssayError, UsageError, own_frames
 
+from .numerics import Wanted
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-ENGINES = {"loop": "assay.train.loop"}
 
 
 def cores() -> int:
@@ -41,11 +42,19 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
 
     UsageError where the contender's or the task's own code raises; the traceback is trimmed to their frames.
     """
-    from importlib import import_module
-
     task, contender = _open(packed_task), _open(packed_contender)
     try:
-        return import_module(ENGINES[numerics.engine]).train(task, contender, members, numerics)
+        if numerics.engine == "vectorized":
+            from assay.train import vectorized
+            from assay.train.refusal import NotVectorizable
+
+            try:
+                return vectorized.train(task, contender, members, numerics)
+            except NotVectorizable:  # members that disagree on the way: the same members always do, wherever they train
+                pass
+        from assay.train import loop
+
+        return loop.train(task, contender, members, numerics)
     except AssayError:
         raise
     except Exception as error:
@@ -57,6 +66,16 @@ def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarr
     from assay.train.loop import score_weights
 
     return score_weights(_open(packed_task), members, weights, numerics)
+
+
+def settle(
+    packed_task: bytes, packed_contender: bytes, wanted: Wanted, population: int, lockstep: int, cores: int, split: int
+) -> tuple[Numerics, float | None]:
+    """In a worker: `engines.settle`."""
+    from assay.train import engines
+
+    found = engines.settle(_open(packed_task), _open(packed_contender), wanted, population, lockstep, cores, split)
+    return found.numerics, found.step_seconds
 
 
 def make_data(packed_task: bytes, seed: int) -> str:

@@ -1,0 +1,121 @@
+"""The checks over every optimizer class of torch.optim and of the third-party packages that are installed.
+
+    python benchmarks/survey.py docs/survey.md [--packages torch.optim schedulefree] [--limit 30]
+
+One table, then each accusation with the example that shows it. What can't be made on a matrix and a vector with its
+defaults is listed with its reason and not judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from assay.check import Report, check
+from assay.check.report import summary
+from assay.errors import UsageError
+
+PACKAGES = {
+    "torch.optim": "torch",
+    "pytorch_optimizer": "pytorch_optimizer",
+    "schedulefree": "schedulefree",
+    "heavyball": "heavyball",
+    "optimi": "torch-optimi",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--packages", nargs="+", default=list(PACKAGES))
+    parser.add_argument("--limit", type=float, default=30.0, help="seconds for one check")
+    options = parser.parse_args()
+    reports: dict[str, Report] = {}
+    refused: dict[str, str] = {}
+    for package in options.packages:
+        for name in classes(package):
+            reference = f"{package}:{name}"
+            try:
+                report = check(reference, speed=False, limit=options.limit)
+            except UsageError as error:
+                refused[reference] = str(error).splitlines()[0]
+                continue
+            if report["made"].status == "fail":
+                refused[reference] = report["made"].sentence
+            else:
+                reports[reference] = report
+            print(f"{reference}: {summary(report)}", flush=True)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(page(options.packages, reports, refused), encoding="utf-8")
+
+
+def classes(package: str) -> list[str]:
+    """Names of the optimizer classes of a package; none where it isn't installed."""
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        return []
+    return sorted(
+        {
+            name
+            for name, thing in vars(module).items()
+            if inspect.isclass(thing)
+            and issubclass(thing, torch.optim.Optimizer)
+            and thing is not torch.optim.Optimizer
+            and not name.startswith(("_", "Base"))
+        }
+    )
+
+
+def page(packages: list[str], reports: dict[str, Report], refused: dict[str, str]) -> str:
+    """The survey in Markdown."""
+    versions = [f"{PACKAGES.get(p, p)} {version(p)}" for p in packages if version(p)]
+    clean = sum(r.ok for r in reports.values())
+    lines = [
+        "# A survey of optimizers",
+        "",
+        f"Made by `python benchmarks/survey.py`, with {', '.join(versions)}: {len(reports)} optimizers were checked, {clean} "
+        f"pass everything, {len(refused)} can't be made with their defaults.",
+        "",
+        "| optimizer | checks that fail | what it is | scaling the gradient | state, bytes a parameter |",
+        "|---|---|---|---|---|",
+    ]
+    for reference, report in reports.items():
+        failed = ", ".join(f.name for f in report.failed) or "none"
+        cells = [measured(report, name) for name in ("identity", "gradient_scale", "state_bytes")]
+        lines.append(f"| `{reference}` | {failed} | {' | '.join(cells)} |")
+    lines += ["", "## What fails, and the example that shows it", ""]
+    for reference, report in reports.items():
+        for finding in report.failed:
+            lines += [f"### `{reference}`: {finding.name}", "", f"{finding.title}: {finding.sentence}.", ""]
+            lines += ["```python", (finding.example or "").rstrip(), "```", ""] if finding.example else []
+    lines += ["## Not checked", "", *(f"- `{reference}`: {reason}" for reference, reason in refused.items()), ""]
+    return "\n".join(lines)
+
+
+def measured(report: Report, name: str) -> str:
+    """A finding in a table's cell."""
+    try:
+        finding = report[name]
+    except KeyError:
+        return ""
+    if name == "state_bytes":
+        return f"{finding.value['bytes']:.3g}" if finding.value else ""
+    return finding.sentence.replace("|", "\\|")
+
+
+def version(package: str) -> str:
+    """The version that is installed, or nothing."""
+    try:
+        return metadata.version(PACKAGES.get(package, package)).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Can it be made, does it move, does it descend, does it do so twice alike, and quietly?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from assay.check.lab import MATRICES, STANDARD, Lab, Training, finite, gradients, in_single, same, start_values
+from assay.check.outcome import Failed, Passed
+from assay.contenders.interface import needs_closure
+
+
+def check_made(lab: Lab) -> Passed:
+    """Make it, over a matrix and a vector; over two matrices where it takes nothing else."""
+    lab.shows(
+        'assert hasattr(opt, "step"), f"made: {opt}"',
+        params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(5))",
+        over="[p, q]",
+    )
+    note = ""
+    try:
+        training = Training(lab, start_values(STANDARD, torch.float32))
+    except Failed:
+        raise
+    except ValueError as error:
+        lab.shapes = MATRICES
+        try:
+            training = Training(lab, start_values(MATRICES, torch.float32))
+        except Exception:
+            raise error from None
+        note = f", of matrices only ({' '.join(str(error).split())[:80]})"
+    train = callable(getattr(training.optimizer, "train", None))
+    kind = f"{type(training.optimizer).__module__}.{type(training.optimizer).__qualname__}"
+    return Passed(f"an optimizer of class {kind}{note}", {"class": kind}, {"shapes": lab.shapes, "train": train})
+
+
+def _mode(lab: Lab, optimizer: Any) -> Any:
+    """How the step wants to be called: as declared, or else with the least that it gets through."""
+    if lab.contender.closure != "no":
+        return lab.contender.closure
+    needed = needs_closure(optimizer.step)
+    if not needed and _steps(lab, "no"):
+        return "no"
+    for mode in ("yes", "graph"):
+        if _steps(lab, mode):
+            return mode
+    return "yes" if needed else "no"
+
+
+def _steps(lab: Lab, mode: Any) -> bool:
+    lab.mode, before = mode, lab.mode
+    try:
+        values = start_values(lab.shapes, torch.float32)
+        training = Training(lab, values)
+        for _ in range(2):
+            training.minimise(lambda params: sum(((p - 1) ** 2).sum() for p in params))  # pyright: ignore[reportArgumentType]
+        return True
+    except Exception:
+        return False
+    finally:
+        lab.mode = before
+
+
+def _doubles(lab: Lab, mode: Any) -> bool:
+    """Do float64 parameters stay so, and computed as such?"""
+    lab.mode = mode
+    try:
+        training = Training(lab, start_values(lab.shapes, torch.float64))
+        training.feed_all(gradients(lab.shapes, 3, torch.float64))
+        return all(p.dtype == torch.float64 for p in training.params) and not in_single(lab)
+    except Exception:
+        return False
+
+
+def check_steps(lab: Lab) -> Passed:
+    """Twelve steps on gradients far from zero move every parameter."""
+    lab.shows(
+        """
+for _ in range(12):
+    p.grad, q.grad = torch.full((4, 3), 0.5), torch.full((3, 5), 0.5)
+    opt.step()
+for x in (p, q):
+    assert torch.isfinite(x).all() and not torch.equal(x, torch.ones_like(x)), x
+""",
+        params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))",
+        over="[p, q]",
+    )
+    start = start_values(lab.shapes, torch.float32)
+    lab.mode = _mode(lab, Training(lab, start).optimizer)
+    wide = _doubles(lab, lab.mode)
+    dtype = torch.float64 if wide else torch.float32  # steps may be too small for float32 to see
+    training = Training(lab, start_values(lab.shapes, dtype)).feed_all(gradients(lab.shapes, 12, dtype))
+    if not finite(training.values()):
+        raise Failed("twelve steps on gradients of everyday size make parameters NaN or infinite")
+    moved = [bool((m != 0).any()) for m in training.moved()]
+    if not any(moved):
+        raise Failed("it never moves a parameter (12 steps, gradients far from zero)")
+    if not all(moved):
+        which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
+        raise Failed(f"of {len(moved)} parameters it never moves number {which}")
+    words = {
+        "no": "",
+        "yes": "; its step needs a closure",
+        "graph": "; its step needs a closure with create_graph=True",
+    }
+    facts = {"mode": lab.mode, "single": not wide}
+    return Passed(f"every parameter moves{words[lab.mode]}", facts=facts)
+
+
+def check_descends(lab: Lab) -> Passed:
+    """At one learning rate of its range at least, 100 steps take a convex quadratic below half of its start."""
+    lab.shows(
+        f"""
+start, losses = torch.linspace(-1, 1, 12).view(4, 3), []
+for lr in {[float(f"{r:.3g}") for r in lab.rates() if r is not None] or [None]}:
+    p = torch.nn.Parameter(start.clone())
+{_indented(lab)}
+    for _ in range(100):
+        p.grad = p.detach() - 2.0  # of the loss ½‖p − 2‖²
+        opt.step()
+    losses.append(((p - 2) ** 2).sum().item())
+assert min(losses) < ((start - 2) ** 2).sum(), losses
+""",
+        params="",
+        over="",
+    )
+    targets = start_values(lab.shapes, torch.float32, seed=5)
+    curvatures = [torch.linspace(0.5, 2, t.numel()).view(t.shape) for t in targets]
+
+    def loss(params: Any) -> torch.Tensor:
+        terms = [(c * (p - t) ** 2).sum() for p, t, c in zip(params, targets, curvatures, strict=True)]
+        return torch.stack(terms).sum()
+
+    best, tried = float("inf"), 0
+    start = start_values(lab.shapes, torch.float32)
+    first = float(loss(start))
+    for rate in lab.rates():
+        training = Training(lab, start, lr=rate)
+        tried += 1
+        for step in range(100):
+            training.minimise(loss)
+            if step % 10 == 9:
+                with torch.no_grad():
+                    best = min(best, _finite(float(loss(_evaluated(training)))))
+                _train(training.optimizer)
+                if best < 0.5 * first:
+                    return Passed(
+                        f"the loss falls from {first:.3g} to {best:.3g} in {step + 1} steps at lr {_rate(rate)}"
+                    )
+    if best >= first:
+        raise Failed(f"the loss of a convex quadratic never falls below its start, at none of {tried} learning rates")
+    return Passed(f"the loss falls, but slowly: from {first:.3g} to {best:.3g} in 100 steps")
+
+
+def _indented(lab: Lab) -> str:
+    lines = lab.script.made("opt", "[p]", lab.lr)
+    text = "\n".join("    " + line for line in lines)
+    return text.replace(f"lr={lab.script.settings['lr']}", "lr=lr") if "lr" in lab.script.settings else text
+
+
+def _evaluated(training: Training) -> list[torch.Tensor]:
+    switch = getattr(training.optimizer, "eval", None)
+    if callable(switch):
+        switch()
+    return training.values()
+
+
+def _train(optimizer: Any) -> None:
+    switch = getattr(optimizer, "train", None)
+    if callable(switch):
+        switch()
+
+
+def _finite(value: float) -> float:
+    return value if value == value else float("inf")
+
+
+def _rate(rate: float | None) -> str:
+    return "its default" if rate is None else f"{rate:.2g}"
+
+
+def check_deterministic(lab: Lab) -> Passed:
+    """Two runs of one seed give the same bits."""
+    lab.shows(
+        f"""
+def run():
+    torch.manual_seed(0)
+    p = torch.nn.Parameter(torch.ones(4, 3))
+{_once(lab)}
+    for t in range(10):
+        p.grad = torch.full((4, 3), 0.5 + t)
+        opt.step()
+    return p.detach()
+assert torch.equal(run(), run()), "two runs of one seed differ"
+""",
+        over="",
+        params="",
+    )
+    ends, drawn = [], False
+    for _ in range(2):
+        training = Training(lab, start_values(lab.shapes, torch.float32))
+        training.feed_all(gradients(lab.shapes, 10, torch.float32))
+        drawn = training.drew
+        ends.append(training.values())
+    if not same(*ends):
+        raise Failed(
+            "two runs of one seed differ: it draws from, or keeps, something that torch.manual_seed doesn't reset"
+        )
+    drawing = ", though it draws random numbers" if drawn else ""
+    return Passed(f"two runs give the same bits{drawing}", {"random": drawn}, {"deterministic": True})
+
+
+def _once(lab: Lab) -> str:
+    return "\n".join("    " + line for line in lab.script.made("opt", "[p]", lab.lr))
+
+
+def check_quiet(lab: Lab) -> Passed:
+    """Nothing is written to standard output or standard error."""
+    lab.shows(
+        """
+p.grad = torch.ones(4, 3)
+opt.step()  # prints
+raise SystemExit("look at what was printed above")
+"""
+    )
+    output = lab.facts["output"]
+    mark = output.mark()
+    training = Training(lab, start_values(lab.shapes, torch.float32))
+    made = output.since(mark)
+    mark = output.mark()
+    training.feed_all(gradients(lab.shapes, 5, torch.float32))
+    stepping = output.since(mark)
+    if not finite(training.values()):
+        return Passed("it prints nothing" if not stepping else "it prints only of what is not finite")
+    if stepping:
+        raise Failed(f"it prints as it steps: {_first_line(stepping)!r}")
+    if made:
+        return Passed(f"it prints when it is made, not after: {_first_line(made)!r}")
+    return Passed("it prints nothing")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:80] if text.strip() else text[:80]

@@ -1,0 +1,127 @@
+"""Is the closure called as torch promises, and its loss handed back?"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.check.lab import Lab, Training, difference, start_values
+from assay.check.outcome import Failed, Passed, Skip
+
+
+def check_closure(lab: Lab) -> Passed:
+    """step(closure) calls it with gradients on, steps as without one, and returns its loss."""
+    lab.shows(
+        """
+def closure():
+    assert torch.is_grad_enabled(), "the closure is called with gradients switched off"
+    p.grad = None
+    loss = (p * p).sum()
+    loss.backward()
+    return loss
+for _ in range(3):
+    expected = (p.detach() ** 2).sum()
+    assert torch.equal(torch.as_tensor(opt.step(closure)).detach(), expected), "the closure's loss is not returned"
+"""
+    )
+    if lab.mode == "no" and not takes_closure(Training(lab, start_values(lab.shapes, torch.float32)).optimizer):
+        raise Skip("its step takes no closure")
+    values = start_values(lab.shapes, torch.float32)
+    with_closure, without = Training(lab, values), Training(lab, values)
+    calls_a_step = []
+    for _ in range(4):
+        calls = _Calls(with_closure.params, lab.mode == "graph")
+        returned = with_closure.step_with(calls)
+        _judge(calls, returned)
+        calls_a_step.append(len(calls.losses))
+        if lab.mode == "no":
+            without.minimise(quadratic)
+    most = max(calls_a_step)
+    if lab.mode == "no" and most == 1 and lab.facts.get("deterministic"):
+        apart = difference(with_closure.moved(), without.moved())
+        if apart > 1e-4:
+            lab.shows(_UNALIKE.replace("OPT", "\n".join(lab.script.made("opt", "[p]", lab.lr))))
+            raise Failed(
+                f"step(closure) takes other steps than backward() and step(): they differ by {apart:.2g}, as if gradients "
+                "were used before the closure made them"
+            )
+    times = (
+        "once" if most == 1 else f"{min(calls_a_step)} to {most} times" if min(calls_a_step) < most else f"{most} times"
+    )
+    return Passed(f"the closure is called {times} a step, its loss returned", {"calls": calls_a_step})
+
+
+_UNALIKE = """
+q = torch.nn.Parameter(torch.ones(4, 3))
+def closure():
+    p.grad = 2 * p.detach()  # of the loss ‖p‖²
+    return (p.detach() ** 2).sum()
+opt.step(closure); opt.step(closure)
+by_closure = p.detach().clone()
+with torch.no_grad():
+    p.fill_(1.0)
+OPT
+for _ in range(2):
+    closure()
+    opt.step()
+assert torch.allclose(by_closure, p, rtol=1e-5), "step(closure) and backward(); step() differ"
+"""
+
+
+class _Calls:
+    """A closure that remembers how it was called."""
+
+    def __init__(self, params: Sequence[Tensor], graph: bool) -> None:
+        self.params, self.graph = params, graph
+        self.losses: list[float] = []
+        self.grad_enabled = True
+
+    def __call__(self) -> Tensor:
+        self.grad_enabled &= torch.is_grad_enabled()
+        for p in self.params:
+            p.grad = None
+        with torch.enable_grad():
+            loss = quadratic(self.params)
+            loss.backward(create_graph=self.graph)
+        self.losses.append(loss.item())
+        return loss
+
+
+def quadratic(params: Sequence[Tensor]) -> Tensor:
+    """Σ (p − 1)², of a start that is elsewhere."""
+    return torch.stack([((p - 1) ** 2).sum() for p in params]).sum()
+
+
+def _judge(calls: _Calls, returned: Any) -> None:
+    if not calls.losses:
+        raise Failed("step(closure) never calls the closure")
+    if not calls.grad_enabled:
+        raise Failed(
+            "it calls the closure with gradients switched off: a loss.backward() in it fails (use torch.enable_grad())"
+        )
+    if returned is None:
+        raise Failed("step(closure) returns None: the closure's loss is lost")
+    try:
+        value = float(returned)
+    except (TypeError, ValueError, RuntimeError):
+        raise Failed(f"step(closure) returns a {type(returned).__name__} instead of the closure's loss") from None
+    if not any(abs(value - loss) <= 1e-6 * abs(loss) for loss in calls.losses):
+        raise Failed(f"step(closure) returns {value:.4g}, where the closure's loss was {calls.losses[0]:.4g}")
+
+
+def takes_closure(optimizer: Any) -> bool:
+    """Does its step take a positional argument?"""
+    try:
+        parameters = inspect.signature(optimizer.step).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    kinds = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    return any(p.kind in kinds and p.name != "self" for p in parameters)  # torch's schedulers leave a `self` there

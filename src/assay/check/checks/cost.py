@@ -1,0 +1,203 @@
+"""What it costs: memory that grows, host reads, state, time; and which engine can train it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from assay.check.lab import FAST, MATRICES, Lab, Training, gradients, start_values
+from assay.check.outcome import Failed, Passed, Skip
+
+from .reads import CountReads
+
+_LEAK_STEPS = 1000
+_SECONDS = 6.0
+
+
+def check_leak(lab: Lab) -> Passed:
+    """Neither tensors nor other objects nor the process's memory grow with the steps, after the first two fifths of them.
+
+    1,000 steps are taken, or as many as take six seconds.
+    """
+    lab.shows(
+        """
+import gc, sys
+def tensors():
+    gc.collect()
+    return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects()), sys.getallocatedblocks()
+counts = []
+for t in range(1000):
+    p.grad = torch.ones(4, 3)
+    opt.step()
+    if t in (399, 999):
+        counts.append(tensors())
+assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, f"tensors, objects: {counts}"
+"""
+    )
+    shapes = ((64, 128), *lab.shapes)
+    training = Training(lab, start_values(shapes, torch.float32))
+    rows = gradients(shapes, 4, torch.float32)
+    began = time.perf_counter()
+    training.feed_all(rows)
+    each = (time.perf_counter() - began) / len(rows)
+    block = max(10, min(_LEAK_STEPS // 5, int(_SECONDS / 5 / each)))
+    marks: list[tuple[int, int, int]] = []
+    for _ in range(5):
+        for step in range(block):
+            training.feed(rows[step % len(rows)])
+            if time.perf_counter() - began > 2 * _SECONDS:
+                raise Skip("its steps are too slow for as many as tell")
+        gc.collect()
+        marks.append((_tensors(), sys.getallocatedblocks(), _resident()))
+    taken = 5 * block
+    grown = [min((b - a) / block for a, b in pairwise(kind)) for kind in zip(*marks[1:], strict=True)]
+    if grown[0] > 0.5:
+        raise Failed(f"it keeps {grown[0]:.1f} more tensors with every step, and never lets go of them")
+    if grown[1] > 0.7:
+        raise Failed(f"it keeps {grown[1]:.1f} more Python objects with every step, and never lets go of them")
+    if grown[2] > 0.6 * 4 * 64 * 128:
+        raise Failed(
+            f"memory grows by {grown[2] / 1024:.0f} KiB a step, about {grown[2] / (4 * 64 * 128):.1f} times its parameters"
+        )
+    return Passed(f"nothing grows over {taken:,} steps")
+
+
+def _tensors() -> int:
+    return sum(issubclass(type(o), Tensor) for o in gc.get_objects())
+
+
+def _resident() -> int:
+    """Bytes of memory this process holds; 0 where that isn't told."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    except OSError:
+        return 0
+
+
+def check_host_reads(lab: Lab) -> Passed:
+    """Reads of a value back from a tensor, for 2 and for 10 parameters."""
+    counts: list[float] = []
+    where = ""
+    for n in (2, 10):
+        shapes = tuple(MATRICES[0] for _ in range(n))
+        training = Training(lab, start_values(shapes, torch.float32))
+        rows = gradients(shapes, 5, torch.float32)
+        training.feed_all(rows[:2])
+        try:
+            with CountReads(training.params) as reads:
+                training.feed_all(rows[2:])
+        except Exception as error:
+            raise Skip(f"its steps can't be watched ({type(error).__name__}: compiled ones, as a rule)") from None
+        counts.append(reads.count / 3)
+        where = reads.where
+    few, many = counts
+    value = {"reads": few, "reads_of_10_parameters": many, "for_each_parameter": many - few >= 8}
+    if many - few >= 8:
+        return Passed(
+            f"values are read back for each parameter, {many:.0f} times a step for 10 of them ({where}): on an accelerator "
+            "each one waits",
+            value,
+        )
+    if not many:
+        return Passed("no value is read back from a tensor", value)
+    return Passed(f"{many:.3g} a step ({where}), however many parameters there are", value)
+
+
+def check_state_bytes(lab: Lab) -> Passed:
+    """Bytes of all tensors it holds but parameters and gradients, for each number of its parameters."""
+    shapes = ((100, 100), (32, 64))
+    training = Training(lab, start_values(shapes, torch.float32)).feed_all(gradients(shapes, 3, torch.float32))
+    known = {_storage(t) for p in training.params for t in (p, p.grad) if t is not None}
+    held: dict[int, int] = {}
+    for tensor in _reachable(training.optimizer):
+        if _storage(tensor) not in known:
+            held[_storage(tensor)] = tensor.untyped_storage().nbytes()
+    size = sum(p.numel() for p in training.params)
+    per = sum(held.values()) / size
+    return Passed(f"{per:.3g} bytes of state a parameter, in float32", {"bytes": per})
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _reachable(root: Any) -> list[Tensor]:
+    """All tensors that an object's attributes, containers and inner objects lead to."""
+    found, seen, waiting = [], set(), [root]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, str | bytes | int | float | type):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, Tensor):
+            found.append(thing)
+        elif isinstance(thing, dict):
+            waiting += [*thing.keys(), *thing.values()]
+        elif isinstance(thing, list | tuple | set | frozenset | deque):
+            waiting += list(thing)
+        elif hasattr(thing, "__dict__") and not callable(thing):
+            waiting += list(vars(thing).values())
+    return found
+
+
+def check_engine(lab: Lab) -> Passed:
+    """Ask whoever chooses engines."""
+    ask: Callable[[Any], tuple[str, str]] | None = lab.facts.get("engine_of")
+    if ask is not None:
+        engine, reason = ask(lab.contender)
+    else:
+        engine, reason = "loop", "one model at a time, which takes any optimizer"
+    return Passed(f"{engine}: {reason}", {"engine": engine, "reason": reason})
+
+
+def check_speed_1m(lab: Lab) -> Passed:
+    """Four matrices of 500 × 500."""
+    return _speed(lab, ((500, 500),) * 4)
+
+
+def check_speed_10m(lab: Lab) -> Passed:
+    """Ten matrices of 1000 × 1000."""
+    return _speed(lab, ((1000, 1000),) * 10)
+
+
+def _speed(lab: Lab, shapes: tuple[tuple[int, int], ...]) -> Passed:
+    """Fastest of interleaved steps, against torch's fused Adam, one thread."""
+    start = [torch.full(s, 0.01) for s in shapes]
+    gradient = [torch.randn(s) for s in shapes]
+    training = Training(lab, start, run=FAST)
+    reference_params = [Parameter(t.clone()) for t in start]
+    reference = torch.optim.Adam(reference_params, lr=1e-4, fused=True)
+    for p, q, g in zip(training.params, reference_params, gradient, strict=True):
+        p.grad, q.grad = g.clone(), g
+
+    def own() -> None:
+        if lab.mode == "no":
+            training.optimizer.step()
+        else:
+            training.feed(gradient)
+
+    ours, fused = [], []
+    deadline = time.perf_counter() + 1.5
+    for attempt in range(30):
+        for take, times in ((own, ours), (reference.step, fused)):
+            began = time.perf_counter()
+            take()
+            if attempt:
+                times.append(time.perf_counter() - began)
+        if time.perf_counter() > deadline and ours:
+            break
+    if not ours:
+        raise Skip("a step takes too long to be timed")
+    ratio = min(ours) / min(fused)
+    value = {"seconds": min(ours), "fused_adam_seconds": min(fused), "ratio": ratio}
+    return Passed(f"{1e3 * min(ours):.3g} ms a step, {ratio:.3g} times fused Adam's (one thread)", value)

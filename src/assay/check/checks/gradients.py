@@ -1,0 +1,150 @@
+"""Gradients that are None, zero, NaN or huge; and are they left as they were?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from assay.check.lab import Lab, Training, finite, gradients, same, start_values
+from assay.check.outcome import Failed, Passed, Skip
+
+from .closure import quadratic
+
+
+def check_none_grad(lab: Lab) -> Passed:
+    """A parameter without a gradient stays; one whose gradient comes later moves then; with none at all nothing moves."""
+    pair = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))"
+    lab.shows(
+        """
+for _ in range(3):
+    p.grad, q.grad = torch.ones(4, 3), None
+    opt.step()
+assert torch.equal(q, torch.ones(3, 5)), "q moved without a gradient"
+""",
+        params=pair,
+        over="[p, q]",
+    )
+    shapes = (*lab.shapes, (3, 5))
+    training = Training(lab, start_values(shapes, lab.exact))
+    for _ in range(12):
+        training.minimise(lambda params: quadratic([params[0], params[2]]))
+    moved = [bool((m != 0).any()) for m in training.moved()]
+    if moved[1]:
+        raise Failed("a parameter moves though its gradient is None")
+    if not moved[2]:
+        raise Failed("of two parameters with gradients around one without, the second never moves")
+    lab.shows(
+        """
+p.grad = torch.ones(4, 3)
+opt.step()
+for _ in range(12):
+    p.grad, q.grad = torch.ones(4, 3), torch.ones(3, 5)
+    opt.step()
+assert not torch.equal(q, torch.ones(3, 5)), "q never moves"
+""",
+        params=pair,
+        over="[p, q]",
+    )
+    for _ in range(12):
+        training.minimise(quadratic)
+    if not bool((training.moved()[1] != 0).any()):
+        raise Failed("a parameter whose first gradient comes late never moves")
+    lab.shows("opt.step()  # no parameter has a gradient yet")
+    training = Training(lab, start_values(lab.shapes, torch.float32))
+    for _ in range(2):
+        training.feed([None] * len(lab.shapes))
+    if any(bool((m != 0).any()) for m in training.moved()):
+        raise Failed("parameters move though no gradient was ever given")
+    return Passed("a parameter without a gradient stays where it is, and moves once it has one")
+
+
+def check_zero_grad(lab: Lab) -> Passed:
+    """Zero gradients, before and after others, leave numbers."""
+    lab.shows(
+        """
+for g in (0.0, 0.0, 1.0, 0.0):
+    p.grad = torch.full((4, 3), g)
+    opt.step()
+assert torch.isfinite(p).all(), "p is not finite"
+"""
+    )
+    training = Training(lab, start_values(lab.shapes, torch.float32))
+    zeros = [torch.zeros(s) for s in lab.shapes]
+    for step, row in enumerate([zeros, zeros, zeros, *gradients(lab.shapes, 2, torch.float32), zeros, zeros]):
+        training.feed(row)
+        if not finite(training.values()):
+            before = "at once" if step == 0 else "later"
+            raise Failed(f"a gradient of zeros makes parameters NaN or infinite ({before}): a division by zero")
+    return Passed("parameters stay finite")
+
+
+def check_nan_grad(lab: Lab) -> Passed:
+    """A NaN gradient doesn't raise; whether it reaches the parameters is said."""
+    lab.shows(
+        """
+p.grad = torch.full((4, 3), float("nan"))
+opt.step()
+"""
+    )
+    training = Training(lab, start_values(lab.shapes, torch.float32))
+    rows = gradients(lab.shapes, 4, torch.float32)
+    training.feed_all(rows[:2])
+    before = training.values()
+    training.feed([torch.full(s, float("nan")) for s in lab.shapes])
+    if not finite(training.values()):
+        return Passed("they reach the parameters, so that a run that has diverged is seen")
+    skipped = same(before, training.values())
+    training.feed_all(rows[2:])
+    if not finite(training.values()):
+        return Passed("they reach the parameters one step later")
+    return Passed("the step is skipped" if skipped else "they are hidden: the step is taken as if they were numbers")
+
+
+def check_huge_grad(lab: Lab) -> Passed:
+    """Gradients of 1e10, far from overflow in float32, leave numbers."""
+    lab.shows(
+        """
+for _ in range(3):
+    p.grad = torch.full((4, 3), 1e10)
+    opt.step()
+assert torch.isfinite(p).all(), "p is not finite"
+"""
+    )
+    training = Training(lab, start_values(lab.shapes, torch.float32))
+    for row in gradients(lab.shapes, 3, torch.float32):
+        training.feed([g.sign() * 1e10 for g in row])
+        if not finite(training.values()):
+            raise Failed("gradients of 1e10 make parameters NaN or infinite, though float32 reaches 3e38")
+    return Passed("parameters stay finite at gradients of 1e10")
+
+
+def check_grads_intact(lab: Lab) -> Passed:
+    """After the step each .grad holds the bits it held before."""
+    if lab.mode != "no":
+        raise Skip("its closure makes the gradients")
+    lab.shows(
+        """
+opt.param_groups[0].update({k: 0.1 for k in ("weight_decay",) if k in opt.param_groups[0]})
+p.grad = torch.linspace(0.1, 2, 12).view(4, 3)
+before = p.grad.clone()
+opt.step()
+assert p.grad is not None and torch.equal(p.grad, before), "the step changed p.grad"
+"""
+    )
+    for decay in (False, True):
+        training = Training(lab, start_values(lab.shapes, torch.float32))
+        groups = getattr(training.optimizer, "param_groups", [])
+        if decay:
+            groups = [g for g in groups if isinstance(g, dict) and "weight_decay" in g]
+            for group in groups:
+                group["weight_decay"] = 0.1
+            if not groups:
+                break
+        for row in gradients(lab.shapes, 3, torch.float32):
+            training.feed(row)
+            after: list[Tensor | None] = [p.grad for p in training.params]
+            if any(g is None for g in after):
+                raise Failed("the step removes the gradients: what reads them afterwards (norms, logs) finds None")
+            if not same([g for g in after if g is not None], row):
+                raise Failed("the step changes .grad in place" + (" (with weight_decay)" if decay else ""))
+    return Passed("each gradient has the same bits after the step")

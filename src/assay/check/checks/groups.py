@@ -1,0 +1,220 @@
+"""Parameter groups, groups added later, and learning rates that a scheduler sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.check.lab import Lab, Training, difference, gradients, is_torch, start_values
+from assay.check.outcome import Failed, Passed, Skip
+
+_PAIR = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))"
+
+
+def _rate(lab: Lab, training: Training) -> float:
+    """The learning rate its groups have; Skip where they have none."""
+    rate = training.groups[0].get("lr")
+    if isinstance(rate, Tensor):
+        rate = rate.item()
+    if not isinstance(rate, int | float):
+        raise Skip("its groups have no lr")
+    return float(rate)
+
+
+def grouped(lab: Lab, rates: tuple[float | None, float | None]) -> Training:
+    """Over two groups, one parameter each. Skip where it takes none."""
+    start = start_values(lab.shapes, lab.exact)
+    probe = Training(lab, start)
+    try:
+        training = Training(lab, start, groups=[((0,), rates[0]), ((1,), rates[1])])
+    except (ValueError, NotImplementedError) as error:
+        raise Skip(f"it refuses parameter groups: {' '.join(str(error).split())[:90]}") from None
+    except Exception as error:
+        if is_torch(probe.optimizer) and lab.script.first == "params":
+            raise
+        raise Skip(f"it can't be given parameter groups ({type(error).__name__})") from None
+    if len(training.groups) < 2:
+        raise Skip("what makes it leaves one group of two")
+    return training
+
+
+def check_groups(lab: Lab) -> Passed:
+    """With rates a and b for two groups, each moves as it does where both have its rate."""
+    start = start_values(lab.shapes, lab.exact)
+    rate = _rate(lab, Training(lab, start))
+    low = rate / 4
+    lab.shows(
+        """
+for _ in range(4):
+    p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
+    opt.step()
+assert not torch.equal(p, q), "the second group moves at the first group's lr"
+""",
+        params=_PAIR,
+        over=f'[{{"params": [p], "lr": {rate:.6g}}}, {{"params": [q], "lr": {low:.6g}}}]',
+    )
+    rows = gradients(lab.shapes, 8, lab.exact)
+    mixed, high, lower = (grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
+    expected = [high.moved()[0], lower.moved()[1]]
+    apart = [difference([a], [b]) for a, b in zip(mixed.moved(), expected, strict=True)]
+    if max(apart) < 1e-4:
+        if difference(high.moved(), lower.moved()) < 1e-6:
+            raise Skip("no learning rate given to a group changes its steps")
+        return Passed("each group moves at its own learning rate")
+    if difference([mixed.moved()[1]], [high.moved()[1]]) < 1e-4:
+        raise Failed("the second group moves at the first group's learning rate")
+    if difference([mixed.moved()[0]], [lower.moved()[0]]) < 1e-4:
+        raise Failed("the first group moves at the last group's learning rate")
+    raise Failed(f"a group's steps depend on the other group's learning rate (by {max(apart):.2g})")
+
+
+def check_grouping(lab: Lab) -> Passed:
+    """Two groups of equal settings move as one group does."""
+    lab.shows(
+        f"""
+for t in range(4):
+    p.grad, q.grad = torch.full((4, 3), 1.0 + t), torch.full((4, 3), 2.0 - t)
+    opt.step()
+grouped = p.detach().clone(), q.detach().clone()
+with torch.no_grad():
+    p.fill_(1.0); q.fill_(1.0)
+{chr(10).join(lab.script.made("opt", "[p, q]", lab.lr))}
+for t in range(4):
+    p.grad, q.grad = torch.full((4, 3), 1.0 + t), torch.full((4, 3), 2.0 - t)
+    opt.step()
+assert torch.allclose(grouped[0], p) and torch.allclose(grouped[1], q), "two equal groups differ from one"
+""",
+        params=_PAIR,
+        over='[{"params": [p]}, {"params": [q]}]',
+    )
+    rows = gradients(lab.shapes, 8, lab.exact)
+    one = Training(lab, start_values(lab.shapes, lab.exact)).feed_all(rows)
+    two = grouped(lab, (None, None)).feed_all(rows)
+    if one.drew:
+        raise Skip("it draws random numbers, so that one group and two can't be compared")
+    apart = difference(one.moved(), two.moved())
+    if apart > max(lab.tolerance, 1e-6):
+        raise Failed(f"parameters in two groups of equal settings move otherwise than in one (by {apart:.2g})")
+    return Passed("two groups of equal settings move as one")
+
+
+def check_add_group(lab: Lab) -> Passed:
+    """A parameter added after two steps moves, at its own rate, and the others go on."""
+    training = Training(lab, start_values(lab.shapes, lab.exact))
+    add = getattr(training.optimizer, "add_param_group", None)
+    if not callable(add):
+        raise Skip("it has no add_param_group")
+    grouped(lab, (None, None))
+    lab.shows(
+        """
+p.grad = torch.ones(4, 3)
+opt.step()
+q = torch.nn.Parameter(torch.ones(4, 3))
+opt.add_param_group({"params": [q]})
+before = p.detach().clone()
+for _ in range(12):
+    p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
+    opt.step()
+assert not torch.equal(q, torch.ones(4, 3)), "the added parameter never moves"
+assert not torch.equal(p, before), "the others no longer move"
+"""
+    )
+    rows = gradients((*lab.shapes, lab.shapes[0]), 14, lab.exact)
+    training.feed_all([row[:-1] for row in rows[:2]])
+    late = torch.nn.Parameter(start_values(lab.shapes[:1], lab.exact, seed=7)[0])
+    add({"params": [late]})
+    training.params.append(late)
+    training.start.append(late.detach().clone())
+    before = training.values()
+    training.feed_all(rows[2:])
+    moved = [bool((a != b).any()) for a, b in zip(training.values(), before, strict=True)]
+    if not moved[-1]:
+        raise Failed("a parameter added with add_param_group never moves")
+    if not all(moved):
+        raise Failed("after add_param_group the parameters it had before no longer move")
+    return Passed("a parameter added later moves with the others")
+
+
+def check_schedulers(lab: Lab) -> Passed:
+    """A quarter of the rate, set in the group and by a torch scheduler, changes the steps and isn't overwritten."""
+    plain = Training(lab, start_values(lab.shapes, lab.exact))
+    rate = _rate(lab, plain)
+    other = "\n".join(["q = torch.nn.Parameter(torch.ones(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
+    lab.shows(_QUARTERED.replace("OTHER", other))
+    rows = gradients(lab.shapes, 16, lab.exact)
+    switch = 6
+    full = _steps(plain, rows, None, switch)
+    by_hand = _steps(Training(lab, start_values(lab.shapes, lab.exact)), rows, "hand", switch)
+    ratio = _obeyed(full, by_hand, switch, "a learning rate written into its groups")
+    if not is_torch(plain.optimizer):
+        return Passed(
+            f"steps fall to {ratio:.2g} where its groups' lr falls to 0.25; torch's schedulers take none but torch's"
+        )
+    lab.shows(_SCHEDULED.replace("OTHER", other))
+    by_torch = _steps(Training(lab, start_values(lab.shapes, lab.exact)), rows, "torch", switch)
+    _obeyed(full, by_torch, switch, "torch's LambdaLR")
+    return Passed(f"steps fall to {ratio:.2g} where a scheduler sets the rate to 0.25 of {rate:.3g}")
+
+
+_QUARTERED = """
+OTHER
+for t in range(12):
+    if t == 6:
+        opt.param_groups[0]["lr"] *= 0.25  # as a scheduler does
+    rate = opt.param_groups[0]["lr"]
+    p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3)
+    q.grad = p.grad.clone()
+    opt.step()
+    other.step()
+    assert opt.param_groups[0]["lr"] == rate, f"step() set lr to {opt.param_groups[0]['lr']} where it was {rate}"
+assert not torch.equal(p, q), "a quarter of the rate changes nothing"
+"""
+_SCHEDULED = """
+OTHER
+scheduler = torch.optim.lr_scheduler.LambdaLR(opt, lambda t: 1.0 if t < 6 else 0.25)
+for t in range(12):
+    p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3)
+    q.grad = p.grad.clone()
+    opt.step()
+    other.step()
+    scheduler.step()
+assert not torch.equal(p, q), "the scheduler is ignored"
+"""
+
+
+def _steps(training: Training, rows: Any, how: str | None, switch: int) -> list[Tensor]:
+    """The steps taken, flat, the rate a quarter from step `switch` on."""
+    scheduler = None
+    if how == "torch":
+        scheduler = torch.optim.lr_scheduler.LambdaLR(training.optimizer, lambda t: 1.0 if t < switch else 0.25)
+    steps = []
+    for t, row in enumerate(rows):
+        if how == "hand" and t == switch:
+            for group in training.groups:
+                group["lr"] = group["lr"] * 0.25
+        expected = [group["lr"] for group in training.groups]
+        before = training.values()
+        training.feed(row)
+        for group, wanted in zip(training.groups, expected, strict=True):
+            if how and group["lr"] != wanted:
+                raise Failed(
+                    f"a scheduler is overruled: step() overwrites group['lr'], {float(wanted):.4g} becomes "
+                    f"{float(group['lr']):.4g}"
+                )
+        if scheduler:
+            scheduler.step()
+        steps.append(torch.cat([(a - b).flatten() for a, b in zip(training.values(), before, strict=True)]))
+    return steps
+
+
+def _obeyed(full: list[Tensor], scheduled: list[Tensor], switch: int, what: str) -> float:
+    ratios = [
+        float(b.norm() / a.norm()) for a, b in zip(full[switch:], scheduled[switch:], strict=True) if float(a.norm())
+    ]
+    if not ratios:
+        raise Skip("it doesn't move after the first steps")
+    if difference(full[switch:], scheduled[switch:]) < 1e-6:
+        raise Failed(f"a scheduler is ignored: {what} changes nothing, its steps stay as they were")
+    return sorted(ratios)[len(ratios) // 2]

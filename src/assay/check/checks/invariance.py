@@ -1,0 +1,106 @@
+"""What leaves its steps as they are: order, scale, and how parameters are cut into tensors."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from assay.check.lab import Lab, Training, difference, gradients, linear, start_values
+from assay.check.outcome import Failed, Passed, Skip
+
+from .closure import takes_closure
+
+_STEPS = 8
+_SCALE = 16.0  # a power of two: scaling rounds nothing
+
+
+def _limit(lab: Lab) -> float:
+    return max(lab.tolerance, 1e-6)
+
+
+def _plain(lab: Lab) -> tuple[list[Tensor], list[list[Tensor]], Training]:
+    start, rows = start_values(lab.shapes, lab.exact), gradients(lab.shapes, _STEPS, lab.exact)
+    training = Training(lab, start).feed_all(rows)
+    if training.drew:
+        raise Skip("it draws random numbers, so that no two trainings can be compared")
+    return start, rows, training
+
+
+def check_order(lab: Lab) -> Passed:
+    """Parameters given in the reverse order take the same steps."""
+    lab.shows(
+        f"""
+def feed(opt):
+    for t in range(6):
+        p.grad, q.grad = torch.full((4, 3), 1.0 + t), torch.full((4, 3), 2.0 - t)
+        opt.step()
+    ends = p.detach().clone(), q.detach().clone()
+    with torch.no_grad():
+        p.fill_(1.0); q.fill_(1.0)
+    return ends
+first = feed(opt)
+{chr(10).join(lab.script.made("opt", "[q, p]", lab.lr))}
+second = feed(opt)
+assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(first, second)), "the order matters"
+""",
+        params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))",
+        over="[p, q]",
+    )
+    start, rows, plain = _plain(lab)
+    reverse = Training(lab, start[::-1]).feed_all([row[::-1] for row in rows])
+    apart = difference(plain.moved(), reverse.moved()[::-1])
+    if apart > _limit(lab):
+        raise Failed(f"the order in which parameters are given changes its steps (by {apart:.2g})")
+    return Passed("parameters in the reverse order take the same steps")
+
+
+def _power(plain: Training, scaled: Training, what: str) -> Passed:
+    a, b = (torch.cat([m.flatten() for m in t.moved()]) for t in (plain, scaled))
+    if not (float(a.norm()) and float(b.norm())) or not bool(torch.isfinite(b).all()):
+        raise Skip(f"with {what} times {_SCALE:g} it doesn't move, or not to numbers")
+    power = math.log(float(b.norm() / a.norm())) / math.log(_SCALE)
+    cosine = float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+    value = {"power": power, "cosine": cosine}
+    if abs(power) < 1e-3 and cosine > 1 - 1e-6:
+        return Passed(f"scaling {what} leaves its steps as they are", {**value, "invariant": True})
+    if cosine > 1 - 1e-6:
+        return Passed(f"steps grow as the {power:+.2f} power of a factor on {what}", {**value, "invariant": False})
+    return Passed(
+        f"a factor of {_SCALE:g} on {what} changes the steps' length by {_SCALE**power:.3g} and turns them (cosine {cosine:.3f})",
+        {**value, "invariant": False},
+    )
+
+
+def check_gradient_scale(lab: Lab) -> Passed:
+    """Gradients 16 times as large."""
+    start, rows, plain = _plain(lab)
+    scaled = Training(lab, start).feed_all([[g * _SCALE for g in row] for row in rows])
+    return _power(plain, scaled, "the gradient")
+
+
+def check_loss_scale(lab: Lab) -> Passed:
+    """The loss 16 times as large, seen through the closure where the step takes one."""
+    start, rows, plain = _plain(lab)
+    scaled = Training(lab, start)
+    if lab.mode == "no" and takes_closure(scaled.optimizer):
+        lab.mode = "yes"
+    for row in rows:
+        scaled.minimise(lambda params, row=row: linear(row)(params) * _SCALE)
+    return _power(plain, scaled, "the loss")
+
+
+def check_splitting(lab: Lab) -> Passed:
+    """A matrix given as two halves."""
+    start, rows, plain = _plain(lab)
+    halves = [*start[0].split(2), *start[1:]]
+    split = Training(lab, halves).feed_all([[*row[0].split(2), *row[1:]] for row in rows])
+    moved = split.moved()
+    apart = difference(plain.moved(), [torch.cat(moved[:2]), *moved[2:]])
+    if apart > _limit(lab):
+        return Passed(
+            f"a matrix given as two halves takes other steps (by {apart:.2g}): it works on whole tensors",
+            {"invariant": False, "difference": apart},
+        )
+    return Passed("a matrix given as two halves takes the same steps", {"invariant": True, "difference": apart})

@@ -1,0 +1,128 @@
+"""Parameters of other types and layouts than the everyday ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from assay.check.lab import MATRICES, Lab, Training, difference, finite, gradients, in_single, start_values
+from assay.check.outcome import Failed, Passed, Skip
+
+
+def check_float64(lab: Lab) -> Passed:
+    """Parameters stay float64, and their steps have its precision."""
+    lab.shows(
+        """
+p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) + 1).view(4, 3)
+opt.step()
+assert p.dtype == torch.float64, p.dtype
+assert not torch.equal(p, p.float().double()), "the steps were computed in float32"
+""",
+        params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.float64))",
+    )
+    training = Training(lab, start_values(lab.shapes, torch.float64))
+    training.feed_all(gradients(lab.shapes, 4, torch.float64))
+    if any(p.dtype != torch.float64 for p in training.params):
+        raise Failed(f"float64 parameters become {training.params[0].dtype}")
+    if in_single(lab):
+        raise Failed("float64 parameters move in float32 steps: something on the way is float32")
+    return Passed("float64 parameters move in float64 steps")
+
+
+def check_bf16(lab: Lab) -> Passed:
+    """Parameters stay bfloat16, finite, and move the way float32 ones do."""
+    lab.shows(
+        """
+for t in range(5):
+    p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3).bfloat16()
+    opt.step()
+assert p.dtype == torch.bfloat16, p.dtype
+assert torch.isfinite(p).all() and not torch.equal(p, torch.zeros_like(p)), p
+""",
+        params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.bfloat16))",
+    )
+    rows = gradients(lab.shapes, 5, torch.float32)
+    small, wide = (
+        Training(lab, [torch.zeros(s, dtype=d) for s in lab.shapes]) for d in (torch.bfloat16, torch.float32)
+    )
+    small.feed_all([[g.bfloat16() for g in row] for row in rows])
+    wide.feed_all([[g.bfloat16().float() for g in row] for row in rows])
+    if any(p.dtype != torch.bfloat16 for p in small.params):
+        raise Failed(f"bfloat16 parameters become {small.params[0].dtype}")
+    if not finite(small.values()):
+        raise Failed("bfloat16 parameters become NaN or infinite at gradients of everyday size")
+    a, b = (torch.cat([m.flatten() for m in t.moved()]) for t in (small, wide))
+    cosine = float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+    if not float(a.norm()):
+        raise Failed("bfloat16 parameters never move")
+    if cosine < 0.7:
+        raise Failed(f"bfloat16 parameters move elsewhere than float32 ones (cosine {cosine:.2f} after 5 steps)")
+    return Passed(f"bfloat16 parameters move as float32 ones do (cosine {cosine:.3f} after 5 steps)")
+
+
+def _transposed(tensors: list[Tensor]) -> list[Tensor]:
+    """The same values in another memory layout."""
+    return [t.t().contiguous().t() if t.dim() == 2 else t for t in tensors]
+
+
+def check_noncontiguous(lab: Lab) -> Passed:
+    """Transposed parameters, and transposed gradients of plain parameters, take the plain steps."""
+    dtype = lab.exact
+    start = start_values(MATRICES, dtype)
+    rows = gradients(MATRICES, 6, dtype)
+    plain = Training(lab, start).feed_all(rows)
+    if plain.drew:
+        raise Skip("it draws random numbers, which the memory layout puts elsewhere")
+    cases = (
+        ("parameters", "torch.nn.Parameter(torch.ones(3, 4).t())", True),
+        ("gradients", "torch.nn.Parameter(torch.ones(4, 3))", False),
+    )
+    for what, made, both in cases:
+        lab.shows(
+            """
+q = torch.nn.Parameter(torch.ones(4, 3))
+for t in range(6):
+    p.grad = torch.sin(torch.arange(12.0) + t).view(3, 4).t()
+    opt.step()
+OTHER
+for t in range(6):
+    q.grad = torch.sin(torch.arange(12.0) + t).view(3, 4).t().contiguous()
+    other.step()
+assert torch.allclose(p, q, rtol=1e-4, atol=1e-6), "the memory layout changes the steps"
+""".replace("OTHER", "\n".join(lab.script.made("other", "[q]", lab.lr))),
+            params=f"p = {made}",
+        )
+        other = Training(lab, _transposed(start) if both else start)
+        other.feed_all([_transposed(row) for row in rows])
+        apart = difference(plain.moved(), other.moved())
+        if apart > max(lab.tolerance, 1e-6):
+            raise Failed(
+                f"the steps of non-contiguous {what} are others than those of contiguous ones (by {apart:.2g})"
+            )
+    return Passed("transposed parameters and gradients take the same steps as plain ones")
+
+
+def check_zero_dim(lab: Lab) -> Passed:
+    """A parameter of shape () moves like the others."""
+    if lab.shapes == MATRICES:
+        raise Skip("it takes matrices only")
+    lab.shows(
+        """
+for _ in range(5):
+    p.grad = torch.tensor(1.0)
+    opt.step()
+assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
+""",
+        params="p = torch.nn.Parameter(torch.tensor(1.0))",
+    )
+    shapes = (*lab.shapes, ())
+    training = Training(lab, start_values(shapes, lab.exact))
+    training.feed_all(gradients(shapes, 12, lab.exact))
+    last = training.params[-1]
+    if last.shape != ():
+        raise Failed(f"a zero-dimensional parameter takes the shape {tuple(last.shape)}")
+    if not finite([last]):
+        raise Failed("a zero-dimensional parameter becomes NaN or infinite")
+    if not bool((training.moved()[-1] != 0).any()):
+        raise Failed("a zero-dimensional parameter never moves")
+    return Passed("a parameter of shape () moves like the others")

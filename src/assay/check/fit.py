@@ -1,0 +1,147 @@
+"""Fits a known optimizer's learning rate and settings to the path that another one took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from .known import Known, Settings, from_line, to_line
+
+_NEAR = 0.8  # a misfit above this, root mean square, is not worth fitting settings for
+_CLOSE = 0.15  # nor is one that a first fit leaves above this, root mean square
+EQUAL = 2e-7
+PARALLEL = 5e-3  # where an eps is scaled with the rest, small elements turn a little
+
+
+class Fit:
+    """One known optimizer, fitted to a path.
+
+    Args:
+        start: where the parameters were.
+        rows: the gradients of each step.
+        path: how far another optimizer went on them, (elements, steps).
+        lr: that optimizer's learning rate.
+    """
+
+    def __init__(self, candidate: Known, start: Sequence[Tensor], rows: Any, path: Tensor, lr: float) -> None:
+        self.candidate, self.start, self.rows, self.path, self.lr = candidate, start, rows, path, lr
+        self.scale = path.norm(dim=1).clamp_min(1e-9 * float(path.norm()))[:, None]  # each element counts alike
+
+    def walk(self, lr: float, settings: Settings) -> Tensor | None:
+        """The candidate's displacements (elements, steps); None where it refuses the settings."""
+        params = [Parameter(s.clone()) for s in self.start]
+        try:
+            optimizer = self.candidate.make(params, lr, settings)
+            path = []
+            for row in self.rows:
+                for p, g in zip(params, row, strict=True):
+                    p.grad = g.clone()
+                optimizer.step()
+                path.append(torch.cat([(p.detach() - s).flatten() for p, s in zip(params, self.start, strict=True)]))
+        except (ValueError, RuntimeError, OverflowError):
+            return None
+        stacked = torch.stack(path, 1)
+        return stacked if bool(torch.isfinite(stacked).all()) else None
+
+    def misfit(self, settings: Settings) -> tuple[float, float, Tensor]:
+        """The best factor on the learning rate for these settings: misfit, factor, residual (elements, steps)."""
+        nothing = math.inf, 1.0, torch.ones_like(self.path)
+        factor = 1.0
+        for attempt in range(3):  # where steps aren't proportional to lr (weight decay), once or twice more
+            walked = self.walk(self.lr * factor, settings)
+            if walked is None:
+                return nothing
+            a, b = walked / self.scale, self.path / self.scale
+            square = float((a * a).sum())
+            if not square:
+                return nothing
+            more = float((a * b).sum()) / square
+            if not math.isfinite(more) or more <= 0:
+                return nothing
+            residual = a * more - b
+            if attempt and abs(more - 1) < 1e-10:
+                break
+            factor *= more
+            if "weight_decay" not in settings:
+                break
+        return float(residual.norm(dim=1).max()), factor, residual
+
+    def factors(self, settings: Settings) -> Tensor | None:
+        """Factors (steps,) that make each of the candidate's steps the path's; None where directions differ."""
+        walked = self.walk(self.lr, settings)
+        if walked is None:
+            return None
+        own, other = increments(self.path) / self.scale, increments(walked) / self.scale
+        square = (other * other).sum(0)
+        factors = (own * other).sum(0) / square
+        if not bool((square > 0).all()) or not bool((factors > 0).all()):
+            return None
+        rest = (own - factors * other).norm(dim=1) / own.norm(dim=1).clamp_min(1e-12)
+        return factors if float(rest.max()) < PARALLEL else None
+
+    def best(self, hints: Settings) -> tuple[float, float, Settings]:
+        """Misfit, factor and settings, fitted where the defaults or hints come near."""
+        fitted = dict(self.candidate.fitted)
+        hints = {k: v for k, v in hints.items() if k != "weight_decay" or v}
+        starts = [{**fitted, **hints}]
+        if hints:
+            starts.append(fitted)
+        if "beta2" in fitted:
+            starts += [{**starts[0], "beta1": a, "beta2": b} for a, b in ((0.9, 0.99), (0.5, 0.9), (0.95, 0.95))]
+        for name in ("momentum", "alpha", "rho"):
+            if name in fitted:
+                starts += [{**starts[0], name: v} for v in (0.5, 0.8, 0.9, 0.95, 0.99)]
+        if "dampening" in fitted:  # an average rather than a sum
+            starts += [{**s, "dampening": s["momentum"]} for s in list(starts)]
+        tried = [(*self.misfit(s), s) for s in starts]
+        misfit, factor, residual, settings = min(tried, key=lambda t: float(t[2].norm()))
+        near = float(residual.norm()) / math.sqrt(len(self.path)) < _NEAR
+        if misfit >= EQUAL and near and fitted:
+            return self._refined(misfit, factor, settings, list(fitted))
+        return misfit, factor, settings
+
+    def _refined(
+        self, misfit: float, factor: float, settings: Settings, names: list[str]
+    ) -> tuple[float, float, Settings]:
+        from scipy.optimize import least_squares
+
+        def of(places: Any) -> Settings:
+            return {**settings, **{n: from_line(n, float(x)) for n, x in zip(names, places, strict=True)}}
+
+        def residual(places: Any) -> Any:
+            return self.misfit(of(places))[2].flatten().numpy()
+
+        places = [to_line(n, settings[n]) for n in names]
+        for evaluations in (10, 30):
+            try:
+                fit = least_squares(residual, places, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=evaluations)
+            except ValueError:
+                break
+            places = list(fit.x)
+            if math.sqrt(2 * fit.cost / len(self.path)) > _CLOSE:
+                break
+        best = (misfit, factor, settings)
+        for found in (of(places), {n: _rounded(v) for n, v in of(places).items()}):
+            here = self.misfit(found)
+            if here[0] < best[0] or here[0] < EQUAL:
+                best = (here[0], here[1], found)
+        return best
+
+
+def _rounded(value: float) -> float:
+    """To three digits of the value or of its distance from 1, as people write settings."""
+    if abs(value) < 1e-6:
+        return value if value >= 1e-12 else 0.0
+    if 0.9 < value < 1:
+        return 1 - float(f"{1 - value:.3g}")
+    return float(f"{value:.3g}")
+
+
+def increments(path: Tensor) -> Tensor:
+    """Each step's own displacement (elements, steps)."""
+    return torch.diff(path, dim=1, prepend=torch.zeros_like(path[:, :1]))

@@ -1,0 +1,136 @@
+"""What is to be checked, as data that travels to another process. Torch is never imported."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from assay.core import Contender
+
+
+@dataclass(frozen=True)
+class Job:
+    """A contender by reference, or by value as `packed`; `paths` go before the other side's `sys.path`."""
+
+    name: str
+    reference: str = ""
+    packed: bytes = b""
+    paths: tuple[str, ...] = ()
+
+
+def job_of(target: str | Contender | Callable[..., Any]) -> Job:
+    """A name or reference as it is; an object by reference where another process can import it, else by value.
+
+    Raises:
+        TypeError: neither a reference, nor a contender, nor something that can be called.
+    """
+    if isinstance(target, str):
+        return Job(_shown(target), target)
+    if isinstance(target, Contender):
+        with _by_value(target.make):
+            return Job(target.name, packed=cloudpickle.dumps(target), paths=_paths(target.make))
+    if not callable(target):
+        raise TypeError(f"an optimizer's class, a factory, a contender or its name is checked, not {target!r}")
+    name = getattr(target, "__name__", type(target).__name__)
+    if _importable(target):
+        return Job(name, f"{target.__module__}:{target.__qualname__}", paths=_paths(target))
+    with _by_value(target):
+        return Job(name, packed=cloudpickle.dumps(target), paths=_paths(target))
+
+
+def opened(job: Job) -> tuple[Contender, Any]:
+    """In the process that checks: the contender, and the class or factory behind it (None: it was made as a contender).
+
+    A wrapper wraps Adam.
+
+    Raises:
+        UsageError: an unknown name, a module that fails to import, a class that can't be adapted.
+    """
+    from assay.contenders import contenders
+    from assay.contenders.adapt import adapt
+
+    sys.path[:0] = [path for path in job.paths if path not in sys.path]
+    if not job.packed:
+        contender = contenders([job.reference] if job.name == "adam" else ["adam", job.reference])[-1]
+        return contender, _target(contender)
+    target = cloudpickle.loads(job.packed)
+    if isinstance(target, Contender):
+        return target, None
+    return adapt(target, job.name, baseline=contenders(["adam"])[0]), target
+
+
+def _target(contender: Contender) -> Any:
+    from assay.contenders.registry import CONTENDERS
+    from assay.contenders.resolve import load, split_alias
+
+    reference = split_alias(contender.reference)[1]
+    if not reference:
+        return None
+    target = load(CONTENDERS[reference].reference if reference in CONTENDERS else reference)[0]
+    return None if isinstance(target, Contender) else target
+
+
+def _shown(reference: str) -> str:
+    from assay.contenders.resolve import display_name, split_alias
+
+    alias, rest = split_alias(reference)
+    return alias or display_name(rest)
+
+
+def _importable(target: Any) -> bool:
+    """Does another process find the target by its module's name?"""
+    module = sys.modules.get(getattr(target, "__module__", "") or "")
+    qualified = getattr(target, "__qualname__", "<")
+    if module is None or module.__name__ == "__main__" or "<" in qualified:
+        return False
+    found: Any = module
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    in_package = "site-packages" in (getattr(module, "__file__", None) or "")
+    return found is target and (in_package or bool(_paths(target)))
+
+
+def _paths(target: Any) -> tuple[str, ...]:
+    """The folder from which the target's module is imported; none for an installed package's, or where it isn't told."""
+    module = sys.modules.get(getattr(target, "__module__", "") or "")
+    path = getattr(module, "__file__", None)
+    if module is None or not path or "site-packages" in path:
+        return ()
+    parts = module.__name__.split(".")
+    place = Path(path).resolve().with_suffix("")
+    if place.name == "__init__":
+        place = place.parent
+    return (str(place.parents[len(parts) - 1]),) if list(place.parts[-len(parts) :]) == parts else ()
+
+
+@contextmanager
+def _by_value(target: Any) -> Iterator[None]:
+    """While pickling: what the target's own module defines travels along, unless it is an installed package."""
+    module = sys.modules.get(getattr(target, "__module__", "") or "")
+    path = getattr(module, "__file__", None) or ""
+    if module is None or not _users_own(module.__name__, path) or module.__name__ in _registered():
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def _users_own(name: str, path: str) -> bool:
+    """Is a module neither a package's, nor Python's, nor the main one (which travels by value anyway)?"""
+    if not path or name == "__main__" or name.startswith(("assay.", "torch.")) or "site-packages" in path:
+        return False
+    return not Path(path).is_relative_to(sysconfig.get_paths()["stdlib"])
+
+
+def _registered() -> set[str]:
+    return cloudpickle.list_registry_pickle_by_value()

@@ -1,0 +1,141 @@
+"""The optimizers that a new one may turn out to be: all registered ones, sign descent, and momentum's variants."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+
+from assay.contenders.registry import CONTENDERS
+from assay.contenders.resolve import load
+
+Settings = dict[str, float]
+
+
+class Signum(Optimizer):
+    """Sign descent, θ ← θ − lr · sign(m), m ← β m + (1 − β) g (Bernstein et al. 2018, arXiv:1802.04434)."""
+
+    def __init__(self, params: Any, lr: float, momentum: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step on the gradients there are."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                average = self.state[p].setdefault("average", torch.zeros_like(p))
+                average.mul_(group["momentum"]).add_(p.grad, alpha=1 - group["momentum"])
+                p.sub_(average.sign(), alpha=group["lr"])
+
+
+@dataclass(frozen=True)
+class Known:
+    """An optimizer by name: its class, what is fixed, and which settings are fitted (a start for each).
+
+    `text` is how an example makes it.
+    """
+
+    name: str
+    kind: Callable[..., Optimizer]
+    text: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fitted: Mapping[str, float] = field(default_factory=dict)
+
+    def make(self, params: Sequence[Tensor], lr: float, settings: Mapping[str, float]) -> Optimizer:
+        """One over the parameters. `beta1` and `beta2` become `betas`."""
+        return self.kind(list(params), lr=lr, **self.fixed, **arguments(settings))
+
+
+def arguments(settings: Mapping[str, float]) -> dict[str, Any]:
+    """Settings as the class takes them."""
+    given: dict[str, Any] = {k: v for k, v in settings.items() if k not in ("beta1", "beta2")}
+    if "beta1" in settings:
+        given["betas"] = (settings["beta1"], settings["beta2"])
+    return given
+
+
+# Of settings not named here (maximize, foreach, …) none makes another rule of it.
+_FITTED = ("momentum", "alpha", "rho", "eps", "lr_decay", "momentum_decay", "power", "dampening")
+_UNFITTED = {"sgd": ("momentum", "dampening"), "asgd": ("alpha",), "adafactor": ("eps",)}
+_FIRST = (
+    "sgd",
+    "sgd-momentum",
+    "sgd-nesterov",
+    "sign-sgd",
+    "signum",
+    "adam",
+    "rmsprop",
+)  # of two that fit, the simpler one
+
+
+def known() -> list[Known]:
+    """All of them, the simpler before the more general."""
+    found = [
+        Known("sign-sgd", Signum, "assay.check.known.Signum"),
+        Known("signum", Signum, "assay.check.known.Signum", fitted={"momentum": 0.9}),
+    ]
+    found.append(Known("sgd-nesterov", SGD, "torch.optim.SGD", {"nesterov": True}, {"momentum": 0.9}))
+    for name, entry in CONTENDERS.items():
+        kind, _ = load(entry.reference)
+        fitted = {k: v for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
+        fitted.update({k: v for k, v in entry.fixed.items() if k in fitted})
+        fixed = {k: v for k, v in entry.fixed.items() if k not in fitted}
+        found.append(Known(name, kind, entry.reference.replace(":", "."), fixed, fitted))
+    return sorted(found, key=lambda k: _FIRST.index(k.name) if k.name in _FIRST else len(_FIRST))
+
+
+def _starts(kind: Callable[..., Any]) -> Settings:
+    starts: Settings = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if name == "betas":
+            starts["beta1"], starts["beta2"] = parameter.default
+        elif name in _FITTED and isinstance(parameter.default, int | float):
+            starts[name] = float(parameter.default)
+    return starts
+
+
+def hinted(candidate: Known, optimizer: Any) -> Settings:
+    """Settings of the same names in a contender's groups, as a first guess."""
+    groups = getattr(optimizer, "param_groups", None)
+    if not isinstance(groups, list) or not groups or not isinstance(groups[0], dict):
+        return {}
+    hints: Settings = {}
+    accepted = inspect.signature(candidate.kind).parameters
+    for name, value in groups[0].items():
+        if name == "betas" and "betas" in accepted and isinstance(value, tuple | list) and len(value) == 2:
+            hints["beta1"], hints["beta2"] = (float(v) for v in value)
+        elif (name in candidate.fitted or (name == "weight_decay" and name in accepted)) and isinstance(
+            value, int | float
+        ):
+            hints[name] = float(value)
+    return hints
+
+
+def to_line(name: str, value: float) -> float:
+    """A setting as an unbounded number: decay rates by log(1 − β), eps by its logarithm."""
+    if name == "eps":
+        return math.log(max(value, 1e-30))
+    if name in ("power", "lr_decay", "momentum_decay"):
+        return value
+    return math.log(max(1 - value, 1e-12))
+
+
+def from_line(name: str, place: float) -> float:
+    """The inverse of `to_line`, cut to where the setting is allowed."""
+    if name == "eps":
+        return math.exp(min(max(place, -69.0), 3.0))
+    if name == "power":
+        return place
+    if name in ("lr_decay", "momentum_decay"):
+        return max(place, 0.0)
+    if name == "dampening":
+        return 1 - math.exp(min(place, 3.0))
+    return 1 - math.exp(min(max(place, -27.0), 0.0))

@@ -1,0 +1,282 @@
+"""Where a contender is put to the test: it is made over tensors of our choice and fed gradients of our choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from assay.core import Contender, Float, Int, Run, midpoint
+
+from .outcome import Failed, Skip
+from .script import Script
+
+RUN = Run(total_steps=1000, epochs=10, steps_per_epoch=100)
+FAST = Run(total_steps=1000, epochs=10, steps_per_epoch=100, fused=True)
+Shapes = tuple[tuple[int, ...], ...]
+STANDARD: Shapes = ((4, 3), (5,))
+MATRICES: Shapes = ((4, 3), (3, 5))
+Loss = Callable[[Sequence[Tensor]], Tensor]
+
+
+class Holder(nn.Module):
+    """A model that is nothing but parameters p0, p1, …; in groups, where it is given any."""
+
+    def __init__(self, params: Sequence[nn.Parameter], groups: Sequence[Mapping[str, Any]] | None = None) -> None:
+        super().__init__()
+        self.items = nn.ParameterList(params)
+        self.groups = groups
+
+    def parameters(self, recurse: bool = True) -> Any:
+        """The parameters, or the groups, as an optimizer takes them."""
+        return iter([dict(g) for g in self.groups]) if self.groups else super().parameters(recurse)
+
+
+class Lab:
+    """A contender, and what has been learnt of how it wants to be used (`facts`, from the check `made`)."""
+
+    def __init__(self, contender: Contender, script: Script, facts: Mapping[str, Any]) -> None:
+        self.contender, self.script, self.facts = contender, script, dict(facts)
+        self.mode: Literal["no", "yes", "graph"] = self.facts.get("mode", contender.closure)
+        self.shapes: Shapes = self.facts.get("shapes", STANDARD)
+        self.example: str | None = None
+        self.script.train = self.facts.get("train", False)
+        self.settings = {k: midpoint(d) for k, d in contender.space.items()}
+        self.lr: float | None = self.settings.get("lr")
+
+    @property
+    def exact(self) -> torch.dtype:
+        """float64, unless the contender can't work in it."""
+        return torch.float32 if self.facts.get("single") else torch.float64
+
+    @property
+    def tolerance(self) -> float:
+        """The relative difference that rounding may make, in `exact`."""
+        return 2e-4 if self.facts.get("single") else 1e-7
+
+    def make(self, model: nn.Module, lr: float | None = None, run: Run = RUN) -> Any:
+        """A fresh optimizer, all hyperparameters in the middle of their ranges, the learning rate as given.
+
+        Raises:
+            Failed: nothing, or something without a `step`, comes back.
+        """
+        settings = {**self.contender.fixed, **self.settings}
+        if lr is not None and "lr" in self.settings:
+            settings["lr"] = lr
+        optimizer = self.contender.make(model, run, **settings)
+        if optimizer is None:
+            raise Failed(f"{self.contender.name} returns None instead of an optimizer (a return statement is missing)")
+        if not callable(getattr(optimizer, "step", None)):
+            raise Failed(f"it is a {type(optimizer).__name__}, which has no step()")
+        return optimizer
+
+    def rates(self) -> list[float | None]:
+        """Learning rates over the whole range, from the middle outwards; [None] where none is tuned."""
+        space = self.contender.space.get("lr")
+        if not isinstance(space, Float | Int):
+            return [self.lr]
+        places = (0.5, 0.75, 0.25, 0.95, 0.05)
+        if space.log:
+            return [math.exp(math.log(space.low) + p * (math.log(space.high) - math.log(space.low))) for p in places]
+        return [space.low + p * (space.high - space.low) for p in places]
+
+    def shows(self, body: str, **options: Any) -> None:
+        """Remember the example that shows what is being tried (see `Script.text`)."""
+        self.example = self.script.text(body, mode=self.mode, lr=self.lr, **options)
+        if note := self.facts.get("note"):
+            Path(note).write_text(self.example, encoding="utf-8")
+
+
+class Training:
+    """Parameters and an optimizer over them. It is fed gradients (`feed`) or minimises a loss (`minimise`).
+
+    Args:
+        start: initial values; the parameters are copies that keep dtype and memory layout.
+        groups: which parameters form which group, and each group's learning rate.
+        optimizer: made by now, over `start` itself (of a copy).
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        start: Sequence[Tensor],
+        *,
+        lr: float | None = None,
+        groups: Sequence[tuple[Sequence[int], float | None]] | None = None,
+        run: Run = RUN,
+    ) -> None:
+        self.lab = lab
+        self.params = [nn.Parameter(t.detach().clone(memory_format=torch.preserve_format)) for t in start]
+        as_groups = None
+        if groups is not None:
+            as_groups = [
+                {"params": [self.params[i] for i in members], **({} if rate is None else {"lr": rate})}
+                for members, rate in groups
+            ]
+        self.rng = torch.Generator().manual_seed(4).get_state()
+        with self._own_randomness():
+            self.optimizer = lab.make(Holder(self.params, as_groups), lr, run)
+        self._begin()
+
+    @contextmanager
+    def _own_randomness(self) -> Iterator[None]:
+        """Random numbers from a stream of its own, so that trainings side by side draw the same ones."""
+        outside = torch.get_rng_state()
+        torch.set_rng_state(self.rng)
+        try:
+            yield
+        finally:
+            self.rng = torch.get_rng_state()
+            torch.set_rng_state(outside)
+
+    @property
+    def drew(self) -> bool:
+        """Has it drawn random numbers?"""
+        return not torch.equal(self.rng, torch.Generator().manual_seed(4).get_state())
+
+    def _begin(self) -> None:
+        self.start = [p.detach().clone() for p in self.params]
+        if callable(getattr(self.optimizer, "train", None)):  # schedule-free optimizers keep two sets of weights
+            self.optimizer.train()
+
+    @classmethod
+    def of(cls, lab: Lab, params: Sequence[nn.Parameter], optimizer: Any) -> Training:
+        """A training over an optimizer that exists."""
+        new = cls.__new__(cls)
+        new.rng = torch.Generator().manual_seed(4).get_state()
+        new.lab, new.params, new.optimizer = lab, list(params), optimizer
+        new.start = [p.detach().clone() for p in params]
+        return new
+
+    def feed(self, gradients: Sequence[Tensor | None]) -> Any:
+        """One step on these gradients, whatever the parameters are."""
+        if self.lab.mode == "graph":
+            return self.minimise(linear(gradients), graph=True)
+
+        def evaluate() -> Tensor:
+            for p, g in zip(self.params, gradients, strict=True):
+                p.grad = None if g is None else g.clone(memory_format=torch.preserve_format)
+            with torch.no_grad():
+                return linear(gradients)(self.params)
+
+        return self._take(evaluate)
+
+    def minimise(self, loss: Loss, graph: bool = False) -> Any:
+        """One step on the gradients of a loss."""
+
+        def evaluate() -> Tensor:
+            for p in self.params:
+                p.grad = None
+            with torch.enable_grad():
+                value = loss(self.params)
+                value.backward(create_graph=graph or self.lab.mode == "graph")
+            return value
+
+        return self._take(evaluate)
+
+    def step_with(self, closure: Callable[[], Tensor]) -> Any:
+        """One step that is given this closure, as it is."""
+        with self._own_randomness():
+            return self.optimizer.step(closure)
+
+    def _take(self, evaluate: Callable[[], Tensor]) -> Any:
+        with self._own_randomness():
+            if self.lab.mode != "no":
+                return self.optimizer.step(evaluate)
+            evaluate()
+            return self.optimizer.step()
+
+    def feed_all(self, sequence: Sequence[Sequence[Tensor | None]]) -> Training:
+        """A step on each; returns itself."""
+        for gradients in sequence:
+            self.feed(gradients)
+        return self
+
+    def moved(self) -> list[Tensor]:
+        """How far each parameter is from its start, float64."""
+        return [p.detach().double() - s.double() for p, s in zip(self.params, self.start, strict=True)]
+
+    def values(self) -> list[Tensor]:
+        """The parameters' values, copied."""
+        return [p.detach().clone() for p in self.params]
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameter groups. Skip where there are none."""
+        groups = getattr(self.optimizer, "param_groups", None)
+        if not isinstance(groups, list) or not groups:
+            raise Skip("it has no param_groups")
+        return groups
+
+
+def in_single(lab: Lab) -> bool:
+    """Are the first steps of float64 parameters, from zero, numbers that float32 can hold: were they computed in it?"""
+    training = Training(lab, [torch.zeros(s, dtype=torch.float64) for s in lab.shapes])
+    for row in gradients(lab.shapes, 4, torch.float64):
+        training.feed(row)
+        values = training.values()
+        if any(bool(v.any()) for v in values):
+            return all(torch.equal(v, v.float().double()) for v in values)
+    return False
+
+
+def is_torch(optimizer: Any) -> bool:
+    """Is it a torch.optim.Optimizer, so that all of its interface is promised?"""
+    return isinstance(optimizer, torch.optim.Optimizer)
+
+
+def linear(gradients: Sequence[Tensor | None]) -> Loss:
+    """The loss whose gradients are these, everywhere."""
+
+    def loss(params: Sequence[Tensor]) -> Tensor:
+        terms = [(p * g).sum() for p, g in zip(params, gradients, strict=True) if g is not None]
+        return torch.stack([t.float() if t.dtype == torch.bfloat16 else t for t in terms]).sum() if terms else _ZERO
+
+    return loss
+
+
+_ZERO = torch.zeros(())
+
+
+def start_values(shapes: Shapes, dtype: torch.dtype, seed: int = 1) -> list[Tensor]:
+    """Normal initial values, one tensor a shape."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(s, generator=generator, dtype=torch.float64).to(dtype) for s in shapes]
+
+
+def gradients(shapes: Shapes, steps: int, dtype: torch.dtype, seed: int = 2) -> list[list[Tensor]]:
+    """A sequence of gradients, normal, of a length that wanders over the steps between 0.3 and 3."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = [math.exp(math.sin(1.7 * t)) for t in range(steps)]
+    return [
+        [(torch.randn(s, generator=generator, dtype=torch.float64) * length).to(dtype) for s in shapes]
+        for length in lengths
+    ]
+
+
+def difference(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """The largest relative difference between two lists of tensors, ‖aᵢ−bᵢ‖/max(‖aᵢ‖, ‖bᵢ‖); NaN unlike NaN is ∞."""
+    worst = 0.0
+    for x, y in zip(a, b, strict=True):
+        x, y = x.detach().double(), y.detach().double()
+        if torch.equal(torch.isfinite(x), torch.isfinite(y)) and bool(torch.isfinite(x).all()):
+            scale = max(float(x.norm()), float(y.norm()))
+            worst = max(worst, float((x - y).norm()) / scale if scale else 0.0)
+        elif not torch.equal(torch.nan_to_num(x, 1.0, 2.0, 3.0), torch.nan_to_num(y, 1.0, 2.0, 3.0)):
+            return math.inf
+    return worst
+
+
+def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    """Equal to the bit, NaN like NaN."""
+    return all(torch.equal(x.nan_to_num(nan=1.5e30), y.nan_to_num(nan=1.5e30)) for x, y in zip(a, b, strict=True))
+
+
+def finite(tensors: Sequence[Tensor]) -> bool:
+    """Are all elements finite?"""
+    return all(bool(torch.isfinite(t).all()) for t in tensors)

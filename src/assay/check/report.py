@@ -1,0 +1,101 @@
+"""What a check found, and how it is shown: plain lines, or plain data. Torch is never imported."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["pass", "fail", "not applicable"]
+Kind = Literal["check", "measure"]
+_WORDS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a"}
+_WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's answer: its status, one sentence, for a failure a runnable example, and what was measured.
+
+    A finding of kind `measure` tells a property rather than a fault; it fails only where it can't be measured.
+    """
+
+    name: str
+    title: str
+    status: Status
+    sentence: str
+    example: str | None = None
+    kind: Kind = "check"
+    value: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what later checks need to know; not shown
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings on a contender, in the order of the catalogue."""
+
+    contender: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings that are failures."""
+        return tuple(f for f in self.findings if f.status == "fail")
+
+    @property
+    def ok(self) -> bool:
+        """Is nothing wrong?"""
+        return not self.failed
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where a check failed."""
+        return 0 if self.ok else 1
+
+    def __getitem__(self, name: str) -> Finding:
+        """The finding of that name; KeyError where there is none."""
+        for finding in self.findings:
+            if finding.name == name:
+                return finding
+        raise KeyError(f"no check is called {name!r}; there are {', '.join(f.name for f in self.findings)}")
+
+
+def render(report: Report) -> list[str]:
+    """The report as lines of plain text: failures with their examples first come where they stand, measures last."""
+    lines = [f"{report.contender}: {summary(report)}", ""]
+    for kind, heading in (("check", ""), ("measure", "Measured")):
+        found = [f for f in report.findings if f.kind == kind]
+        if found and heading:
+            lines += ["", heading]
+        for finding in found:
+            mark = _WORDS[finding.status] if kind == "check" or finding.status != "pass" else ""
+            lines.append(f"{mark:<5}{finding.name:<{_WIDTH}} {finding.sentence}".rstrip())
+            if finding.example:
+                lines += ["", *textwrap.indent(finding.example.rstrip(), " " * 8).splitlines(), ""]
+    return lines
+
+
+def summary(report: Report) -> str:
+    """Counts in one line: `2 of 31 checks fail: schedulers, groups`."""
+    checks = [f for f in report.findings if f.kind == "check" and f.status != "not applicable"]
+    if report.ok:
+        return f"all {len(checks)} checks pass"
+    failed = [f.name for f in report.failed]
+    return f"{len(failed)} of {len(checks)} checks fail: {', '.join(failed)}"
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """The report as plain data, for JSON: contender, ok, and the findings with all their fields."""
+    findings = [
+        {
+            "name": f.name,
+            "title": f.title,
+            "kind": f.kind,
+            "status": f.status,
+            "sentence": f.sentence,
+            "example": f.example,
+            "value": dict(f.value),
+        }
+        for f in report.findings
+    ]
+    return {"contender": report.contender, "ok": report.ok, "summary": summary(report), "findings": findings}

@@ -1,0 +1,100 @@
+"""The smallest example that shows a failure: a few lines of Python that stand on their own."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from assay.contenders.adapt import MODEL, NAMED, WRAPPED, WRAPPED_CLASS
+from assay.contenders.registry import CONTENDERS
+from assay.contenders.resolve import split_alias
+from assay.core import Contender, midpoint
+
+
+class Script:
+    """How a contender is imported and made, as text."""
+
+    def __init__(self, contender: Contender, target: Any) -> None:
+        reference = split_alias(contender.reference)[1]
+        if reference.partition("+")[0] in CONTENDERS:
+            reference = CONTENDERS[reference.partition("+")[0]].reference
+        where, _, name = reference.rpartition(":")
+        name = name.partition("+")[0]  # a schedule is none of the optimizer's
+        self.name = name or contender.name
+        if where.endswith(".py"):
+            path = Path(where)
+            self.imports = f'import sys; sys.path.insert(0, "{path.resolve().parent}")\nfrom {path.stem} import {name}'
+        elif where:
+            self.imports = f"from {where} import {name.partition('.')[0]}"
+        else:
+            self.imports = f"# {self.name} is your contender, imported or defined here"
+        settings = {**contender.fixed, **{k: midpoint(d) for k, d in contender.space.items()}}
+        self.settings = {k: _number(v) for k, v in settings.items()}
+        self.first, self.takes_run = _interface(target)
+        self.train = False  # does it have to be told that training begins?
+
+    def text(
+        self,
+        body: str,
+        *,
+        params: str = "p = torch.nn.Parameter(torch.ones(4, 3))",
+        over: str = "[p]",
+        mode: str = "no",
+        lr: float | None = None,
+    ) -> str:
+        """The imports, the parameters, `opt` over them, then `body`, where `opt.step()` suits the contender's closure.
+
+        Args:
+            params: lines that make the parameters.
+            over: what the optimizer is given: a list of parameters or groups; "" makes none.
+        """
+        lines = ["import torch", *(["import assay"] if self.takes_run else []), self.imports, params]
+        if over:
+            lines += self.made("opt", over, lr)
+        if mode == "yes":
+            body = re.sub(r"(?<!scheduler)\.step\(\)", ".step(lambda: torch.tensor(0.0))", body)
+        elif mode == "graph":
+            body = "# its step needs a closure that calls loss.backward(create_graph=True)\n" + body
+        return "\n".join([*lines, body.strip("\n")]) + "\n"
+
+    def made(self, variable: str, over: str, lr: float | None = None) -> list[str]:
+        """Lines that make an optimizer over a list of parameters or groups."""
+        return [self._made(variable, over, lr), *([f"{variable}.train()"] if self.train else [])]
+
+    def _made(self, variable: str, over: str, lr: float | None) -> str:
+        settings = dict(self.settings)
+        if lr is not None and "lr" in settings:
+            settings["lr"] = _number(lr)
+        given = "".join(f", {k}={v}" for k, v in settings.items())
+        run = "assay.Run(1000, 10, 100)"
+        if self.first is None:
+            return f"{variable} = {self.name}.make(torch.nn.ParameterList({over}), {run}{given})"
+        if self.takes_run:
+            given += f", run={run}"
+        if self.first in MODEL:
+            return f"{variable} = {self.name}(torch.nn.ParameterList({over}){given})"
+        if self.first in NAMED:
+            return f"{variable} = {self.name}(torch.nn.ParameterList({over}).named_parameters(){given})"
+        if self.first in WRAPPED_CLASS:
+            return f"{variable} = {self.name}(torch.optim.Adam, {over}{given})"
+        if self.first in WRAPPED:
+            rate = f", lr={settings['lr']}" if "lr" in settings else ""
+            return f"{variable} = {self.name}(torch.optim.Adam({over}{rate}))"
+        return f"{variable} = {self.name}({over}{given})"
+
+
+def _interface(target: Any) -> tuple[str | None, bool]:
+    """The name of the first parameter (None of what can't be called), and whether it takes a `run`."""
+    if target is None:
+        return None, True  # a contender, which its `make` makes
+    try:
+        parameters = list(inspect.signature(target).parameters)
+    except (TypeError, ValueError):
+        return "params", False
+    return (parameters[0] if parameters else "params"), "run" in parameters
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)

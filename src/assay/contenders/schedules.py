@@ -1,0 +1,64 @@
+"""Schedules that are part of a contender: `adam+cosine`, `adam+warmup10+linear`."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from assay.errors import UsageError, nearest
+
+SHAPES = ("constant", "cosine", "linear")
+_FIRST = 0.01  # of the rate, at the first step of a warm-up: a rate of 0 would waste it
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A factor on the initial learning rate: up to 1 over the first `warmup` of training, then down to 0 (or level).
+
+    cosine: ½ (1 + cos(π x)) (Loshchilov & Hutter 2017, arXiv:1608.03983); linear: 1 − x; x in [0, 1] after the warm-up.
+    """
+
+    shape: Literal["constant", "cosine", "linear"] = "constant"
+    warmup: float = 0.0
+
+    def __call__(self, done: float) -> float:
+        """The factor at a fraction of training in [0, 1]."""
+        if done < self.warmup:
+            return _FIRST + (1 - _FIRST) * done / self.warmup
+        x = (done - self.warmup) / (1 - self.warmup)
+        if self.shape == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * x))
+        return 1 - x if self.shape == "linear" else 1.0
+
+    @property
+    def __name__(self) -> str:
+        warm = f"warmup{100 * self.warmup:g}" if self.warmup else ""
+        return "+".join(part for part in (warm, self.shape) if part)
+
+
+def split_schedule(reference: str) -> tuple[str, Schedule | None]:
+    """`reference+cosine` → (reference, schedule); no schedule → (reference, None).
+
+    Raises:
+        UsageError: a part that is no schedule, or a second one of a kind.
+    """
+    where, colon, name = reference.rpartition(":")
+    name, *parts = name.split("+")
+    if not parts:
+        return reference, None
+    shape, warmup = None, None
+    for part in parts:
+        warm = re.fullmatch(r"warmup(\d+(?:\.\d+)?)", part)
+        if warm and warmup is None and shape is None and float(warm[1]) < 100:
+            warmup = float(warm[1]) / 100
+        elif part in SHAPES and shape is None:
+            shape = part
+        else:
+            known = [*SHAPES, "warmup10"]
+            raise UsageError(
+                f"{reference}: {part!r} is no schedule here; {nearest(part, known)} (warmup10: the first 10 % of training, "
+                "named before the shape)"
+            )
+    return f"{where}{colon}{name}", Schedule(shape or "constant", warmup or 0.0)  # type: ignore[arg-type]

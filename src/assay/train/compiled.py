@@ -1,0 +1,187 @@
+"""A population whose steps run compiled: host program, guards, main graph. Where no guard holds, the eager step runs.
+
+So a step that Python decides differently now and then (every fifth, the first of an epoch) is right in any case: it is
+another compiled variant, or the eager form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.core import Contender, Member, Numerics, Task
+
+from . import artifacts
+from .artifacts import Artifact, Variant
+from .batches import Batches
+from .batching import level, wrap
+from .building import Building, equal_values
+from .host import as_numpy
+from .leaves import token, walk
+from .marks import as_number, is_number
+from .population import Population
+from .refusal import NotCompilable
+from .values import holds, read_values
+
+
+class Compiled(Population):
+    """See the module. `missed` counts the steps that ran eagerly."""
+
+    compiles = True
+
+    def __init__(
+        self,
+        task: Task,
+        contender: Contender,
+        members: Sequence[Member],
+        numerics: Numerics,
+        batches: Batches,
+        **options: bool,
+    ) -> None:
+        if numerics.device != "cpu":
+            raise NotCompilable("steps are compiled on a CPU only")
+        super().__init__(task, contender, members, numerics, batches, **options)
+        self.missed = 0
+        self.eager = False
+        if contender.schedule is not None:
+            self._apply_schedule()
+        self.external = self._external()
+        artifact = self._artifact(batches)
+        if artifact.reason:
+            raise NotCompilable(artifact.reason)
+        self.artifact: Artifact = artifact
+        self.host_updated = {p for v in artifact.variants for p in (*v.host_updates, *v.main_updates)}
+        self._bind()
+
+    def _artifact(self, batches: Batches) -> Artifact:
+        """From disk, or built, by one process for all."""
+        if not hasattr(torch._C, "_aoti"):
+            raise NotCompilable("this torch can't load compiled steps")
+        key = artifacts.key_of(self._facts(batches))
+        artifact = artifacts.load(key)
+        if artifact is None:
+            with artifacts.locked(key):
+                artifact = artifacts.load(key)
+                if artifact is None:
+                    Building(self, self.external, batches).save(key)
+                    artifact = artifacts.load(key)
+        if artifact is None:
+            raise NotCompilable("its compiled step can't be read back")
+        return artifact
+
+    # ------------------------------------------------------------------------------------------------------ steps
+
+    def step(self, x: Tensor, y: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
+        """As the eager step, compiled wherever a variant's guards hold."""
+        if not self.eager:
+            if self.external:
+                factor = self.contender.schedule(self.taken / self.run.total_steps)  # type: ignore[misc]
+                for path, initial in zip(self.external, self.initial, strict=True):
+                    self.scalars[path] = initial.numpy() * factor
+            for variant, inputs in self.bound:
+                if variant.size == x.shape[1]:
+                    diagnostics = self._try(variant, inputs, (x, y, *masks))
+                    if diagnostics is not None:
+                        self.taken += 1
+                        return diagnostics
+        self.missed += 1
+        self._to_template()
+        diagnostics = super().step(x, y, masks)
+        self._bind()
+        return diagnostics
+
+    def _try(self, variant: Variant, inputs: list[Tensor], batch: Sequence[Tensor]) -> Tensor | None:
+        scalars = self.scalars
+        if variant is not self.last and not equal_values(variant.equal, scalars):
+            return None
+        results = variant.host(*[scalars[path] for path in variant.host_inputs], *variant.buffers)
+        if variant.guards:
+            values = results[len(variant.host_updates) :]
+            if not all(holds(guard, value) for guard, value in zip(variant.guards, values, strict=True)):
+                return None
+        self.last = variant
+        made = variant.main([*inputs, *[batch[i] for i in variant.used]])
+        for path, value in zip(variant.host_updates, results, strict=False):
+            scalars[path] = value
+        for path, value in zip(variant.main_updates, made[1:], strict=True):
+            self.tensors[path].copy_(value)
+            scalars[path] = as_numpy(value)
+        return made[0]
+
+    def switch(self, training: bool) -> None:
+        """As the eager one, on values that are brought up to date before and read again after."""
+        if self.has_switch:
+            self._to_template()
+            super().switch(training)
+            self._bind()
+
+    # ------------------------------------------------------------------------- between the template and the variants
+
+    def _bind(self) -> None:
+        """Read the template's values for the variants; if it keeps other things by now, the rest runs eagerly."""
+        values = read_values(self, self.artifact.tracked)
+        everything = {**values.tensors, **values.numbers}
+        self.tensors = {**values.weights, **everything}
+        self.scalars: dict[str, Any] = {path: as_numpy(t) for path, t in everything.items() if t.numel() <= self.width}
+        self.last: Variant | None = None  # equal scalars stay equal while one variant runs
+        needed = {p for v in self.artifact.variants for p in (*v.host_inputs, *v.main_inputs)}
+        self.eager = not (
+            needed <= self.tensors.keys() and all(t.stride() == self.lay(t).stride() for t in self.tensors.values())
+        )
+        self.bound = [
+            (v, [*(self.tensors[p] for p in v.main_inputs), *v.coefficients])
+            for v in self.artifact.variants
+            if not self.eager
+        ]
+
+    def _to_template(self) -> None:
+        """Give the template the values that the variants have reached."""
+        if self.eager:
+            return
+        with level(self.width) as number:
+            for path, leaf in walk(self.optimizer, self.known).items():
+                value = self.scalars.get(path)
+                if value is None:
+                    continue
+                if leaf.kind == "tensor" and not is_number(leaf.value):
+                    if path in self.host_updated:
+                        self.tensors[path].copy_(torch.as_tensor(value))
+                elif path in self.artifact.tracked or leaf.kind == "tensor":
+                    leaf.put(as_number(wrap(torch.as_tensor(value), number)) if np.ndim(value) else value.item())
+
+    def _external(self) -> list[str]:
+        """Paths of the groups' learning rates that a schedule sets."""
+        if self.contender.schedule is None:
+            return []
+        places = {id(group["lr"]): i for i, group in enumerate(self.optimizer.param_groups)}
+        found: dict[int, str] = {}
+        for path, leaf in walk(self.optimizer, self.known).items():
+            if id(leaf.value) in places:
+                found.setdefault(places[id(leaf.value)], path)
+        return [found[i] for i in sorted(found)]
+
+    # -------------------------------------------------------------------------------------------------------- the key
+
+    def _facts(self, batches: Batches) -> dict[str, Any]:
+        code = walk((self.task.model, self.task.loss, self.contender.make, dict(self.contender.fixed)), {})
+        leaves = {path: (leaf.kind, repr(token(leaf))) for path, leaf in walk(self.optimizer, self.known).items()}
+        return {
+            "code": {path: repr(token(leaf)) for path, leaf in code.items()},
+            "sources": [self.task.source, self.contender.source],
+            "width": self.width,
+            "options": [self.share, self.wishes],
+            "dtype": self.numerics.dtype,
+            "weights": {n: (tuple(t.shape), n in self.trained) for n, t in self.weights.items()},
+            "leaves": leaves,
+            "stacked": self.stacked,
+            "external": self.external,
+            "tuned": sorted(self.tuned),
+            "steps": (self.run.total_steps, batches.steps),
+            "batch": [
+                (tuple(t.shape), t.stride(), str(t.dtype)) for t in (*batches.at(0), *batches.at(batches.steps - 1))
+            ],
+        }

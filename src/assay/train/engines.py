@@ -1,0 +1,45 @@
+"""The engine that a contender is given: what was asked for, what is quickest here, and what passes the parity probe."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from assay.core import Contender, Numerics, Task
+
+from .choose import choose
+from .numerics import Wanted, loop_here
+from .probe import probe
+
+
+class Settled(NamedTuple):
+    """A contender's numerics; `step_seconds`, of one member's step here, where it was measured on the way."""
+
+    numerics: Numerics
+    step_seconds: float | None
+
+
+def settle(
+    task: Task, contender: Contender, wanted: Wanted, population: int, lockstep: int, cores: int, split: int
+) -> Settled:
+    """The numerics for `population` trainings of a contender on `cores` processes.
+
+    Args:
+        lockstep: how many of them are asked for at once; chunks share them out evenly.
+        split: seed of a data set that is at hand.
+    """
+    if wanted.engine == "loop":
+        return Settled(loop_here(wanted.device, "asked for"), None)
+    if lockstep < 2 and wanted.engine == "auto":
+        return Settled(loop_here(wanted.device, "its trials come one at a time"), None)
+    allowed = msgspec.structs.replace(loop_here(wanted.device), engine="vectorized", compiled=wanted.compile != "off")
+    forced = wanted.engine == "vectorized" or wanted.compile == "on"
+    chosen = choose(task, contender, population, allowed, lockstep=lockstep, cores=cores, split=split, forced=forced)
+    if chosen.engine == "loop":
+        return Settled(loop_here(wanted.device, chosen.reason), chosen.step_seconds)
+    numerics = msgspec.structs.replace(allowed, compiled=chosen.compiled, width=chosen.width, reason=chosen.reason)
+    mismatch = probe(task, contender, numerics, split)
+    if mismatch:
+        return Settled(loop_here(wanted.device, mismatch), None)
+    return Settled(numerics, chosen.step_seconds)

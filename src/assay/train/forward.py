@@ -1,0 +1,174 @@
+"""Losses and gradients of all members at once: the model under one vmap level, then one backward pass."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
+
+from assay.core import Task
+
+from .batching import level, spread, wrap
+from .cells import CELLS
+from .refusal import NotVectorizable
+
+Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
+
+
+class _Modelling(TorchFunctionMode):
+    """Around a model: dropout multiplies by masks it is given; attention and recurrent cells are their definitions.
+
+    `mask(shape, probability)` gives the next mask, already scaled by 1 / (1 − probability). Inside a function that torch
+    writes in Python the mode is off, so torch.nn.functional's own names are replaced too.
+    """
+
+    def __init__(self, mask: Callable[[tuple[int, ...], float], Tensor]) -> None:
+        super().__init__()
+        self.mask = mask
+        self.before: dict[str, Any] = {}
+
+    def __enter__(self) -> _Modelling:
+        self.before = {name: getattr(F, name) for name in (*_DROPOUT_NAMES, *_REFUSED_NAMES, _ATTENTION)}
+        for name in self.before:
+            setattr(F, name, functools.partial(self.run, self.before[name], name))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for name, function in self.before.items():
+            setattr(F, name, function)
+        super().__exit__(*error)
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        return self.run(func, getattr(func, "__name__", ""), *args, **(kwargs or {}))
+
+    def run(self, func: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        """One of torch's functions."""
+        if name in _DROPOUT_NAMES:
+            return self.dropout(*args, whole=_DROPOUT_NAMES[name], **kwargs)
+        if name in _REFUSED_NAMES:
+            raise NotVectorizable(f"the model uses {name}, whose random draws can't be made for each member")
+        if name == _ATTENTION:
+            return self.attention(*args, **kwargs)
+        return (CELLS.get(name) or func)(*args, **kwargs)
+
+    def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, whole: int) -> Tensor:
+        """`whole`: channels are dropped as a whole over their last `whole` dimensions."""
+        if not training or p == 0.0:
+            return x
+        shape = tuple(x.shape)
+        if whole:
+            shape = shape[: x.dim() - whole] + (1,) * whole
+        mask = self.mask(shape, p)
+        return x.mul_(mask) if inplace else x * mask
+
+    def attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """softmax(QKᵀ·scale + mask) V: the definition torch documents; the fused kernels have no batching rule."""
+        if enable_gqa:
+            raise NotVectorizable("the model uses grouped-query attention")
+        scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
+        if is_causal:
+            attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+        if attn_mask is not None:
+            masked = attn_mask.dtype is torch.bool
+            scores = scores.masked_fill(~attn_mask, -math.inf) if masked else scores + attn_mask
+        return self.dropout(scores.softmax(-1), dropout_p, whole=0) @ value
+
+
+_ATTENTION = "scaled_dot_product_attention"
+_DROPOUT_NAMES = {"dropout": 0, "dropout1d": 1, "dropout2d": 2, "dropout3d": 3}
+_REFUSED_NAMES = ("alpha_dropout", "feature_alpha_dropout", "rrelu", "gumbel_softmax")
+
+
+def dropout_sites(model: nn.Module, x: Tensor) -> list[Site]:
+    """What masks one training step on a batch like `x` needs, in the order the model asks for them."""
+    sites: list[Site] = []
+
+    def mask(shape: tuple[int, ...], probability: float) -> Tensor:
+        sites.append((shape, probability))
+        return torch.ones(shape, dtype=x.dtype, device=x.device)
+
+    probe = copy.deepcopy(model).train()
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _Modelling(mask):
+        probe(x)
+    return sites
+
+
+def draw_masks(sites: Sequence[Site], generators: Sequence[torch.Generator], like: Tensor) -> list[Tensor]:
+    """A mask (members, …) for each site, each member's from its own generator."""
+    drawn: list[Tensor] = []
+    for shape, probability in sites:
+        mask = torch.empty((len(generators), *shape), dtype=like.dtype, device=like.device)
+        for row, generator in zip(mask, generators, strict=True):
+            row.bernoulli_(1 - probability, generator=generator)
+        drawn.append(mask.div_(1 - probability) if probability < 1 else mask)
+    return drawn
+
+
+def losses_and_gradients(
+    task: Task,
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    trained: Sequence[str],
+    x: Tensor,
+    y: Tensor,
+    masks: Sequence[Tensor] = (),
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Loss (members,) and the gradients of the `trained` weights, each (members, …), None where the loss lacks it.
+
+    `weights` holds every parameter and buffer by name, members first; buffers (running statistics) are updated in place.
+    """
+    width = len(x)
+    leaves = {name: weights[name].detach().requires_grad_() for name in trained}
+    with level(width) as number, _masked(masks, number), torch.enable_grad():
+        batched = {name: wrap(leaves.get(name, tensor), number) for name, tensor in weights.items()}
+        losses = spread(task.loss(functional_call(model, batched, (wrap(x, number),)), wrap(y, number)), width)
+    if losses.shape != (width,):
+        raise NotVectorizable(f"the task's loss isn't a single number: shape {tuple(losses.shape[1:])}")
+    gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+    return losses.detach(), [
+        g if g is None else _like_weight(g, weights[n]) for n, g in zip(trained, gradients, strict=True)
+    ]
+
+
+def _like_weight(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Laid out in memory as its weight is, as `backward` does it: an optimizer may take views."""
+    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
+
+
+@contextlib.contextmanager
+def _masked(masks: Sequence[Tensor], number: int) -> Iterator[None]:
+    given = iter(masks)
+    with _Modelling(lambda shape, probability: wrap(next(given), number)):
+        yield
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The model's outputs (members, n, …) on inputs (members, n, …)."""
+    width = len(x)
+    with level(width) as number, _masked((), number):
+        batched = {name: wrap(tensor, number) for name, tensor in weights.items()}
+        return spread(functional_call(model, batched, (wrap(x, number),)), width)
+
+
+__all__ = ["Site", "draw_masks", "dropout_sites", "losses_and_gradients", "outputs_of"]

@@ -1,0 +1,252 @@
+"""A traced step in two: a *host* program of scalars, run by Python, and a *main* graph of tensors, to be compiled.
+
+What depends on numbers alone (bias corrections, schedules, step counts) is the host's: a few operations on one value a
+member. Inside a compiled kernel they would be computed anew for each weight. Guards are the host's too: it can check
+them before anything is overwritten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+
+from .host import emit
+from .refusal import NotCompilable
+from .rewriting import COPY, shield, simplify, sweep, widest_last
+from .tracing import Trace
+from .values import Values
+
+aten = torch.ops.aten
+
+
+@dataclass
+class Step:
+    """A traced step, split. Names and paths say which of the population's values go where.
+
+    `host`: the host program (see `host`); its inputs are `host_inputs` (paths), its results the new values of
+    `host_updates`, then the values of the guards; it fills the coefficients that `main` takes.
+    `main`: takes `main_inputs` (names and paths), the coefficients, `x`, `y` and masks as far as they are used (`used`);
+    it overwrites weights and state, and returns diagnostics (3, members) and the new values of `main_updates`.
+    `equal`: classes of paths whose values are equal at the start, and hence always.
+    """
+
+    host: str
+    constants: dict[str, Tensor]
+    host_inputs: list[str]
+    host_updates: list[str]
+    main: GraphModule
+    main_inputs: list[str]
+    main_updates: list[str]
+    coefficients: list[tuple[tuple[int, ...], str]]  # shapes and dtypes
+    used: list[int]  # which of x, y, masks
+    equal: list[list[str]]
+
+
+def split(trace: Trace, values: Values, external: frozenset[str] = frozenset()) -> Step:
+    """Split a trace. `external`: numbers that a schedule sets before each step."""
+    graph = trace.graph.graph
+    simplify(graph)
+    shield(graph)
+    widest_last(graph)
+    return _Split(trace, values, external).step()
+
+
+# -------------------------------------------------------------------------------------------------------------- split
+
+
+class _Split:
+    def __init__(self, trace: Trace, values: Values, external: frozenset[str]) -> None:
+        self.trace, self.external = trace, external
+        self.graph = trace.graph.graph
+        names = [*trace.weights, *trace.tensors, *trace.numbers]
+        placeholders = list(self.graph.find_nodes(op="placeholder"))
+        self.named = dict(zip(names, placeholders, strict=False))
+        self.batch = placeholders[len(names) :]
+        self.width = max((len(t) for t in values.weights.values()), default=1)
+        self.present = {**values.tensors, **values.numbers}
+        self.scalars = {
+            path: self.named[path]
+            for path, tensor in self.present.items()
+            if tensor.dim() == (1 if path in values.batched else 0)
+        }
+        results: Any = self.graph.output_node().args[0]
+        self.diagnostics: Node = results[0]
+        results = list(results[1:])
+        self.new = dict(zip(trace.changed, results, strict=False))
+        self.guards = results[len(trace.changed) :]
+        self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
+
+    def step(self) -> Step:
+        equal = self._merge()
+        host = self._host_nodes()
+        for guard, node in zip(self.trace.guards, self.guards, strict=True):
+            if node not in host:
+                raise NotCompilable(f"it reads a value that the data decides ({guard.kind})")
+        updates = self._updates()
+        host_updates = {path: node for path, node in updates.items() if node in host}
+        main_updates = {path: node for path, node in self.new.items() if node not in host}
+        done_by_host = {self.copies[self.named[path]] for path in host_updates if self.named[path] in self.copies}
+        main_nodes = [
+            n
+            for n in self.graph.nodes
+            if n.op in ("call_function", "get_attr") and n not in host and n not in done_by_host
+        ]
+        wanted = [n for m in main_nodes for n in m.all_input_nodes]
+        wanted += [self.diagnostics, *main_updates.values()]
+        overwritten = {m.args[0] for m in main_nodes if m.target is COPY}
+        frontier = list(dict.fromkeys(n for n in wanted if n in host and n not in overwritten))
+        by_node = {node: path for path, node in self.named.items()}
+        main_inputs = [by_node[n] for n in dict.fromkeys(wanted) if n in by_node and n not in frontier]
+        used = [i for i, node in enumerate(self.batch) if node in set(wanted)]
+        needed = _needed([*host_updates.values(), *self.guards, *frontier])
+        source, constants = emit(self.trace.graph, needed, [*host_updates.values(), *self.guards], frontier)
+        buffers = [(tuple(n.meta["val"].shape), str(n.meta["val"].dtype)) for n in frontier]
+        host_inputs = [by_node[n] for n in needed if n.op == "placeholder"]
+        main = self._main(
+            main_nodes, [self.named[p] for p in main_inputs], frontier, [self.batch[i] for i in used], main_updates
+        )
+        return Step(
+            source,
+            constants,
+            host_inputs,
+            list(host_updates),
+            main,
+            main_inputs,
+            list(main_updates),
+            buffers,
+            used,
+            equal,
+        )
+
+    def _updates(self) -> dict[str, Node]:
+        """New value of each number and state tensor that the step changes."""
+        updates = dict(self.new)
+        for path, node in self.named.items():
+            if path in self.present and node in self.copies and path not in updates:
+                updates[path] = self.copies[node].args[1]
+        return updates
+
+    def _host_nodes(self) -> set[Node]:
+        """What depends on scalars alone, and on none that the main graph changes: those the host would see too late."""
+        while True:
+            host, updates = self._closed(), self._updates()
+            changed = {path for path, node in updates.items() if path in self.scalars and node not in host}
+            if not changed:
+                return host
+            self.scalars = {path: node for path, node in self.scalars.items() if path not in changed}
+
+    def _closed(self) -> set[Node]:
+        host = set(self.scalars.values())
+        constant: set[Node] = set()  # of constants alone: the host's only where a host node needs them
+        for node in self.graph.nodes:
+            if node.op == "get_attr":
+                constant.add(node)
+            if node.op != "call_function" or node.target is COPY:
+                continue
+            value = node.meta.get("val")
+            small = isinstance(value, Tensor) and value.numel() <= self.width
+            sources = set(node.all_input_nodes)
+            if small and sources <= host | constant and not _random(node):
+                (host if sources & host else constant).add(node)
+        for node in self.guards:
+            if node in constant:
+                host.add(node)
+        return host | {n for n in _needed(list(host)) if n in constant}
+
+    def _merge(self) -> list[list[str]]:
+        """Scalars that start equal and change alike are one: torch.optim counts the steps of each parameter anew."""
+        updates = self._updates()
+        classes: dict[str, int] = {}
+        keys: dict[Any, int] = {}
+        for path in self.scalars:
+            value = self.present[path]
+            own = path if path in self.external else ""
+            key = (value.dtype, tuple(value.shape), value.reshape(-1).tolist().__repr__(), own)
+            classes[path] = keys.setdefault(key, len(keys))
+        while True:
+            by_node = {node: classes[path] for path, node in self.scalars.items()}
+            hashes: dict[Node, int] = {}
+            for node in self.graph.nodes:
+                hashes[node] = hash(("scalar", by_node[node]) if node in by_node else _form(node, hashes))
+            keys = {}
+            refined = {
+                path: keys.setdefault((classes[path], hashes[updates[path]] if path in updates else None), len(keys))
+                for path in self.scalars
+            }
+            if len(set(refined.values())) == len(set(classes.values())):
+                break
+            classes = refined
+        groups: dict[int, list[str]] = {}
+        for path, number in classes.items():
+            groups.setdefault(number, []).append(path)
+        for first, *others in groups.values():
+            for path in others:
+                self.named[path].replace_all_uses_with(self.named[first], lambda user: user.target is not COPY)
+        self._common()
+        return [group for group in groups.values() if len(group) > 1]
+
+    def _common(self) -> None:
+        """One node for equal computations."""
+        forms: dict[Any, Node] = {}
+        for node in list(self.graph.nodes):
+            if node.op != "call_function" or node.target is COPY or _random(node):
+                continue
+            kept = forms.setdefault(_form(node, {}), node)
+            if kept is not node:
+                node.replace_all_uses_with(kept)
+                self.guards = [kept if g is node else g for g in self.guards]
+                self.new = {p: kept if n is node else n for p, n in self.new.items()}
+        sweep(self.graph)
+        self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
+
+    def _main(
+        self, nodes: list[Node], inputs: list[Node], frontier: list[Node], batch: list[Node], updates: dict[str, Node]
+    ) -> GraphModule:
+        graph, made = Graph(), dict[Node, Node]()
+        for node in (*inputs, *frontier, *batch):
+            made[node] = graph.placeholder(f"in_{len(made)}")
+        for node in nodes:
+            made[node] = graph.node_copy(node, lambda n: made[n])
+            made[node].meta = {}
+        graph.output(tuple(made[n] for n in (self.diagnostics, *updates.values())))
+        return GraphModule(self.trace.graph, graph)
+
+
+def _needed(results: list[Node]) -> list[Node]:
+    """The nodes that `results` are computed from, in order."""
+    found: dict[Node, None] = {}
+    pending = list(results)
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found[node] = None
+            pending.extend(node.all_input_nodes)
+    if not found:
+        return []
+    order = {node: i for i, node in enumerate(next(iter(found)).graph.nodes)}
+    return sorted(found, key=order.__getitem__)
+
+
+def _form(node: Node, hashes: dict[Node, int]) -> Any:
+    """What a node computes, from what: equal for equal computations."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, Node):
+            return ("node", hashes.get(value, id(value)))
+        if isinstance(value, list | tuple):
+            return tuple(map(of, value))
+        if isinstance(value, dict):
+            return tuple((k, of(v)) for k, v in value.items())
+        return (type(value).__name__, repr(value))
+
+    if node.op in ("placeholder", "get_attr", "output"):
+        return (node.op, str(node.target))
+    return (str(node.target), of(node.args), of(node.kwargs))
+
+
+def _random(node: Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())

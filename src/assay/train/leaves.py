@@ -1,0 +1,201 @@
+"""The numbers and tensors an optimizer keeps, wherever it keeps them: its object graph, walked and compared.
+
+Groups, state, attributes, inner optimizers, closures of functions: everything that can be reached by name is a *leaf*
+with a path, and can be replaced in place. Members' graphs are compared path by path: a number that differs is what the
+members' hyperparameters are, a tensor is state, and any other difference means that they can't share one step.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import random
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .refusal import NotVectorizable
+
+Setter = Callable[[Any], None]
+_RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
+_PLAIN = (str, bytes, type(None), complex, type, enum.Enum, torch.dtype, torch.device, torch.Size, torch.layout,
+          torch.memory_format, range, slice, types.ModuleType, types.BuiltinFunctionType, property)  # fmt: skip
+_INT64 = 2**63
+
+
+@dataclass
+class Leaf:
+    """One place in an object graph. `known` leaves are the model's own parameters and buffers, by name."""
+
+    path: str
+    kind: Literal["number", "tensor", "known", "plain"]
+    value: Any
+    put: Setter
+
+
+def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
+    """Every leaf of `root` by path, in a fixed order. `known`: id → name of the model's parameters and buffers.
+
+    Raises:
+        NotVectorizable: a random generator, or an object that can't be looked into.
+    """
+    leaves: dict[str, Leaf] = {}
+    seen: set[int] = set()
+    pending: deque[tuple[str, Any, Setter]] = deque([("", root, _nowhere)])
+    while pending:
+        path, value, put = pending.popleft()
+        kind = _kind(value, path, known)
+        if kind == "inner":
+            if (
+                id(value) not in seen or type(value) is tuple
+            ):  # one tuple may stand in two places, and can't be written to
+                seen.add(id(value))
+                pending.extend((path + label, child, setter) for label, child, setter in _children(value, put, known))
+        else:
+            if kind == "tensor":
+                if id(value) in seen:  # the same tensor under a second name
+                    continue
+                seen.add(id(value))
+            leaves[path] = Leaf(path, kind, known[id(value)] if kind == "known" else value, put)
+    return leaves
+
+
+def replace_known(root: Any, known: Mapping[int, str], replacement: Mapping[str, Tensor]) -> None:
+    """Put other tensors in the place of the model's own, as values and as keys of dictionaries."""
+    seen: set[int] = set()
+    pending: list[Any] = [root]
+    while pending:
+        value = pending.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        for _, child, put in list(_children(value, _nowhere, known)):
+            if isinstance(child, Tensor):
+                if id(child) in known:
+                    put(replacement[known[id(child)]])
+            elif _kind(child, "", known) == "inner":
+                pending.append(child)
+        if isinstance(value, dict) and any(id(key) in known for key in value if isinstance(key, Tensor)):
+            items = list(value.items())
+            value.clear()
+            for key, item in items:
+                value[replacement[known[id(key)]] if isinstance(key, Tensor) and id(key) in known else key] = item
+
+
+def token(leaf: Leaf) -> Any:
+    """What must be equal, between members, of a leaf that is no number."""
+    value = leaf.value
+    if leaf.kind == "tensor":
+        return ("tensor", tuple(value.shape), str(value.dtype), str(value.device.type))
+    if leaf.kind == "known":
+        return ("known", value)
+    if isinstance(value, np.ndarray):
+        return ("array", value.shape, value.dtype.str, value.tobytes())
+    if isinstance(value, set | frozenset):
+        return ("set", *sorted(map(repr, value)))
+    if isinstance(value, type | types.BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    if isinstance(value, weakref.ref | property) or not isinstance(value, (*_PLAIN, int, float, np.number, np.bool_)):
+        return type(value).__qualname__
+    return value
+
+
+def _code(code: types.CodeType) -> str:
+    """A hash of what a function does, the same in each process."""
+    constants = [
+        _code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts if not isinstance(c, frozenset)
+    ]
+    return hashlib.sha256(repr((code.co_code, constants, code.co_names, code.co_varnames)).encode()).hexdigest()
+
+
+def _nowhere(_: Any) -> None:
+    raise NotVectorizable("it keeps a number where it can't be replaced")
+
+
+def _kind(value: Any, path: str, known: Mapping[int, str]) -> Literal["number", "tensor", "known", "plain", "inner"]:
+    if isinstance(value, Tensor):
+        return "known" if id(value) in known else "tensor"
+    if isinstance(value, enum.Enum):
+        return "plain"
+    if isinstance(value, bool | int | float | np.number | np.bool_):
+        return "plain" if isinstance(value, int) and not -_INT64 <= value < _INT64 else "number"
+    if isinstance(value, _RANDOM):
+        raise NotVectorizable(f"it keeps a random generator in {path.lstrip('.')}")
+    if isinstance(value, (*_PLAIN, weakref.ref, np.ndarray)):
+        return "plain"
+    if isinstance(value, set | frozenset):
+        if any(isinstance(item, Tensor) for item in value):
+            raise NotVectorizable(f"it keeps tensors in a set, {path.lstrip('.')}")
+        return "plain"
+    if hasattr(value, "__next__"):
+        raise NotVectorizable(f"it keeps a {type(value).__name__} in {path.lstrip('.')}, which can't be looked into")
+    return "inner"
+
+
+def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tuple[str, Any, Setter]]:
+    if isinstance(value, dict):
+        for key, item in list(value.items()):
+            yield f"[{_key(key, known)}]", item, functools.partial(value.__setitem__, key)
+    elif isinstance(value, list | deque):
+        for i, item in enumerate(value):
+            yield f"[{i}]", item, functools.partial(value.__setitem__, i)
+    elif isinstance(value, tuple):
+        yield from _tuple_children(value, put)
+    elif isinstance(value, types.FunctionType):
+        yield "<code>", f"{value.__module__}.{value.__qualname__} {_code(value.__code__)}", _nowhere
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            try:
+                yield f"<{name}>", cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
+            except ValueError:  # an empty cell
+                continue
+        for name in ("__defaults__", "__kwdefaults__"):
+            if getattr(value, name):
+                yield f"<{name}>", getattr(value, name), functools.partial(setattr, value, name)
+    elif isinstance(value, types.MethodType):
+        yield "<self>", value.__self__, _nowhere
+        yield "<function>", value.__func__, _nowhere
+    elif isinstance(value, functools.partial):
+        yield "<function>", value.func, _nowhere
+        yield "<args>", value.args, _nowhere
+        yield "<keywords>", value.keywords, _nowhere
+    else:
+        yield from _attributes(value)
+
+
+def _tuple_children(value: tuple[Any, ...], put: Setter) -> Iterator[tuple[str, Any, Setter]]:
+    current = list(value)  # shared by the setters: replacing one item must keep what replaced another
+
+    def setter(i: int, item: Any) -> None:
+        current[i] = item
+        put(type(value)(*current) if hasattr(value, "_fields") else type(value)(current))
+
+    for i, item in enumerate(value):
+        yield f"[{i}]", item, functools.partial(setter, i)
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any, Setter]]:
+    for name, item in list(getattr(value, "__dict__", {}).items()):
+        yield f".{name}", item, functools.partial(value.__dict__.__setitem__, name)
+    for cls in type(value).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                yield f".{name}", getattr(value, name), functools.partial(setattr, value, name)
+
+
+def _key(key: Any, known: Mapping[int, str]) -> str:
+    if isinstance(key, Tensor):
+        if id(key) not in known:
+            raise NotVectorizable("it keys its state by a tensor that is no parameter of the model")
+        return known[id(key)]
+    return key if isinstance(key, str) else repr(key)

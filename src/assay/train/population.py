@@ -1,0 +1,241 @@
+"""A chunk of members as one: their weights stacked, and one of their optimizers with everybody's state and numbers in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.core import Contender, Member, Numerics, Task
+
+from . import loop
+from .batches import Batches
+from .batching import level, wrap
+from .forward import losses_and_gradients
+from .leaves import Leaf, replace_known, token
+from .lifted_math import lifted_math
+from .lifting import Lifting
+from .marks import as_number
+from .one import One, build, tuned_numbers
+from .refusal import NotVectorizable, refusal
+
+
+class Population:
+    """Members' weights, state and numbers, members first, and the steps they take together.
+
+    Attributes:
+        weights: every parameter and buffer (members, …) by name; `trained` are the names that gradients are taken of.
+        optimizer: the template: one member's real optimizer, its tensors batched and its differing numbers too.
+        stacked: paths of the numbers of which each member has its own.
+        share: keep scalars of state once for all members, where they start out equal.
+        taken: steps so far; the first `warm` were taken by the loop, so that lazily made state is there.
+    Raises:
+        NotVectorizable: where the members can't share one step.
+    """
+
+    compiles = False
+
+    def __init__(
+        self,
+        task: Task,
+        contender: Contender,
+        members: Sequence[Member],
+        numerics: Numerics,
+        batches: Batches,
+        *,
+        warm: int = 1,
+        share: bool = True,
+        lay: bool = True,
+    ) -> None:
+        self.task, self.contender, self.members, self.numerics = task, contender, members, numerics
+        self.run, self.width, self.warm, self.taken = batches.run, len(members), warm, warm
+        with torch.random.fork_rng(devices=[]):
+            self.tuned = tuned_numbers(task, contender, members[0], numerics, batches)
+            ones = [self._warmed(member, i, batches) for i, member in enumerate(members)]
+        self.warm_traces = torch.stack(
+            [
+                torch.stack([torch.stack(kept) for kept in (o.step.losses, o.step.grad_norms, o.step.update_norms)])
+                for o in ones
+            ]
+        ).permute(2, 1, 0)  # (warm, 3, members)
+        self.template = ones[0]
+        self.model, self.optimizer = ones[0].model, ones[0].optimizer
+        self.model.train()
+        self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
+        self.state_names = {  # of the state_dict, tied weights under each of their names
+            key: self.template.known[id(t)] for key, t in self.model.state_dict(keep_vars=True).items()
+        }
+        self.share, self.wishes = share, self.compiles and lay
+        self._stack(ones)
+        self.initial = self._initial(ones)
+        self.alive = torch.ones(self.width, dtype=torch.bool)
+
+    def _warmed(self, member: Member, i: int, batches: Batches) -> One:
+        one = build(self.task, self.contender, member, self.numerics, self.run)
+        loop._mode(one.model, one.optimizer, training=True)
+        for s in range(self.warm):
+            one.step(*batches.of_member(i, s))
+        return one
+
+    # ---------------------------------------------------------------------------------------------- stacking
+
+    def _stack(self, ones: Sequence[One]) -> None:
+        walked = [one.leaves() for one in ones]
+        first = walked[0]
+        _refuse_shared_memory(first)
+        self.stacked = sorted(path for path in self.tuned if path in first and first[path].kind == "number")
+        for other in walked[1:]:
+            if other.keys() != first.keys():
+                path = next(iter(other.keys() ^ first.keys()))
+                raise NotVectorizable(f"the members' optimizers keep different things: {path.lstrip('.')}")
+        named = [{**dict(one.model.named_parameters()), **dict(one.model.named_buffers())} for one in ones]
+        for name, tensor in named[0].items():
+            if any(n[name].shape != tensor.shape for n in named):
+                raise NotVectorizable(f"the members' models differ in the shape of {name}")
+        self.weights = {name: self.lay(torch.stack([n[name].detach() for n in named])) for name in named[0]}
+        with level(self.width) as number:
+            self.wrapped = {name: wrap(tensor, number) for name, tensor in self.weights.items()}
+            for path, leaf in first.items():
+                leaves = [w[path] for w in walked]
+                if leaf.kind == "number" and all(kind.kind == "number" for kind in leaves):
+                    values = [kind.value for kind in leaves]
+                    if path in self.stacked or any(
+                        v != values[0] and not (v != v and values[0] != values[0]) for v in values
+                    ):
+                        leaf.put(as_number(wrap(number_tensor(values, path, self.numerics.device), number)))
+                        self.stacked = sorted({*self.stacked, path})
+                elif any(kind.kind != leaf.kind or token(kind) != token(leaf) for kind in leaves):
+                    raise NotVectorizable(f"the members' optimizers differ in {path.lstrip('.')}: {_shown(leaves)}")
+                elif leaf.kind == "tensor":
+                    values = [kind.value.detach() for kind in leaves]
+                    shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
+                    leaf.put(values[0] if shared else wrap(self.lay(torch.stack(values)), number))
+        replace_known(self.optimizer, self.template.known, self.wrapped)
+
+    def lay(self, stacked: Tensor) -> Tensor:
+        """Where stacked values go in memory: as each member's own would, or as compiled steps wish it."""
+        return laid(stacked) if self.wishes else stacked
+
+    @property
+    def known(self) -> dict[int, str]:
+        """id → name of the batched weights, which stand in the template for the model's own."""
+        return {id(t): name for name, t in self.wrapped.items()}
+
+    def _initial(self, ones: Sequence[One]) -> list[Tensor]:
+        """Each group's learning rate before any schedule, (groups) × (members,)."""
+        if self.contender.schedule is None:
+            return []
+        rates = zip(*(one.step.initial for one in ones), strict=True)
+        return [torch.tensor(r, dtype=torch.float64, device=self.numerics.device) for r in rates]
+
+    # ---------------------------------------------------------------------------------------------- stepping
+
+    def step(self, x: Tensor, y: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
+        """One step of all members on batches (members, batch, …): loss, gradient norm, update norm (3, members)."""
+        try:
+            if self.contender.schedule is not None:
+                self._apply_schedule()
+            losses, gradients = losses_and_gradients(self.task, self.model, self.weights, self.trained, x, y, masks)
+            before = [self.weights[name].clone() for name in self.trained]
+            grad_norm = norms([g for g in gradients if g is not None])
+            self._optimize(gradients)
+            update_norm = norms([b.sub_(self.weights[n]) for b, n in zip(before, self.trained, strict=True)])
+        except Exception as error:
+            raise refusal(error) from error
+        self.taken += 1
+        return torch.stack([losses, grad_norm, update_norm])
+
+    def _optimize(self, gradients: Sequence[Tensor | None]) -> None:
+        with level(self.width) as number, torch.no_grad():
+            grads = {
+                id(self.wrapped[name]): None if g is None else wrap(g, number)
+                for name, g in zip(self.trained, gradients, strict=True)
+            }
+            mode = Lifting(self.width, number, grads, None if bool(self.alive.all()) else self.alive)
+            with lifted_math(mode), mode:
+                self.optimizer.step()
+
+    def _apply_schedule(self) -> None:
+        factor = self.contender.schedule(self.taken / self.run.total_steps)  # type: ignore[misc]
+        with level(self.width) as number:
+            for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
+                group["lr"] = as_number(wrap(initial * factor, number))
+
+    def switch(self, training: bool) -> None:
+        """Tell an optimizer that keeps two sets of weights which of them is wanted, as the loop does."""
+        switch = getattr(self.optimizer, "train" if training else "eval", None)
+        if callable(switch):
+            try:
+                with level(self.width) as number, torch.no_grad():
+                    mode = Lifting(self.width, number, {id(self.wrapped[name]): None for name in self.trained})
+                    with lifted_math(mode), mode:
+                        switch()
+            except Exception as error:
+                raise refusal(error) from error
+
+    @property
+    def has_switch(self) -> bool:
+        """Whether `switch` does anything."""
+        return any(callable(getattr(self.optimizer, name, None)) for name in ("train", "eval"))
+
+    # ---------------------------------------------------------------------------------------------- looking
+
+    def finite(self) -> Tensor:
+        """(members,) bool: are all of a member's parameters finite."""
+        checks = [
+            torch.isfinite(self.weights[name]).reshape(self.width, -1).all(1)
+            for name, _ in self.model.named_parameters()
+        ]
+        return torch.stack(checks).all(0)
+
+    def flat_weights(self) -> Tensor:
+        """(members, P): all parameters and buffers, in the order of the model's `state_dict`."""
+        return (
+            torch.cat([self.weights[n].detach().double().reshape(self.width, -1) for n in self.state_names.values()], 1)
+            .float()
+            .cpu()
+        )
+
+
+def number_tensor(values: Sequence[Any], path: str, device: str) -> Tensor:
+    """Python numbers of one kind as a tensor that loses nothing: float64, or int64."""
+    if any(isinstance(v, bool) for v in values):
+        raise NotVectorizable(f"the members' optimizers differ in a switch: {path.lstrip('.')}")
+    whole = all(isinstance(v, int) for v in values)
+    return torch.tensor(
+        [v if whole else float(v) for v in values], dtype=torch.int64 if whole else torch.float64, device=device
+    )
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """L2 norm over all tensors together for each member, (members,)."""
+    # not flattened: that would copy a gradient that comes transposed
+    each = [torch.linalg.vector_norm(t, dim=tuple(range(1, t.dim()))) if t.dim() > 1 else t.abs() for t in tensors]
+    return torch.linalg.vector_norm(torch.stack(each), dim=0)
+
+
+def laid(stacked: Tensor) -> Tensor:
+    """The same values with a matrix's longer side last in memory: the layout that its gradient is computed in."""
+    if stacked.dim() == 3 and stacked.shape[1] > stacked.shape[2]:
+        return stacked.mT.contiguous().mT
+    return stacked
+
+
+def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
+    owners: dict[int, str] = {}
+    for path, leaf in leaves.items():
+        if leaf.kind == "tensor" and leaf.value.numel():
+            try:
+                place = leaf.value.untyped_storage().data_ptr()
+            except Exception as error:
+                raise NotVectorizable(f"it keeps an unusual tensor in {path.lstrip('.')}") from error
+            if place in owners:
+                raise NotVectorizable(f"{path.lstrip('.')} and {owners[place].lstrip('.')} share their memory")
+            owners[place] = path
+
+
+def _shown(leaves: Sequence[Leaf]) -> str:
+    shown = sorted({str(token(leaf))[:40] for leaf in leaves})
+    return " and ".join(shown[:2])

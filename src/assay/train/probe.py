@@ -1,0 +1,153 @@
+"""The parity probe: before a population trains, a few members train both ways, and every number must agree.
+
+Every tuned hyperparameter is varied, in double precision where the model allows, over epochs with a smaller last batch.
+Compiled steps are traced at one step and replayed at the others, their graphs interpreted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from assay.core import Choice, Contender, Curves, Member, Numerics, Split, Splits, Task
+
+from . import loop
+from .batches import Batches
+from .forward import dropout_sites
+from .population import Population
+from .refusal import NotVectorizable, refusal
+from .vectorized import train_with
+
+MEMBERS = 3
+EPOCHS = 3
+STEPS = 10  # an epoch; the last is a smaller batch
+TOLERANCE = {"float64": 1e-5, "float32": 1e-3}  # relative to the largest value compared
+_TRACES = ("train_loss", "grad_norm", "update_norm")
+
+
+def probe(task: Task, contender: Contender, numerics: Numerics, split: int = 0) -> str | None:
+    """None where the vectorized engine gives the loop's numbers, else one line that says what differs, or why it can't run.
+
+    Args:
+        split: seed of the data set to take the first batches of; one that the plan uses is at hand already.
+    """
+    if contender.closure != "no":
+        return "its step needs a closure"
+    small = _without_dropout(_small(task, split))
+    kind: Callable[..., Population] = Population
+    if numerics.compiled:
+        from .interpreted import Interpreted
+
+        kind = Interpreted
+    for dtype in ("float64", "float32"):
+        exact = msgspec.structs.replace(numerics, dtype=dtype, width=MEMBERS)
+        try:
+            expected = loop.train(small, contender, members(contender, split), exact)
+        except Exception:
+            if dtype == "float32":
+                raise  # the loop can't train it either: the caller must know
+            continue  # a model that keeps to float32
+        try:
+            _refuse_dropout(small, contender, exact, split)
+            found = train_with(kind, small, contender, members(contender, split), exact)
+        except NotVectorizable as error:
+            return str(error)
+        return difference(small, expected, found, TOLERANCE[dtype])
+    raise AssertionError
+
+
+def members(contender: Contender, split: int = 0) -> list[Member]:
+    """Members that differ in every tuned hyperparameter, each spread over the inner part of its range."""
+    return [
+        Member(0, "tune", 0, i, hyperparameters(contender, i), split, init=1 + i, batches=11 + i, noise=21 + i)
+        for i in range(MEMBERS)
+    ]
+
+
+def hyperparameters(contender: Contender, i: int) -> dict[str, Any]:
+    """The i-th member's: a Latin square, so that no two hyperparameters move together."""
+    chosen: dict[str, Any] = {}
+    for k, (name, dimension) in enumerate(contender.space.items()):
+        if isinstance(dimension, Choice):
+            chosen[name] = dimension.options[i % len(dimension.options)]
+            continue
+        place = (0.25, 0.5, 0.75)[(i * (k + 1) + k) % 3] if k % 3 != 2 else (0.25, 0.5, 0.75)[(2 * i + k) % 3]
+        low, high = dimension.low, dimension.high
+        value = low * (high / low) ** place if dimension.log else low + (high - low) * place
+        chosen[name] = round(value) if isinstance(low, int) and isinstance(high, int) else value
+    return chosen
+
+
+def difference(task: Task, expected: Curves, found: Curves, tolerance: float) -> str | None:
+    """What differs most between two engines' curves, in one line; None within the tolerance."""
+    if (expected.diverged != found.diverged).any():
+        return f"members diverge in epochs {found.diverged.tolist()}, in the loop in {expected.diverged.tolist()}"
+    compared: dict[str, tuple[np.ndarray, np.ndarray]] = {n: (getattr(expected, n), getattr(found, n)) for n in _TRACES}
+    if expected.weights is not None and found.weights is not None:
+        start = 0
+        for name, tensor in task.model().state_dict().items():
+            stop = start + tensor.numel()
+            compared[name] = expected.weights[:, start:stop], found.weights[:, start:stop]
+            start = stop
+    worst, where = 0.0, ""
+    for name, (a, b) in compared.items():
+        finite = np.isfinite(a)
+        if (finite != np.isfinite(b)).any():
+            return f"{name} is finite in one engine only"
+        for row_a, row_b, use in zip(a, b, finite, strict=True):
+            if use.any():
+                scale = np.abs(row_a[use]).max() or 1.0
+                amount = np.abs(row_a[use] - row_b[use]).max() / scale
+                if amount > worst:
+                    worst, where = float(amount), name
+    return f"{where} differs by {worst:.1e} of its size from the loop's" if worst > tolerance else None
+
+
+def _small(task: Task, split: int) -> Task:
+    splits = task.data(split)
+    batch = min(task.batch_size, max(1, len(splits.train.inputs) // STEPS))
+    wanted = batch * (STEPS - 1) + max(1, batch // 2)
+
+    def first(part: Split | None, n: int) -> Split | None:
+        return None if part is None else Split(part.inputs[:n], part.targets[:n])
+
+    train = first(splits.train, wanted)
+    assert train is not None
+    small = Splits(
+        train, first(splits.validation, 4 * batch) or splits.test, first(splits.test, 4 * batch) or splits.test
+    )
+    return replace(task, data=lambda _: small, epochs=EPOCHS, batch_size=batch, published=None)
+
+
+def _without_dropout(task: Task) -> Task:
+    """Masks are equal in distribution only, so they are left out where the model keeps them in modules."""
+
+    def model() -> nn.Module:
+        made = task.model()
+        for module in made.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.p = 0.0
+            elif isinstance(module, nn.MultiheadAttention):
+                module.dropout = 0.0
+        return made
+
+    return replace(task, model=model)
+
+
+def _refuse_dropout(task: Task, contender: Contender, numerics: Numerics, split: int) -> None:
+    batches = Batches(task, members(contender, split)[:1], numerics)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            sites = dropout_sites(
+                task.model().to(getattr(torch, numerics.dtype)), batches.data[0].train[0][: batches.size]
+            )
+    except Exception as error:
+        raise refusal(error) from error
+    if sites:
+        raise NotVectorizable("the model draws dropout that can't be switched off, so its numbers can't be compared")

@@ -1,0 +1,60 @@
+"""What says that a training can't be vectorized: the caller then uses the loop, and shows the reason."""
+
+from __future__ import annotations
+
+import re
+
+
+class NotVectorizable(Exception):
+    """A contender, a task or a chunk that the population engine can't run. Its text is the reason, in one line."""
+
+
+class NotCompilable(NotVectorizable):
+    """What runs in the engine's eager form, but not in its compiled one."""
+
+
+class Again(NotVectorizable):
+    """What can't be run in this way may run in another: `change` of the population's options."""
+
+    def __init__(self, reason: str, **change: bool) -> None:
+        super().__init__(reason)
+        self.change = change
+
+
+def shared_write(what: str = "a tensor that all share") -> Again:
+    """A scalar that was kept once for all members is given a value of each member's own."""
+    return Again(f"it writes a member's own value into {what}", share=False)
+
+
+_PATTERNS = (
+    (r"(\S+) hit the vmap fallback", r"torch has no batching rule for \1"),
+    (r"(?:Batching rule not implemented for) (\S+?)[;.,]?(?:\s|$)", r"torch has no batching rule for \1"),
+    (
+        r"support batching operators that can support dynamic shape",
+        "it picks entries by a mask, so that their number depends on the values",
+    ),
+    (r"called random operation while in randomness error mode", "it draws random numbers"),
+)
+
+
+def refusal(error: BaseException) -> NotVectorizable:
+    """The error as a refusal, with its one-line reason."""
+    if isinstance(error, NotVectorizable):
+        return error
+    if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
+        return shared_write()
+    if "view size is not compatible" in str(error):
+        return Again(reason_of(error), lay=False)
+    return NotVectorizable(reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """One line that says why, from whatever torch or the contender's own code raised."""
+    if isinstance(error, NotVectorizable):
+        return str(error)
+    text = " ".join(str(error).split())
+    for pattern, replacement in _PATTERNS:
+        match = re.search(pattern, text)
+        if match:
+            return match.expand(replacement)
+    return f"{type(error).__name__}: {text[:160]}"

@@ -1,0 +1,158 @@
+"""The population engine: a chunk of members trains as one, with unmodified optimizers. Its twin is `loop`.
+
+Equal to the loop to rounding: same weights, same batches, same counts. Dropout is equal in distribution only, for the
+loop draws its masks from the global generator and here each member has a generator of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.core import Contender, Curves, Member, Numerics, Task
+
+from .batches import Batches
+from .evaluation import scores
+from .forward import Site, draw_masks, dropout_sites
+from .population import Population
+from .refusal import Again, NotVectorizable, refusal
+
+
+def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
+    """Train the members together and return what each left over the epochs, as `loop.train` does.
+
+    Raises:
+        NotVectorizable: the reason in one line; nothing is kept, the loop can train the same members.
+    """
+    if numerics.compiled:
+        from .compiled import Compiled
+
+        return train_with(Compiled, task, contender, members, numerics)
+    return train_with(Population, task, contender, members, numerics)
+
+
+def train_with(
+    kind: Callable[..., Population], task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics
+) -> Curves:
+    """As `train`, with populations of one kind."""
+    started = time.perf_counter()
+    if not members:
+        raise NotVectorizable("there are no members")
+    if contender.closure != "no":
+        raise NotVectorizable("its step needs a closure")
+    if len({m.phase for m in members}) > 1:
+        raise NotVectorizable("members that tune and members that are final don't share a chunk")
+    wanted = len(members)
+    if numerics.compiled:  # a compiled step has one width
+        members = [*members, *[members[-1]] * (numerics.width - wanted)]
+    training = _trained(kind, task, contender, members, numerics)
+    return training.curves(wanted, time.perf_counter() - started)
+
+
+def _trained(
+    kind: Callable[..., Population], task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics
+) -> _Training:
+    """Through all epochs; again from the start where the first step shows that it takes other options."""
+    options: dict[str, bool] = {}
+    while True:
+        try:
+            with torch.random.fork_rng(devices=[]):
+                training = _Training(kind, task, contender, members, numerics, options)
+                for epoch in range(task.epochs):
+                    if not training.epoch(epoch):
+                        break
+            return training
+        except Exception as error:
+            refused = refusal(error)
+            if not isinstance(refused, Again) or refused.change.keys() <= options.keys():
+                raise refused from error
+            options |= refused.change
+
+
+class _Training:
+    def __init__(
+        self,
+        kind: Callable[..., Population],
+        task: Task,
+        contender: Contender,
+        members: Sequence[Member],
+        numerics: Numerics,
+        options: Mapping[str, bool],
+    ) -> None:
+        self.task, self.members, self.final = task, members, members[0].phase == "final"
+        self.batches = Batches(task, members, numerics)
+        self.batches.shuffle()
+        self.population = kind(task, contender, members, numerics, self.batches, **options)
+        self.keeps_weights = not self.final and self.batches.data[0].tests_later
+        # validation, test, loss, gradient norm, update norm
+        self.traces = np.full((5, len(members), task.epochs), np.nan)
+        self.diverged = np.zeros(len(members), dtype=np.int64)
+        self.weights: np.ndarray | None = None
+        self.noise = [torch.Generator(device=numerics.device).manual_seed(m.noise) for m in members]
+        self.sites: dict[int, list[Site]] = {}
+
+    def epoch(self, epoch: int) -> bool:
+        """Train and score one epoch; False when nobody is left."""
+        population, batches = self.population, self.batches
+        kept: list[Tensor] = []
+        if epoch == 0:
+            kept.extend(population.warm_traces)
+        else:
+            batches.shuffle()
+            population.switch(training=True)
+        for step in range(len(kept), batches.steps):
+            x, y = batches.at(step)
+            kept.append(population.step(x, y, self._masks(x)))
+        population.switch(training=False)
+        means = torch.stack(kept).mean(0).double()
+        self._settle(epoch, means, population.finite())
+        return bool((self.diverged == 0).any())
+
+    def _masks(self, x: Tensor) -> list[Tensor]:
+        if x.shape[1] not in self.sites:
+            self.sites[x.shape[1]] = dropout_sites(self.population.model, x[0])
+        sites = self.sites[x.shape[1]]
+        return draw_masks(sites, self.noise, x) if sites else []
+
+    def _settle(self, epoch: int, means: Tensor, finite: Tensor) -> None:
+        """Note who diverged, and the scores of who did not: the one place where an epoch waits for the device."""
+        values = torch.cat([means, finite.double()[None]]).cpu().numpy()
+        sound = np.isfinite(values[:3]).all(0) & (values[3] > 0)
+        lost = ~sound & (self.diverged == 0)
+        self.diverged[lost] = epoch + 1
+        if self.keeps_weights and (lost.any() or epoch == self.task.epochs - 1):
+            flat = self.population.flat_weights().numpy()
+            if self.weights is None:
+                self.weights = flat
+            else:  # who diverged before keeps the weights it diverged with
+                keep = (self.diverged == 0) | lost
+                self.weights[keep] = flat[keep]
+        going = self.diverged == 0
+        self.population.alive = torch.from_numpy(going.copy())
+        self.traces[2:, going, epoch] = values[:3, going]
+        if going.any():
+            data = self.batches.data
+            self.traces[0, going, epoch] = scores(self.task, self.population, [d.validation for d in data], going)
+            if self.final:
+                self.traces[1, going, epoch] = scores(self.task, self.population, [d.test for d in data], going)
+
+    def curves(self, wanted: int, seconds: float) -> Curves:
+        """What the first `wanted` members left."""
+        epochs = np.where(self.diverged > 0, self.diverged, self.task.epochs)[:wanted]
+        validation, test, loss, grad_norm, update_norm = self.traces[:, :wanted]
+        return Curves(
+            validation=validation,
+            test=test if self.final else None,
+            train_loss=loss,
+            grad_norm=grad_norm,
+            update_norm=update_norm,
+            diverged=self.diverged[:wanted],
+            gradient_evaluations=epochs * self.batches.steps,
+            seconds=np.full(wanted, seconds / wanted),
+            data=tuple(d.facts for d in self.batches.data[:wanted]),
+            weights=None if self.weights is None else self.weights[:wanted],
+        )

@@ -1,0 +1,80 @@
+"""Every planted fault is named by the checks that should name it, and by no other; its example shows it."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+
+import pytest
+
+from assay.check import Report, check
+from assay.check.catalogue import CATALOGUE
+
+from .faulty import FAULTS
+
+UNSAFE = {"Crashes", "Hangs"}
+
+
+@cache
+def report_of(name: str) -> Report:
+    """All checks; the two that take longest only where they are expected to fail (sound ones pass them elsewhere)."""
+    thing, expected = FAULTS[name]
+    only = [s.name for s in CATALOGUE if s.name not in {"identity", "leak"} - expected]
+    return check(thing, speed=False, limit=3 if name == "Hangs" else 30, only=only)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_by_its_checks_and_no_other(name):
+    report = report_of(name)
+    assert {f.name for f in report.failed} == FAULTS[name][1], [f"{f.name}: {f.sentence}" for f in report.failed]
+    assert report.exit_code == 1
+    if name not in UNSAFE:
+        for finding in report.failed:
+            assert_shown(finding.example)
+
+
+def assert_shown(example: str | None) -> None:
+    """The example runs on its own, and ends in an error that shows the fault."""
+    assert example
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(BaseException) as caught:
+            exec(compile(example, "example", "exec"), {"__name__": "example"})
+    assert not isinstance(caught.value, SyntaxError | NameError | ImportError), example
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "words"),
+    [
+        ("DisguisedAdam", "identity", "this is adam with lr × 0.86"),
+        ("DisguisedFastAdam", "identity", "this is adam with lr × 3, beta1 0.8, beta2 0.95, eps 1e-06"),
+        ("DisguisedSGD", "identity", "this is sgd with lr × 0.01"),
+        ("DisguisedMomentum", "identity", "this is sgd-momentum with lr × 0.3, momentum 0.85"),
+        ("DisguisedAverage", "identity", "this is sgd-momentum with lr × 2, momentum 0.95, dampening 0.95"),
+        ("DisguisedRMSprop", "identity", "this is rmsprop with lr × 17"),
+        ("DisguisedSign", "identity", "this is sign-sgd with lr × 0.1"),
+        ("AdamOffByOne", "identity", "this is adam with a schedule built in: lr × 0.744 at the first step"),
+        ("StepNotSaved", "resume", "self.t is not in the state_dict"),
+        ("OverwritesRate", "schedulers", "overwrites group['lr']"),
+        ("RateReadOnce", "schedulers", "changes nothing"),
+        ("FirstGroupsRate", "groups", "the second group moves at the first group's learning rate"),
+        ("LastGroupsRate", "groups", "the first group moves at the last group's learning rate"),
+        ("DecayIntoGradient", "grads_intact", "with weight_decay"),
+        ("ClosureWithoutGradients", "closure", "gradients switched off"),
+        ("Exits", "steps", "sys.exit(3)"),
+        ("Crashes", "steps", "SIGABRT"),
+        ("Hangs", "steps", "hangs"),
+        ("ExitsWhenMade", "made", "sys.exit('no')"),
+        ("returns_nothing", "made", "returns None"),
+        ("OwnRandomness", "deterministic", "torch.manual_seed"),
+        ("KeepsGradients", "leak", "3.0 more tensors with every step"),
+    ],
+)
+def test_the_sentence_names_the_cause(name, check, words):
+    assert words in report_of(name)[check].sentence
+
+
+def test_nothing_else_is_asked_where_steps_fail():
+    report = report_of("Exits")
+    assert report["resume"].status == "not applicable"
+    assert report["resume"].sentence == "not asked, for steps fails"

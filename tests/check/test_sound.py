@@ -1,0 +1,87 @@
+"""Sound optimizers pass clean, and what is measured of them is right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from assay.check import Report, check
+from assay.contenders import CONTENDERS
+from assay.testing import check_optimizer
+
+from . import sound
+
+REGISTERED = [name for name in CONTENDERS if name != "rprop"]
+OWN = [
+    sound.Sound,
+    sound.NormScaled,
+    sound.Lion,
+    sound.AdaBelief,
+    sound.AdamOfAverage,
+    sound.SoundWrapper,
+    sound.SAM,
+    sound.Duck,
+    sound.nesterov,
+    sound.amsgrad,
+    sound.centered,
+]
+EXTENT = {
+    "adam": 0.0,
+    "sgd": 1.0,
+    "rmsprop": 0.0,
+    "gns-adam": -1.0,
+}  # the power of a factor on the gradient, by formula
+BYTES = {"adam": 8, "sgd": 0, "sgd-momentum": 4, "rmsprop": 4, "adamw": 8}  # float32 state tensors by formula
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, Report]:
+    return {}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_registered_ones_pass_and_are_themselves(name, reports):
+    report = reports[name] = check(name, speed=False)
+    assert [(f.name, f.sentence) for f in report.failed] == []
+    assert report["identity"].value["is"] == name
+    if name in EXTENT:
+        assert report["gradient_scale"].value["power"] == pytest.approx(EXTENT[name], abs=1e-3)
+        assert report["loss_scale"].value["power"] == pytest.approx(EXTENT[name], abs=1e-3)
+    if name in BYTES:
+        assert report["state_bytes"].value["bytes"] == pytest.approx(BYTES[name], abs=0.01)
+    assert report["splitting"].value["invariant"] == (name != "adafactor")
+
+
+@pytest.mark.parametrize("target", OWN, ids=lambda t: t.__name__)
+def test_sound_ones_pass_and_are_new(target):
+    report = check_optimizer(target, limit=30)
+    identity = report["identity"]
+    assert identity.value["is"] is None or identity.value["itself"], identity.sentence
+
+
+def test_torchs_own_limits_are_what_is_named():
+    report = check("rprop", speed=False)
+    assert {f.name for f in report.failed} == {"schedulers"}  # its lr is the first step's size only
+    assert report["identity"].sentence == "it is rprop itself"
+
+
+def test_muon_is_checked_on_matrices():
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon")
+    report = check("torch.optim:Muon", speed=False, only=["resume", "zero_dim", "splitting"])
+    assert report.ok
+    assert report["zero_dim"].status == "not applicable"
+    assert not report["splitting"].value["invariant"]
+
+
+def test_closures_are_found_to_be_needed():
+    report = check(sound.SAM, speed=False, only=["closure"])
+    assert "needs a closure" in report["steps"].sentence
+    assert report["closure"].value["calls"] == [2, 2, 2, 2]
+
+
+def test_host_reads_are_counted():
+    assert check("adam", speed=False, only=["host_reads"])["host_reads"].value["reads_of_10_parameters"] == 0
+    reads = check("adafactor", speed=False, only=["host_reads"])["host_reads"]
+    assert reads.value["for_each_parameter"]
+    assert "adafactor" in reads.sentence

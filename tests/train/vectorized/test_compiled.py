@@ -1,0 +1,52 @@
+"""Torch's compiler run over a step, kept on disk, and loaded: once, for it takes a while."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from assay.train import artifacts, loop
+from assay.train.compiled import Compiled
+from assay.train.vectorized import train, train_with
+
+from .small import assert_same, contender, make_task, members, numerics
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("g++") is None or not hasattr(torch._C, "_aoti"),
+    reason="needs a C++ compiler and torch's runtime for it",
+)
+
+
+def test_compiled_steps_are_kept_loaded_and_right(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    task, arm = make_task(n=100), contender(torch.optim.Adam)
+    chunk, plan = members(2), numerics(compiled=True)  # a chunk that isn't full
+    expected = loop.train(task, arm, chunk, numerics())
+    assert_same(train(task, arm, chunk, plan), expected)
+
+    (kept,) = (tmp_path / "compiled").glob("*/variants.json")
+    monkeypatch.setattr(artifacts, "compile_main", lambda *_: pytest.fail("it was compiled again"))
+    missed: list[int] = []
+
+    class Watched(Compiled):
+        def step(self, *batch):
+            traces = super().step(*batch)
+            missed.append(self.missed)
+            return traces
+
+    assert_same(train_with(Watched, task, arm, chunk, plan), expected)
+    assert missed[-1] == 0
+
+    document = json.loads(kept.read_text())
+    document["sources"][next(iter(document["sources"]))] = "of another version"
+    kept.write_text(json.dumps(document))
+    assert artifacts.load(kept.parent.name) is None
+
+
+def test_the_key_depends_on_what_the_step_depends_on() -> None:
+    assert artifacts.key_of({"width": 3}) == artifacts.key_of({"width": 3})
+    assert artifacts.key_of({"width": 3}) != artifacts.key_of({"width": 4})
