@@ -3,10 +3,10 @@
 Side by side in one process on one thread, in turns, so that a noisy machine disturbs all alike; the figures are medians
 over rounds, the ratios medians of each round's ratio, with their quartiles.
 
-    python benchmarks/engine.py [--members 1 8 32 128] [--rounds 9] [--width 8]
+    python benchmarks/engine.py [--model mlp] [--members 1 8 32 128] [--rounds 9] [--width 8]
 
-The floor is the step's five matrix products alone, as batched products of a chunk, with torch's own library. JAX with
-optax, under vmap and scan, is measured where both are installed.
+The floor, of the MLP only, is the step's five matrix products alone, as batched products of a chunk, with torch's own
+library. JAX with optax, under vmap and scan, is measured where both are installed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from assay.contenders import contenders
 from assay.core import Contender, Member, Numerics, Run, Task
@@ -28,6 +30,29 @@ from assay.train.compiled import Compiled
 from assay.train.population import Population
 
 Steps = Callable[[int], None]  # take so many steps of every member
+
+
+def convolution() -> nn.Module:
+    """Three convolutions over the 40 numbers of a sample, the network of the MNIST-1D paper."""
+    layers = [nn.Unflatten(1, (1, 40))]
+    for channels, side in ((1, 5), (25, 3), (25, 3)):
+        layers += [nn.Conv1d(channels, 25, side, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(125, 10))
+
+
+class Attention(nn.Module):
+    """One transformer layer over ten patches of four numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(4, 32), nn.Linear(32, 10)
+        self.layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layer(self.embed(x.unflatten(1, (10, 4)))).mean(1))
+
+
+MODELS: dict[str, Any] = {"mlp": None, "convolution": convolution, "attention": Attention}
 
 
 def members(n: int) -> list[Member]:
@@ -170,12 +195,15 @@ def quartiles(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--model", choices=tuple(MODELS), default="mlp")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--width", type=int, default=8, help="members in a compiled chunk")
     parser.add_argument("--contender", default="adam")
     options = parser.parse_args()
     torch.set_num_threads(1)
     task = mnist1d_mlp()
+    if options.model != "mlp":
+        task = replace(task, name=f"mnist1d-{options.model}", model=MODELS[options.model])
     (arm,) = contenders([options.contender])
     alone = Batches(task, members(1), numerics(False, 1))
     alone.shuffle()
@@ -183,17 +211,18 @@ def main() -> None:
     for n in options.members:
         width = min(n, options.width)
         rows: dict[str, tuple[Steps, int]] = {
-            "floor": (floor(task, width), width),
             "plain script": (plain_script(task, arm), 1),
             "tuned loop": (tuned_loop(task, arm, alone), 1),
             "engine, eager": (engine(Population, task, arm, n, n), n),
             "engine, compiled": (engine(Compiled, task, arm, n, width), n // width * width),
         }
-        jax_row = jax_population(task, n)
+        if options.model == "mlp":
+            rows = {"floor": (floor(task, width), width), **rows}
+        jax_row = jax_population(task, n) if options.model == "mlp" else None
         if jax_row is not None:
             rows["JAX + optax"] = (jax_row, n)
         measure(n, rows, options.rounds)
-    if jax_row is None:
+    if options.model == "mlp" and jax_row is None:
         print("JAX + optax: not measured, for jax and optax aren't installed")
 
 
@@ -207,9 +236,10 @@ def measure(n: int, rows: dict[str, tuple[Steps, int]], rounds: int) -> None:
                 times[name].append(taken)
     print(f"{n} members{'':14}      µs            × floor                 tuned loop ÷")
     for name, values in times.items():
-        over = [v / f for v, f in zip(values, times["floor"], strict=True)]
+        over = [v / f for v, f in zip(values, times.get("floor", values), strict=True)]
         gain = [t / v for v, t in zip(values, times["tuned loop"], strict=True)]
-        print(f"  {name:18} {np.median(values):10.0f}   {quartiles(over):>26}   {quartiles(gain):>26}")
+        floors = quartiles(over) if "floor" in times else "-"
+        print(f"  {name:18} {np.median(values):10.0f}   {floors:>26}   {quartiles(gain):>26}")
     print()
 
 

@@ -191,6 +191,14 @@ def test_a_nan_norm_spreads_to_every_parameter(base):
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
+def test_nan_is_not_hidden_by_an_infinity_elsewhere():
+    a, b, c = (torch.ones(1, requires_grad=True) for _ in range(3))
+    optimizer = GradNormScaled([a, b, c], torch.optim.SGD, lr=0.1)
+    a.grad, b.grad, c.grad = torch.tensor([math.inf]), torch.tensor([math.nan]), torch.ones(1)
+    optimizer.step()
+    assert torch.isnan(torch.cat([a, b, c])).all()
+
+
 def test_a_power_of_a_tiny_norm_that_overflows_is_infinite_not_an_error():
     theta = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     theta.grad = torch.tensor([1e-200], dtype=torch.float64)

@@ -115,8 +115,11 @@ def test_groups_state_and_defaults_are_the_bases_whoever_replaces_them(new_param
         replacement = copy.copy(getattr(optimizer, name))
         setattr(optimizer, name, replacement)
         assert getattr(optimizer.base, name) is replacement
-    optimizer.__setstate__({"state": optimizer.state, "param_groups": optimizer.param_groups})
-    assert optimizer.state is optimizer.base.state
+    groups = copy.copy(optimizer.param_groups)
+    optimizer.__setstate__(
+        {"state": optimizer.state, "param_groups": groups}
+    )  # as older code than load_state_dict does
+    assert optimizer.param_groups is optimizer.base.param_groups is groups
     run(optimizer, new_gradients(1))
 
 

@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ._gradient import has_memory
-
 _FUSED_DTYPES = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16})
 
 
@@ -44,8 +42,17 @@ def _suits_fused(parameter: Tensor) -> bool:
         type(parameter) in (Tensor, Parameter)
         and parameter.dtype in _FUSED_DTYPES
         and parameter.device.type in ("cpu", "cuda")
-        and has_memory(parameter)
+        and _has_memory(parameter)
     )
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """Are there numbers in memory behind this tensor? Inside ``torch.func`` transforms there are none of its own."""
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def suits_fused_now(base: Optimizer, part: Sequence[tuple[Tensor, Tensor]]) -> bool:
@@ -54,12 +61,15 @@ def suits_fused_now(base: Optimizer, part: Sequence[tuple[Tensor, Tensor]]) -> b
     They assume the same order and no gaps. On a CPU they don't check it: a transposed gradient would move the wrong
     weights (torch 2.13).
     """
-    return not _steps_like(type(base), Adam, AdamW, SGD) or all(_same_layout(*pair) for pair in part)
+    if not _steps_like(type(base), Adam, AdamW, SGD):
+        return True
+    return all(
+        (parameter.is_contiguous() and gradient.is_contiguous()) or _same_strides(parameter, gradient)
+        for parameter, gradient in part
+    )
 
 
-def _same_layout(parameter: Tensor, gradient: Tensor) -> bool:
-    if parameter.is_contiguous():
-        return gradient.is_contiguous()
+def _same_strides(parameter: Tensor, gradient: Tensor) -> bool:
     gapless = torch.empty_like(parameter, device="meta").stride()
     return gradient.stride() == parameter.stride() == gapless
 

@@ -157,7 +157,7 @@ class GradNormScaled(Optimizer):
         if isinstance(self.power, Real) and self.power == 0:
             self._step_base()
             return loss
-        parts = [list(gradients(group)) for group in self.param_groups]
+        parts = [gradients(group) for group in self.param_groups]
         present = [gradient for part in parts for _, gradient in part]
         if present:
             self._step_scaled(total_norm(present), parts)
@@ -259,8 +259,6 @@ def _factor(norm: float | Tensor, power: float | Tensor) -> Any:
     A Python number gives one. A tensor gives one, with no branch on its value: it may be on a GPU, or stand for many
     values at once (``torch.func.vmap``).
     """
-    if isinstance(power, Tensor) and not isinstance(norm, Tensor):
-        norm = torch.tensor(norm, dtype=torch.float64)
     if isinstance(norm, Tensor):
         return norm.pow(-power).masked_fill(norm == 0, 1.0)
     try:

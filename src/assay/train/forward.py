@@ -19,6 +19,7 @@ from assay.core import Task
 
 from .batching import level, spread, wrap
 from .cells import CELLS
+from .convolution import convolve, small
 from .refusal import NotVectorizable
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
@@ -31,9 +32,9 @@ class _Modelling(TorchFunctionMode):
     writes in Python the mode is off, so torch.nn.functional's own names are replaced too.
     """
 
-    def __init__(self, mask: Callable[[tuple[int, ...], float], Tensor]) -> None:
+    def __init__(self, mask: Callable[[tuple[int, ...], float], Tensor], products: bool = False) -> None:
         super().__init__()
-        self.mask = mask
+        self.mask, self.products = mask, products
         self.before: dict[str, Any] = {}
 
     def __enter__(self) -> _Modelling:
@@ -57,6 +58,8 @@ class _Modelling(TorchFunctionMode):
             return self.dropout(*args, whole=_DROPOUT_NAMES[name], **kwargs)
         if name in _REFUSED_NAMES:
             raise NotVectorizable(f"the model uses {name}, whose random draws can't be made for each member")
+        if name in _CONVOLUTIONS and self.products:
+            return self.convolution(func, *args, **kwargs)
         if name == _ATTENTION:
             return self.attention(*args, **kwargs)
         return (CELLS.get(name) or func)(*args, **kwargs)
@@ -70,6 +73,22 @@ class _Modelling(TorchFunctionMode):
             shape = shape[: x.dim() - whole] + (1,) * whole
         mask = self.mask(shape, p)
         return x.mul_(mask) if inplace else x * mask
+
+    def convolution(
+        self,
+        func: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        """As products where that is quicker; elsewhere as it is."""
+        if groups == 1 and not isinstance(padding, str) and input.dim() == weight.dim() and small(weight):
+            return convolve(input, weight, bias, stride, padding, dilation)
+        return func(input, weight, bias, stride, padding, dilation, groups)
 
     def attention(
         self,
@@ -94,6 +113,7 @@ class _Modelling(TorchFunctionMode):
         return self.dropout(scores.softmax(-1), dropout_p, whole=0) @ value
 
 
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 _ATTENTION = "scaled_dot_product_attention"
 _DROPOUT_NAMES = {"dropout": 0, "dropout1d": 1, "dropout2d": 2, "dropout3d": 3}
 _REFUSED_NAMES = ("alpha_dropout", "feature_alpha_dropout", "rrelu", "gumbel_softmax")
@@ -158,7 +178,7 @@ def _like_weight(gradient: Tensor, weight: Tensor) -> Tensor:
 @contextlib.contextmanager
 def _masked(masks: Sequence[Tensor], number: int) -> Iterator[None]:
     given = iter(masks)
-    with _Modelling(lambda shape, probability: wrap(next(given), number)):
+    with _Modelling(lambda shape, probability: wrap(next(given), number), products=True):
         yield
 
 

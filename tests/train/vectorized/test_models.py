@@ -113,6 +113,8 @@ def test_a_diverged_member_disturbs_nobody(kind: str) -> None:
     assert found.diverged.tolist() == [0, 1, 0]
     calm = train_with(KINDS[kind], task, arm, [chunk[0], chunk[0], chunk[2]], numerics())
     np.testing.assert_array_equal(found.train_loss[[0, 2]], calm.train_loss[[0, 2]])
+    assert found.weights is not None
+    assert calm.weights is not None
     np.testing.assert_array_equal(found.weights[[0, 2]], calm.weights[[0, 2]])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import torch
 
@@ -67,10 +68,7 @@ def test_every_number_may_be_a_members_own(kind: str) -> None:
         {"lr": 0.02, "beta1": 0.5, "beta2": 0.95, "eps": 1e-3, "decay": 0.5},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.9, "eps": 1e-5, "decay": 0.1},
     ]
-    chunk = [
-        type(m)(**{**{f: getattr(m, f) for f in m.__struct_fields__}, "hyperparameters": h})
-        for m, h in zip(members(), own, strict=True)
-    ]
+    chunk = [msgspec.structs.replace(m, hyperparameters=h) for m, h in zip(members(), own, strict=True)]
     assert_same(
         train_with(KINDS[kind], make_task(), arm, chunk, numerics()), loop.train(make_task(), arm, chunk, numerics())
     )

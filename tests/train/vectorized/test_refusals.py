@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ class Plain(torch.optim.Optimizer):
 
     def prepare(self) -> None: ...
 
-    def rule(self, p: torch.Tensor, lr: float) -> None:
+    def rule(self, p: Any, lr: float) -> None:
         p.add_(p.grad, alpha=-lr)
 
     @torch.no_grad()
@@ -33,7 +34,7 @@ class Plain(torch.optim.Optimizer):
 
 
 class Noisy(Plain):
-    def rule(self, p, lr):
+    def rule(self, p: Any, lr: float) -> None:
         p.add_(torch.randn_like(p), alpha=lr)
 
 
@@ -43,18 +44,18 @@ class Generating(Plain):
 
 
 class Disagreeing(Plain):
-    def rule(self, p, lr):
+    def rule(self, p: Any, lr: float) -> None:
         p.sub_(p.grad if lr > 0.004 else p.grad.sign() * lr)
 
 
 class Printing(Plain):
-    def rule(self, p, lr):
+    def rule(self, p: Any, lr: float) -> None:
         print(f"{lr:.3f}")
         super().rule(p, lr)
 
 
 class Numpying(Plain):
-    def rule(self, p, lr):
+    def rule(self, p: Any, lr: float) -> None:
         p.sub_(lr * float(p.grad.numpy().sum()))
 
 
@@ -105,7 +106,7 @@ _HIDDEN: dict[str, torch.Tensor] = {}
 class Hiding(Plain):
     """Keeps its momentum where no one can see it: in a global."""
 
-    def rule(self, p, lr):
+    def rule(self, p: Any, lr: float) -> None:
         kept = _HIDDEN.setdefault(str(tuple(p.shape)), torch.zeros(p.shape, dtype=p.dtype))
         kept.mul_(0.9).add_(p.grad)
         p.sub_(kept * lr)

@@ -32,12 +32,17 @@ assert not torch.equal(p, p.float().double()), "the steps were computed in float
 def check_bf16(lab: Lab) -> Passed:
     """Parameters stay bfloat16, finite, and move the way float32 ones do."""
     lab.shows(
-        """
+        f"""
+q = torch.nn.Parameter(torch.zeros(4, 3))
+{chr(10).join(lab.script.made("wide", "[q]", lab.lr))}
 for t in range(5):
     p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3).bfloat16()
+    q.grad = p.grad.float()
     opt.step()
+    wide.step()
 assert p.dtype == torch.bfloat16, p.dtype
-assert torch.isfinite(p).all() and not torch.equal(p, torch.zeros_like(p)), p
+assert torch.isfinite(p).all() and p.any(), p
+assert torch.cosine_similarity(p.float().flatten(), q.flatten(), dim=0) > 0.7, "it goes elsewhere than in float32"
 """,
         params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.bfloat16))",
     )
