@@ -135,7 +135,7 @@ def test_objects_are_checked_as_they_are():
     contender = Contender(
         "mine", lambda model, run, lr: torch.optim.SGD(model.parameters(), lr=lr), {"lr": Float(1e-3, 1, log=True)}
     )
-    report = assay.check(contender, speed=False, only=["schedulers", "identity"])
+    report = assay.check(contender, speed=False, only=["schedulers", "identity"])  # pyright: ignore[reportCallIssue]
     assert report.ok
     assert report["identity"].sentence == "it is sgd itself"
 

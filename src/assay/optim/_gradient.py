@@ -85,7 +85,7 @@ def _joined(norms: Sequence[Tensor]) -> Tensor:
 def _norms(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Scalar tensors whose joint norm is that of the tensors, which lie on one device."""
     wide, narrow, rows = [], [], []
-    for tensor in tensors:
+    for tensor in reversed(tensors):  # what is read last is still in the cache when the base's step begins with it
         if tensor.numel() >= _LONG and tensor.is_cpu and tensor.is_contiguous():
             flat = tensor.flatten()
             whole = flat.numel() - flat.numel() % _ROW
