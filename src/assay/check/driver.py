@@ -40,7 +40,7 @@ def check(
             A wrapper wraps `torch.optim.Adam`.
         speed: also time a step on 1 and 10 million parameters.
         limit: seconds for one check; what takes longer fails it.
-        engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default: the loop.
+        engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default the parity probe.
         only: names of the checks wanted; `made` and `steps` are always asked.
     Raises:
         UsageError: the contender can't be loaded, or `only` names an unknown check.

@@ -151,12 +151,11 @@ def _reachable(root: Any) -> list[Tensor]:
 
 
 def check_engine(lab: Lab) -> Passed:
-    """Ask whoever chooses engines."""
-    ask: Callable[[Any], tuple[str, str]] | None = lab.facts.get("engine_of")
-    if ask is not None:
-        engine, reason = ask(lab.contender)
-    else:
-        engine, reason = "loop", "one model at a time, which takes any optimizer"
+    """Ask the parity probe, or whoever else is named."""
+    from assay.train.reached import engine_reached
+
+    ask: Callable[[Any], tuple[str, str]] = lab.facts.get("engine_of") or engine_reached
+    engine, reason = ask(lab.contender)
     return Passed(f"{engine}: {reason}", {"engine": engine, "reason": reason})
 
 
