@@ -257,3 +257,56 @@ def test_help_list_report_and_verify_import_no_torch(honest):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def copied(honest: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(honest, copy)
+    return copy
+
+
+def rerun(folder: Path) -> subprocess.CompletedProcess[str]:
+    options = ["--protocol", "honest", "--trials", "3", "--replicates", "3", "--final-seeds", "2", "--quiet"]
+    return assay("run", "adam", "sgd", *TINY, *options, "--out", str(folder))
+
+
+def test_what_a_kill_leaves_half_written_is_swept_away(honest, tmp_path):
+    copy = copied(honest, tmp_path)
+    (copy / "members" / ".tmp-half.tmp").write_bytes(b"PAR1")
+    done = rerun(copy)
+    assert done.returncode == 0, done.stderr
+    assert not (copy / "members" / ".tmp-half.tmp").exists()
+    assert (copy / "result.json").read_bytes() == (honest / "result.json").read_bytes()
+
+
+def test_lost_scores_and_changed_members_are_made_again(honest, tmp_path):
+    """A file that was changed since the record was sealed is never judged, nor sealed again as if it were sound."""
+    copy = copied(honest, tmp_path)
+    lost, changed = sorted((copy / "scores").glob("*"))[0], sorted((copy / "members").glob("*"))[0]
+    lost.unlink()
+    content = bytearray(changed.read_bytes())
+    content[len(content) // 3] ^= 1
+    changed.write_bytes(content)
+    assert assay("report", str(copy)).returncode == 1
+    assert f"members/{changed.name} was changed" in assay("verify", str(copy)).stdout
+    done = rerun(copy)
+    assert done.returncode == 0, done.stderr
+    assert "set aside, and trained again" in done.stderr
+    assert (copy / "result.json").read_bytes() == (honest / "result.json").read_bytes()
+    assert assay("verify", str(copy)).returncode == 0
+
+
+def test_a_users_file_may_import_what_lies_beside_it(tmp_path):
+    (tmp_path / "a_helper_of_mine.py").write_text("SCALE = 0.5\n")
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom a_helper_of_mine import SCALE\n\n"
+        "class Mine(torch.optim.SGD):\n"
+        "    def __init__(self, params, lr=0.1):\n        super().__init__(params, lr=lr * SCALE)\n"
+    )
+    command = ["run", "adam", f"{tmp_path / 'mine.py'}:Mine", *TINY, "--protocol", "published", "--trials", "2"]
+    done = assay(*command, "--quiet", "--out", str(tmp_path / "r"))
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "a_helper_of_mine.py").write_text("SCALE = 0.25\n")
+    assert "the source of Mine was edited" in assay(*command, "--out", str(tmp_path / "r")).stderr

@@ -208,3 +208,12 @@ def test_a_contender_that_raises_is_named_and_what_was_finished_stays(tmp_path):
         run(tmp_path, "adam", breaks)  # type: ignore[arg-type]
     assert "breaks fails while it trains: RuntimeError: not today" in str(caught.value)
     assert 'raise RuntimeError("not today")' in str(caught.value)
+
+
+def always_the_same(seed: int) -> Splits:
+    return tiny.clouds(0)
+
+
+def test_generated_data_that_ignores_its_seed_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="gives two replicates the same"):
+        run(tmp_path, task=tiny.task(data=always_the_same))

@@ -10,7 +10,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from assay import __version__
-from assay.errors import AssayError, Interrupted, UsageError
+from assay.errors import AssayError, BrokenRecord, Interrupted, UsageError
 
 app = App(
     name="assay",
@@ -118,6 +118,10 @@ def run(
         )
         if plan_only:
             from assay.estimate import estimated
+            from assay.record import RunFolder
+            from assay.train.numerics import torch_build
+
+            RunFolder.resume(job.folder, job.science, torch_build())  # refuses a folder that holds something else
 
             found = estimated(job, workers, on_event)
             return terminal.planned(job, found, json=json)
@@ -171,6 +175,8 @@ def report(folder: Path) -> int:
     from assay.record import manifest
     from assay.report import draw
 
+    if found := manifest.doubtful(folder):
+        raise BrokenRecord(f"{folder} is not as it was sealed ({'; '.join(found)}); see assay verify {folder}")
     page = draw(folder)
     manifest.seal(folder)
     print(page)

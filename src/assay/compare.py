@@ -16,18 +16,18 @@ import msgspec
 
 from assay import events, export, planning, seeds
 from assay.core import Contender, Plan, Verdict
-from assay.errors import Interrupted
+from assay.errors import Interrupted, UsageError
 from assay.estimate import estimate_on
 from assay.evidence import Findings
 from assay.fold import Fold, chunked, gather, result_of
 from assay.planning import Job, plan
 from assay.record import RunFolder, locked, manifest
-from assay.record.files import write_bytes
+from assay.record.files import sweep, write_bytes
 from assay.result import result
 from assay.settle import settle
 from assay.tasks import cache
 from assay.train import workers
-from assay.train.numerics import torch_build
+from assay.train.numerics import cpu_model, torch_build
 from assay.tune import final, finals, member, study
 
 
@@ -73,7 +73,8 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
         with locked(job.folder), contextlib.ExitStack() as stack:
             folder = RunFolder.resume(job.folder, job.science, torch_build())
             pool = stack.enter_context(workers.pool(count))
-            _announce(job, on_event)
+            sweep(job.folder)
+            _announce(job, folder, on_event)
             _make_data(pool, job, on_event)
             if folder is None:
                 numerics, step_seconds = settle(pool, job, count, on_event)
@@ -100,26 +101,41 @@ def compare(
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
         workers: processes; by default one a core.
         options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
-            (metric units), space, seed, engine, compile, device, out.
+            (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
     """
     return run(plan(baseline, *candidates, **options), workers)
 
 
-def _announce(job: Job, on_event: events.OnEvent) -> None:
+def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> None:
     if warning := cache.writable():
         on_event(events.Warned(warning))
+    if folder is not None:
+        for name in manifest.set_changed_aside(folder.path):
+            on_event(events.Warned(f"{name} was changed since the record was sealed: set aside, and trained again"))
+        then = folder.plan.numerics[0].cpu
+        if cpu_model() != then:
+            on_event(events.Warned(f"the record was begun on {then}: new members won't match it to the bit"))
     on_event(events.Started(planning.trainings(job.science), str(job.folder)))
 
 
 def _make_data(pool: Executor, job: Job, on_event: events.OnEvent) -> None:
-    """Every replicate's data set, made and kept."""
+    """Every replicate's data set, made and kept.
+
+    Raises:
+        UsageError: a task that says it generates its data, and gives two replicates the same.
+    """
     replicates = range(job.science.protocol.replicates)
     on_event(events.Stage("data", len(replicates)))
     packed = workers.pack(job.task)
     calls = [(workers.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
-    gather(pool, calls, lambda k: on_event(events.DataReady(k)))
+    digests = gather(pool, calls, lambda k: on_event(events.DataReady(k)))
+    if job.task.generated and len(set(digests)) < len(digests):
+        raise UsageError(
+            f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the seed, "
+            "or set generated=False and partition it by the seed"
+        )
 
 
 def _tune(fold: Fold, contenders: Sequence[Contender]) -> None:

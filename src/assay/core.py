@@ -266,7 +266,7 @@ class Protocol(msgspec.Struct, frozen=True):
     trials: int
     final_seeds: int
     alpha: float = 0.05
-    sampler: str = "optuna-tpe"
+    sampler: str = "optuna TPE"
     sampler_options: dict[str, int | bool] = {}
 
 
@@ -286,8 +286,8 @@ class Science(msgspec.Struct, frozen=True):
     def training_hash(self, slot: int) -> str:
         """SHA-256 of what can change a training of contender `slot`.
 
-        The margin, α, and the numbers of replicates, trials and final seeds are left out: changing them asks another
-        question of the same trainings, which need not be repeated.
+        The margin, α, and the numbers of replicates, trials and final seeds are left out: they ask another question of
+        the same trainings, which are then the same files.
         """
         task = msgspec.structs.replace(self.task, margin=0.0, margin_reason="")
         contender = msgspec.structs.replace(self.contenders[slot], name="", note="")
@@ -302,7 +302,9 @@ class Science(msgspec.Struct, frozen=True):
             a, b = before.get(key, "none"), after.get(key, "none")
             if a != b:
                 parts = key.split(".")
-                if parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names):
+                same = parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names)
+                reference = ".".join([*parts[:2], "reference"])
+                if same and before.get(reference) == after.get(reference):
                     found.append(f"the source of {names[int(parts[1])]} was edited since the record was made")
                 else:
                     found.append(f"{key} {a} → {b}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class AssayError(Exception):
@@ -45,6 +46,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def own_frames(error: BaseException) -> str:
     """An error raised by a user's code: its last line, then the frames that are theirs, neither assay's nor Python's."""
     last = "".join(traceback.format_exception_only(error)).strip()
-    foreign = ("importlib", "/assay/", "site-packages", "\\assay\\")
+    foreign = ("importlib", "site-packages", str(Path(__file__).parent))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in foreign)]
     return last + "".join("\n" + text.rstrip() for text in traceback.format_list(frames))

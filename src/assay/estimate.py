@@ -30,8 +30,8 @@ class Estimate:
 
     @property
     def too_wide(self) -> bool:
-        """The expected interval is wider than the margin on either side: the answer may well be inconclusive."""
-        return self.half_width is not None and self.half_width > self.margin
+        """The expected interval is wider than the margin: the answer may well be inconclusive."""
+        return self.half_width is not None and 2 * self.half_width > self.margin
 
 
 def estimate(science: Science, task: Task, train_samples: int, step_seconds: float | None, workers: int) -> Estimate:
@@ -108,6 +108,7 @@ def sentence(e: Estimate, science: Science) -> list[str]:
         lines.append(
             f"{p.replicates} replicates find a difference of {t.scale * e.detectable:.2g} {t.unit} with 80 % probability; "
             f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is {t.scale * e.margin:.3g}"
+            " (by the spread recorded for this task at its own budget)"
         )
     if e.too_wide:
         lines.append("warning: that interval is wider than the margin; more --replicates would narrow it")

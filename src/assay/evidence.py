@@ -87,6 +87,8 @@ class Findings:
         """One study of one contender."""
         if (slot, replicate) not in self._studies:
             rows = self.members(slot, "tune").filter(pl.col("replicate") == replicate)
+            if self.protocol.name == "honest" and rows["test_score"].null_count():
+                raise BrokenRecord("trials without a test score are on record; run the command that made it again")
             space = self.plan.science.contenders[slot].space
             chosen: list[dict[str, Any]] = [msgspec.json.decode(text) for text in rows["hyperparameters"]]
             self._studies[slot, replicate] = Study(

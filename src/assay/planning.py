@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +84,7 @@ def protocol_of(
         replicates=replicates or numbers["replicates"],
         trials=trials or numbers["trials"],
         final_seeds=final_seeds or numbers["final_seeds"],
+        sampler=f"optuna {metadata.version('optuna')} TPE",  # another version may ask for other trials
         sampler_options=SAMPLER_OPTIONS,
     )
 

@@ -27,14 +27,24 @@ def faults(path: Path) -> Iterator[str]:
     Raises:
         UsageError: no run folder, or one of another version.
     """
-    yield from manifest.changes(path)
+    changed = manifest.changes(path)
+    yield from changed
+    try:
+        yield from _recomputed(path)
+    except Exception as error:
+        if not changed or changed[0].startswith(f"{manifest.NAME} is missing"):
+            raise
+        yield f"the rest can't be computed again ({type(error).__name__}: {error})"
+
+
+def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
     try:
         frame = folder.frame()
         findings = Findings(folder.plan, frame)
         yield from _misnamed(folder)
         yield from _wrong_seeds(findings)
-        yield from _unpaired(frame)
+        yield from _unpaired(frame, folder.plan.science.task.generated)
         yield from _not_as_chosen(findings)
         yield from _another_answer(folder, frame)
     except BrokenRecord as error:
@@ -59,11 +69,13 @@ def _wrong_seeds(findings: Findings) -> Iterator[str]:
                     yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
 
 
-def _unpaired(frame: pl.DataFrame) -> Iterator[str]:
+def _unpaired(frame: pl.DataFrame, generated: bool) -> Iterator[str]:
     """Within a replicate, everyone saw the same data; between replicates of generated data, never the same."""
     per_replicate = frame.group_by("replicate").agg(pl.col("digest").n_unique().alias("sets"))
     for row in per_replicate.filter(pl.col("sets") > 1).sort("replicate").to_dicts():
         yield f"replicate {row['replicate']}: its members did not all see the same data"
+    if generated and frame["digest"].n_unique() < frame["replicate"].n_unique():
+        yield "two replicates saw the same data"
 
 
 def _not_as_chosen(findings: Findings) -> Iterator[str]:
@@ -123,6 +135,7 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     """
     from assay import planning
     from assay.contenders import again
+    from assay.fold import gather
     from assay.tasks import again as task_again
     from assay.train import workers
     from assay.train.numerics import cpu_model, torch_build
@@ -137,27 +150,45 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     then = plan.numerics[0]
     same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
     packed_task, packed = workers.pack(task), [workers.pack(c) for c in contenders]
-    found: list[Retrained] = []
+    together = _chunks(folder)
+    drawn = [chunks.to_members(frame[int(i)])[0] for i in sorted(rows)]
+    calls = [
+        (workers.train_chunk, (packed_task, packed[m.slot], together[_place(m)][0], plan.numerics[m.slot]))
+        for m in drawn
+    ]
     with workers.pool(workers_ or workers.cores()) as pool:
-        drawn = [frame[int(i)] for i in sorted(rows)]
-        members = [chunks.to_members(row)[0] for row in drawn]
-        futures = [
-            pool.submit(workers.train_chunk, packed_task, packed[m.slot], [m], plan.numerics[m.slot]) for m in members
-        ]
-        for row, member, future in zip(drawn, members, futures, strict=True):
-            recorded, now = chunks.to_curves(row), future.result()
-            first = float(recorded.train_loss[0, 0]), float(now.train_loss[0, 0])
-            exact = _equal(recorded, now)
-            close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
-            name = plan.science.contenders[member.slot].name
-            found.append(Retrained(member, name, exact, exact or (close and not same_machine), first))
+        trained = gather(pool, calls, lambda i: None)
+    found: list[Retrained] = []
+    for member, now in zip(drawn, trained, strict=True):
+        chunk, recorded = together[_place(member)]
+        i = chunk.index(member)
+        first = float(recorded.train_loss[i, 0]), float(now.train_loss[i, 0])
+        exact = _equal(recorded, now, i)
+        close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
+        name = plan.science.contenders[member.slot].name
+        found.append(Retrained(member, name, exact, exact or (close and not same_machine), first))
     return found
 
 
-def _equal(a: Curves, b: Curves) -> bool:
+def _place(member: Member) -> tuple[int, str, int, int]:
+    return member.slot, member.phase, member.replicate, member.index
+
+
+def _chunks(folder: RunFolder) -> dict[tuple[int, str, int, int], tuple[list[Member], Curves]]:
+    """For every member the chunk that it was trained in: what engine a chunk ends up with may depend on all of it."""
+    found: dict[tuple[int, str, int, int], tuple[list[Member], Curves]] = {}
+    for path in sorted(folder.members.glob("*.parquet")):
+        frame = chunks.read(path)
+        members, curves = chunks.to_members(frame), chunks.to_curves(frame)
+        found |= {_place(m): (members, curves) for m in members}
+    return found
+
+
+def _equal(a: Curves, b: Curves, i: int) -> bool:
+    """Is member i the same in both, to the bit?"""
     names = ("validation", "test", "train_loss", "grad_norm", "update_norm", "diverged", "gradient_evaluations")
     pairs = [(getattr(a, name), getattr(b, name)) for name in names]
-    return a.data == b.data and all(
-        (x is None and y is None) or (x is not None and y is not None and np.array_equal(x, y, equal_nan=True))
+    return a.data[i] == b.data[i] and all(
+        (x is None and y is None) or (x is not None and y is not None and np.array_equal(x[i], y[i], equal_nan=True))
         for x, y in pairs
     )

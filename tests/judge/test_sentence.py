@@ -65,7 +65,7 @@ def test_the_sentence_that_was_promised():
         ({"mean": 0.01, "low": 0.0002, "high": 0.02}, "1.00 points above adam (95 % interval 0.02 to 2.00, "),
         ({"mean": 0.001, "low": -0.012, "high": 0.014, "settling_margin": 0.014, "settling_replicates": 31},
          "inconclusive. A single run of it beats its adam twin 39 % of the time. Any margin above 1.4 points would "
-         "have settled it; at 1 point, 31 replicates would settle it with 80 % assurance."),
+         "have settled it; at 1 point, 31 replicates at most would settle it with 80 % assurance."),
         ({"mean": 0.001, "low": -0.012, "high": 0.014, "settling_margin": 0.01401},
          "Any margin above 1.5 points would have settled it; at 1 point, more than 1,000 replicates would be needed."),
         ({"mean": -0.005, "low": NAN, "high": NAN, "protocol": Protocol("honest", 1, 1, 8)},

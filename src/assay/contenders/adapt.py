@@ -61,9 +61,9 @@ def adapt(
     accepts = {p.name for p in named}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     given = set(fixed or {}) | set(tuned or {})
-    note = ""
+    note, wraps = "", first.name in (*WRAPPED, *WRAPPED_CLASS)
 
-    if first.name in (*WRAPPED, *WRAPPED_CLASS):
+    if wraps:
         if baseline is None:
             raise UsageError(f"{name} wraps another optimizer ({first.name}): it can be a candidate, not the baseline")
         wants_class = first.name in WRAPPED_CLASS or str(first.annotation).lower().startswith(("type[", "<class 'type"))
@@ -86,7 +86,7 @@ def adapt(
             f"{name} takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(accepts)) or 'nothing'}"
         )
     space = {**space, **(tuned or {})}
-    supplied = {*space, *(fixed or {}), "run", "params"}
+    supplied = {*space, *(fixed or {}), "run"} | ({"params"} if wraps else set())
     missing = [p.name for p in named if p.default is p.empty and p.name not in supplied]
     if missing:
         raise UsageError(
@@ -118,8 +118,8 @@ def _wrapper(target: Callable[..., Any], accepts: set[str], baseline: Contender)
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         inner = {k: v for k, v in hyperparameters.items() if k in baseline.space or k in baseline.fixed}
         outer = {k: v for k, v in hyperparameters.items() if k in accepts or k not in inner}
-        if "params" in accepts:
-            outer["params"] = model.parameters()
+        given = {"params": model.parameters(), "run": run}
+        outer |= {name: value for name, value in given.items() if name in accepts}
         return target(baseline.make(model, run, **{**baseline.fixed, **inner}), **outer)
 
     return make
@@ -133,6 +133,8 @@ def _wrapper_of_class(target: Callable[..., Any], accepts: set[str], baseline: C
                 model, run, **{k: v for k, v in settings.items() if k in {**baseline.space, **baseline.fixed}}
             )
         )
+        if "run" in accepts:
+            settings["run"] = run
         if "params" in accepts:
             return target(kind, params=model.parameters(), **settings)
         return target(kind, model.parameters(), **settings)

@@ -23,7 +23,7 @@ from assay.errors import UsageError, nearest, own_frames
 from .adapt import adapt, signature_of
 from .registry import CONTENDERS
 from .schedules import split_schedule
-from .source import source_of
+from .source import note_helpers, source_of
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
@@ -217,16 +217,27 @@ def _load_file(path: Path) -> ModuleType:
         raise UsageError(f"{path} can't be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(resolved.parent))  # its own imports from beside it
+    folder, before = str(resolved.parent), set(sys.modules)
+    sys.path.insert(0, folder)  # its own imports from beside it
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         raise _import_failed(str(path), error) from error
     finally:
-        sys.path.remove(str(resolved.parent))
-    cloudpickle.register_pickle_by_value(module)  # workers, here or on another machine, need not find the file
+        sys.path.remove(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)  # workers inherit it, for what is imported only when it is needed
+    beside = [m for n, m in sys.modules.items() if n not in before and _lies_in(m, resolved.parent)]
+    for one in (module, *beside):
+        cloudpickle.register_pickle_by_value(one)  # workers, here or on another machine, need not find the file
+    note_helpers(module, [str(m.__file__) for m in beside])
     return module
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
 
 
 def _load_module(name: str) -> ModuleType:

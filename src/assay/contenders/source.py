@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -31,8 +32,17 @@ def source_of(thing: Any) -> str:
         return package
     family = thing.__mro__ if inspect.isclass(thing) else (thing,)
     written = {file for member in family if (file := _file(member)) and not _installed_package(member.__module__, file)}
+    written |= set(_HELPERS.get(thing.__module__, []))
     hashes = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in written)  # wherever they lie
     return "sha256:" + (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())
+
+
+_HELPERS: dict[str, list[str]] = {}  # module name → files that it imported from beside it
+
+
+def note_helpers(module: ModuleType, files: list[str]) -> None:
+    """Count these files as part of what a user's module is: they were imported by it, from beside it."""
+    _HELPERS[module.__name__] = files
 
 
 def _file(thing: Any) -> str | None:

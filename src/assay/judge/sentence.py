@@ -140,7 +140,7 @@ def _settling(f: Findings, settling_margin: float) -> str:
     if f.settling_replicates is None:
         needed = f"more than {counted(MOST_REPLICATES, 'replicate')} would be needed"
     else:
-        needed = f"{counted(f.settling_replicates, 'replicate')} would settle it with 80 % assurance"
+        needed = f"{counted(f.settling_replicates, 'replicate')} at most would settle it with 80 % assurance"
     return f"Any margin above {wider} would have settled it; at {amount(text.margin, f.task.unit)}, {needed}."
 
 

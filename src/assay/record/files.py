@@ -10,16 +10,20 @@ from pathlib import Path
 
 from assay.errors import Interrupted, UsageError
 
+TEMPORARY = ".tmp-"
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
+
+    What a killed process leaves is called `.tmp-….tmp`: nothing reads it, and `sweep` removes it.
 
     Raises:
         Interrupted: the disk is full. UsageError: the folder can't be written. Nothing half-written is left.
     """
     temporary = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=".tmp")
         os.close(descriptor)
         temporary = Path(name)
         write(temporary)
@@ -30,6 +34,17 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged file to `*.damaged`: nothing reads it, and nothing is lost."""
+    path.replace(path.with_suffix(".damaged"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written. Only whoever holds the folder's lock may call this."""
+    for left in folder.rglob(f"{TEMPORARY}*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, d
 from assay.errors import BrokenRecord, UsageError
 
 from . import chunks
-from .files import fault, write_atomically, write_bytes
+from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
 
 SCORES: dict[str, Any] = {
     **{k: chunks.SCHEMA[k] for k in ("slot", "phase", "replicate", "index")},
@@ -43,10 +43,11 @@ class RunFolder:
             UsageError: the folder holds another plan, something else, or was made with another torch.
         """
         if not (path / "plan.json").exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or any(not p.name.startswith(TEMPORARY) for p in path.iterdir())):
                 raise UsageError(f"{path} is there and is no run folder; choose another with --out")
             return None
         folder = cls.open(path)
+        folder.members.mkdir(exist_ok=True)
         if folder.plan.science.plan_hash != science.plan_hash:
             changed = "; ".join(folder.plan.science.differences(science)) or "its science"
             raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
@@ -62,10 +63,11 @@ class RunFolder:
         """Start a record in a new or empty folder. UsageError where it can't be written."""
         folder = cls(path, plan)
         try:
-            folder.members.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            write_bytes(path / "plan.json", msgspec.json.format(canonical(plan), indent=2) + b"\n")
+            folder.members.mkdir(exist_ok=True)
         except OSError as error:
             raise fault(error, path) from error
-        write_bytes(path / "plan.json", msgspec.json.format(canonical(plan), indent=2) + b"\n")
         return folder
 
     @classmethod
@@ -87,9 +89,9 @@ class RunFolder:
             raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
 
     def busy(self) -> bool:
-        """True while a command is at work in the folder."""
+        """True while a command is at work in the folder; asking disturbs none that is about to begin."""
         try:
-            with locked(self.path):
+            with locked(self.path, shared=True):
                 return False
         except UsageError:
             return True
@@ -99,8 +101,13 @@ class RunFolder:
         return digest((self._training[members[0].slot], list(members)))[:32]
 
     def find(self, members: Sequence[Member]) -> Curves | None:
-        """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again."""
-        path = self.members / f"{self.key(members)}.parquet"
+        """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again.
+
+        A trial that is still to be tested, or whose test score is lost, and whose weights are gone too, counts as not
+        trained.
+        """
+        key = self.key(members)
+        path, scores = self.members / f"{key}.parquet", self.scores / f"{key}.parquet"
         if not path.exists():
             return None
         try:
@@ -108,8 +115,16 @@ class RunFolder:
             if chunks.to_members(frame) != list(members):
                 raise BrokenRecord(f"{path} holds other members")
         except BrokenRecord:
-            path.rename(path.with_suffix(".damaged"))
+            set_aside(path)
             return None
+        if members[0].phase == "tune" and self.plan.science.protocol.name == "honest":
+            if scores.exists():
+                try:
+                    chunks.read(scores, SCORES)
+                except BrokenRecord:
+                    set_aside(scores)
+            if not scores.exists() and not (self.weights / f"{key}.npy").exists():
+                return None
         return chunks.to_curves(frame)
 
     def keep(self, members: Sequence[Member], curves: Curves) -> None:
@@ -119,7 +134,7 @@ class RunFolder:
         if weights is not None:
             with contextlib.suppress(FileExistsError):
                 self.weights.mkdir()
-            write_atomically(self.weights / f"{key}.npy", lambda f: np.save(f, weights, allow_pickle=False))
+            write_atomically(self.weights / f"{key}.npy", lambda f: _save(f, weights))
         frame = chunks.to_frame(members, curves)
         write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
 
@@ -134,11 +149,11 @@ class RunFolder:
         return sorted(p.stem for p in self.weights.glob("*.npy"))
 
     def weights_of(self, key: str) -> tuple[list[Member], np.ndarray]:
-        """A chunk's members and their final weights (n, P)."""
-        return (
-            chunks.to_members(chunks.read(self.members / f"{key}.parquet")),
-            np.load(self.weights / f"{key}.npy", allow_pickle=False),
-        )
+        """A chunk's members and their final weights (n, P), NaN for members that diverged."""
+        frame = chunks.read(self.members / f"{key}.parquet")
+        weights = np.load(self.weights / f"{key}.npy", allow_pickle=False)
+        weights[frame["diverged"].to_numpy() > 0] = np.nan
+        return chunks.to_members(frame), weights
 
     def keep_scores(self, key: str, members: Sequence[Member], scores: np.ndarray) -> None:
         """Write a chunk's test scores (n,), NaN where diverged, and let go of its weights."""
@@ -176,8 +191,10 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, shared: bool = False) -> Iterator[None]:
     """Only one command trains in a folder at a time; the lock goes with the process, however it ends.
+
+    `shared`: only see whether another command holds it. The folder is made where it isn't there.
 
     Raises:
         UsageError: another command is at work here, or the folder can't be made.
@@ -193,7 +210,7 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise fault(error, path) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
         raise UsageError(f"another command is at work in {path}; wait for it, or choose another --out") from error
@@ -201,6 +218,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:  # given a name, NumPy would add an ending to it
+        np.save(file, array, allow_pickle=False)
 
 
 class _Versioned(msgspec.Struct):

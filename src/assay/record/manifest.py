@@ -9,7 +9,7 @@ import msgspec
 
 from assay.core import canonical, digest
 
-from .files import write_bytes
+from .files import TEMPORARY, set_aside, write_bytes
 
 NAME = "manifest.json"
 
@@ -25,6 +25,21 @@ def seal(folder: Path) -> None:
     """Write the manifest of a finished folder."""
     files = _hashes(folder)
     write_bytes(folder / NAME, msgspec.json.format(canonical(Manifest(files, digest(files))), indent=2) + b"\n")
+
+
+def doubtful(folder: Path, drawn: tuple[str, ...] = (".html", ".png")) -> list[str]:
+    """What differs from the manifest, drawings aside; nothing where there is no manifest yet."""
+    lines = changes(folder) if (folder / NAME).exists() else []
+    return [line for line in lines if not line.partition(" ")[0].endswith(drawn)]
+
+
+def set_changed_aside(folder: Path) -> list[str]:
+    """Set aside the members and scores that are not what was sealed, so that they are trained again; their names."""
+    found = [line.partition(" ")[0] for line in doubtful(folder) if line.endswith(" was changed")]
+    names = [name for name in found if name.startswith(("members/", "scores/"))]
+    for name in names:
+        set_aside(folder / name)
+    return names
 
 
 def changes(folder: Path) -> list[str]:
@@ -53,5 +68,5 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME and path.suffix != ".damaged"
+        if path.is_file() and path.name != NAME and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY)
     }

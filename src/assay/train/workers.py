@@ -101,7 +101,10 @@ def time_optimizers(
 
 @lru_cache(maxsize=64)
 def _open(packed: bytes) -> Any:
-    return cloudpickle.loads(packed)
+    try:
+        return cloudpickle.loads(packed)
+    except Exception as error:
+        raise UsageError(f"code of the task or a contender can't be loaded in a worker: {own_frames(error)}") from None
 
 
 class InProcess(Executor):
@@ -128,7 +131,8 @@ class LocalWorkers(ProcessPoolExecutor):
                 context.set_forkserver_preload(["assay.train.loop"])
                 from multiprocessing import forkserver
 
-                forkserver.ensure_running()
+                with _without_interrupts():  # it loads torch before it ignores Ctrl-C
+                    forkserver.ensure_running()
             super().__init__(workers, mp_context=context, initializer=_initialize)
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -161,6 +165,16 @@ def _initialize() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here is born with Ctrl-C blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
