@@ -246,7 +246,7 @@ def test_an_inconclusive_verdict_says_what_would_have_settled_it():
     assert found.ci_high is not None
     assert found.details["settling_margin"] == max(-found.ci_low, found.ci_high)
     assert found.details["settling_replicates"] > 12
-    assert f"{found.details['settling_replicates']} replicates would settle it" in found.sentence
+    assert f"{found.details['settling_replicates']} replicates at most would settle it" in found.sentence
 
 
 @pytest.mark.parametrize(
