@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.core import Choice, Float, Int, Protocol, canonical
+from assay.core import Protocol, canonical
 from assay.planning import science_of
+from assay.space import Choice, Float, Int
 from assay.tune import SAMPLER_OPTIONS
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay import check, optim
     from assay.compare import Result, compare
-    from assay.core import Choice, Contender, Float, Int, Metric, Run, Split, Splits, Task
+    from assay.core import Contender, Metric, Run, Split, Splits, Task
+    from assay.space import Choice, Float, Int
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("Choice", "Contender", "Float", "Int", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
+    **dict.fromkeys(("Choice", "Float", "Int"), "assay.space"),
+    **dict.fromkeys(("Contender", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
     **dict.fromkeys(("Result", "compare"), "assay.compare"),
     "check": "assay",
     "optim": "assay",

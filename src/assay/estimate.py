@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay import events, seeds
-from assay.core import Numerics, Science, Task, midpoint
+from assay.core import Numerics, Science, Task
 from assay.fold import result_of
 from assay.judge.planning import detectable_difference, expected_half_width
 from assay.planning import Job, trainings
 from assay.settle import settle
+from assay.space import midpoint
 from assay.train import workers
 from assay.tune import member
 

@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import Choice, Hyperparameters, Plan
+from assay.core import Hyperparameters, Plan
 from assay.errors import BrokenRecord
 from assay.judge import Evidence, select
 from assay.judge.divergence import floored
+from assay.space import Choice
 
 
 @dataclass(frozen=True)

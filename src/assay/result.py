@@ -14,13 +14,14 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import Choice, Hyperparameters, Plan, Space, Verdict
+from assay.core import Hyperparameters, Plan, Verdict
 from assay.evidence import Findings
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.good_range import good_range
 from assay.judge.published import conclude
 from assay.judge.verdict import plain
+from assay.space import Choice, Space
 
 LIBRARIES = ("assay", "torch", "optuna", "numpy", "scipy", "polars")
 

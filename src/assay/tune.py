@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay import events, seeds
-from assay.core import Choice, Contender, Dimension, Float, Hyperparameters, Int, Member, Phase, Science
+from assay.core import Contender, Hyperparameters, Member, Phase, Science
 from assay.fold import Lane, chunked
+from assay.space import Choice, Dimension, Float, Int
 
 if TYPE_CHECKING:
     import optuna

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from assay.contenders import CONTENDERS, contenders
-from assay.core import Choice, Contender, Float, Int, Run
+from assay.core import Contender, Run
 from assay.errors import UsageError
+from assay.space import Choice, Float, Int
 
 RUN = Run(total_steps=10, epochs=2, steps_per_epoch=5)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.core import Choice, Float, Int
 from assay.errors import NoVerdict
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import Edge, edges, ends_hit, wider, wider_spaces
+from assay.space import Choice, Float, Int
 
 LR = Float(1e-5, 1e-1, log=True)
 

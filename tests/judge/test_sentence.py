@@ -9,11 +9,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from assay.core import Float, Protocol, TaskInfo
+from assay.core import Protocol, TaskInfo
 from assay.judge.decide import Interval, by_the_margin, outcome
 from assay.judge.digits import percent, printed, times
 from assay.judge.edges import Edge
 from assay.judge.sentence import Findings, sentence
+from assay.space import Float
 
 NAN = math.nan
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from assay.core import Float, Protocol, TaskInfo, Verdict
+from assay.core import Protocol, TaskInfo, Verdict
 from assay.errors import NoVerdict
 from assay.judge import Evidence, judge
+from assay.space import Float
 
 LR = {"lr": Float(1e-5, 1e-1, log=True)}
 TASK = TaskInfo(

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from assay import cli, compare
-from assay.core import Contender, Float, Plan
+from assay.core import Contender, Plan
 from assay.report.command import command, quoted
+from assay.space import Float
 from assay.train.numerics import loop_here
 
 from .. import tiny

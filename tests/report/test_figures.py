@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from assay.core import Choice, Float
 from assay.report.figures.epochs import Series, band, learning
 from assay.report.figures.reach import Arrivals, reach
 from assay.report.figures.scores import Panel, Trials, scores
@@ -12,6 +11,7 @@ from assay.report.figures.strips import Strip, spread_out, strips
 from assay.report.panels import union
 from assay.report.style import drawing, log_scale, look, plain
 from assay.report.units import Units, duration, listed, number, settings
+from assay.space import Choice, Float
 
 
 def lines(axes, colour):

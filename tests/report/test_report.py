@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from assay.core import Choice, Float, Int
 from assay.errors import BrokenRecord, UsageError
 from assay.report import draw, summary_html
+from assay.space import Choice, Float, Int
 
 from .conftest import HOSTILE, contender, make_run
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from assay import seeds
 from assay.contenders import contenders
-from assay.core import Contender, Float, Member, Numerics
+from assay.core import Contender, Member, Numerics
+from assay.space import Float
 from assay.train import loop
 
 from .. import tiny

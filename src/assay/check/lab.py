@@ -11,7 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from assay.core import Contender, Float, Int, Run, midpoint
+from assay.core import Contender, Run
+from assay.space import Float, Int, midpoint
 
 from .outcome import Failed, Skip
 from .script import Script

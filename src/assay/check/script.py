@@ -10,7 +10,8 @@ from typing import Any
 from assay.contenders.adapt import MODEL, NAMED, WRAPPED, WRAPPED_CLASS
 from assay.contenders.registry import CONTENDERS
 from assay.contenders.resolve import split_alias
-from assay.core import Contender, midpoint
+from assay.core import Contender
+from assay.space import midpoint
 
 
 class Script:

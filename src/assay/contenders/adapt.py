@@ -10,8 +10,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay.core import Contender, Run, Space
+from assay.core import Contender, Run
 from assay.errors import UsageError
+from assay.space import Space
 
 from .interface import needs_closure
 from .registry import LEARNING_RATE

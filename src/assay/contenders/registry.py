@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.core import Float, Space
+from assay.space import Float, Space
 
 LEARNING_RATE = Float(1e-5, 1e-1, log=True)
 

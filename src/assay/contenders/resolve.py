@@ -17,8 +17,9 @@ from typing import Any
 
 import cloudpickle
 
-from assay.core import Choice, Contender, ContenderInfo, Dimension, Float, Int
+from assay.core import Contender, ContenderInfo
 from assay.errors import UsageError, nearest, own_frames
+from assay.space import Choice, Dimension, Float, Int
 
 from .adapt import adapt, signature_of
 from .registry import CONTENDERS

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from assay.core import Choice, Dimension, Float, Int, Space
+from assay.space import Choice, Dimension, Float, Int, Space
 
 End = Literal["low", "high"]
 OUTER = 0.1

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from assay.core import Dimension, Outcome, Protocol, TaskInfo
+from assay.core import Outcome, Protocol, TaskInfo
 from assay.judge.decide import Interval, by_the_margin
 from assay.judge.digits import ceiling, percent, printed, step, times
 from assay.judge.edges import Edge
 from assay.judge.planning import MOST_REPLICATES
+from assay.space import Dimension
 
 DEFAULT_SEED = 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from assay import seeds
-from assay.core import Outcome, Protocol, Space, TaskInfo, Verdict
+from assay.core import Outcome, Protocol, TaskInfo, Verdict
 from assay.errors import NoVerdict
 from assay.judge import stability
 from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval
@@ -20,6 +20,7 @@ from assay.judge.planning import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
 from assay.judge.sentence import DEFAULT_SEED, Findings, sentence
 from assay.judge.superiority import p_superior
+from assay.space import Space
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from assay.contenders.registry import CONTENDERS
-from assay.core import Choice, ContenderInfo, Dimension, Plan
+from assay.core import ContenderInfo, Plan
+from assay.space import Choice, Dimension
 
 
 def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:

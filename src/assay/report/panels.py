@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from assay.core import Choice, Dimension, Float
+from assay.space import Choice, Dimension, Float
 
 from .figures.scores import MOST_PANELS, Panel, Trials
 from .reading import Arm, Reading

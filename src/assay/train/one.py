@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from assay.core import Choice, Contender, Member, Numerics, Run, Task
+from assay.core import Contender, Member, Numerics, Run, Task
+from assay.space import Choice
 
 from . import loop
 from .batches import Batches

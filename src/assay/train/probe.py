@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from assay.core import Choice, Contender, Curves, Member, Numerics, Split, Splits, Task
+from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
+from assay.space import Choice
 
 from . import loop
 from .batches import Batches

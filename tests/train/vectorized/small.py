@@ -9,7 +9,8 @@ import numpy as np
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from assay.core import Contender, Float, Member, Numerics, Split, Splits, Task
+from assay.core import Contender, Member, Numerics, Split, Splits, Task
+from assay.space import Float
 from assay.tasks.metrics import accuracy
 from assay.train.interpreted import Interpreted
 from assay.train.population import Population

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 import torch
 
-from assay.core import Contender, Float
+from assay.core import Contender
 from assay.optim import GNSAdam, GradNormScaled
+from assay.space import Float
 from assay.train import loop
 from assay.train.vectorized import train_with
 

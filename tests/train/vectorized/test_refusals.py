@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from assay.core import Choice, Int
+from assay.space import Choice, Int
 from assay.train.probe import probe
 from assay.train.refusal import NotVectorizable
 from assay.train.vectorized import train, train_with

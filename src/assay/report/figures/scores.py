@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.core import Choice, Dimension
 from assay.report.style import INK, Look, canvas, legend, legend_rows, log_scale, plain
+from assay.space import Choice, Dimension
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
