@@ -49,6 +49,7 @@ def choose(
     numerics: Numerics,
     *,
     lockstep: int = 0,
+    lone: int = 0,
     cores: int = 1,
     split: int = 0,
     forced: bool = False,
@@ -58,6 +59,7 @@ def choose(
     Args:
         numerics: dtype and device are read; `compiled` says whether compiling is allowed.
         lockstep: how many trainings are asked for at once: chunks share them out evenly. 0: any number.
+        lone: how many of the population come one at a time, and so have a chunk to themselves.
         split: seed of a data set that is at hand.
         forced: take the vectorized engine wherever it can train this, quicker or not.
     """
@@ -72,7 +74,7 @@ def choose(
             width = evenly(min(population, widest_on_gpu(task, contender, chunk, numerics)), together)
             return Chosen("vectorized", False, width, f"{width} members at once fit the GPU's memory")
         width = evenly(min(population, width_on_cpu(task, contender, chunk[0], numerics)), together)
-        return _on_cpu(task, contender, population, [chunk[i % 3] for i in range(width)], numerics, cores, forced)
+        return _on_cpu(task, contender, population, [chunk[i % 3] for i in range(width)], numerics, cores, forced, lone)
     except Exception as error:
         return Chosen("loop", False, 1, str(refusal(error)))
 
@@ -90,25 +92,27 @@ def _on_cpu(
     numerics: Numerics,
     cores: int,
     forced: bool,
+    lone: int,
 ) -> Chosen:
     width = len(chunk)
+    dearer = 1 + (width - 1) * lone / population  # on average: a lone member's step costs what a chunk's does
     batches = Batches(task, chunk, numerics)
     batches.shuffle()
     with torch.random.fork_rng(devices=[]):
         plain = seconds_of_loop(task, contender, chunk[0], numerics, batches)
-        eager = _seconds_of(Population(task, contender, chunk, numerics, batches, share=False), batches)
+        eager = dearer * _seconds_of(Population(task, contender, chunk, numerics, batches, share=False), batches)
         if numerics.compiled:
             try:
                 ready = _Ready(task, contender, chunk, numerics, batches, share=True)
-                compiled = _seconds_of(ready, batches)
+                compiled = dearer * _seconds_of(ready, batches)
                 if compiled < min(plain, eager) or forced:
                     reason = f"compiled steps are at hand, {plain / compiled:.1f} times as fast as the loop"
                     return Chosen("vectorized", True, width, reason, compiled)
             except _NotThere:
-                saved = population * batches.run.total_steps * plain * (1 - 1 / GAIN) / cores
+                saved = population * batches.run.total_steps * plain * (1 - dearer / GAIN) / cores
                 if saved > COLD_SECONDS or forced:
                     reason = f"compiling should save about {saved - COLD_SECONDS:.0f} s"
-                    return Chosen("vectorized", True, width, reason, plain / GAIN)
+                    return Chosen("vectorized", True, width, reason, dearer * plain / GAIN)
             except NotVectorizable:
                 pass
     if eager < 0.9 * plain or forced:
