@@ -28,6 +28,8 @@ STAGES = {
     "tune": "tuning",
     "score": "scoring the trials",
     "final": "final runs",
+    "controls": "tuning the controls",
+    "controls_final": "running the controls",
     "report": "drawing the report",
 }
 

@@ -14,7 +14,7 @@ import polars as pl
 from assay import seeds
 from assay.core import Curves, Member
 from assay.errors import BrokenRecord, UsageError
-from assay.evidence import Findings
+from assay.evidence import Findings, reached
 from assay.record import RunFolder, chunks, manifest
 from assay.result import result
 
@@ -41,7 +41,7 @@ def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
     try:
         frame = folder.frame()
-        findings = Findings(folder.plan, frame)
+        findings = Findings(reached(folder.plan, frame), frame)
         yield from _misnamed(folder)
         yield from _wrong_seeds(findings)
         yield from _unpaired(frame, folder.plan.science.task.generated)

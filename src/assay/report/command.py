@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from assay.contenders.registry import CONTENDERS
-from assay.core import ContenderInfo, Plan
+from assay.core import ContenderInfo, Plan, Protocol, Stages
 from assay.space import Choice, Dimension
 
 
@@ -26,7 +26,7 @@ def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) ->
         words += [f"--{option.replace('_', '-')}", str(value)]
     words += ["--protocol", protocol.name, "--trials", str(protocol.trials)]
     if protocol.name != "published":
-        words += ["--replicates", str(protocol.replicates), "--final-seeds", str(protocol.final_seeds)]
+        words += ["--replicates", _replicates(protocol), "--final-seeds", str(protocol.final_seeds)]
     words += ["--epochs", str(science.task.epochs)]
     if "--margin" in science.task.margin_reason:
         words += ["--margin", _divided_back(science.task.margin, science.task.scale)]
@@ -48,6 +48,11 @@ def quoted(words: Sequence[str]) -> list[str]:
         else:
             pieces.append(word)
     return pieces
+
+
+def _replicates(protocol: Protocol) -> str:
+    stages = protocol.stages
+    return f"auto:{stages.most}" if isinstance(stages, Stages) else str(protocol.replicates)
 
 
 def _name(contender: ContenderInfo) -> str | None:
