@@ -46,12 +46,17 @@ class Trained:
         return self.question.protocol.final_seeds if control.kind == "again" else 0
 
     def findings(self, control: Control) -> Findings:
-        """Its members as arrays: the sceptic's first n trials are the question's; final seeds count from 0."""
+        """Its members as arrays; final seeds count from 0.
+
+        The sceptic's first n trials are the question's, and so are final runs at the hyperparameters chosen there too.
+        """
         whole, rows = self.folder.plan, self.frame.filter(pl.col("slot") == control.slot)
         if control.kind == "sceptic":
             protocol = msgspec.structs.replace(self.science.protocol, trials=2 * self.science.protocol.trials)
             whole = msgspec.structs.replace(whole, science=msgspec.structs.replace(self.science, protocol=protocol))
-            rows = pl.concat([self.question.members(0, "tune"), rows])
+            place = ["slot", "phase", "replicate", "index"]
+            others = self.question.frame.filter(pl.col("slot") == 0).join(rows, on=place, how="anti")
+            rows = pl.concat([others, rows])
         shift = pl.when(pl.col("phase") == "final").then(self.first_seed(control)).otherwise(0)
         return Findings(whole, rows.with_columns(index=(pl.col("index") - shift).cast(pl.Int32)))
 
@@ -63,6 +68,12 @@ class Trained:
     def scores(self, control: Control) -> np.ndarray:
         """Test scores of its final runs (K, r), turned, diverged ones at the floor."""
         return self.question.scores_of(self.findings(control).curves(control.slot, "test")[:, :, -1])
+
+
+def replayed_at(findings: Findings) -> dict[int, Hyperparameters]:
+    """What a replay's members have in each replicate beside their multiplier: what the baseline was tuned to there."""
+    replicates = range(findings.protocol.replicates)
+    return {k: {**findings.chosen(0, k), plan.REPLICATE: k} for k in replicates}
 
 
 def judged(folder: RunFolder) -> list[dict[str, Any]]:
@@ -161,16 +172,16 @@ def _sabotage(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
 def _sceptic(entry: dict[str, Any], findings: Findings) -> dict[str, Any]:
     n = findings.protocol.trials
     said = (
-        f"Sceptic: {entry['first']} tuned with {counted(n, 'trial')} scores {_scored(entry, findings.task)} tuned with "
-        f"{2 * n}: {entry['outcome']}."
+        f"Sceptic: {entry['first']} tuned with {counted(n, 'trial')} scores "
+        f"{_scored(entry, findings.task, f' tuned with {2 * n}')}: {entry['outcome']}."
     )
     return {**entry, "sentence": said}
 
 
 def _rule(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
     said = (
-        f"Schedule replay, the rule: {entry['first']} scores {_scored(entry, task)}, which has its schedule and not its "
-        f"rule: {entry['outcome']}."
+        f"Schedule replay, the rule: {entry['first']} scores "
+        f"{_scored(entry, task, ', which has its schedule and not its rule')}: {entry['outcome']}."
     )
     return {**entry, "part": "rule", "sentence": said}
 
@@ -180,7 +191,7 @@ def _schedule(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
     return {**entry, "part": "schedule", "sentence": said}
 
 
-def _scored(entry: dict[str, Any], task: TaskInfo) -> str:
+def _scored(entry: dict[str, Any], task: TaskInfo, which: str = "") -> str:
     text = printed(entry["difference"], entry["ci_low"], entry["ci_high"], task.margin, task.scale)
     much = difference_text(entry["difference"], text.mean, text.digits, task, entry["second"])
-    return f"{much} ({100 * entry['level']:.4g} % interval {text.low} to {text.high})"
+    return f"{much}{which} ({100 * entry['level']:.4g} % interval {text.low} to {text.high})"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from assay import events, seeds
-from assay.core import Contender, Hyperparameters, Numerics, Plan, Science
+from assay.core import Contender, Numerics, Plan, Science
 from assay.evidence import Findings, reached
 from assay.fold import Fold, chunked, gather
 from assay.planning import Job
@@ -17,7 +17,7 @@ from assay.train.numerics import torch_build
 from assay.tune import final, finals, lanes, study
 
 from . import lengths, plan
-from .judged import Trained
+from .judged import Trained, replayed_at
 
 
 def train(fold: Fold, job: Job) -> None:
@@ -99,12 +99,6 @@ def _tune(fold: Fold, contenders: tuple[Contender, ...], known: list[plan.Contro
             runs.append(study(science, slot, contender, some, width, fold.on_event))
     fold.drive(runs)
     fold.score()
-
-
-def replayed_at(findings: Findings) -> dict[int, Hyperparameters]:
-    """What a replay's members have in each replicate beside their multiplier: what the baseline was tuned to there."""
-    replicates = range(findings.protocol.replicates)
-    return {k: {**findings.chosen(0, k), plan.REPLICATE: k} for k in replicates}
 
 
 def _final(fold: Fold, known: list[plan.Control], findings: Findings) -> None:

@@ -11,7 +11,9 @@ from assay.core import ContenderInfo, Plan, Protocol, Stages
 from assay.space import Choice, Dimension
 
 
-def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
+def command(
+    plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None, controls: bool = False
+) -> list[str] | None:
     """`assay run …` with everything that differs from a default, as arguments; None if Python alone can repeat it.
 
     A contender or a task made in Python has no name that the command line could find. `wider`: ranges to take
@@ -36,6 +38,7 @@ def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) ->
         for name, dimension in contender.space.items():
             if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
                 words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
+    words += ["--controls"] if controls else []
     return [*words, "--seed", str(science.seed), "--engine", _engine(plan), "--device", plan.numerics[0].device]
 
 
