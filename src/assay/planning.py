@@ -69,7 +69,9 @@ def plan(
 def check_controls(protocol: Protocol) -> None:
     """UsageError for a protocol that gives controls no interval."""
     if protocol.name == "published":
-        raise UsageError("--controls: the published protocol has one seed, which gives no interval; use --protocol honest")
+        raise UsageError(
+            "--controls: the published protocol has one seed, which gives no interval; use --protocol honest"
+        )
     if protocol.replicates < 2:
         raise UsageError(f"--controls: --replicates {protocol.replicates} gives no interval; take 2 at least")
 
@@ -108,7 +110,7 @@ def protocol_of(
         final_seeds=final_seeds or numbers["final_seeds"],
         sampler=f"optuna {metadata.version('optuna')} TPE",  # another version may ask for other trials
         sampler_options=SAMPLER_OPTIONS,
-        **({"stages": stages} if stages else {}),
+        stages=stages or msgspec.UNSET,
     )
 
 

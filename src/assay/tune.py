@@ -91,9 +91,7 @@ def lanes(numerics: Mapping[int, Numerics], replicates: range) -> list[tuple[int
     return sorted(found, key=lambda lane: (lane[2].start, lane[0]))
 
 
-def finals(
-    science: Science, slot: int, chosen: Mapping[int, Hyperparameters], first: int = 0
-) -> list[Member]:
+def finals(science: Science, slot: int, chosen: Mapping[int, Hyperparameters], first: int = 0) -> list[Member]:
     """The final runs of one contender: r seeds, from `first`, in each replicate, at the hyperparameters chosen there."""
     seeds_ = range(first, first + science.protocol.final_seeds)
     return [member(science, slot, "final", k, i, dict(values)) for k, values in chosen.items() for i in seeds_]

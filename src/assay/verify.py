@@ -13,7 +13,7 @@ import polars as pl
 
 from assay import seeds
 from assay.controls import lengths, verified
-from assay.controls.judged import has_controls, judged
+from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER, skipped
 from assay.core import Contender, Curves, Member
 from assay.errors import BrokenRecord, UsageError
@@ -47,7 +47,7 @@ def _recomputed(path: Path) -> Iterator[str]:
         findings = Findings(reached(folder.plan, frame), frame)
         yield from _misnamed(folder)
         if has_controls(folder):
-            yield from _misnamed(RunFolder.open(path / FOLDER), f"{FOLDER}/")
+            yield from _misnamed(controls_record(folder), f"{FOLDER}/")
             yield from verified.faults(folder, findings)
         yield from _wrong_seeds(findings)
         yield from _unpaired(frame, folder.plan.science.task.generated)
@@ -156,11 +156,12 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     task = planning.for_protocol(task_again(plan.science.task), plan.science.protocol.name)
     records = [_Record(folder, contenders)]
     if has_controls(folder):
-        records.append(_controls(RunFolder.open(path / FOLDER), contenders))
+        records.append(_controls(controls_record(folder), contenders))
     places = [(record, i) for record in records for i in range(len(record.frame))]
     chosen = np.random.default_rng().choice(len(places), size=min(number, len(places)), replace=False)
     drawn = [
-        (record, chunks.to_members(record.frame[i])[0]) for record, i in (places[int(place)] for place in sorted(chosen))
+        (record, chunks.to_members(record.frame[i])[0])
+        for record, i in (places[int(place)] for place in sorted(chosen))
     ]
     then = plan.numerics[0]
     same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
@@ -204,7 +205,8 @@ def _controls(record: RunFolder, contenders: tuple[Contender, ...]) -> _Record:
 
     science, count = record.plan.science, len(contenders)
     tables = {
-        slot: skipped(science.contenders[count + 1 + slot]) or lengths.read(record.path, slot) for slot in range(1, count)
+        slot: skipped(science.contenders[count + 1 + slot]) or lengths.read(record.path, slot)
+        for slot in range(1, count)
     }
     return _Record(record, objects(contenders, science, tables))
 

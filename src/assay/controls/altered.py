@@ -108,6 +108,7 @@ class MakeHalted:
     baseline: Contender
 
     def __call__(self, model: Any, run: Run, **hyperparameters: Any) -> Altered:
+        """The baseline's own hyperparameters."""
         base, parameters = _base(self.baseline, model, run, hyperparameters)
         kind = HaltedWithClosure if _closure(self.baseline, base) else Halted
         return kind(base, parameters, run.total_steps)
@@ -123,6 +124,7 @@ class MakeReplayed:
     def __call__(
         self, model: Any, run: Run, multiplier: float = 1.0, replicate: int = 0, **hyperparameters: Any
     ) -> Altered:
+        """The baseline's own hyperparameters, with the multiplier of the lengths and the replicate whose they are."""
         base, parameters = _base(self.baseline, model, run, hyperparameters)
         lengths = self.lengths[replicate]
         if run.total_steps > len(lengths):  # another task's, which the engines are tried on

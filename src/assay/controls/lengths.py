@@ -71,7 +71,9 @@ def _norms(folder: RunFolder, findings: Findings, slot: int) -> tuple[np.ndarray
     places = [(k, i) for k in range(p.replicates) for i in range(p.final_seeds)]
     missing = [place for place in places if place not in kept]
     if missing:
-        raise BrokenRecord(f"{len(missing)} final runs are on record without their steps; run the command that made it again")
+        raise BrokenRecord(
+            f"{len(missing)} final runs are on record without their steps; run the command that made it again"
+        )
     norms = np.stack([kept[place] for place in places]).reshape(p.replicates, p.final_seeds, -1)
     diverged = findings.members(slot, "final")["diverged"].to_numpy().reshape(p.replicates, p.final_seeds)
     return norms, diverged == 0

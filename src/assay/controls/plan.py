@@ -38,7 +38,9 @@ def controls(contenders: int) -> list[Control]:
 def science_of(question: Science, lengths: Lengths) -> Science:
     """The science of the controls of a question, which may have had two stages: K is by now what it is."""
     baseline = question.contenders[0]
-    again = msgspec.structs.replace(baseline, name=f"{baseline.name} again", note="A/A: the baseline under another name")
+    again = msgspec.structs.replace(
+        baseline, name=f"{baseline.name} again", note="A/A: the baseline under another name"
+    )
     halted = msgspec.structs.replace(
         baseline,
         name=f"{baseline.name}, halted",

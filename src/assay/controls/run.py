@@ -75,15 +75,15 @@ def _settle(fold: Fold, job: Job, contenders: tuple[Contender, ...], science: Sc
     calls = [(workers.settle, (fold.packed_task, workers.pack(contenders[i]), *asked)) for i in altered]
     settled = gather(fold.executor, calls, lambda i: fold.on_event(events.Settled(contenders[altered[i]].name)))
     found = dict(zip(altered, (numerics for numerics, _ in settled), strict=True))
-    return tuple(
-        fold.numerics[i] if i < count else found.get(i, fold.numerics[0]) for i in range(len(contenders))
-    )
+    return tuple(fold.numerics[i] if i < count else found.get(i, fold.numerics[0]) for i in range(len(contenders)))
 
 
 def _tune(fold: Fold, contenders: tuple[Contender, ...], known: list[plan.Control], findings: Findings) -> None:
     science = fold.science
     p, replicates = science.protocol, range(science.protocol.replicates)
-    fold.on_event(events.Stage("controls", sum(2 if c.kind == "sceptic" else 1 for c in known) * p.replicates * p.trials))
+    fold.on_event(
+        events.Stage("controls", sum(2 if c.kind == "sceptic" else 1 for c in known) * p.replicates * p.trials)
+    )
     by_slot = {c.slot: c for c in known}
     runs = []
     for slot, width, some in lanes({c.slot: fold.numerics[c.slot] for c in known}, replicates):

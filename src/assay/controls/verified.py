@@ -13,9 +13,9 @@ from assay.evidence import Findings
 from assay.record import RunFolder, chunks
 
 from . import lengths, plan
-from .judged import Trained, replayed_at
+from .judged import Trained, controls_record, replayed_at
 
-TOLERANCE = 1e-9  # relative, of a mean length: another machine's mathematics library may round its last digit differently
+TOLERANCE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
 
 
 def faults(folder: RunFolder, findings: Findings) -> Iterator[str]:
@@ -24,7 +24,7 @@ def faults(folder: RunFolder, findings: Findings) -> Iterator[str]:
     Raises:
         BrokenRecord: members are missing, or a file can't be read.
     """
-    trained = Trained(findings, RunFolder.open(folder.path / plan.FOLDER))
+    trained = Trained(findings, controls_record(folder))
     yield from _another_plan(folder, trained)
     digests = dict(findings.frame.select("replicate", "digest").iter_rows())
     for control in trained.controls:
@@ -56,7 +56,8 @@ def _another_plan(folder: RunFolder, trained: Trained) -> Iterator[str]:
     """The controls' plan follows from the question's; the lengths of a replay from the candidate's steps."""
     found = lengths.of_record(folder, trained.question)
     kept = {
-        slot: table if isinstance(table, str) else lengths.read(trained.folder.path, slot) for slot, table in found.items()
+        slot: table if isinstance(table, str) else lengths.read(trained.folder.path, slot)
+        for slot, table in found.items()
     }
     for slot, table in found.items():
         own = kept[slot]
