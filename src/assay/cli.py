@@ -28,7 +28,7 @@ def run(
     task: str = "mnist1d-mlp",
     protocol: Literal["honest", "published"] = "honest",
     trials: int | None = None,
-    replicates: int | None = None,
+    replicates: str | None = None,
     final_seeds: int | None = None,
     epochs: int | None = None,
     margin: float | None = None,
@@ -39,6 +39,7 @@ def run(
     compile: Literal["auto", "on", "off"] = "auto",
     device: str = "cpu",
     workers: int | None = None,
+    controls: Annotated[bool, Parameter(negative=())] = False,
     plan_only: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -60,7 +61,8 @@ def run(
     trials
         Tuning trials for each contender.
     replicates
-        How often the whole procedure is repeated, data, tuning and all.
+        How often the whole procedure is repeated, data, tuning and all: a number, or auto for as many as the spread of
+        the first 12 asks for, 48 at most (auto:MOST for another maximum).
     final_seeds
         Final trainings of each tuned contender in each replicate.
     epochs
@@ -81,6 +83,9 @@ def run(
         cpu or cuda.
     workers
         Processes; one a core by default. The numbers don't depend on it.
+    controls
+        Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
+        of it changes the verdict.
     plan_only
         Say what the plan costs and can see, and stop there.
     out
@@ -114,6 +119,7 @@ def run(
             engine=engine,
             compile=compile,
             device=device,
+            controls=controls,
             out=out,
         )
         if plan_only:
