@@ -34,6 +34,9 @@ def run(
     margin: float | None = None,
     space: Annotated[list[str] | None, Parameter(negative=())] = None,
     train_samples: int | None = None,
+    width: int | None = None,
+    batch_size: int | None = None,
+    label_noise: float | None = None,
     seed: int = 0,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
@@ -71,6 +74,12 @@ def run(
         A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale, or a|b|c. Can be repeated.
     train_samples
         Training samples, for a task whose data is generated.
+    width
+        Width of the task's network (see docs/tasks.md for what that is); a stress axis, as are the next two and epochs.
+    batch_size
+        Samples in a batch.
+    label_noise
+        Noise on the training targets: a share of labels replaced, or standard deviations added.
     seed
         The root of every seed.
     engine
@@ -98,7 +107,8 @@ def run(
         from assay import compare  # with torch, so only now
         from assay.tasks import find
 
-        on = find(task, {} if train_samples is None else {"train_samples": train_samples})
+        asked = {"train_samples": train_samples, "width": width, "batch_size": batch_size, "label_noise": label_noise}
+        on = find(task, {name: value for name, value in asked.items() if value is not None})
         job = compare.plan(
             baseline,
             *candidates,

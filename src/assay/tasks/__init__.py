@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
+from assay.contenders.resolve import source_of_file
 from assay.contenders.source import source_of
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
 
+from .char_attention import char_attention
+from .digits import digits
+from .friedman import friedman1
+from .given import with_factory
 from .mnist1d import mnist1d_mlp
+from .mnist1d_cnn import mnist1d_cnn
+from .mnist1d_gru import mnist1d_gru
+from .quadratic import quadratic
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
     "mnist1d-mlp": (mnist1d_mlp, "MNIST-1D, one hidden layer of 256: the task of the original study"),
+    "mnist1d-cnn": (mnist1d_cnn, "MNIST-1D, three convolutions: the network its paper recommends"),
+    "mnist1d-gru": (mnist1d_gru, "MNIST-1D read in order by a GRU's unrolled cell: gradients through time"),
+    "digits": (
+        digits,
+        "scikit-learn's digits, an MLP with batch normalisation: fixed data, partitioned anew by each replicate",
+    ),
+    "friedman1": (friedman1, "regression on Friedman's first function, whose noise is known"),
+    "char-attention": (char_attention, "a small transformer that spells the names of Unicode's characters"),
+    "quadratic": (quadratic, "a noisy quadratic of condition 1000, whose optimum is known"),
 }
 
 
@@ -24,23 +42,40 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     Raises:
         UsageError: an unknown name or option; a file or module that fails to import, or names something else.
     """
+    given = dict(options or {})
     if isinstance(name, Task):
-        return replace(name, source=name.source or source_of(name.model))
+        return with_factory(replace(name, source=name.source or source_of(name.model)))
     if ":" in name:
         build, _ = load(name)
     elif name in TASKS:
         build, _ = TASKS[name]
     else:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
+    batch_size = given.pop("batch_size", None)
+    _known(name, build, given)
     try:
-        task = build if isinstance(build, Task) else build(**(options or {}))
+        task = build(**given) if callable(build) else build
     except (TypeError, ValueError) as error:
         raise UsageError(f"task {name}: {error}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    return replace(task, reference=name, source=source_of(task.model if isinstance(build, Task) else build))
+    if batch_size is not None and batch_size != task.batch_size:
+        if batch_size < 1:
+            raise UsageError(f"--batch-size {batch_size}: it must be 1 at least")
+        task = replace(task, batch_size=batch_size, options={**task.options, "batch_size": batch_size})
+    where = source_of_file(name) if isinstance(build, Task) and ":" in name else source_of(build)
+    return with_factory(replace(task, reference=name, source=where))
+
+
+def _known(name: str, build: Any, options: Mapping[str, Any]) -> None:
+    """See that a task takes the options it is given. UsageError that says which it takes."""
+    parameters = {} if isinstance(build, Task) or not callable(build) else inspect.signature(build).parameters
+    for option in options:
+        if option not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            takes = ", ".join(f"--{p.replace('_', '-')}" for p in (*parameters, "batch_size", "epochs"))
+            raise UsageError(f"task {name} takes no --{option.replace('_', '-')}; it takes {takes}")
 
 
 def again(info: TaskInfo) -> Task:

@@ -15,6 +15,7 @@ from assay.core import Contender, Curves, Member, Numerics, Run, Task
 from assay.errors import UsageError
 
 from .data import Data, load
+from .data import epoch as epoch_of
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -25,8 +26,7 @@ def train(task: Task, contender: Contender, members: Sequence[Member], numerics:
 def _train_one(task: Task, contender: Contender, member: Member, numerics: Numerics) -> Curves:
     started = time.perf_counter()
     data = load(task, member.split, numerics.dtype, numerics.device)
-    inputs, targets = data.train
-    steps = -(-len(inputs) // task.batch_size)
+    steps = -(-len(data.train[0]) // task.batch_size)
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
     with torch.random.fork_rng(devices=[]):
@@ -39,11 +39,9 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
         traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm
         diverged = 0
         for epoch in range(task.epochs):
-            shuffled = torch.randperm(len(inputs), generator=order).to(numerics.device)
-            x, y = inputs[shuffled], targets[shuffled]
             _mode(model, optimizer, training=True)
-            for start in range(0, len(x), task.batch_size):
-                step(x[start : start + task.batch_size], y[start : start + task.batch_size])
+            for x, y in epoch_of(data, task.batch_size, order, numerics.dtype):
+                step(x, y)
             means = step.epoch_means()
             _mode(model, optimizer, training=False)
             if not np.isfinite(means).all() or not _finite(model):
