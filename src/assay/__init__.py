@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from assay import check, optim
+    from assay.across import AcrossResult, compare_across
     from assay.compare import Result, compare
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
     from assay.space import Choice, Float, Int
@@ -17,11 +18,13 @@ _HOMES = {
     **dict.fromkeys(("Choice", "Float", "Int"), "assay.space"),
     **dict.fromkeys(("Contender", "Loaders", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
     **dict.fromkeys(("Result", "compare"), "assay.compare"),
+    **dict.fromkeys(("AcrossResult", "compare_across"), "assay.across"),
     "check": "assay",
     "metrics": "assay.tasks",
     "optim": "assay",
 }
 __all__ = [
+    "AcrossResult",
     "Choice",
     "Contender",
     "Float",
@@ -35,6 +38,7 @@ __all__ = [
     "Task",
     "check",
     "compare",
+    "compare_across",
     "metrics",
     "optim",
 ]

@@ -30,13 +30,13 @@ def run(
     trials: int | None = None,
     replicates: int | None = None,
     final_seeds: int | None = None,
-    epochs: int | None = None,
+    epochs: Annotated[list[int] | None, Parameter(negative=())] = None,
     margin: float | None = None,
     space: Annotated[list[str] | None, Parameter(negative=())] = None,
     train_samples: int | None = None,
-    width: int | None = None,
-    batch_size: int | None = None,
-    label_noise: float | None = None,
+    width: Annotated[list[int] | None, Parameter(negative=())] = None,
+    batch_size: Annotated[list[int] | None, Parameter(negative=())] = None,
+    label_noise: Annotated[list[float] | None, Parameter(negative=())] = None,
     seed: int = 0,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
@@ -56,7 +56,8 @@ def run(
     candidates
         The optimizers under test, named the same way.
     task
-        What they are compared on (see assay list).
+        What they are compared on (see assay list); several parted by commas, or suite for all of them, give one verdict
+        across them.
     protocol
         honest: replicates with their own data and tuning, a verdict with an interval. published: the original
         study's way, one seed, tuned on the test set.
@@ -67,7 +68,7 @@ def run(
     final_seeds
         Final trainings of each tuned contender in each replicate.
     epochs
-        Epochs of each training.
+        Epochs of each training; a stress axis, as are width, batch-size and label-noise: given twice, each value is run.
     margin
         The smallest difference that matters, in the unit of the metric's text (points for accuracies).
     space
@@ -75,7 +76,7 @@ def run(
     train_samples
         Training samples, for a task whose data is generated.
     width
-        Width of the task's network (see docs/tasks.md for what that is); a stress axis, as are the next two and epochs.
+        Width of the task's network (docs/tasks.md says of what).
     batch_size
         Samples in a batch.
     label_noise
@@ -103,41 +104,58 @@ def run(
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 at least")
+    options: dict[str, Any] = {
+        "protocol": protocol,
+        "trials": trials,
+        "replicates": replicates,
+        "final_seeds": final_seeds,
+        "space": space or (),
+        "seed": seed,
+        "engine": engine,
+        "compile": compile,
+        "device": device,
+        "out": out,
+    }
+    given = {"epochs": epochs, "width": width, "batch_size": batch_size, "label_noise": label_noise}
+    axes: dict[str, list[Any]] = {name: values for name, values in given.items() if values}
+    if train_samples is not None:
+        axes["train_samples"] = [train_samples]
+    several = task == "suite" or "," in task or any(len(values) > 1 for values in axes.values())
     with terminal.view(quiet=quiet or json) as on_event:
-        from assay import compare  # with torch, so only now
+        from assay import across, compare  # with torch, so only now
         from assay.tasks import find
 
-        asked = {"train_samples": train_samples, "width": width, "batch_size": batch_size, "label_noise": label_noise}
-        on = find(task, {name: value for name, value in asked.items() if value is not None})
-        job = compare.plan(
-            baseline,
-            *candidates,
-            task=on,
-            protocol=protocol,
-            trials=trials,
-            replicates=replicates,
-            final_seeds=final_seeds,
-            epochs=epochs,
-            margin=None if margin is None else margin / on.metric.scale,
-            space=space or (),
-            seed=seed,
-            engine=engine,
-            compile=compile,
-            device=device,
-            out=out,
-        )
-        if plan_only:
-            from assay.estimate import estimated
-            from assay.record import RunFolder
-            from assay.train.numerics import torch_build
-
-            RunFolder.resume(job.folder, job.science, torch_build())  # refuses a folder that holds something else
-
-            found = estimated(job, workers, on_event)
-            return terminal.planned(job, found, json=json)
-        result = compare.run(job, workers, on_event)
-    terminal.conclude(result.folder, result.content, json=json, quiet=quiet)
+        if several:
+            options |= {"tasks": task, "axes": axes, "margin": margin}
+            jobs = across.plan(baseline, *candidates, **options)
+            if plan_only:
+                return terminal.planned_across(
+                    jobs, [_estimated(job, workers, on_event) for job in jobs.jobs], json=json
+                )
+            found: Any = across.run(jobs, workers, on_event)
+            conclude = terminal.conclude_across
+        else:
+            one = {name: values[0] for name, values in axes.items()}
+            budget = one.pop("epochs", None)
+            on = find(task, one)
+            in_files = None if margin is None else margin / on.metric.scale
+            job = compare.plan(baseline, *candidates, task=on, epochs=budget, margin=in_files, **options)
+            if plan_only:
+                return terminal.planned(job, _estimated(job, workers, on_event), json=json)
+            found = compare.run(job, workers, on_event)
+            conclude = terminal.conclude
+    conclude(found.folder, found.content, json=json, quiet=quiet)
     return 0
+
+
+def _estimated(job: Any, workers: int | None, on_event: Any) -> Any:
+    """What a plan will cost. UsageError for a folder that holds something else."""
+    from assay.estimate import estimated
+    from assay.record import RunFolder
+    from assay.train.numerics import torch_build
+
+    RunFolder.resume(job.folder, job.science, torch_build())
+    return estimated(job, workers, on_event)
 
 
 @app.command

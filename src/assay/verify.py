@@ -16,13 +16,15 @@ from assay.core import Curves, Member
 from assay.errors import BrokenRecord, UsageError
 from assay.evidence import Findings
 from assay.record import RunFolder, chunks, manifest
+from assay.record.suite import NAME as SUITE_NAME
+from assay.record.suite import is_suite, open_suite
 from assay.result import result
 
 FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
 
 def faults(path: Path) -> Iterator[str]:
-    """What is wrong with a run folder, a line each; nothing if it is sound. Exact on any machine.
+    """What is wrong with a run folder, or that of a suite, a line each; nothing if it is sound. Exact on any machine.
 
     Raises:
         UsageError: no run folder, or one of another version.
@@ -30,7 +32,7 @@ def faults(path: Path) -> Iterator[str]:
     changed = manifest.changes(path)
     yield from changed
     try:
-        yield from _recomputed(path)
+        yield from _suite(path) if is_suite(path) else _recomputed(path)
     except Exception as error:
         if not changed or changed[0].startswith(f"{manifest.NAME} is missing"):
             raise
@@ -49,6 +51,20 @@ def _recomputed(path: Path) -> Iterator[str]:
         yield from _another_answer(folder, frame)
     except BrokenRecord as error:
         yield str(error)
+
+
+def _suite(path: Path) -> Iterator[str]:
+    """Every run of a suite by itself, then the answer across them."""
+    from assay.across_result import read, result_across
+
+    suite, runs = open_suite(path), []
+    for entry in suite.entries:
+        yield from (f"{entry.folder}: {fault}" for fault in faults(path / entry.folder))
+        found = RunFolder.open(path / entry.folder).plan.science.plan_hash
+        if found != entry.plan_hash:
+            yield f"{entry.folder}: its plan isn't the one that {SUITE_NAME} names"
+        runs.append(read(entry, path))
+    yield from _differing(path, result_across(suite, runs))
 
 
 def _misnamed(folder: RunFolder) -> Iterator[str]:
@@ -91,12 +107,16 @@ def _not_as_chosen(findings: Findings) -> Iterator[str]:
 
 def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """`result.json` says what the members say. Library versions are those of the run, not of this machine."""
+    yield from _differing(folder.path, result(folder.plan, frame))
+
+
+def _differing(path: Path, found: dict[str, Any]) -> Iterator[str]:
     try:
-        written = json.loads((folder.path / "result.json").read_bytes())
+        written = json.loads((path / "result.json").read_bytes())
     except (OSError, ValueError) as error:
         yield f"result.json can't be read ({error})"
         return
-    computed = json.loads(json.dumps(result(folder.plan, frame)))
+    computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):
         if key != "versions" and not _same(computed.get(key), written.get(key)):
             yield f"result.json: {key} is not what the members give"
@@ -140,6 +160,10 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     from assay.train import workers
     from assay.train.numerics import cpu_model, torch_build
 
+    if is_suite(path):
+        raise UsageError(
+            f"{path} holds several runs; retrain members of one: assay verify {path}/TASK --retrain {number}"
+        )
     folder = RunFolder.open(path)
     plan, frame = folder.plan, folder.frame()
     if number < 1:

@@ -35,6 +35,9 @@ TASKS: dict[str, tuple[Callable[..., Task], str]] = {
     "quadratic": (quadratic, "a noisy quadratic of condition 1000, whose optimum is known"),
 }
 
+SUITE = tuple(TASKS)
+"""What `--task suite` stands for."""
+
 
 def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     """The task of that name, or that `pkg.mod:name` or `path/file.py:name` leads to, built with the options given.
@@ -43,15 +46,16 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         UsageError: an unknown name or option; a file or module that fails to import, or names something else.
     """
     given = dict(options or {})
+    batch_size = given.pop("batch_size", None)
     if isinstance(name, Task):
-        return with_factory(replace(name, source=name.source or source_of(name.model)))
+        _known(name.name, name, given)
+        return with_factory(_batched(replace(name, source=name.source or source_of(name.model)), batch_size))
     if ":" in name:
         build, _ = load(name)
     elif name in TASKS:
         build, _ = TASKS[name]
     else:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
-    batch_size = given.pop("batch_size", None)
     _known(name, build, given)
     try:
         task = build(**given) if callable(build) else build
@@ -61,12 +65,17 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    if batch_size is not None and batch_size != task.batch_size:
-        if batch_size < 1:
-            raise UsageError(f"--batch-size {batch_size}: it must be 1 at least")
-        task = replace(task, batch_size=batch_size, options={**task.options, "batch_size": batch_size})
     where = source_of_file(name) if isinstance(build, Task) and ":" in name else source_of(build)
-    return with_factory(replace(task, reference=name, source=where))
+    return with_factory(_batched(replace(task, reference=name, source=where), batch_size))
+
+
+def _batched(task: Task, batch_size: int | None) -> Task:
+    """The task with batches of another size, which is one of its options then."""
+    if batch_size is None or batch_size == task.batch_size:
+        return task
+    if batch_size < 1:
+        raise UsageError(f"--batch-size {batch_size}: it must be 1 at least")
+    return replace(task, batch_size=batch_size, options={**task.options, "batch_size": batch_size})
 
 
 def _known(name: str, build: Any, options: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ def mnist1d_gru(train_samples: int = TRAIN_SAMPLES, width: int = 32, label_noise
         "mnist1d-gru",
         Network("Recurrent", (at_least("width", width),)),
         epochs=8,
+        batch_size=64,
         train_samples=train_samples,
         label_noise=label_noise,
         margin_reason="one point, as for the MLP on the same data",
