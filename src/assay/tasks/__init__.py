@@ -17,6 +17,7 @@ from .char_attention import char_attention
 from .digits import digits
 from .friedman import friedman1
 from .given import with_factory
+from .logistic import logistic_regression
 from .mnist1d import mnist1d_mlp
 from .mnist1d_cnn import mnist1d_cnn
 from .mnist1d_gru import mnist1d_gru
@@ -33,6 +34,10 @@ TASKS: dict[str, tuple[Callable[..., Task], str]] = {
     "friedman1": (friedman1, "regression on Friedman's first function, whose noise is known"),
     "char-attention": (char_attention, "a small transformer that spells the names of Unicode's characters"),
     "quadratic": (quadratic, "a noisy quadratic of condition 1000, whose optimum is known"),
+    "logistic": (
+        logistic_regression,
+        "logistic regression on made-up data with a known best: a comparison takes seconds",
+    ),
 }
 
 SUITE = tuple(TASKS)
