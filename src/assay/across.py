@@ -161,6 +161,7 @@ def _judged(entry: Entry, job: Job, workers: int | None, on_event: events.OnEven
         content = dict(_finished(job) or compare.run(job, workers, on_event).content)
     except NoVerdict as error:
         on_event(events.Warned(f"task {entry.name}: {error}"))
+        manifest.seal(job.folder)
         content = None
     folder = RunFolder.open(job.folder)
     return Judged(entry, folder.plan, folder.frame(), content)

@@ -14,6 +14,8 @@ from assay.core import Split, Splits, Task
 
 from .metrics import accuracy
 from .mnist1d import cross_entropy
+from .noise import NoisyLabels
+from .options import asked
 
 FEATURES, CLASSES = 20, 4
 TRAIN, HELD_OUT = 512, 1024  # samples; as many to validate as to test
@@ -48,11 +50,11 @@ def linear():
     return nn.Linear(FEATURES, CLASSES)
 
 
-def logistic_regression() -> Task:
+def logistic_regression(label_noise: float = 0.0) -> Task:
     """Multinomial logistic regression, cross entropy, batches of 16, 5 epochs."""
     return Task(
         name="logistic",
-        data=generate,
+        data=NoisyLabels(generate, label_noise),
         model=linear,
         loss=cross_entropy,
         metric=accuracy,
@@ -62,4 +64,5 @@ def logistic_regression() -> Task:
         margin_reason="one point, a third of what learning from 512 samples costs against the best possible rule",
         seed_sd=0.0064,  # both spreads: assay run adam sgd --task logistic, 12 replicates of 8 final seeds, seed 0
         replicate_sd=0.0131,
+        options=asked(logistic_regression, locals()),
     )
