@@ -159,6 +159,69 @@ def _estimated(job: Any, workers: int | None, on_event: Any) -> Any:
 
 
 @app.command
+def board(
+    *,
+    task: str = "suite",
+    trials: int | None = None,
+    replicates: int | None = None,
+    final_seeds: int | None = None,
+    seed: int = 0,
+    engine: Literal["auto", "vectorized", "loop"] = "auto",
+    device: str = "cpu",
+    workers: int | None = None,
+    plan_only: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Well-known optimizers against tuned Adam: who beats it, where, by how much, at which cost, on one page.
+
+    Parameters
+    ----------
+    task
+        The tasks, parted by commas; all of them by default.
+    trials
+        Tuning trials for each contender; 10 by default.
+    replicates
+        How often the whole procedure is repeated; 10 by default.
+    final_seeds
+        Final trainings of each tuned contender in each replicate; 2 by default.
+    seed
+        The root of every seed.
+    engine
+        How populations are trained.
+    device
+        cpu or cuda.
+    workers
+        Processes; one a core by default.
+    plan_only
+        Say what the plan costs, and stop there.
+    out
+        The folder; by default assay-runs/board-<contenders>-<hash>.
+    json
+        Print result.json instead of text.
+    quiet
+        Print the conclusions only.
+    """
+    from assay import terminal
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 at least")
+    with terminal.view(quiet=quiet or json) as on_event:
+        from assay import across, events  # with torch, so only now
+        from assay import board as the_board
+
+        numbers = {"trials": trials, "replicates": replicates, "final_seeds": final_seeds}
+        choices = {"seed": seed, "engine": engine, "device": device, "out": out}
+        jobs = the_board.plan(task, lambda line: on_event(events.Warned(line)), **numbers, **choices)
+        if plan_only:
+            return terminal.planned_across(jobs, [_estimated(job, workers, on_event) for job in jobs.jobs], json=json)
+        found = across.run(jobs, workers, on_event)
+    terminal.conclude_across(found.folder, found.content, json=json, quiet=quiet)
+    return 0
+
+
+@app.command
 def check(
     contender: str,
     *,

@@ -131,6 +131,7 @@ def _spread(lines: Sequence[Profile], x: np.ndarray) -> float:
 def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
     """The page as one HTML document."""
     suite = reading.suite
+    shares = (suite.alpha, suite.cells_alpha, suite.alpha + suite.cells_alpha)
     words = command(suite, list(reading.plans.values()))
     return (
         environment()
@@ -147,7 +148,8 @@ def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
             contenders=(suite.baseline, *suite.candidates),
             figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
             levels={k: f"{100 * v:.4g} %" for k, v in reading.content["levels"].items()},
-            alphas=(f"{100 * suite.alpha:g} %", f"{100 * suite.cells_alpha:g} %"),
+            alphas=[f"{100 * a:g} %" for a in shares],
+            confidence=[f"{100 - 100 * a:g} %" for a in shares],
             command=None if words is None else quoted(words),
             facts=_facts(reading),
             colours=len(PALETTE),

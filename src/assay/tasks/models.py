@@ -52,7 +52,8 @@ class CharacterModel(nn.Module):
     def __init__(self, symbols: int, context: int, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.symbol, self.place = nn.Embedding(symbols, width), nn.Parameter(torch.zeros(context, width))
+        self.symbol, self.place = nn.Embedding(symbols, width), nn.Embedding(context, width)
+        nn.init.zeros_(self.place.weight)
         self.before_attention, self.before_mlp, self.last = (
             nn.LayerNorm(width),
             nn.LayerNorm(width),
@@ -64,7 +65,7 @@ class CharacterModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, context, symbols) of what follows each of the symbols (n, context)."""
-        h = self.symbol(x) + self.place
+        h = self.symbol(x) + self.place.weight
         h = h + self.attention(self.before_attention(h))
         h = h + self.mlp(self.before_mlp(h))
         return self.head(self.last(h))
