@@ -6,24 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from assay import check, optim
+    from assay.across import AcrossResult, compare_across
     from assay.compare import Result, compare
-    from assay.core import Contender, Metric, Run, Split, Splits, Task
+    from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
     from assay.space import Choice, Float, Int
+    from assay.tasks import metrics
 
 __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("Choice", "Float", "Int"), "assay.space"),
-    **dict.fromkeys(("Contender", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
+    **dict.fromkeys(("Contender", "Loaders", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
     **dict.fromkeys(("Result", "compare"), "assay.compare"),
+    **dict.fromkeys(("AcrossResult", "compare_across"), "assay.across"),
     "check": "assay",
+    "metrics": "assay.tasks",
     "optim": "assay",
 }
 __all__ = [
+    "AcrossResult",
     "Choice",
     "Contender",
     "Float",
     "Int",
+    "Loaders",
     "Metric",
     "Result",
     "Run",
@@ -32,6 +38,8 @@ __all__ = [
     "Task",
     "check",
     "compare",
+    "compare_across",
+    "metrics",
     "optim",
 ]
 
@@ -43,4 +51,4 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     home = _HOMES[name]
-    return import_module(f"{home}.{name}") if home == "assay" else getattr(import_module(home), name)
+    return import_module(f"{home}.{name}") if home in ("assay", "assay.tasks") else getattr(import_module(home), name)

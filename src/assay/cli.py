@@ -30,10 +30,13 @@ def run(
     trials: int | None = None,
     replicates: str | None = None,
     final_seeds: int | None = None,
-    epochs: int | None = None,
+    epochs: Annotated[list[int] | None, Parameter(negative=())] = None,
     margin: float | None = None,
     space: Annotated[list[str] | None, Parameter(negative=())] = None,
     train_samples: int | None = None,
+    width: Annotated[list[int] | None, Parameter(negative=())] = None,
+    batch_size: Annotated[list[int] | None, Parameter(negative=())] = None,
+    label_noise: Annotated[list[float] | None, Parameter(negative=())] = None,
     seed: int = 0,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
@@ -54,7 +57,8 @@ def run(
     candidates
         The optimizers under test, named the same way.
     task
-        What they are compared on (see assay list).
+        What they are compared on (see assay list); several parted by commas, or suite for all of them, give one verdict
+        across them.
     protocol
         honest: replicates with their own data and tuning, a verdict with an interval. published: the original
         study's way, one seed, tuned on the test set.
@@ -66,13 +70,19 @@ def run(
     final_seeds
         Final trainings of each tuned contender in each replicate.
     epochs
-        Epochs of each training.
+        Epochs of each training; a stress axis, as are width, batch-size and label-noise: given twice, each value is run.
     margin
         The smallest difference that matters, in the unit of the metric's text (points for accuracies).
     space
         A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale, or a|b|c. Can be repeated.
     train_samples
         Training samples, for a task whose data is generated.
+    width
+        Width of the task's network (docs/tasks.md says of what).
+    batch_size
+        Samples in a batch.
+    label_noise
+        Noise on the training targets: a share of labels replaced, or standard deviations added.
     seed
         The root of every seed.
     engine
@@ -99,40 +109,121 @@ def run(
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 at least")
+    options: dict[str, Any] = {
+        "protocol": protocol,
+        "trials": trials,
+        "replicates": replicates,
+        "final_seeds": final_seeds,
+        "space": space or (),
+        "seed": seed,
+        "engine": engine,
+        "compile": compile,
+        "device": device,
+        "controls": controls,
+        "out": out,
+    }
+    given = {"epochs": epochs, "width": width, "batch_size": batch_size, "label_noise": label_noise}
+    axes: dict[str, list[Any]] = {name: values for name, values in given.items() if values}
+    if train_samples is not None:
+        axes["train_samples"] = [train_samples]
+    several = task == "suite" or "," in task or any(len(values) > 1 for values in axes.values())
     with terminal.view(quiet=quiet or json) as on_event:
-        from assay import compare  # with torch, so only now
+        from assay import across, compare  # with torch, so only now
         from assay.tasks import find
 
-        on = find(task, {} if train_samples is None else {"train_samples": train_samples})
-        job = compare.plan(
-            baseline,
-            *candidates,
-            task=on,
-            protocol=protocol,
-            trials=trials,
-            replicates=replicates,
-            final_seeds=final_seeds,
-            epochs=epochs,
-            margin=None if margin is None else margin / on.metric.scale,
-            space=space or (),
-            seed=seed,
-            engine=engine,
-            compile=compile,
-            device=device,
-            controls=controls,
-            out=out,
-        )
+        if several:
+            options |= {"tasks": task, "axes": axes, "margin": margin}
+            jobs = across.plan(baseline, *candidates, **options)
+            if plan_only:
+                return terminal.planned_across(
+                    jobs, [_estimated(job, workers, on_event) for job in jobs.jobs], json=json
+                )
+            found: Any = across.run(jobs, workers, on_event)
+            conclude = terminal.conclude_across
+        else:
+            one = {name: values[0] for name, values in axes.items()}
+            budget = one.pop("epochs", None)
+            on = find(task, one)
+            in_files = None if margin is None else margin / on.metric.scale
+            job = compare.plan(baseline, *candidates, task=on, epochs=budget, margin=in_files, **options)
+            if plan_only:
+                return terminal.planned(job, _estimated(job, workers, on_event), json=json)
+            found = compare.run(job, workers, on_event)
+            conclude = terminal.conclude
+    conclude(found.folder, found.content, json=json, quiet=quiet)
+    return 0
+
+
+def _estimated(job: Any, workers: int | None, on_event: Any) -> Any:
+    """What a plan will cost. UsageError for a folder that holds something else."""
+    from assay.estimate import estimated
+    from assay.record import RunFolder
+    from assay.train.numerics import torch_build
+
+    RunFolder.resume(job.folder, job.science, torch_build())
+    return estimated(job, workers, on_event)
+
+
+@app.command
+def board(
+    *,
+    task: str = "suite",
+    trials: int | None = None,
+    replicates: int | None = None,
+    final_seeds: int | None = None,
+    seed: int = 0,
+    engine: Literal["auto", "vectorized", "loop"] = "auto",
+    device: str = "cpu",
+    workers: int | None = None,
+    plan_only: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Well-known optimizers against tuned Adam: who beats it, where, by how much, at which cost, on one page.
+
+    Parameters
+    ----------
+    task
+        The tasks, parted by commas; all of them by default.
+    trials
+        Tuning trials for each contender; 10 by default.
+    replicates
+        How often the whole procedure is repeated; 10 by default.
+    final_seeds
+        Final trainings of each tuned contender in each replicate; 2 by default.
+    seed
+        The root of every seed.
+    engine
+        How populations are trained.
+    device
+        cpu or cuda.
+    workers
+        Processes; one a core by default.
+    plan_only
+        Say what the plan costs, and stop there.
+    out
+        The folder; by default assay-runs/board-<contenders>-<hash>.
+    json
+        Print result.json instead of text.
+    quiet
+        Print the conclusions only.
+    """
+    from assay import terminal
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: it must be 1 at least")
+    with terminal.view(quiet=quiet or json) as on_event:
+        from assay import across, events  # with torch, so only now
+        from assay import board as the_board
+
+        numbers = {"trials": trials, "replicates": replicates, "final_seeds": final_seeds}
+        choices = {"seed": seed, "engine": engine, "device": device, "out": out}
+        jobs = the_board.plan(task, lambda line: on_event(events.Warned(line)), **numbers, **choices)
         if plan_only:
-            from assay.estimate import estimated
-            from assay.record import RunFolder
-            from assay.train.numerics import torch_build
-
-            RunFolder.resume(job.folder, job.science, torch_build())  # refuses a folder that holds something else
-
-            found = estimated(job, workers, on_event)
-            return terminal.planned(job, found, json=json)
-        result = compare.run(job, workers, on_event)
-    terminal.conclude(result.folder, result.content, json=json, quiet=quiet)
+            return terminal.planned_across(jobs, [_estimated(job, workers, on_event) for job in jobs.jobs], json=json)
+        found = across.run(jobs, workers, on_event)
+    terminal.conclude_across(found.folder, found.content, json=json, quiet=quiet)
     return 0
 
 

@@ -137,6 +137,8 @@ def compare(
 def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> None:
     if warning := cache.writable():
         on_event(events.Warned(warning))
+    if job.task.note:
+        on_event(events.Warned(f"task {job.task.name}: {job.task.note}"))
     if folder is not None:
         for name in manifest.set_changed_aside(folder.path):
             on_event(events.Warned(f"{name} was changed since the record was sealed: set aside, and trained again"))

@@ -68,6 +68,7 @@ class Splits:
     train: Split
     validation: Split | None
     test: Split
+    loader: Any = None  # where training batches come from, if not from the arrays: a DataLoader (loop engine only)
 
     @cached_property
     def digest(self) -> str:
@@ -78,6 +79,18 @@ class Splits:
                 sha.update(f"{name}{array.shape}{array.dtype.str}".encode())
                 sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()
+
+
+class Loaders(NamedTuple):
+    """A data set as `torch.utils.data.DataLoader`s, whose batches are (inputs, targets).
+
+    The loop engine takes its training batches from `train`, an epoch a pass, drawn from each training's own seed;
+    `validation` and `test` are read once. What is lost: whole populations at once, so a comparison takes longer.
+    """
+
+    train: Any
+    validation: Any
+    test: Any
 
 
 class DataFacts(msgspec.Struct, frozen=True):
@@ -116,26 +129,29 @@ class Metric:
 class Task:
     """What the contenders are judged on: data, model, loss, metric, budget, and the smallest difference that matters.
 
-    `data(seed)` → Splits; a task whose data is generated draws a disjoint set for each seed. `published` is the data
-    of the study that the published protocol reproduces, where there is one.
+    Fixed data is partitioned anew for each replicate: (inputs, targets) 60 : 20 : 20, `Splits` in the sizes they have.
+    A function of a seed draws a data set of its own for each (`generated`), or partitions one (`generated=False`).
     """
 
     name: str
-    data: Callable[[int], Splits]
-    model: Callable[[], nn.Module]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    data: Callable[[int], Splits]  # or (inputs, targets), Splits, Loaders, or a function that returns Loaders
+    model: Callable[[], nn.Module]  # new weights from torch's global generator
+    loss: Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) of a batch → their mean loss
     metric: Metric
     epochs: int
     batch_size: int
-    margin: float
-    margin_reason: str
+    margin: float  # in the metric's unit (0.01 is one point of accuracy)
+    margin_reason: str  # why a smaller difference would not matter
     generated: bool = True
+    # what follows is for assay's own tasks; `published`: the data of the study that the published protocol reproduces
     published: Callable[[], Splits] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # what was asked for beside the name, e.g. train_samples
     reference: str = ""  # how it is found again: a registered name, pkg.mod:name or path/file.py:name
     source: str = ""
     seed_sd: float | None = None  # recorded: spread of one tuned run's score between seeds, metric units
     replicate_sd: float | None = None  # recorded: spread of a replicate's paired difference (r = 8), metric units
+    family: str = ""  # tasks of one family share their data, and count once across tasks; by default its own name
+    note: str = ""  # what a reader of the report must know of its data
 
 
 # -------------------------------------------------------------------- the plan: frozen before training
@@ -154,7 +170,7 @@ class ContenderInfo(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-class TaskInfo(msgspec.Struct, frozen=True):
+class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task as the plan knows it: data only. `margin` and scores are in the metric's file units."""
 
     name: str
@@ -170,6 +186,8 @@ class TaskInfo(msgspec.Struct, frozen=True):
     margin: float
     margin_reason: str
     generated: bool
+    family: str = ""
+    note: str = ""
 
     @property
     def sign(self) -> int:

@@ -15,6 +15,15 @@ class Started:
 
 
 @dataclass(frozen=True)
+class TaskBegins:
+    """A comparison across tasks comes to its next one; `place` counts from 1."""
+
+    task: str
+    place: int
+    tasks: int
+
+
+@dataclass(frozen=True)
 class Estimated:
     """What the plan will cost and can see, a line each."""
 
@@ -76,7 +85,7 @@ class Warned:
     message: str
 
 
-Event = Started | Settled | Estimated | Stage | DataReady | Scored | Trained | TrialDone | Warned
+Event = Started | TaskBegins | Settled | Estimated | Stage | DataReady | Scored | Trained | TrialDone | Warned
 OnEvent = Callable[[Event], None]
 
 

@@ -209,6 +209,8 @@ def task_info(task: Task) -> TaskInfo:
         margin=task.margin,
         margin_reason=task.margin_reason,
         generated=task.generated,
+        family=task.family,
+        note=task.note,
     )
 
 

@@ -21,7 +21,7 @@ def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tu
     asked = (
         job.wanted,
         p.replicates * (p.trials + p.final_seeds),
-        *_together(p),
+        *together(p),
         cores,
         seeds.split(job.science.seed, 0),
     )
@@ -36,7 +36,7 @@ def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tu
     return tuple(numerics for numerics, _ in settled), mean
 
 
-def _together(p: Protocol) -> tuple[int, int]:
+def together(p: Protocol) -> tuple[int, int]:
     """How many trainings of a contender are asked for at once, and how many of all come one at a time.
 
     A lone study's trials do, but for the sampler's random start-up trials, which don't depend on each other.

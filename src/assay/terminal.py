@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,7 @@ from rich.text import Text
 from assay import events
 
 if TYPE_CHECKING:
+    from assay.across import Jobs
     from assay.estimate import Estimate
     from assay.planning import Job
     from assay.verify import Retrained
@@ -78,6 +80,9 @@ class _Board:
         match event:
             case events.Started(trainings, folder):
                 self.console.print(f"{trainings} trainings → {folder}", soft_wrap=True)
+            case events.TaskBegins(task, place, tasks):
+                self.console.print(f"task {place} of {tasks}: {task}", style="bold", soft_wrap=True)
+                self.best.clear()
             case events.Estimated(lines):
                 self.console.print("\n".join(lines), soft_wrap=True)
             case events.Stage(name, total):
@@ -148,12 +153,70 @@ def planned(job: Job, found: Estimate, *, json: bool) -> int:
     return 0
 
 
+def conclude_across(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool) -> None:
+    """A row a task and a column a candidate, and the conclusions, on standard output; or `result.json` as it is."""
+    if json:
+        sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
+        return
+    console = Console(highlight=False)
+    verdicts = content["verdicts"]
+    if not quiet:
+        table = Table("task", *(escape(v["candidate"]) for v in verdicts), box=None, pad_edge=False)
+        for place, task in enumerate(content["tasks"]):
+            table.add_row(Text(task["name"]), *(_cell(v["tasks"][place]) for v in verdicts))
+        console.print(table)
+        console.print("differences in margins, positive is better, with each task's own interval", style="dim")
+        console.print()
+    console.print(Text("\n\n".join(v["sentence"] for v in verdicts)), soft_wrap=True)
+    if not quiet:
+        console.print()
+        console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _cell(cell: Mapping[str, Any]) -> Text:
+    if cell["outcome"] is None:
+        return Text(cell["why"], style="dim")
+    numbers = (cell["difference"], cell["ci_low"], cell["ci_high"])
+    shown = ["–" if x is None else f"{x:+.1f}".replace("-", "−") for x in numbers]
+    return Text(f"{cell['outcome']}  {shown[0]} ({shown[1]} to {shown[2]})")
+
+
+def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
+    """The plan and cost of every task, and of them all, on standard output."""
+    from assay.estimate import as_data, duration, sentence
+
+    if json:
+        import msgspec
+
+        pairs = zip(jobs.suite.entries, found, strict=True)
+        tasks = [{"name": e.name, "plan_hash": e.plan_hash, "estimate": as_data(one)} for e, one in pairs]
+        content = {"tasks": tasks, "suite_hash": jobs.suite.hash}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+        return 0
+    console = Console(highlight=False, soft_wrap=True)
+    for entry, job, one in zip(jobs.suite.entries, jobs.jobs, found, strict=True):
+        console.print(Text(f"{entry.name}: {'; '.join(sentence(one, job.science))}"))
+    seconds = [one.seconds for one in found]
+    total = "" if None in seconds else f", about {duration(sum(s for s in seconds if s is not None))} here"
+    console.print(Text(f"{sum(one.trainings for one in found)} trainings in all{total}"))
+    console.print(Text(f"plan {jobs.suite.hash[:8]}, would go to {jobs.folder}"))
+    return 0
+
+
 def status(path: Path) -> int:
     """What is finished of what is planned, and whether a command is at work."""
     from assay.controls.judged import controls_record, has_controls
     from assay.evidence import reached
     from assay.record import RunFolder
+    from assay.record.suite import is_suite, open_suite
 
+    if is_suite(path):
+        for entry in open_suite(path).entries:
+            if (path / entry.folder / "plan.json").exists():
+                status(path / entry.folder)
+            else:
+                Console(highlight=False, soft_wrap=True).print(Text(f"{entry.name}: not begun"))
+        return 0
     folder = RunFolder.open(path)
     science = folder.plan.science
     p = science.protocol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,18 @@ from assay.controls import lengths, verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER, skipped
 from assay.core import Contender, Curves, Member
-from assay.errors import BrokenRecord, UsageError
+from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.evidence import Findings, reached
 from assay.record import RunFolder, chunks, manifest
+from assay.record.suite import NAME as SUITE_NAME
+from assay.record.suite import is_suite, open_suite
 from assay.result import result
 
 FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
 
 def faults(path: Path) -> Iterator[str]:
-    """What is wrong with a run folder, a line each; nothing if it is sound. Exact on any machine.
+    """What is wrong with a run folder, or that of a suite, a line each; nothing if it is sound. Exact on any machine.
 
     Raises:
         UsageError: no run folder, or one of another version.
@@ -33,7 +36,7 @@ def faults(path: Path) -> Iterator[str]:
     changed = manifest.changes(path)
     yield from changed
     try:
-        yield from _recomputed(path)
+        yield from _suite(path) if is_suite(path) else _recomputed(path)
     except Exception as error:
         if not changed or changed[0].startswith(f"{manifest.NAME} is missing"):
             raise
@@ -55,6 +58,21 @@ def _recomputed(path: Path) -> Iterator[str]:
         yield from _another_answer(folder, frame)
     except BrokenRecord as error:
         yield str(error)
+
+
+def _suite(path: Path) -> Iterator[str]:
+    """Every run of a suite by itself, then the answer across them."""
+    from assay.across_result import read, result_across
+
+    suite, runs = open_suite(path), []
+    for entry in suite.entries:
+        with contextlib.suppress(NoVerdict):  # which is then what the members give
+            yield from (f"{entry.folder}: {fault}" for fault in faults(path / entry.folder))
+        found = RunFolder.open(path / entry.folder).plan.science.plan_hash
+        if found != entry.plan_hash:
+            yield f"{entry.folder}: its plan isn't the one that {SUITE_NAME} names"
+        runs.append(read(entry, path))
+    yield from _differing(path, result_across(suite, runs))
 
 
 def _misnamed(folder: RunFolder, where: str = "") -> Iterator[str]:
@@ -96,15 +114,19 @@ def _not_as_chosen(findings: Findings) -> Iterator[str]:
 
 def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """`result.json` says what the members say. Library versions are those of the run, not of this machine."""
-    try:
-        written = json.loads((folder.path / "result.json").read_bytes())
-    except (OSError, ValueError) as error:
-        yield f"result.json can't be read ({error})"
-        return
     content = result(folder.plan, frame)
     if has_controls(folder):
         content["controls"] = judged(folder)
-    computed = json.loads(json.dumps(content))
+    yield from _differing(folder.path, content)
+
+
+def _differing(path: Path, found: dict[str, Any]) -> Iterator[str]:
+    try:
+        written = json.loads((path / "result.json").read_bytes())
+    except (OSError, ValueError) as error:
+        yield f"result.json can't be read ({error})"
+        return
+    computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):
         if key != "versions" and not _same(computed.get(key), written.get(key)):
             yield f"result.json: {key} is not what the members give"
@@ -148,6 +170,10 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     from assay.train import workers
     from assay.train.numerics import cpu_model, torch_build
 
+    if is_suite(path):
+        raise UsageError(
+            f"{path} holds several runs; retrain members of one: assay verify {path}/TASK --retrain {number}"
+        )
     folder = RunFolder.open(path)
     plan = folder.plan
     if number < 1:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import cloudpickle
@@ -194,8 +194,7 @@ def load(reference: str) -> tuple[Any, str]:
     where, _, name = reference.rpartition(":")
     if not where or not name:
         raise UsageError(f"{reference!r}: write package.module:Name or path/file.py:Name")
-    is_file = where.endswith(".py")
-    module = _load_file(Path(where)) if is_file else _load_module(where)
+    module = _module(where)
     target: Any = module
     for part in name.split("."):
         if not hasattr(target, part):
@@ -203,6 +202,15 @@ def load(reference: str) -> tuple[Any, str]:
             raise UsageError(f"{where} has no {name!r}; {nearest(name, public)}")
         target = getattr(target, part)
     return target, reference
+
+
+def source_of_file(reference: str) -> str:
+    """Which version the file or module of a reference is: for an object that doesn't know where it was made."""
+    return source_of(SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__))
+
+
+def _module(where: str) -> ModuleType:
+    return _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
 
 
 def _load_file(path: Path) -> ModuleType:

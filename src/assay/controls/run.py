@@ -12,6 +12,7 @@ from assay.evidence import Findings, reached
 from assay.fold import Fold, chunked, gather
 from assay.planning import Job
 from assay.record import RunFolder
+from assay.settle import together
 from assay.train import workers
 from assay.train.numerics import torch_build
 from assay.tune import final, finals, lanes, study
@@ -71,7 +72,7 @@ def _settle(fold: Fold, job: Job, contenders: tuple[Contender, ...], science: Sc
     altered = [i for i in range(count + 1, len(contenders)) if not plan.skipped(science.contenders[i])]
     fold.on_event(events.Stage("settle", len(altered)))
     population = p.replicates * (p.trials + p.final_seeds)
-    asked = (job.wanted, population, p.replicates, workers.cores(), seeds.split(science.seed, 0))
+    asked = (job.wanted, population, *together(p), workers.cores(), seeds.split(science.seed, 0))
     calls = [(workers.settle, (fold.packed_task, workers.pack(contenders[i]), *asked)) for i in altered]
     settled = gather(fold.executor, calls, lambda i: fold.on_event(events.Settled(contenders[altered[i]].name)))
     found = dict(zip(altered, (numerics for numerics, _ in settled), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.record.files import write_bytes
+from assay.record.suite import is_suite
 
 from .page import summary_html
 
@@ -27,6 +28,8 @@ def draw(folder: str | Path) -> Path:
     from .style import drawing
 
     path = Path(folder)
+    if is_suite(path):
+        return _draw_suite(path)
     reading = read(path)
     with drawing():
         kind = published if reading.plan.science.protocol.name == "published" else honest
@@ -35,4 +38,18 @@ def draw(folder: str | Path) -> Path:
     for card, pictures in drawn:
         write_bytes(path / f"{card.name}.png", pictures.png)
     write_bytes(path / "report.html", page(reading, drawn).encode())
+    return path / "report.html"
+
+
+def _draw_suite(path: Path) -> Path:
+    from . import suite
+    from .render import render
+    from .style import drawing
+
+    reading = suite.read(path)
+    with drawing():
+        drawn = [(c, render(c.figure, c.name, f"{c.title}. {c.reading}")) for c in suite.cards(reading)]
+    for card, pictures in drawn:
+        write_bytes(path / f"{card.name}.png", pictures.png)
+    write_bytes(path / "report.html", suite.page(reading, drawn).encode())
     return path / "report.html"

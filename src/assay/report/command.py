@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from assay.contenders.registry import CONTENDERS
 from assay.core import ContenderInfo, Plan, Protocol, Stages
+from assay.record.suite import Suite
 from assay.space import Choice, Dimension
 
 
@@ -99,3 +100,24 @@ def _divided_back(margin: float, scale: float) -> str:
 
 def _engine(plan: Plan) -> str:
     return "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"
+
+
+def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
+    """The command of a comparison across tasks; None if Python alone can repeat it."""
+    single = [command(plan) for plan in plans]
+    if any(words is None for words in single):
+        return None
+    fullest = max(plans, key=lambda plan: len(plan.science.contenders))
+    names = [] if suite.title == "board" else [str(_name(c)) for c in fullest.science.contenders]
+    words = ["assay", "board" if suite.title == "board" else "run", *names]
+    words += ["--task", ",".join(dict.fromkeys(p.science.task.reference for p in plans))]
+    for axis, values in suite.axes.items():
+        for value in values:
+            words += [f"--{axis.replace('_', '-')}", f"{value:g}"]
+    own = single[plans.index(fullest)] or []
+    for place, word in enumerate(own):
+        if word == "--space" and suite.title != "board":
+            words += own[place : place + 2]
+    p = fullest.science.protocol
+    numbers = {"trials": p.trials, "replicates": p.replicates, "final-seeds": p.final_seeds, "seed": suite.seed}
+    return [*words, *(word for option, value in numbers.items() for word in (f"--{option}", str(value)))]

@@ -43,6 +43,7 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
     rows = [
         ("task", task.name),
         *((name.replace("_", " "), number(value)) for name, value in task.options.items()),
+        *([("its data", task.note)] if task.note else []),
         ("protocol", protocol.name),
         ("replicates", f"{protocol.replicates}{_stages(protocol.stages)}"),
         ("trials for each contender", str(protocol.trials)),

@@ -23,14 +23,14 @@ def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
     """The report as one HTML document."""
     science = reading.plan.science
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=" and ".join(v["candidate"] for v in reading.content["verdicts"])
             + f" against {science.contenders[0].name} on {science.task.name}",
             task=science.task.name,
             protocol=science.protocol.name,
-            verdicts=[_verdict(v) for v in reading.content["verdicts"]],
+            verdicts=[in_two(v) for v in reading.content["verdicts"]],
             contenders=tables.contenders(reading),
             figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
             controls=controls.rows(reading),
@@ -56,11 +56,11 @@ def summary_html(content: Mapping[str, Any]) -> str:
         }
         for name, c in content["contenders"].items()
     ]
-    verdicts = [_verdict(v) for v in content["verdicts"]]
-    return _environment().get_template("summary.html.j2").render(verdicts=verdicts, contenders=rows)
+    verdicts = [in_two(v) for v in content["verdicts"]]
+    return environment().get_template("summary.html.j2").render(verdicts=verdicts, contenders=rows)
 
 
-def _verdict(verdict: Mapping[str, Any]) -> dict[str, str]:
+def in_two(verdict: Mapping[str, Any]) -> dict[str, str]:
     """The sentence in two: what was found, large, and what has to be said with it."""
     first, dot, rest = verdict["sentence"].replace(" %", "\u00a0%").partition(". ")
     return {"outcome": verdict["outcome"], "lead": first + dot.strip(), "rest": rest}
@@ -78,7 +78,8 @@ def _words(reading: Reading, wider: Mapping[str, Mapping[str, str]] | None = Non
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """The templates."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("assay.report", "templates"),
         autoescape=True,

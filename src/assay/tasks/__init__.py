@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
+from assay.contenders.resolve import source_of_file
 from assay.contenders.source import source_of
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
 
+from .char_attention import char_attention
+from .digits import digits
+from .friedman import friedman1
+from .given import with_factory
+from .logistic import logistic_regression
 from .mnist1d import mnist1d_mlp
+from .mnist1d_cnn import mnist1d_cnn
+from .mnist1d_gru import mnist1d_gru
+from .quadratic import quadratic
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
     "mnist1d-mlp": (mnist1d_mlp, "MNIST-1D, one hidden layer of 256: the task of the original study"),
+    "mnist1d-cnn": (mnist1d_cnn, "MNIST-1D, three convolutions: the network its paper recommends"),
+    "mnist1d-gru": (mnist1d_gru, "MNIST-1D read in order by a GRU's unrolled cell: gradients through time"),
+    "digits": (
+        digits,
+        "scikit-learn's digits, an MLP with batch normalisation: fixed data, partitioned anew by each replicate",
+    ),
+    "friedman1": (friedman1, "regression on Friedman's first function, whose noise is known"),
+    "char-attention": (char_attention, "a small transformer that spells the names of Unicode's characters"),
+    "quadratic": (quadratic, "a noisy quadratic of condition 1000, whose optimum is known"),
+    "logistic": (
+        logistic_regression,
+        "logistic regression on made-up data with a known best: a comparison takes seconds",
+    ),
 }
+
+SUITE = tuple(TASKS)
+"""What `--task suite` stands for."""
 
 
 def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
@@ -24,23 +50,46 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     Raises:
         UsageError: an unknown name or option; a file or module that fails to import, or names something else.
     """
+    given = dict(options or {})
+    batch_size = given.pop("batch_size", None)
     if isinstance(name, Task):
-        return replace(name, source=name.source or source_of(name.model))
+        _known(name.name, name, given)
+        return with_factory(_batched(replace(name, source=name.source or source_of(name.model)), batch_size))
     if ":" in name:
         build, _ = load(name)
     elif name in TASKS:
         build, _ = TASKS[name]
     else:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
+    _known(name, build, given)
     try:
-        task = build if isinstance(build, Task) else build(**(options or {}))
+        task = build(**given) if callable(build) else build
     except (TypeError, ValueError) as error:
         raise UsageError(f"task {name}: {error}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    return replace(task, reference=name, source=source_of(task.model if isinstance(build, Task) else build))
+    where = source_of_file(name) if isinstance(build, Task) and ":" in name else source_of(build)
+    return with_factory(_batched(replace(task, reference=name, source=where), batch_size))
+
+
+def _batched(task: Task, batch_size: int | None) -> Task:
+    """The task with batches of another size, which is one of its options then."""
+    if batch_size is None or batch_size == task.batch_size:
+        return task
+    if batch_size < 1:
+        raise UsageError(f"--batch-size {batch_size}: it must be 1 at least")
+    return replace(task, batch_size=batch_size, options={**task.options, "batch_size": batch_size})
+
+
+def _known(name: str, build: Any, options: Mapping[str, Any]) -> None:
+    """See that a task takes the options it is given. UsageError that says which it takes."""
+    parameters = {} if isinstance(build, Task) or not callable(build) else inspect.signature(build).parameters
+    for option in options:
+        if option not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            takes = ", ".join(f"--{p.replace('_', '-')}" for p in (*parameters, "batch_size", "epochs"))
+            raise UsageError(f"task {name} takes no --{option.replace('_', '-')}; it takes {takes}")
 
 
 def again(info: TaskInfo) -> Task:

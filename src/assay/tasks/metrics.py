@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,5 +22,30 @@ def _majority(train_targets: np.ndarray, targets: np.ndarray) -> float:
     return float(np.mean(targets == values[counts.argmax()]))
 
 
+def _bits(outputs: Tensor, targets: Tensor) -> Tensor:
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(outputs.flatten(0, -2).double(), targets.flatten()) / math.log(2)
+
+
+def _frequencies(train_targets: np.ndarray, targets: np.ndarray) -> float:
+    counts = 1.0 + np.bincount(train_targets.ravel(), minlength=int(targets.max()) + 1)
+    return float(-np.log2(counts / counts.sum())[targets].mean())
+
+
+def _root_mean_square(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs.double() - targets).square().mean().sqrt()
+
+
+def _mean(train_targets: np.ndarray, targets: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((targets - train_targets.mean(axis=0, dtype=float)) ** 2)))
+
+
 accuracy = Metric("accuracy", _accuracy, _majority, "max", unit="points", scale=100.0)
 """Fraction of samples whose largest output is their class; outputs (n, classes), targets (n,) whole numbers."""
+
+bits = Metric("cross entropy", _bits, _frequencies, "min", unit="bits")
+"""Mean bits a class costs, −log₂ p; outputs (…, classes) logits, targets (…) whole numbers. Constant: their frequencies."""
+
+rmse = Metric("RMSE", _root_mean_square, _mean, "min", unit="")
+"""Root mean square error, in the targets' unit; outputs and targets of one shape. Constant: the mean of the targets."""

@@ -6,13 +6,18 @@ The original study's task: an MLP 40 → 256 → 10, ReLU, cross entropy, batche
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from assay.core import Split, Splits, Task
 
 from .cache import cached
+from .losses import cross_entropy
 from .metrics import accuracy
+from .network import Network
+from .noise import NoisyLabels
+from .options import asked, at_least
 from .signals import signals
 
 PUBLISHED_SEED = 42  # mnist1d's own default, hence the data of the published page
@@ -36,40 +41,48 @@ def generate(seed: int, train: int, validation: int, test: int) -> Splits:
     return cached(f"mnist1d-v{VERSION}-{train}-{validation}-{test}-{seed % 2**32}", make)
 
 
-def mlp(width: int = 256):
-    """40 → width → 10, ReLU."""
-    from torch import nn
+def mnist1d(
+    name: str,
+    model: Network,
+    epochs: int,
+    batch_size: int = 128,
+    train_samples: int = TRAIN_SAMPLES,
+    label_noise: float = 0.0,
+    **more: Any,
+) -> Task:
+    """A task on this data: `train_samples` to train on, a quarter of that to validate on and as much to test on.
 
-    return nn.Sequential(nn.Linear(40, width), nn.ReLU(), nn.Linear(width, 10))
-
-
-def cross_entropy(outputs, targets):
-    """Mean cross entropy of logits (n, classes) and classes (n,)."""
-    from torch.nn.functional import cross_entropy
-
-    return cross_entropy(outputs, targets)
-
-
-def mnist1d_mlp(train_samples: int = TRAIN_SAMPLES) -> Task:
-    """The original task. `train_samples`: 8,000 as the page's data call gives, or the 10,000 its text says.
-
-    ValueError unless the number is a multiple of 40: the classes and the quarter for testing must come out even.
+    ValueError unless the number is a multiple of 40: the classes and the quarter must come out even.
     """
     if train_samples < 40 or train_samples % 40:
         raise ValueError(f"train_samples must be a multiple of 40, 40 at least, got {train_samples}")
-    held_out = train_samples // 4
+    data = partial(generate, train=train_samples, validation=train_samples // 4, test=train_samples // 4)
     return Task(
-        name="mnist1d-mlp",
-        data=partial(generate, train=train_samples, validation=held_out, test=held_out),
-        model=mlp,
+        name=name,
+        data=NoisyLabels(data, label_noise),
+        model=model,
         loss=cross_entropy,
         metric=accuracy,
-        epochs=15,
-        batch_size=128,
+        epochs=epochs,
+        batch_size=batch_size,
         margin=0.01,
+        family="mnist1d",
+        **more,
+    )
+
+
+def mnist1d_mlp(train_samples: int = TRAIN_SAMPLES, width: int = 256, label_noise: float = 0.0) -> Task:
+    """The original task. `train_samples`: 8,000 as the page's data call gives, or the 10,000 its text says."""
+    options = asked(mnist1d_mlp, locals())
+    return mnist1d(
+        "mnist1d-mlp",
+        Network("mlp", (at_least("width", width),)),
+        epochs=15,
+        train_samples=train_samples,
+        label_noise=label_noise,
         margin_reason="one point, the difference the published page draws its conclusion from",
-        published=partial(generate, PUBLISHED_SEED, train=train_samples, validation=0, test=held_out),
+        published=partial(generate, PUBLISHED_SEED, train=train_samples, validation=0, test=train_samples // 4),
         seed_sd=0.0095,  # both spreads: assay run adam gns-adam, 12 replicates of 8 final seeds, seed 0
         replicate_sd=0.0039,
-        options={} if train_samples == TRAIN_SAMPLES else {"train_samples": train_samples},
+        options=options,
     )

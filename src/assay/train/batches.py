@@ -25,6 +25,8 @@ class Batches:
         self.size = task.batch_size
         inputs, targets = self.data[0].train
         for data in self.data:
+            if data.loader is not None:
+                raise NotVectorizable("its batches come from a DataLoader, one model's at a time")
             if data.train[0].shape != inputs.shape or data.train[1].shape != targets.shape:
                 raise NotVectorizable("the members' data sets have different shapes")
         self.samples = len(inputs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ class Data:
     validation: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     facts: DataFacts
+    loader: Any = None  # a DataLoader that training batches come from
 
     @property
     def tests_later(self) -> bool:
@@ -46,7 +49,25 @@ def load(task: Task, seed: int, dtype: str = "float32", device: str = "cpu") -> 
         test_floor=task.metric.constant(splits.train.targets, splits.test.targets),
     )
     test = on_device(splits.test)
-    return Data(on_device(splits.train), test if splits.validation is None else on_device(validation), test, facts)
+    validated = test if splits.validation is None else on_device(validation)
+    return Data(on_device(splits.train), validated, test, facts, splits.loader)
+
+
+def epoch(data: Data, batch_size: int, order: torch.Generator, dtype: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training batches of one epoch, in an order drawn from `order`; the last may be smaller."""
+    inputs, targets = data.train
+    if data.loader is not None:
+        from . import loaders
+
+        for x, y in loaders.epoch(data.loader, int(torch.randint(2**62, (), generator=order))):
+            x = x.to(getattr(torch, dtype)) if x.is_floating_point() else x
+            y = y.to(getattr(torch, dtype)) if y.is_floating_point() else y
+            yield x.to(inputs.device), y.to(inputs.device)
+        return
+    shuffled = torch.randperm(len(inputs), generator=order).to(inputs.device)
+    x, y = inputs[shuffled], targets[shuffled]
+    for start in range(0, len(x), batch_size):
+        yield x[start : start + batch_size], y[start : start + batch_size]
 
 
 def _tensor(array: np.ndarray, dtype: str) -> Tensor:

@@ -15,6 +15,8 @@ from assay.core import Contender, Curves, Member, Numerics, Run, Task
 from assay.errors import UsageError
 
 from .data import Data, load
+from .data import epoch as epoch_of
+from .seeding import seed_all
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -25,26 +27,23 @@ def train(task: Task, contender: Contender, members: Sequence[Member], numerics:
 def _train_one(task: Task, contender: Contender, member: Member, numerics: Numerics) -> Curves:
     started = time.perf_counter()
     data = load(task, member.split, numerics.dtype, numerics.device)
-    inputs, targets = data.train
-    steps = -(-len(inputs) // task.batch_size)
+    steps = -(-len(data.train[0]) // task.batch_size)
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(member.init)
+        seed_all(member.init, numerics.device)
         model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
         optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
-        torch.manual_seed(member.noise)
+        seed_all(member.noise, numerics.device)
         step = Step(task, contender, model, optimizer, run)
         order = torch.Generator().manual_seed(member.batches)
         traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm
         diverged = 0
         lengths = np.full((1, run.total_steps), np.nan, dtype=np.float32)
         for epoch in range(task.epochs):
-            shuffled = torch.randperm(len(inputs), generator=order).to(numerics.device)
-            x, y = inputs[shuffled], targets[shuffled]
             _mode(model, optimizer, training=True)
-            for start in range(0, len(x), task.batch_size):
-                step(x[start : start + task.batch_size], y[start : start + task.batch_size])
+            for x, y in epoch_of(data, task.batch_size, order, numerics.dtype):
+                step(x, y)
             lengths[0, epoch * steps : (epoch + 1) * steps] = step.update_lengths()
             means = step.epoch_means()
             _mode(model, optimizer, training=False)

@@ -77,8 +77,18 @@ def settle(packed_task: bytes, packed_contender: bytes, wanted: Wanted, *numbers
 
 
 def make_data(packed_task: bytes, seed: int) -> str:
-    """In a worker: see that a data set is made and kept; its digest."""
-    return _open(packed_task).data(seed).digest
+    """In a worker: see that a data set is made and kept, and fit to be trained on; its digest."""
+    from assay.train.admit import admit
+
+    task = _open(packed_task)
+    try:
+        splits = task.data(seed)
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the data of task {task.name} can't be made: {own_frames(error)}") from None
+    admit(task, splits)
+    return splits.digest
 
 
 def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:

@@ -1,0 +1,108 @@
+"""Across tasks: one interval over data sources decides, everything else describes.
+
+A difference in margins is a task's mean difference over its margin, so that 1 is the smallest difference that matters on
+each. Tasks on the same data are one source: they are averaged first, for they would count one data set several times.
+Interquartile mean, performance profile and probability of improvement are those of Agarwal et al. (2021, "Deep
+reinforcement learning at the edge of the statistical precipice"), with their stratified bootstrap; none of them decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from assay.judge.decide import Interval, paired_interval
+
+DRAWS = 2000
+
+
+def in_margins(differences: np.ndarray, margin: float) -> np.ndarray:
+    """Turned differences (K,) of one task, in margins. ValueError unless the margin is above 0."""
+    if not margin > 0:
+        raise ValueError(f"the margin must be above 0, got {margin:g}")
+    return np.asarray(differences, dtype=float) / margin
+
+
+def by_source(values: Sequence[float], sources: Sequence[str]) -> dict[str, float]:
+    """The mean of the tasks' values (T,) within each data source, in the order of first appearance."""
+    return {
+        s: float(np.mean([v for v, of in zip(values, sources, strict=True) if of == s])) for s in dict.fromkeys(sources)
+    }
+
+
+def headline(values: Sequence[float], sources: Sequence[str], alpha: float, candidates: int = 1) -> Interval:
+    """The mean difference in margins with its t interval at 1 − α/c over data sources, from the tasks' means (T,).
+
+    One source gives no interval (NaN). The sources are taken for a sample of the data one could have tried.
+    """
+    return paired_interval(np.array(list(by_source(values, sources).values())), alpha, candidates)
+
+
+def interquartile_mean(values: np.ndarray) -> float:
+    """The mean of the middle half: ⌊n/4⌋ values (n,) are left out at each end. NaN if there are none."""
+    ordered = np.sort(np.asarray(values, dtype=float).ravel())
+    cut = len(ordered) // 4
+    return float(ordered[cut : len(ordered) - cut].mean()) if len(ordered) else math.nan
+
+
+def profile(scores: Sequence[np.ndarray], thresholds: np.ndarray) -> np.ndarray:
+    """The share of runs above each threshold (P,): within each task's scores (n_t,), then the mean over tasks."""
+    shares = [(np.ravel(task)[:, None] > np.asarray(thresholds)).mean(axis=0) for task in scores]
+    return np.mean(shares, axis=0)
+
+
+def improvement(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> float:
+    """P(a run of the candidate on a task drawn at random beats one of the baseline): Mann–Whitney's U/(n·m), tasks averaged.
+
+    Turned scores of each task, (n_t,) and (m_t,); ties count half.
+    """
+    return float(np.mean([_above(np.ravel(a), np.ravel(b)) for a, b in zip(ours, theirs, strict=True)]))
+
+
+def _above(ours: np.ndarray, theirs: np.ndarray) -> float:
+    gaps = ours[:, None] - theirs[None, :]
+    return float(((gaps > 0) + 0.5 * (gaps == 0)).mean())
+
+
+def stratified(
+    statistic: Callable[[list[np.ndarray]], float], values: Sequence[np.ndarray], seed: int, level: float = 0.95
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of a statistic of all tasks' replicates: (K_t, …) each, drawn anew within a task.
+
+    2,000 draws with `seed`. Few replicates make it too short: it describes, and decides nothing.
+    """
+    rng = np.random.default_rng(seed)
+    found = [statistic([v[rng.integers(0, len(v), len(v))] for v in values]) for _ in range(DRAWS)]
+    low, high = np.quantile(found, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
+
+
+def target_of(chosen: np.ndarray) -> float | None:
+    """The target: the median of turned validation scores (K,) of what the baseline's tuning chose; None if that diverged.
+
+    These are trials, whose seeds are not those that are judged.
+    """
+    scores = np.asarray(chosen, dtype=float)
+    median = float(np.median(np.where(np.isnan(scores), -math.inf, scores)))
+    return median if math.isfinite(median) else None
+
+
+class Flip(NamedTuple):
+    """Two settings of one task on which a candidate is on opposite sides of the baseline."""
+
+    task: str
+    better: str
+    worse: str
+
+
+def flips(intervals: Sequence[tuple[str, str, float, float]]) -> list[Flip]:
+    """Rank flips among (task, setting, low, high): pairs of one task's settings whose intervals leave out 0 on opposite sides.
+
+    One interval that holds 0 is no half of a flip: it says that the sign isn't known there.
+    """
+    above = [(task, setting) for task, setting, low, _ in intervals if low > 0]
+    below = [(task, setting) for task, setting, _, high in intervals if high < 0]
+    return [Flip(task, better, worse) for task, better in above for other, worse in below if other == task]

@@ -1,0 +1,79 @@
+"""The folder of a comparison across tasks: a run folder for each, and `suite.json`, which says what belongs together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from assay.core import canonical, digest
+from assay.errors import UsageError
+
+from .files import fault, write_bytes
+
+NAME = "suite.json"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One run: `name` and `folder` within the suite, the task and, on a stress axis, the setting; `skipped`: candidates
+    that don't apply to it, with the reason.
+    """
+
+    name: str
+    folder: str
+    task: str
+    setting: str
+    plan_hash: str
+    skipped: dict[str, str] = {}
+
+
+class Suite(msgspec.Struct, frozen=True):
+    """The runs, and the error that is allowed: `alpha` over the headlines, `cells_alpha` over the tasks' own outcomes."""
+
+    title: str
+    baseline: str
+    candidates: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    axes: dict[str, tuple[int | float, ...]]  # what was asked for on the stress axes: one value, or several to compare
+    alpha: float
+    cells_alpha: float
+    seed: int
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return digest(self)
+
+
+def is_suite(path: Path) -> bool:
+    """Whether a folder is that of a comparison across tasks."""
+    return (path / NAME).is_file()
+
+
+def start(path: Path, suite: Suite) -> None:
+    """Write `suite.json`, or see that it is there already.
+
+    Raises:
+        UsageError: the folder holds something else.
+    """
+    if is_suite(path):
+        if open_suite(path).hash != suite.hash:
+            raise UsageError(f"{path} holds another comparison across tasks; choose another folder with --out")
+        return
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} is there and holds no such comparison; choose another with --out")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_bytes(path / NAME, msgspec.json.format(canonical(suite), indent=2) + b"\n")
+    except OSError as error:
+        raise fault(error, path) from error
+
+
+def open_suite(path: Path) -> Suite:
+    """The suite in a folder. UsageError where there is none, or its file is damaged."""
+    try:
+        return msgspec.json.decode((path / NAME).read_bytes(), type=Suite)
+    except OSError as error:
+        raise UsageError(f"{path} holds no comparison across tasks ({NAME}: {error.strerror})") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise UsageError(f"{path / NAME} is damaged ({error}); start again in another folder with --out") from error

@@ -1,0 +1,284 @@
+"""The page of a comparison across tasks, a board among them: one table, three figures, all numbers from `result.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from assay.core import Plan
+from assay.errors import BrokenRecord, UsageError
+from assay.judge.digits import minus, percent
+from assay.record import RunFolder
+from assay.record.suite import Suite, open_suite
+
+from .command import across as command
+from .command import quoted
+from .figures import Card
+from .figures.forest import Row, forest
+from .figures.profiles import Profile, profiles
+from .page import environment, in_two
+from .render import Drawn
+from .style import PALETTE, look
+from .units import MISSING, Units, duration, number, settings
+
+WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
+FEW = 3  # candidates for whom every task is drawn
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that the page shows."""
+
+    suite: Suite
+    content: dict[str, Any]
+    timings: dict[str, Any]
+    plans: dict[str, Plan]
+
+    @cached_property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The candidates, the best first; those without an interval last."""
+        known = [v for v in self.content["verdicts"] if v["difference"] is not None]
+        unknown = [v for v in self.content["verdicts"] if v["difference"] is None]
+        return sorted(known, key=lambda v: -v["difference"]) + unknown
+
+    def slot(self, candidate: str) -> int:
+        """The candidate's place in the suite, which decides how it is drawn; the baseline is 0."""
+        return 1 + self.suite.candidates.index(candidate)
+
+
+def read(path: Path) -> Reading:
+    """The suite in a folder. UsageError: no result yet. BrokenRecord: a file that can't be read."""
+    suite = open_suite(path)
+    if not (path / "result.json").exists():
+        raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
+    content = _json(path / "result.json")
+    if content.get("suite_hash") != suite.hash:
+        raise BrokenRecord(f"{path / 'result.json'} belongs to another comparison; run the command that made it again")
+    timings = path / "timings.json"
+    plans = {e.name: RunFolder.open(path / e.folder).plan for e in suite.entries}
+    return Reading(suite, content, _json(timings) if timings.exists() else {}, plans)
+
+
+def cards(reading: Reading) -> list[Card]:
+    """The figures."""
+    return [_forest(reading), *_tasks(reading), _profiles(reading)]
+
+
+def _forest(reading: Reading) -> Card:
+    rows = []
+    for v in reading.verdicts:
+        dots = tuple(c["difference"] for c in v["tasks"] if c["difference"] is not None)
+        rows.append(Row(v["candidate"], look(reading.slot(v["candidate"])), v["difference"], _interval(v), dots))
+    base = reading.suite.baseline
+    return Card(
+        "across_plot",
+        f"Against tuned {base}, all tasks together",
+        f"Right of the line is better than {base}. Large marks are means over the data sources with the interval that "
+        "decides, small dots the tasks; in the grey band a difference is too small to matter. The axis is linear up to 2.",
+        forest(rows, "difference in margins"),
+    )
+
+
+def _tasks(reading: Reading) -> list[Card]:
+    if len(reading.verdicts) > FEW:
+        return []
+    rows = []
+    for place, task in enumerate(reading.content["tasks"]):
+        for v in reading.verdicts:
+            cell = v["tasks"][place]
+            label = task["name"] if len(reading.verdicts) == 1 else f"{task['name']}: {v['candidate']}"
+            rows.append(Row(label, look(reading.slot(v["candidate"])), cell["difference"], _interval(cell)))
+    level = 100 * reading.content["levels"]["tasks"]
+    return [
+        Card(
+            "tasks",
+            "Task by task",
+            f"Each task's own difference with its {level:.4g} % interval: wide enough that all of them together are wrong "
+            f"in at most {100 * reading.suite.cells_alpha:g} % of such comparisons.",
+            forest(rows, "difference in margins"),
+        )
+    ]
+
+
+def _profiles(reading: Reading) -> Card:
+    described = [(v["candidate"], v["details"]["descriptive"]) for v in reading.verdicts if v["details"]]
+    x = np.array(described[0][1]["thresholds"])
+    lines = [Profile(reading.suite.baseline, look(0), np.array(described[0][1]["baseline_profile"]))]
+    lines += [Profile(name, look(reading.slot(name)), np.array(d["profile"])) for name, d in described]
+    inner = np.abs(x) <= max(2.0, min(6.0, _spread(lines, x)))
+    return Card(
+        "profiles",
+        "Performance profiles",
+        "The share of replicates that lie more than x margins above the baseline's mean on their task: a curve above "
+        "another everywhere is better everywhere. It describes, and decides nothing.",
+        profiles([p._replace(shares=p.shares[inner]) for p in lines], x[inner]),
+    )
+
+
+def _spread(lines: Sequence[Profile], x: np.ndarray) -> float:
+    """Up to where the profiles still change."""
+    moving = np.any([(p.shares > 0.02) & (p.shares < 0.98) for p in lines], axis=0)
+    return float(np.abs(x[moving]).max()) if moving.any() else 2.0
+
+
+def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
+    """The page as one HTML document."""
+    suite = reading.suite
+    shares = (suite.alpha, suite.cells_alpha, suite.alpha + suite.cells_alpha)
+    words = command(suite, list(reading.plans.values()))
+    return (
+        environment()
+        .get_template("suite.html.j2")
+        .render(
+            title=f"{', '.join(suite.candidates)} against {suite.baseline}" if suite.title != "board" else
+            f"Who beats tuned {suite.baseline}?",
+            board=suite.title == "board",
+            baseline=suite.baseline,
+            tasks=[_task_head(t) for t in reading.content["tasks"]],
+            verdicts=[in_two(v) for v in reading.verdicts],
+            rows=[_row(reading, v) for v in reading.verdicts],
+            scores=[_scores(t, suite) for t in reading.content["tasks"]],
+            contenders=(suite.baseline, *suite.candidates),
+            figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
+            levels={k: f"{100 * v:.4g} %" for k, v in reading.content["levels"].items()},
+            alphas=[f"{100 * a:g} %" for a in shares],
+            confidence=[f"{100 - 100 * a:g} %" for a in shares],
+            command=None if words is None else quoted(words),
+            facts=_facts(reading),
+            colours=len(PALETTE),
+        )
+    )  # fmt: skip
+
+
+def _row(reading: Reading, v: dict[str, Any]) -> dict[str, Any]:
+    outcomes = [c["outcome"] for c in v["tasks"]]
+    described = v["details"].get("descriptive", {})
+    return {
+        "name": v["candidate"],
+        "slot": reading.slot(v["candidate"]),
+        "outcome": v["outcome"],
+        "difference": _signed(v["difference"]),
+        "interval": _span(v),
+        "better": outcomes.count("better"),
+        "worse": outcomes.count("worse"),
+        "cells": [_cell(c) for c in v["tasks"]],
+        "iqm": _signed(described.get("interquartile_mean")),
+        "iqm_interval": _pair(described.get("interquartile_mean_interval")),
+        "improvement": percent(described["improvement"]) if described else MISSING,
+        "improvement_interval": _percents(described.get("improvement_interval")),
+        "steps": _steps(v),
+        **_times(reading, v["candidate"]),
+    }
+
+
+def _cell(cell: dict[str, Any]) -> dict[str, Any]:
+    if cell["outcome"] is None:
+        return {"outcome": "none", "word": "", "text": MISSING, "title": cell["why"], "interval": ""}
+    title = f"{cell['outcome']}: {_signed(cell['difference'])} margins ({_span(cell)})"
+    text, word = _signed(cell["difference"]), WORDS[cell["outcome"]]
+    return {"outcome": cell["outcome"], "word": word, "text": text, "title": title, "interval": _span(cell)}
+
+
+def _steps(v: dict[str, Any]) -> str:
+    """The median over tasks of the ratio of median steps to the target; a task that one of them misses is said."""
+    known = [c["steps"] for c in v["tasks"] if c.get("steps")]
+    ratios = [_ratio(s["candidate_median"], s["baseline_median"]) for s in known if s["baseline_median"] is not None]
+    missed = sum(s["candidate_median"] is None for s in known)
+    middle = float(np.median(ratios)) if ratios else np.inf
+    text = f"{middle:.2f}×" if np.isfinite(middle) else "never"
+    return f"{text}, misses {missed} of {len(known)}" if missed else text
+
+
+def _ratio(ours: float | None, theirs: float) -> float:
+    return np.inf if ours is None else ours / theirs
+
+
+def _times(reading: Reading, candidate: str) -> dict[str, str]:
+    """What a step and the way to the target take, beside the baseline: medians over tasks of measured ratios."""
+    found = {}
+    for key in ("step_seconds", "seconds_to_target"):
+        ratios = [
+            _ratio(times[candidate], times[reading.suite.baseline])
+            for times in reading.timings.get(key, {}).values()
+            if candidate in times and times.get(reading.suite.baseline)
+        ]
+        middle = float(np.median(ratios)) if ratios else None
+        found[key] = MISSING if middle is None else f"{middle:.2f}×" if np.isfinite(middle) else "never"
+    return found
+
+
+def _scores(task: dict[str, Any], suite: Suite) -> dict[str, Any]:
+    units = Units(task["metric"], task["unit"], task["scale"])
+    cells = []
+    for contender in (suite.baseline, *suite.candidates):
+        c = task["contenders"].get(contender)
+        lost = "" if c is None else c["diverged"] + c["diverged_trials"]
+        cells.append(
+            {
+                "score": MISSING if c is None else units.score(c["score_mean"]),
+                "tuned": "" if c is None else settings(c["hyperparameters"]),
+                "diverged": f"{lost} diverged" if lost else "",
+            }
+        )
+    return {"name": task["name"], "metric": units.axis, "cells": cells}
+
+
+def _task_head(task: dict[str, Any]) -> dict[str, str]:
+    units = Units(task["metric"], task["unit"], task["scale"])
+    return {
+        "name": task["name"],
+        "source": task["source"],
+        "margin": units.difference(task["margin"]),
+        "metric": task["metric"],
+    }
+
+
+def _facts(reading: Reading) -> list[tuple[str, str]]:
+    plan = next(iter(reading.plans.values()))
+    p, n = plan.science.protocol, plan.numerics[0]
+    rows = [
+        ("replicates of each task", number(p.replicates)),
+        ("trials for each contender", number(p.trials)),
+        ("final runs for each contender", number(p.final_seeds)),
+        ("seed", str(reading.suite.seed)),
+        ("processor", n.cpu),
+        ("torch", n.torch),
+        ("comparison", reading.suite.hash),
+    ]
+    if "wall_seconds" in reading.timings:
+        rows.append(("wall time of the last command", duration(reading.timings["wall_seconds"])))
+    return rows
+
+
+def _interval(v: dict[str, Any]) -> tuple[float, float] | None:
+    return None if v["ci_low"] is None else (v["ci_low"], v["ci_high"])
+
+
+def _signed(value: float | None) -> str:
+    return MISSING if value is None else minus(f"{value:+.1f}") if abs(value) < 99.95 else minus(f"{value:+.0f}")
+
+
+def _span(v: dict[str, Any]) -> str:
+    return "no interval" if v["ci_low"] is None else f"{_signed(v['ci_low'])} to {_signed(v['ci_high'])}"
+
+
+def _pair(ends: Sequence[float] | None) -> str:
+    return MISSING if ends is None else f"{_signed(ends[0])} to {_signed(ends[1])}"
+
+
+def _percents(ends: Sequence[float] | None) -> str:
+    return MISSING if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error

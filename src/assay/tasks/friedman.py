@@ -1,0 +1,56 @@
+"""Regression: Friedman's first function (Friedman 1991, "Multivariate adaptive regression splines"), made by scikit-learn.
+
+y = 10 sin(π x₁x₂) + 20 (x₃ − ½)² + 10 x₄ + 5 x₅ + ε, x uniform in [0, 1]¹⁰, of which five are of no use, ε standard normal.
+So the best possible error is known, 1, and every 0.01 above it is a network's own.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from assay.core import Split, Splits, Task
+
+from .cache import cached
+from .losses import mean_squared_error
+from .metrics import rmse
+from .network import Network
+from .noise import NoisyTargets
+from .options import asked, at_least
+
+FEATURES = 10
+TRAIN_SAMPLES = 2000
+
+
+def generate(seed: int, train: int, held_out: int) -> Splits:
+    """A data set drawn from `seed`: inputs (n, 10) in [−½, ½] and targets (n,) less the training mean, float32."""
+
+    def make() -> Splits:
+        from sklearn.datasets import make_friedman1
+
+        x, y = make_friedman1(train + 2 * held_out, FEATURES, noise=1.0, random_state=seed % 2**32)
+        inputs, targets = (x - 0.5).astype(np.float32), (y - y[:train].mean()).astype(np.float32)
+        ends = (0, train, train + held_out, train + 2 * held_out)
+        parts = (Split(inputs[a:b], targets[a:b]) for a, b in pairwise(ends))
+        return Splits(*parts)
+
+    return cached(f"friedman1-v1-{train}-{held_out}-{seed % 2**32}", make)
+
+
+def friedman1(train_samples: int = TRAIN_SAMPLES, width: int = 64, label_noise: float = 0.0) -> Task:
+    """10 → `width` → `width` → 1, ReLU, mean squared error. `label_noise`: in standard deviations of y."""
+    held_out = at_least("train_samples", train_samples, 2) // 2
+    return Task(
+        name="friedman1",
+        data=NoisyTargets(partial(generate, train=train_samples, held_out=held_out), label_noise),
+        model=Network("regressor", (FEATURES, at_least("width", width))),
+        loss=mean_squared_error,
+        metric=rmse,
+        epochs=20,
+        batch_size=64,
+        margin=0.03,
+        margin_reason="3 % of the noise that no model can predict (its standard deviation is 1)",
+        options=asked(friedman1, locals()),
+    )

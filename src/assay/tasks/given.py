@@ -1,0 +1,90 @@
+"""A task's data in the forms that a user may give it, as a function of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from assay.core import Loaders, Split, Splits, Task
+from assay.errors import UsageError
+
+from .partition import Partitioned, sizes_of
+
+SAME_SPLIT = (
+    "every replicate has the same split, for its data is a DataLoader and no function of a seed that returns one: the "
+    "interval leaves out what another split would change"
+)
+
+
+def with_factory(task: Task) -> Task:
+    """The task with its data as a function of the seed, whatever it was given as.
+
+    Arrays are fixed data, partitioned anew for each seed: a pair (inputs, targets) 60 : 20 : 20, `Splits` in the sizes
+    they have. `Loaders` are the same for each seed, which the task's note says.
+
+    Raises:
+        UsageError: data of another kind, or arrays that can't be partitioned.
+    """
+    data: Any = task.data
+    if isinstance(data, Factory):
+        return task
+    if isinstance(data, Loaders):
+        return replace(task, data=Factory(_Same(data)), generated=False, note=task.note or SAME_SPLIT)
+    if isinstance(data, Splits):
+        parts = [part for part in (data.train, data.validation, data.test) if part is not None]
+        parts = [_split(task.name, part) for part in parts]
+        sizes = tuple(0 if part is None else len(part.targets) for part in (data.train, data.validation, data.test))
+        whole = Split(*(np.concatenate([part[i] for part in parts]) for i in (0, 1)))
+        return replace(task, data=Factory(Partitioned(whole, sizes)), generated=False)  # type: ignore[arg-type]
+    if isinstance(data, tuple | list) and len(data) == 2:
+        whole = _split(task.name, data)
+        return replace(task, data=Factory(Partitioned(whole, sizes_of(len(whole.targets)))), generated=False)
+    if callable(data):
+        return replace(task, data=Factory(data))
+    raise UsageError(
+        f"task {task.name}: its data is {type(data).__name__}; give (inputs, targets), assay.Splits, assay.Loaders, or a "
+        "function of a seed that returns one of the latter two"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Factory:
+    """Calls `data(seed)` and sees to it that what comes is `Splits` of arrays."""
+
+    data: Callable[[int], Any]
+
+    def __call__(self, seed: int) -> Splits:
+        """The data of a seed. UsageError where it is of no known kind."""
+        made = self.data(seed)
+        if isinstance(made, Loaders):
+            from assay.train.loaders import read  # with torch, which a user's loader has loaded
+
+            return read(made)
+        if not isinstance(made, Splits):
+            raise UsageError(
+                f"a task's data function must return assay.Splits or assay.Loaders; this returns {type(made).__name__}"
+            )
+        train, validation, test = (p if p is None else _split("", p) for p in (made.train, made.validation, made.test))
+        return Splits(train, validation, test, made.loader)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    loaders: Loaders
+
+    def __call__(self, seed: int) -> Loaders:
+        return self.loaders
+
+
+def _split(task: str, pair: Any) -> Split:
+    """Tensors and lists as arrays."""
+    inputs, targets = (np.asarray(part) for part in pair)
+    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+        where = f"task {task}: " if task else ""
+        raise UsageError(
+            f"{where}inputs {inputs.shape} and targets {targets.shape} don't fit: a sample is a row, and each has a target"
+        )
+    return Split(inputs, targets)

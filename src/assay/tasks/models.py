@@ -1,0 +1,90 @@
+"""The networks of the suite's tasks. Torch is imported here, so tasks import this file when a model is made."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def mlp(width: int) -> nn.Module:
+    """40 → width → 10, ReLU: the network of the original study."""
+    return nn.Sequential(nn.Linear(40, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+def normalized_mlp(width: int) -> nn.Module:
+    """64 → width, batch normalisation, ReLU, → 10."""
+    return nn.Sequential(nn.Linear(64, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 10))
+
+
+def regressor(inputs: int, width: int) -> nn.Module:
+    """inputs → width → width → 1, ReLU; outputs (n,)."""
+    layers = [nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)]
+    return nn.Sequential(*layers, nn.Flatten(0))
+
+
+def convolutional(width: int) -> nn.Module:
+    """Three convolutions of stride 2 over the 40 numbers, `width` channels each, then 5·width → 10 (the paper's network)."""
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, 40))]
+    for channels, side in ((1, 5), (width, 3), (width, 3)):
+        layers += [nn.Conv1d(channels, width, side, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(5 * width, 10))
+
+
+class Recurrent(nn.Module):
+    """A GRU's cell over 10 windows of 4 numbers, unrolled; all its states, side by side, → 10."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cell, self.head = nn.GRUCell(4, width), nn.Linear(10 * width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, 10) of signals (n, 40)."""
+        h, states = x.new_zeros(len(x), self.cell.hidden_size), []
+        for window in x.unflatten(1, (10, 4)).unbind(1):
+            h = self.cell(window, h)
+            states.append(h)
+        return self.head(torch.cat(states, 1))
+
+
+class CharacterModel(nn.Module):
+    """One pre-norm transformer block over characters: causal self-attention, then an MLP (Vaswani et al. 2017)."""
+
+    def __init__(self, symbols: int, context: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.symbol, self.place = nn.Embedding(symbols, width), nn.Embedding(context, width)
+        nn.init.zeros_(self.place.weight)
+        self.before_attention, self.before_mlp, self.last = (
+            nn.LayerNorm(width),
+            nn.LayerNorm(width),
+            nn.LayerNorm(width),
+        )
+        self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.head = nn.Linear(width, symbols)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, context, symbols) of what follows each of the symbols (n, context)."""
+        h = self.symbol(x) + self.place.weight
+        h = h + self.attention(self.before_attention(h))
+        h = h + self.mlp(self.before_mlp(h))
+        return self.head(self.last(h))
+
+    def attention(self, h: Tensor) -> Tensor:
+        """Causal attention over (n, context, width)."""
+        split = (self.heads, h.shape[-1] // self.heads)
+        query, key, value = (part.unflatten(-1, split).transpose(1, 2) for part in self.attend(h).chunk(3, -1))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.project(mixed.transpose(1, 2).flatten(2))
+
+
+class Point(nn.Module):
+    """A point θ (size,) that starts at 0; its output for n samples is θ, n times over."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """θ as (n, size)."""
+        return self.theta.expand(len(x), -1)

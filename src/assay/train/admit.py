@@ -1,0 +1,180 @@
+"""Is a task fit to be trained on? What is wrong is said before anything is trained, in one line: cause and mend."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from assay.core import Split, Splits, Task
+from assay.errors import AssayError, UsageError, own_frames
+
+
+def admit(task: Task, splits: Splits) -> None:
+    """See that data, model, loss and metric of a task go together: one batch forward and back, its score, the floor.
+
+    Raises:
+        UsageError: data with NaN, or too little of it; shapes that don't fit; whole-number targets with a loss that
+            wants real ones; a metric that is no plain number.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            _data(splits, task.batch_size)
+            _loader(splits, task.batch_size)
+            model = task.model()
+            if not isinstance(model, nn.Module):
+                raise UsageError(f"its model function returns {type(model).__name__}; it must return a torch.nn.Module")
+            n = len(splits.train.targets)
+            _trains(task, model, splits.train, task.batch_size)
+            if n % task.batch_size:
+                _trains(task, model, splits.train, n % task.batch_size)
+            for split in (splits.validation, splits.test):
+                if split is not None:
+                    _scores(task, model, splits.train, split)
+    except UsageError as error:
+        raise UsageError(f"task {task.name}: {error}") from None
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"task {task.name} fails: {own_frames(error)}") from None
+
+
+def _data(splits: Splits, batch_size: int) -> None:
+    for name in ("train", "validation", "test"):
+        split: Split | None = getattr(splits, name)
+        if split is None:
+            continue
+        if not len(split.targets):
+            raise UsageError(f"its {name} split is empty")
+        for what, array in split._asdict().items():
+            if array.dtype.kind not in "fiub":
+                raise UsageError(
+                    f"the {name} {what} are of type {array.dtype}; give numbers (float32, or int64 for classes)"
+                )
+            rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))
+            if len(rows):
+                raise UsageError(
+                    f"the {name} {what} hold NaN or infinity in {len(rows)} of {len(array)} rows (the first is row {rows[0]}): "
+                    "leave those rows out, or fill them"
+                )
+    n = len(splits.train.targets)
+    if n < batch_size:
+        raise UsageError(
+            f"its train split holds {n} samples, fewer than a batch of {batch_size}: use --batch-size {n} or less"
+        )
+
+
+def _loader(splits: Splits, batch_size: int) -> None:
+    if splits.loader is None:
+        return
+    n, steps, own = len(splits.train.targets), len(splits.loader), getattr(splits.loader, "batch_size", None)
+    if own != batch_size or steps != -(-n // batch_size):
+        raise UsageError(
+            f"its DataLoader gives {steps} batches of {own} for {n} samples, and the task's batch_size is {batch_size}: give "
+            "both the same batch_size"
+        )
+
+
+def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
+    """One step's forward and backward pass on `size` samples."""
+    x, y = (_tensor(array[:size]) for array in split)
+    model.train()
+    outputs = _forward(model, x)
+    try:
+        loss = task.loss(outputs, y)
+    except Exception as error:
+        if _whole(y) and _takes(task, outputs, y.to(outputs.dtype)):
+            raise _whole_numbers(outputs, y) from None
+        raise UsageError(f"its loss can't compare {_shown(outputs, y)}: {_line(error)}") from None
+    if _same_size(outputs, y) and _whole(y) and _takes(task, outputs, y.to(outputs.dtype)):
+        raise _whole_numbers(outputs, y)
+    if not _whole(y) and outputs.shape != y.shape and outputs.numel() == y.numel():
+        raise UsageError(f"{_shown(outputs, y)} would be broadcast against each other: give both the same shape")
+    if not isinstance(loss, Tensor) or loss.dim():
+        raise UsageError(f"its loss gives {_kind(loss)}; it must be one number for a batch (the mean over its samples)")
+    if torch.isnan(loss):
+        raise UsageError(f"its loss is NaN before the first step, on {_shown(outputs, y)}")
+    if not loss.requires_grad:
+        raise UsageError(
+            "its loss has no gradient: it, or the model, leaves torch's graph (detach, item, argmax, no_grad)"
+        )
+    loss.backward()
+
+
+def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
+    """The metric on a few samples, and what the best constant prediction scores."""
+    x, y = (_tensor(array[: task.batch_size]) for array in split)
+    model.eval()
+    with torch.no_grad():
+        outputs = _forward(model, x)
+        try:
+            score: Any = task.metric.score(outputs, y)
+        except Exception as error:
+            raise UsageError(f"its metric can't compare {_shown(outputs, y)}: {_line(error)}") from None
+    if not isinstance(score, Tensor) or score.dim():
+        raise UsageError(f"its metric {task.metric.name} gives {_kind(score)}; it must give a 0-dimensional tensor")
+    if score.requires_grad:
+        raise UsageError(f"its metric {task.metric.name} gives a tensor with gradients: return it after .detach()")
+    constant = task.metric.constant(train.targets, split.targets)
+    if not math.isfinite(constant):
+        raise UsageError(
+            f"its metric {task.metric.name} scores the best constant prediction {constant}; that must be finite"
+        )
+
+
+def _forward(model: nn.Module, x: Tensor) -> Tensor:
+    try:
+        outputs = model(x)
+    except Exception as error:
+        weight = next((tuple(p.shape) for p in model.parameters()), None)
+        raise UsageError(
+            f"model and data don't fit: inputs {_of(x)}, a {type(model).__name__} whose first weight is {weight}: {_line(error)}"
+        ) from None
+    if not isinstance(outputs, Tensor):
+        raise UsageError(f"its model gives {_kind(outputs)}; it must give one tensor")
+    return outputs
+
+
+def _takes(task: Task, outputs: Tensor, targets: Tensor) -> bool:
+    try:
+        return bool(torch.isfinite(task.loss(outputs, targets)).all())
+    except Exception:
+        return False
+
+
+def _same_size(outputs: Tensor, targets: Tensor) -> bool:
+    return outputs.shape in (targets.shape, (*targets.shape, 1))
+
+
+def _whole(targets: Tensor) -> bool:
+    return not targets.is_floating_point()
+
+
+def _whole_numbers(outputs: Tensor, targets: Tensor) -> UsageError:
+    return UsageError(
+        f"its targets are whole numbers and its loss wants real ones ({_shown(outputs, targets)}): give targets as float32"
+    )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _of(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _shown(outputs: Tensor, targets: Tensor) -> str:
+    return f"outputs {_of(outputs)} with targets {_of(targets)}"
+
+
+def _kind(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

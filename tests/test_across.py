@@ -1,0 +1,248 @@
+"""A comparison across tasks as a user meets it: folders, verdict, verification, going on, stress axes, faults."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from assay import across, events
+from assay.cli import call
+from assay.core import Contender, Split, Splits
+from assay.errors import NoVerdict, UsageError
+from assay.evidence import Findings
+from assay.record import RunFolder
+from assay.space import Float
+
+from . import tiny
+
+SMALL = {"trials": 2, "replicates": 3, "final_seeds": 2, "engine": "loop"}
+OPTIONS = ["--trials", "2", "--replicates", "3", "--final-seeds", "2", "--workers", "1", "--engine", "loop"]
+FILE = """
+import dataclasses
+from tests import tiny
+def one(width: int = 8, label_noise: float = 0.0):
+    import torch
+    model = lambda: torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.Tanh(), torch.nn.Linear(width, 2))
+    return tiny.task(name="one", model=model, family="clouds", options={} if width == 8 else {"width": width})
+def two():
+    return tiny.task(name="two", family="clouds", margin=0.1)
+def three():
+    return tiny.task(name="three")
+"""
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("across")
+    (folder / "mine.py").write_text(FILE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(where) -> Path:
+    """Three tasks on two data sources, from the command line."""
+    names = ",".join(f"{where / 'mine.py'}:{name}" for name in ("one", "two", "three"))
+    code = call(["run", "adam", "sgd", "rmsprop", "--task", names, *OPTIONS, "--out", str(where / "run"), "--quiet"])
+    assert code == 0
+    return where / "run"
+
+
+def content(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_every_task_has_a_run_folder_and_the_page_shows_them_all(finished):
+    for name in ("one", "two", "three"):
+        assert content(finished / name)["verdicts"][0]["details"]["level"] == pytest.approx(1 - 0.05 / 3 / 2)
+    found = content(finished)
+    assert [v["candidate"] for v in found["verdicts"]] == ["sgd", "rmsprop"]
+    page = (finished / "report.html").read_text()
+    assert all(f">{name}<" in page for name in ("one", "two", "three"))
+    assert (finished / "across_plot.png").stat().st_size > 5000
+    assert "seconds" not in (finished / "result.json").read_text()
+
+
+def test_the_headline_is_what_scipy_makes_of_the_members(finished):
+    found = content(finished)["verdicts"][0]
+    means = {}
+    for name, margin in (("one", 0.02), ("two", 0.1), ("three", 0.02)):
+        frame = RunFolder.open(finished / name).frame()
+        last = frame.filter(frame["phase"] == "final")
+        mean = {s: np.nanmean([c[-1] for c in last.filter(last["slot"] == s)["test"]]) for s in (0, 1)}
+        means[name] = (mean[1] - mean[0]) / margin
+    by_source = [np.mean([means["one"], means["two"]]), means["three"]]
+    low, high = stats.t.interval(1 - 0.05 / 2, 1, loc=np.mean(by_source), scale=stats.sem(by_source))
+    assert (found["difference"], found["ci_low"], found["ci_high"]) == pytest.approx(
+        (np.mean(by_source), low, high), rel=1e-9
+    )
+    assert found["details"]["sources"] == pytest.approx({"clouds": by_source[0], "three": by_source[1]}, rel=1e-9)
+    u = []
+    for name in ("one", "two", "three"):
+        frame = RunFolder.open(finished / name).frame()
+        ends = [
+            [c[-1] for c in frame.filter((frame["phase"] == "final") & (frame["slot"] == s))["test"]] for s in (1, 0)
+        ]
+        u.append(stats.mannwhitneyu(*ends).statistic / 36)
+    assert found["details"]["descriptive"]["improvement"] == pytest.approx(np.mean(u), rel=1e-9)
+
+
+def test_steps_to_the_target_count_misses_as_infinite(finished):
+    run = RunFolder.open(finished / "three")
+    frame = run.frame()
+    findings = Findings(run.plan, frame)
+    studies = [findings.study(0, k) for k in range(3)]
+    target = np.median([s.validation[s.chosen] for s in studies])
+    steps = []
+    for curve in frame.filter((frame["phase"] == "final") & (frame["slot"] == 1))["validation"]:
+        there = [i for i, x in enumerate(curve, start=1) if x >= target]
+        steps.append(4 * there[0] if there else np.inf)  # 100 samples in batches of 32
+    cell = content(finished)["verdicts"][0]["tasks"][2]["steps"]
+    median = float(np.median(steps))
+    assert cell["target"] == pytest.approx(target)
+    assert cell["candidate_median"] == (median if np.isfinite(median) else None)
+    assert cell["candidate_reached"] == np.mean(np.isfinite(steps))
+
+
+def test_it_is_verified_without_torch_and_a_change_is_named(finished, tmp_path, capsys):
+    script = (
+        "import sys; from assay.cli import call; code = call(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
+    )
+    for command in ("verify", "status", "report"):
+        done = subprocess.run([sys.executable, "-c", script, command, str(finished)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    copied = tmp_path / "copy"
+    shutil.copytree(finished, copied)
+    changed = content(copied)
+    changed["verdicts"][0]["outcome"] = "better"
+    (copied / "result.json").write_text(json.dumps(changed))
+    assert call(["verify", str(copied)]) == 1
+    assert "result.json: verdicts is not what the members give" in capsys.readouterr().out
+    shutil.rmtree(copied)
+    shutil.copytree(finished, copied)
+    member = next((copied / "two" / "members").glob("*.parquet"))
+    member.unlink()
+    assert call(["verify", str(copied)]) == 1
+    assert f"two: members/{member.name} is missing" in capsys.readouterr().out
+    assert call(["verify", str(copied), "--retrain", "1"]) == 1  # what is broken is said first
+    assert call(["verify", str(finished), "--retrain", "1"]) == 2
+
+
+def test_run_again_it_repeats_nothing_and_gives_the_same_bytes(where, finished):
+    before = {p.relative_to(finished): p.read_bytes() for p in finished.rglob("*.json") if p.name == "result.json"}
+    (finished / "two" / "manifest.json").unlink()  # as if it had been killed before that task was sealed
+    tasks = ",".join(f"{where / 'mine.py'}:{name}" for name in ("one", "two", "three"))
+    seen: list[events.Event] = []
+    jobs = across.plan("adam", "sgd", "rmsprop", tasks=tasks, out=finished, **SMALL)
+    across.run(jobs, 1, seen.append)
+    assert all(e.recorded for e in seen if isinstance(e, events.Trained))
+    assert [e.task for e in seen if isinstance(e, events.TaskBegins)] == ["one", "two", "three"]
+    assert before == {
+        p.relative_to(finished): p.read_bytes() for p in finished.rglob("*.json") if p.name == "result.json"
+    }
+    assert call(["verify", str(finished)]) == 0
+    with pytest.raises(UsageError, match="another comparison"):
+        across.run(across.plan("adam", "sgd", tasks=tasks, out=finished, **SMALL), 1)
+
+
+def test_a_stress_axis_is_a_run_for_each_value_of_one_data_source(where, capsys):
+    reference = f"{where / 'mine.py'}:one"
+    out = where / "axis"
+    arguments = [
+        "run",
+        "adam",
+        "sgd",
+        "--task",
+        reference,
+        "--width",
+        "4",
+        "--width",
+        "16",
+        *OPTIONS,
+        "--out",
+        str(out),
+    ]
+    assert call([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [t["name"] for t in found["tasks"]] == ["one (width 4)", "one (width 16)"]
+    assert found["verdicts"][0]["ci_low"] is None  # one data source, whatever the width
+    assert "one data source gives no interval" in found["verdicts"][0]["sentence"]
+    assert "--width 4" in (out / "report.html").read_text()
+    plans = [RunFolder.open(out / f"one-width-{w}").plan.science.task.options for w in (4, 16)]
+    assert plans == [{"width": 4}, {"width": 16}]
+
+
+def test_a_rank_flip_is_found_where_the_order_really_turns(tmp_path):
+    """Each of two optimizers stands still at the batch size where the other one learns."""
+
+    def only(few_steps: bool, name: str) -> Contender:
+        def make(model, run, lr):
+            return torch.optim.SGD(model.parameters(), lr=lr if (run.steps_per_epoch == 1) == few_steps else 1e-12)
+
+        return Contender(name, make, {"lr": Float(0.1, 1.0, log=True)})
+
+    def easy(seed: int) -> Splits:
+        draw = np.random.default_rng(seed)
+
+        def split(n: int) -> Split:
+            y = np.arange(n) % 2  # whoever stands still scores a half
+            return Split((0.1 * draw.normal(size=(n, 4)) + y[:, None]).astype(np.float32), y)
+
+        return Splits(split(96), split(200), split(200))
+
+    def level() -> nn.Module:
+        model = nn.Linear(4, 2)
+        for p in model.parameters():
+            nn.init.zeros_(p)
+        return model
+
+    task = tiny.task(data=easy, model=level, epochs=6, family="easy")
+    arms = only(True, "at large"), only(False, "at small")
+    options = {"trials": 1, "replicates": 3, "final_seeds": 2, "engine": "loop"}
+    jobs = across.plan(*arms, tasks=[task], axes={"batch_size": [16, 96]}, out=tmp_path / "flip", **options)
+    (verdict,) = across.run(jobs, 1).verdicts
+    assert verdict["details"]["flips"] == [{"task": "clouds", "better": "batch size 16", "worse": "batch size 96"}]
+    assert "better at batch size 16, worse at batch size 96" in verdict["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "digits,digits"], "digits comes twice"),
+        (["--task", "digits,nothing"], "no task is called 'nothing'"),
+        (["--task", "digits,quadratic", "--margin", "1"], "--margin is in one task's unit"),
+        (["--task", "digits,quadratic", "--protocol", "published"], "decides nothing"),
+        (["--task", "digits,quadratic", "--train-samples", "100"], "takes no --train-samples"),
+    ],
+)
+def test_faults_are_one_line_and_code_2(capsys, arguments, message):
+    assert call(["run", "adam", "sgd", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_no_verdict_on_one_task_is_said_and_on_all_is_code_4(tmp_path):
+    def nothing(model, run, lr):
+        return torch.optim.SGD(model.parameters(), lr=float("inf") if model[0].out_features == 9 else lr)
+
+    from assay.contenders import contenders
+    from assay.core import Contender
+
+    (sgd,) = contenders(["sgd"])
+    a, b = (Contender(name, nothing, sgd.space) for name in "ab")
+    broken = tiny.task(name="broken", model=lambda: nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 2)))
+    found = across.run(across.plan(a, b, tasks=[tiny.task(), broken], out=tmp_path / "one", **SMALL), 1)
+    assert "No verdict can be given on broken." in found.verdicts[0]["sentence"]
+    assert call(["verify", str(tmp_path / "one" / "clouds")]) == 0
+    assert call(["verify", str(tmp_path / "one")]) == 0
+    with pytest.raises(NoVerdict):
+        across.run(across.plan(a, b, tasks=[broken], out=tmp_path / "two", **SMALL), 1)
