@@ -323,6 +323,7 @@ class Curves:
     from 1, or 0. `gradient_evaluations` (n,): spent. `seconds` (n,): measured, the one field that is not repeatable.
     `weights` (n, P): final parameters and buffers, kept only where a later score needs them. `data` (n): what each was
     trained on. `step_norms` (n, T): of final runs ‖θₜ₊₁−θₜ‖₂ at each step, NaN after the epoch a member diverged in.
+    `fallback` (n): why the loop trained a member though the plan's engine is another; "" where it is the plan's.
     """
 
     validation: np.ndarray
@@ -336,6 +337,11 @@ class Curves:
     data: tuple[DataFacts, ...]
     weights: np.ndarray | None = None
     step_norms: np.ndarray | None = None
+    fallback: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.fallback:
+            object.__setattr__(self, "fallback", ("",) * len(self))
 
     def __len__(self) -> int:
         return len(self.diverged)
@@ -346,7 +352,7 @@ class Curves:
         joined: dict[str, Any] = {}
         for name in (f.name for f in fields(Curves)):
             values = [getattr(part, name) for part in parts]
-            if name == "data":
+            if name in ("data", "fallback"):
                 joined[name] = tuple(d for v in values for d in v)
             else:
                 joined[name] = None if values[0] is None else np.concatenate(values)

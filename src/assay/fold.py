@@ -42,6 +42,7 @@ class Fold:
         self.folder, self.executor, self.on_event = folder, executor, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
+        self.warned: set[int] = set()  # contenders of whose fallback was told
         self.recorded = len(list(folder.members.glob("*.parquet")))  # chunks that were there before this run
         self.packed_task = workers.pack(task)
         self.packed_contenders = [workers.pack(c) for c in contenders]
@@ -102,12 +103,19 @@ class Fold:
             lane, i, chunk, future = finished.get()
             curves = result_of(future)
             self.folder.keep(chunk, curves)
+            self._tell(chunk[0].slot, curves)
             curves = replace(curves, weights=None, step_norms=None)  # on disk; nothing later needs them in memory
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=False))
             parts[lane][i] = curves
             if len(parts[lane]) == awaited[lane] and not advance(lane, _joined(parts[lane])):
                 alive -= 1
         return results
+
+    def _tell(self, slot: int, curves: Curves) -> None:
+        if any(curves.fallback) and slot not in self.warned:
+            self.warned.add(slot)
+            reason = next(filter(None, curves.fallback))
+            self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
 
     def _recorded(self, chunk: list[Member]) -> Curves | None:
         found = self.folder.find(chunk, self.step_norms)

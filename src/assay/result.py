@@ -105,9 +105,17 @@ def _contender(findings: Findings, slot: int) -> dict[str, Any]:
             "trials": len(studies) * findings.protocol.trials,
             "tuning_curve": incumbents,
             "good_range": _good_range(findings, slot),
+            "fallbacks": _fallbacks(findings, slot),
             "note": info.note,
         }
     )
+
+
+def _fallbacks(findings: Findings, slot: int) -> dict[str, int]:
+    """How many of a contender's members the loop trained though the plan's engine is another, by the reason."""
+    rows = pl.concat([findings.members(slot, phase) for phase in ("tune", "final")])
+    counted = rows.filter(pl.col("fallback") != "").group_by("fallback").len().sort("fallback")
+    return {row["fallback"]: row["len"] for row in counted.to_dicts()}
 
 
 def _good_range(findings: Findings, slot: int) -> dict[str, tuple[float, float]]:

@@ -28,6 +28,7 @@ SCHEMA: dict[str, Any] = {
     "digest": pl.String,
     **dict.fromkeys(("train_samples", "test_samples"), pl.Int64),
     **dict.fromkeys(("validation_floor", "test_floor"), pl.Float64),
+    "fallback": pl.String,  # why the loop trained it, where the plan's engine could not
 }
 
 
@@ -41,6 +42,7 @@ def to_frame(members: Sequence[Member], curves: Curves) -> pl.DataFrame:
     columns["diverged"] = curves.diverged.tolist()
     columns["gradient_evaluations"] = curves.gradient_evaluations.tolist()
     columns["seconds"] = curves.seconds.tolist()
+    columns["fallback"] = curves.fallback
     for name in DataFacts.__struct_fields__:
         columns[name] = [getattr(facts, name) for facts in curves.data]
     return pl.DataFrame(columns, schema=SCHEMA)
@@ -66,6 +68,7 @@ def to_curves(frame: pl.DataFrame) -> Curves:
         gradient_evaluations=frame["gradient_evaluations"].to_numpy(),
         seconds=frame["seconds"].to_numpy(),
         data=tuple(DataFacts(**row) for row in frame.select(DataFacts.__struct_fields__).to_dicts()),
+        fallback=tuple(frame["fallback"]),
     )
 
 

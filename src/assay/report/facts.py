@@ -31,7 +31,7 @@ def facts(reading: Reading) -> list[Facts]:
     times = [(name, value) for name, value in reading.timings.items() if not isinstance(value, dict)]
     return [
         Facts("Plan", _plan(reading.plan)),
-        Facts("Machine and numbers", _machine(reading.plan)),
+        Facts("Machine and numbers", _machine(reading)),
         Facts("Versions", [(name, str(version)) for name, version in content["versions"].items()]),
         Facts("Time", [(name.replace("_", " "), _time(name, value)) for name, value in times]),
         Facts("Hashes", hashes, mono=True),
@@ -73,12 +73,13 @@ def _stages(stages: Any) -> str:
     return f" (as many as the spread of the first {stages.first} asks for, {stages.most} at most)"
 
 
-def _machine(plan: Plan) -> list[tuple[str, str]]:
-    n = plan.numerics[0]
-    engines = [
-        (f"{c.name} trains by", f"{_engine(own)}{f' ({own.reason})' if own.reason else ''}")
-        for c, own in zip(plan.science.contenders, plan.numerics, strict=True)
-    ]
+def _machine(reading: Reading) -> list[tuple[str, str]]:
+    n = reading.plan.numerics[0]
+    engines = []
+    for arm, own in zip(reading.arms, reading.plan.numerics, strict=True):
+        engines.append((f"{arm.name} trains by", f"{_engine(own)}{f' ({own.reason})' if own.reason else ''}"))
+        for reason, members in arm.came.get("fallbacks", {}).items():
+            engines.append((f"{arm.name}, {number(members)} members", f"by the loop ({reason})"))
     return [
         ("processor", n.cpu),
         ("device", n.device),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -93,8 +94,13 @@ class _Training:
         self.diverged = np.zeros(len(members), dtype=np.int64)
         self.lengths = np.full((len(members), self.batches.run.total_steps), np.nan, dtype=np.float32)
         self.weights: np.ndarray | None = None
-        self.noise = [torch.Generator(device=numerics.device).manual_seed(m.noise) for m in members]
         self.sites: dict[int, list[Site]] = {}
+
+    @cached_property
+    def noise(self) -> list[torch.Generator]:
+        """What each member's dropout masks are drawn from."""
+        device = self.batches.x.device
+        return [torch.Generator(device=device).manual_seed(m.noise) for m in self.members]
 
     def epoch(self, epoch: int) -> bool:
         """Train and score one epoch; False when nobody is left."""

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,7 @@ import cloudpickle
 import numpy as np
 
 from assay.core import Contender, Curves, Member, Numerics, Task
-from assay.errors import AssayError, UsageError, own_frames
+from assay.errors import AssayError, Interrupted, UsageError, own_frames
 
 from .numerics import Wanted
 
@@ -40,21 +41,28 @@ def pack(thing: Task | Contender) -> bytes:
 def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
     """In a worker: train a chunk of members with the plan's engine.
 
-    UsageError where the contender's or the task's own code raises; the traceback is trimmed to their frames.
+    Members that the engine refuses on the way (they disagree in a branch, say) train in the loop, and their curves say so.
+
+    Raises:
+        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
+        Interrupted: memory or disk ran out.
     """
     task, contender = _open(packed_task), _open(packed_contender)
+    reason = ""
     try:
         if numerics.engine == "vectorized":
             from assay.train import vectorized
-            from assay.train.refusal import NotVectorizable
+            from assay.train.refusal import Hindered, NotVectorizable
 
             try:
                 return vectorized.train(task, contender, members, numerics)
-            except NotVectorizable:  # members that disagree on the way: the same members always do, wherever they train
-                pass
+            except Hindered as error:
+                raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
+            except NotVectorizable as error:  # the same members always are, wherever they train
+                reason = str(error)
         from assay.train import loop
 
-        return loop.train(task, contender, members, numerics)
+        return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
     except AssayError:
         raise
     except Exception as error:
