@@ -11,10 +11,15 @@ from assay.contenders.source import source_of
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
 
+from .logistic import logistic_regression
 from .mnist1d import mnist1d_mlp
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
     "mnist1d-mlp": (mnist1d_mlp, "MNIST-1D, one hidden layer of 256: the task of the original study"),
+    "logistic": (
+        logistic_regression,
+        "logistic regression on made-up data with a known best: a comparison takes seconds",
+    ),
 }
 
 

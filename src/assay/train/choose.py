@@ -20,6 +20,7 @@ from .one import build
 from .population import Population
 from .probe import members as spread_members
 from .refusal import NotVectorizable, refusal
+from .seeding import seed_all
 
 # Measured on two cores of an AMD EPYC (Zen 3) with torch 2.13, the original MLP with Adam.
 COLD_SECONDS = 30.0  # to trace and compile the steps of an epoch, once for a machine
@@ -156,7 +157,7 @@ def _seconds(step: Callable[[Tensor, Tensor], object], batches: Batches, steps: 
 
 def seconds_of_loop(task: Task, contender: Contender, member: Member, numerics: Numerics, batches: Batches) -> float:
     """One step of the loop."""
-    torch.manual_seed(member.init)
+    seed_all(member.init, numerics.device)
     model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
     run = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
     optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})

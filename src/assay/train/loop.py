@@ -15,6 +15,7 @@ from assay.core import Contender, Curves, Member, Numerics, Run, Task
 from assay.errors import UsageError
 
 from .data import Data, load
+from .seeding import seed_all
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -30,10 +31,10 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(member.init)
+        seed_all(member.init, numerics.device)
         model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
         optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
-        torch.manual_seed(member.noise)
+        seed_all(member.noise, numerics.device)
         step = Step(task, contender, model, optimizer, run)
         order = torch.Generator().manual_seed(member.batches)
         traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm

@@ -16,6 +16,7 @@ from . import loop
 from .batches import Batches
 from .leaves import Leaf, walk
 from .refusal import NotVectorizable
+from .seeding import seed_all
 
 
 @dataclass
@@ -38,14 +39,14 @@ class One:
 
 def build(task: Task, contender: Contender, member: Member, numerics: Numerics, run: Run) -> One:
     """A member's model and optimizer with the weights that its seed gives; the global generator is left seeded for noise."""
-    torch.manual_seed(member.init)
+    seed_all(member.init, numerics.device)
     model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
     optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
     for group in getattr(optimizer, "param_groups", ()):
         for option in ("foreach", "fused"):  # one tensor at a time is what vmap takes
             if option in group:
                 group[option] = False
-    torch.manual_seed(member.noise)
+    seed_all(member.noise, numerics.device)
     return One(model, optimizer, loop.Step(task, contender, model, optimizer, run))
 
 

@@ -14,6 +14,7 @@ from assay.core import Contender, Member, Numerics, Run, Task
 
 from . import loop
 from .data import load
+from .seeding import seed_all
 
 ROUNDS, STEPS = 15, 20
 
@@ -39,7 +40,7 @@ def optimizer_seconds(
     optimizers = []
     with torch.random.fork_rng(devices=[]):
         for contender, member in zip(contenders, members, strict=True):
-            torch.manual_seed(member.init)
+            seed_all(member.init, numerics.device)
             model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
             run = Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True)
             optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
