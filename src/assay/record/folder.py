@@ -152,8 +152,8 @@ class RunFolder:
         return {(row["slot"], row["phase"]): row["len"] for row in frame.to_dicts()}
 
     def unscored(self) -> list[str]:
-        """The chunks whose final weights wait for their test score."""
-        return sorted(p.stem for p in self.weights.glob("*.npy"))
+        """The chunks whose final weights wait for their test score, in the order they were kept: neighbours share data."""
+        return [p.stem for p in sorted(self.weights.glob("*.npy"), key=lambda p: (p.stat().st_mtime_ns, p.stem))]
 
     def weights_of(self, key: str) -> tuple[list[Member], np.ndarray]:
         """A chunk's members and their final weights (n, P), NaN for members that diverged."""
