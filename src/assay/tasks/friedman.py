@@ -50,7 +50,9 @@ def friedman1(train_samples: int = TRAIN_SAMPLES, width: int = 64, label_noise: 
         metric=rmse,
         epochs=20,
         batch_size=64,
-        margin=0.03,
-        margin_reason="3 % of the noise that no model can predict (its standard deviation is 1)",
+        margin=0.05,
+        margin_reason="5 % of the noise that no model can predict (its standard deviation is 1)",
+        seed_sd=0.040,  # both spreads: assay run adam nadam --task friedman1, 6 replicates of 8 trials and 8 final seeds
+        replicate_sd=0.073,
         options=asked(friedman1, locals()),
     )

@@ -1,0 +1,106 @@
+"""The board: who is on it, who is left out and why, and that its errors are shared out over the page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from assay import board
+from assay.cli import call
+from assay.contenders import contenders
+from assay.contenders.muon import hidden_matrices, muon
+from assay.core import Run
+from assay.tasks import find
+
+from . import tiny
+
+
+def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
+    monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")
+    lines: list[str] = []
+    found = [c.name for c in board.available(lines.append)]
+    assert found[0] == "adam"
+    assert "lion" not in found
+    (line,) = [text for text in lines if text.startswith("lion")]
+    assert "no_such_package_here" in line
+    assert "assay[board]" in line
+
+
+def test_a_contender_that_cant_be_made_for_a_model_is_left_out_of_that_task_alone():
+    (mine,) = contenders(["muon=assay.contenders.muon:muon"])
+    assert board.why_not(find(tiny.task()), mine) is None
+    assert "no hidden matrix" in str(board.why_not(find("quadratic"), mine))
+    assert "no hidden matrix" in str(board.why_not(find("logistic"), mine))
+
+
+def test_muon_steps_as_torchs_muon_and_adamw_do_on_their_own_parameters():
+    def model() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 6), nn.Tanh(), nn.Linear(6, 2))
+
+    ours, theirs = model(), model()
+    assert [tuple(p.shape) for p in hidden_matrices(ours)] == [(6, 12)]
+    one = muon(ours, lr=0.01)
+    weights = list(theirs.parameters())
+    pair = (
+        torch.optim.Muon([weights[1]], lr=0.01, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([weights[0], *weights[2:]], lr=0.01),
+    )
+    x, y = torch.randint(0, 7, (20, 3)), torch.randint(0, 2, (20,))
+    for _ in range(5):
+        for net, optimizers in ((ours, (one,)), (theirs, pair)):
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x), y).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_array_equal(a.detach(), b.detach())
+    assert {g["lr"] for g in one.param_groups} == {0.01}
+
+
+def test_every_contender_on_the_board_makes_an_optimizer_that_learns():
+    task = find(tiny.task())
+    x, y = map(torch.from_numpy, tiny.clouds(0).train)
+    for contender in board.available(lambda line: None):
+        torch.manual_seed(0)
+        model = task.model()
+        optimizer = contender.make(model, Run(60, 1, 60), lr=0.01, **contender.fixed)
+        if callable(getattr(optimizer, "train", None)):  # schedule-free
+            optimizer.train()
+        losses = []
+        for _ in range(60):
+            optimizer.zero_grad()
+            loss = task.loss(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < losses[0], contender.name
+
+
+def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
+    for name in list(board.CANDIDATES):
+        if name not in ("sgd-momentum", "muon"):
+            monkeypatch.delitem(board.CANDIDATES, name)
+    monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")
+    monkeypatch.chdir(tiny.__file__.rpartition("/tests/")[0])
+    small = ["--trials", "1", "--replicates", "2", "--final-seeds", "1", "--engine", "loop", "--workers", "1"]
+    tasks = "tests/tiny.py:task"
+    assert call(["board", "--task", tasks, *small, "--out", str(tmp_path / "board")]) == 0
+    told = capsys.readouterr()
+    assert "lion is skipped" in told.err
+    found = json.loads((tmp_path / "board" / "result.json").read_text())
+    assert [v["candidate"] for v in found["verdicts"]] == ["sgd-momentum", "muon"]
+    assert found["levels"]["headlines"] == pytest.approx(1 - 0.025 / 2)
+    assert found["levels"]["tasks"] == pytest.approx(1 - 0.025 / 2)
+    for task in found["tasks"]:
+        assert task["level"] == pytest.approx(1 - 0.025 / 2)
+    page = (tmp_path / "board" / "report.html").read_text()
+    assert "Who beats tuned adam?" in page
+    assert "with 95 % probability all its intervals hold" in " ".join(page.split())
+    assert f"assay board --task {tasks}" in page.replace("</span> <span>", " ")
+    assert call(["verify", str(tmp_path / "board")]) == 0
