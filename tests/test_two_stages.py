@@ -61,7 +61,7 @@ def test_as_many_as_asked_for_and_no_more(bound, tmp_path):
     differences = np.array(bound.verdicts[0].details["differences"])[:12]
     t, s1 = stats.t.ppf(0.975, 11), differences.std(ddof=1)
     for wanted, words in ((13, "asked for 13 replicates, for an interval no wider"), (12, "asked for no more of them")):
-        margin = 2 * t * s1 / np.sqrt(wanted - 0.5)
+        margin = float(2 * t * s1 / np.sqrt(wanted - 0.5))
         folder = tmp_path / str(wanted)
         found = run(folder, "auto", margin)
         assert found.verdicts[0].replicates == wanted

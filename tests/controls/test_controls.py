@@ -16,7 +16,7 @@ from assay import compare as job
 from assay import events
 from assay.cli import call
 from assay.controls.judged import judged
-from assay.core import Curves, Member
+from assay.core import Curves, Member, Split, Splits
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder, chunks, manifest
 from assay.report import draw
@@ -270,10 +270,22 @@ def test_forged_controls_with_a_fresh_manifest_are_seen_through(controlled, tmp_
 # --------------------------------------------------------------------------------------------------- what they say
 
 
+def quadrants(seed: int) -> Splits:
+    """Which of two coordinates' signs agree: it takes more than a few steps to learn that."""
+    rng = np.random.default_rng(seed)
+
+    def split(n: int) -> Split:
+        x = rng.normal(size=(n, 4)).astype(np.float32)
+        return Split(x, (x[:, 0] * x[:, 1] > 0).astype(np.int64))
+
+    return Splits(split(160), split(60), split(300))
+
+
 def test_the_sabotage_loses_and_a_copy_does_not_differ_where_there_is_something_to_learn(tmp_path):
     seen: list[events.Event] = []
-    task = tiny.task(epochs=12)
-    result = run(tmp_path / "run", task=task, replicates=5, trials=6, final_seeds=4, on_event=seen.append)
+    task = tiny.task(epochs=20, data=quadrants)
+    space = ["adam.lr=0.02..0.1:log"]
+    result = run(tmp_path / "run", "adam", "rmsprop", task=task, space=space, on_event=seen.append)
     sabotage, again = entry(result, "sabotage"), entry(result, "again")
     assert sabotage["passed"] is True
     assert sabotage["ci_high"] < 0
