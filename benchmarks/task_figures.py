@@ -16,6 +16,7 @@ import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def perceptron(task: Task, splits: Splits) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says that it has not converged: neither has any other here
             same = {"batch_size": task.batch_size, "max_iter": task.epochs, "alpha": 0.0, "n_iter_no_change": 1000}
-            net = kind(widths, learning_rate_init=rate, random_state=0, **same)
+            net = kind(hidden_layer_sizes=widths, learning_rate_init=rate, random_state=0, **same)
             net.fit(*splits.train)
         scores = [_score(net, part) for part in (splits.validation, splits.test)]
         best = max(best, (task.metric.sign * scores[0], scores[1]))
@@ -92,7 +93,7 @@ def best_rule(task: Task, splits: Splits) -> float:
 
 
 def counted(task: Task, splits: Splits, order: int = 6) -> float:
-    """Bits a symbol of a count model: up to `order` symbols of the window, interpolated (Witten & Bell 1991)."""
+    """Bits a symbol of a count model: up to `order` symbols before it, interpolated (Witten & Bell 1991)."""
     seen: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for row, nexts in zip(*splits.train, strict=True):
         for i, symbol in enumerate(nexts):
@@ -142,7 +143,7 @@ OWN: dict[str, list[Figure]] = {
     "mnist1d-mlp": [("scikit-learn's MLPClassifier", perceptron)],
     "digits": [("scikit-learn's MLPClassifier, without batch normalisation", perceptron)],
     "friedman1": [("scikit-learn's MLPRegressor", perceptron)],
-    "char-attention": [("counts of up to 6 letters, Witten–Bell", counted)],
+    "char-attention": [(f"counts of up to {n} letters", partial(counted, order=n)) for n in (2, 3, 6)],
     "quadratic": [("theory of SGD at its best constant rate", theory)],
     "logistic": [("scikit-learn's LogisticRegression", likelihood), ("the teacher itself", best_rule)],
 }
