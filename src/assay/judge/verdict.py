@@ -13,7 +13,7 @@ from assay import seeds
 from assay.core import Outcome, Protocol, TaskInfo, Verdict
 from assay.errors import NoVerdict
 from assay.judge import stability
-from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval
+from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval, resolution
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import edges, wider_spaces
 from assay.judge.planning import settling_margin, settling_replicates
@@ -69,8 +69,9 @@ def judge(
     """
     _check(evidence, task, protocol, test_fraction)
     baseline, rest = evidence[0], evidence[1:]
-    setting = _Setting(task, protocol, len(rest), None if task.generated else test_fraction, seed)
     scores = [task.sign * floored(c.test, test_floor) for c in evidence]
+    fraction = None if task.generated else test_fraction
+    setting = _Setting(task, protocol, len(rest), fraction, seed, resolution(scores))
     pairs = [scored - scores[0] for scored in scores[1:]]  # (K, r) each
     intervals = [setting.interval(pair.mean(axis=1)) for pair in pairs]
     adjusted = holm(np.array([interval.p_value for interval in intervals]))
@@ -99,9 +100,10 @@ class _Setting:
     candidates: int
     test_fraction: float | None
     seed: int
+    resolution: float
 
     def interval(self, differences: np.ndarray) -> Interval:
-        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction)
+        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution)
 
     def superiority(self, ours: np.ndarray, theirs: np.ndarray) -> Interval:
         return p_superior(ours, theirs, self.protocol.alpha, self.candidates, self.test_fraction)
