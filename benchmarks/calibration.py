@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from typing import Any
 import calibration_table
 import msgspec
 import numpy as np
+import scipy.stats
 from planted import off_centre
 
 from assay import compare, events, planning, seeds
@@ -90,10 +90,16 @@ class Population:
         return verdicts
 
     def truth(self, slot: int) -> dict[str, float]:
-        """The mean difference of all replicates, with its standard error and their spread."""
+        """The mean difference of all replicates, with its standard error; their spread and skewness."""
         differences = np.concatenate([v.details["differences"] for v in self.judged(slot, 2)])
         sd = float(differences.std(ddof=1))
-        return {"difference": float(differences.mean()), "se": sd / len(differences) ** 0.5, "sd": sd}
+        skewness = float(scipy.stats.skew(differences))
+        return {
+            "difference": float(differences.mean()),
+            "se": sd / len(differences) ** 0.5,
+            "sd": sd,
+            "skewness": skewness,
+        }
 
 
 def _cut(evidence: Evidence, group: slice) -> Evidence:
@@ -169,7 +175,7 @@ class Bench:
         folder = RunFolder.resume(path, job.science, torch_build()) or RunFolder.create(
             path, Plan(job.science, numerics)
         )
-        fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, events.ignore)
+        fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, self.progress.listen)
         compare._tune(fold, job.contenders)
         compare._train(fold)
         findings = Findings(folder.plan, folder.frame())
@@ -194,7 +200,12 @@ class Progress:
     """What is done of all trainings, on standard error."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.trained, self.started = total, 0, time.perf_counter()
+        self.total, self.trained, self.recorded, self.started = total, 0, 0, time.perf_counter()
+
+    def listen(self, event: events.Event) -> None:
+        """Count what was on record."""
+        if isinstance(event, events.Trained) and event.recorded:
+            self.recorded += event.members
 
     def done(self, label: str, trainings: int) -> None:
         self.trained += trainings
@@ -230,7 +241,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         apart = bench.population("aa-apart", [adam, twin], half, apart=True)
     lines = list(_lines(k, shared, apart, compared, truths))
     return {
-        "made": _made(total, time.perf_counter() - started),
+        "made": _made(bench.progress, time.perf_counter() - started),
         "settings": {n: getattr(o, n) for n in ("task", "trials", "final_seeds", "replicates", "truth", "seed")},
         "alpha": compared.job.science.protocol.alpha,
         "scale": compared.job.task.metric.scale,
@@ -284,7 +295,7 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
-def _made(trainings: int, seconds: float) -> dict[str, Any]:
+def _made(progress: Progress, seconds: float) -> dict[str, Any]:
     packages = ("torch", "optuna", "numpy", "scipy")
     return {
         "date": date.today().isoformat(),
@@ -293,9 +304,9 @@ def _made(trainings: int, seconds: float) -> dict[str, Any]:
         "torch": torch_build(),
         "python": sys.version.split()[0],
         **{name: metadata.version(name) for name in packages if name != "torch"},
-        "trainings": trainings,
+        "trainings": progress.trained,
+        "recorded": progress.recorded,
         "seconds": round(seconds),
-        "cpu_seconds": round(sum(os.times()[:4])),
     }
 
 

@@ -93,8 +93,9 @@ def text(raw: dict[str, Any]) -> str:
     table = lines(raw)
     missed = sum(not line.holds for line in table)
     parts = [
-        f"{made['trainings']:,} trainings in {made['seconds']} s ({made['cpu_seconds']} CPU seconds) on {made['cores']} cores of "
-        f"{made['cpu']}; Python {made['python']}, torch {made['torch']}, optuna {made['optuna']}, {made['date']}.",
+        f"{made['trainings']:,} trainings, {made['recorded']:,} of them already on record, in {made['seconds']} s on "
+        f"{made['cores']} cores of {made['cpu']}; Python {made['python']}, torch {made['torch']}, optuna {made['optuna']}, "
+        f"{made['date']}.",
         f"Task {s['task']}, {s['trials']} trials, {s['final_seeds']} final seeds, seed {s['seed']}; the truth from "
         f"{s['truth']:,} replicates of their own. A seed standard deviation is {scale * raw['seed_sd']:.2f} {unit}.",
         "",
@@ -108,8 +109,8 @@ def text(raw: dict[str, Any]) -> str:
             for k, n, d, p in uniformity(raw)
         ),
         "",
-        f"| candidate − Adam | true difference, {unit} | sd of a replicate's difference |",
-        "|---|---|---|",
+        f"| candidate − Adam | true difference, {unit} | sd of a replicate's difference | its skewness |",
+        "|---|---|---|---|",
         *(_spread(r, scale) for r in _of(raw, "aa") if r["replicates"] == s["replicates"]),
         *(_truth(r, scale) for r in (*_of(raw, "planted"), *_of(raw, "pair")) if r["replicates"] == s["replicates"]),
         "",
@@ -167,10 +168,10 @@ def _covered(what: str, row: dict[str, Any], alpha: float) -> Line:
 def _spread(row: dict[str, Any], scale: float) -> str:
     """Of A/A: the means of groups tell the spread of the replicates."""
     sd = np.std(row["difference"], ddof=1) * row["replicates"] ** 0.5 if len(row["difference"]) > 1 else np.nan
-    return f"| Adam, seeds {row['name']} | 0 | {scale * sd:.2f} |"
+    return f"| Adam, seeds {row['name']} | 0 | {scale * sd:.2f} | 0 |"
 
 
 def _truth(row: dict[str, Any], scale: float) -> str:
     t = row["truth"]
     name = "SGD" if row["kind"] == "pair" else f"handicap of {row['effect']:g} seed sd"
-    return f"| {name} | {scale * t['difference']:.3f} ± {scale * t['se']:.3f} | {scale * t['sd']:.2f} |"
+    return f"| {name} | {scale * t['difference']:.3f} ± {scale * t['se']:.3f} | {scale * t['sd']:.2f} | {t['skewness']:.2f} |"

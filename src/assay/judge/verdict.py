@@ -13,7 +13,7 @@ from assay import seeds
 from assay.core import Outcome, Protocol, Stages, TaskInfo, Verdict
 from assay.errors import NoVerdict
 from assay.judge import stability, two_stage
-from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval
+from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval, resolution
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import edges, wider_spaces
 from assay.judge.planning import settling_margin, settling_replicates
@@ -70,11 +70,11 @@ def judge(
     """
     _check(evidence, task, protocol, test_fraction)
     baseline, rest = evidence[0], evidence[1:]
-    setting = _Setting(task, protocol, len(rest), None if task.generated else test_fraction, seed)
     scores = [task.sign * floored(c.test, test_floor) for c in evidence]
+    fraction = None if task.generated else test_fraction
+    setting = _Setting(task, protocol, len(rest), fraction, seed, resolution(scores))
     pairs = [scored - scores[0] for scored in scores[1:]]  # (K, r) each
     if isinstance(protocol.stages, Stages):
-        fraction = None if task.generated else test_fraction
         asked = two_stage.asked(
             [pair.mean(axis=1) for pair in pairs], protocol.stages.first, task.margin, protocol.alpha, fraction
         )
@@ -106,6 +106,7 @@ class _Setting:
     candidates: int
     test_fraction: float | None
     seed: int
+    resolution: float
     asked: tuple[int | None, ...] = ()  # replicates that each candidate's first of two stages asked for
 
     def interval(self, differences: np.ndarray) -> Interval:
@@ -123,7 +124,7 @@ class _Setting:
         return None if None in self.asked else max((n for n in self.asked if n is not None), default=None)
 
     def plain_interval(self, differences: np.ndarray) -> Interval:
-        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction)
+        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution)
 
     def superiority(self, ours: np.ndarray, theirs: np.ndarray) -> Interval:
         return p_superior(ours, theirs, self.protocol.alpha, self.candidates, self.test_fraction)
