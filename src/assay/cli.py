@@ -38,7 +38,9 @@ def run(
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
     device: str = "cpu",
-    workers: int | None = None,
+    workers: str | None = None,
+    ray_address: str | None = None,
+    time_limit: float | None = None,
     plan_only: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -80,7 +82,12 @@ def run(
     device
         cpu or cuda.
     workers
-        Processes; one a core by default. The numbers don't depend on it.
+        Processes, one a core by default; or ray, for a cluster (see docs/cluster.md). The numbers don't depend on it.
+    ray_address
+        The cluster's HOST:PORT, by default $RAY_ADDRESS, for --workers ray; without either, one is started here.
+    time_limit
+        Seconds without any result after which workers are taken to hang: by default 1800, or 50 times the longest
+        piece of work, if that is more.
     plan_only
         Say what the plan costs and can see, and stop there.
     out
@@ -92,8 +99,9 @@ def run(
     """
     from assay import terminal
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: it must be 1 at least")
+    from assay.train.crew import check as check_crew
+
+    crew = check_crew(workers, ray_address, time_limit)
     with terminal.view(quiet=quiet or json) as on_event:
         from assay import compare  # with torch, so only now
         from assay.tasks import find
@@ -123,9 +131,9 @@ def run(
 
             RunFolder.resume(job.folder, job.science, torch_build())  # refuses a folder that holds something else
 
-            found = estimated(job, workers, on_event)
+            found = estimated(job, crew, on_event)
             return terminal.planned(job, found, json=json)
-        result = compare.run(job, workers, on_event)
+        result = compare.run(job, crew, on_event, time_limit)
     terminal.conclude(result.folder, result.content, json=json, quiet=quiet)
     return 0
 

@@ -26,7 +26,8 @@ from assay.record.files import sweep, write_bytes
 from assay.result import result
 from assay.settle import settle
 from assay.tasks import cache
-from assay.train import workers
+from assay.train import patience, workers
+from assay.train.crew import check, crew
 from assay.train.numerics import cpu_model, torch_build
 from assay.tune import final, finals, member, study
 
@@ -61,28 +62,36 @@ class Result:
         return summary_html(self.content)
 
 
-def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events.ignore) -> Result:
+def run(
+    job: Job,
+    workers_: int | str | None = None,
+    on_event: events.OnEvent = events.ignore,
+    time_limit: float | None = None,
+) -> Result:
     """Train what a plan asks for and the record lacks, judge it, and leave the run folder complete.
+
+    `workers_`, `time_limit`: see `train.crew`.
 
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
     """
-    count = workers_ or workers.cores()
     try:
         started = time.perf_counter()
         with locked(job.folder), contextlib.ExitStack() as stack:
             folder = RunFolder.resume(job.folder, job.science, torch_build())
-            pool = stack.enter_context(workers.pool(count))
+            pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
             _make_data(pool, job, on_event)
             if folder is None:
-                numerics, step_seconds = settle(pool, job, count, on_event)
+                numerics, step_seconds = settle(pool, job, pool.size, on_event)
                 folder = RunFolder.create(job.folder, Plan(job.science, numerics))
-                estimate_on(pool, job, numerics, step_seconds, count, on_event)
+                found = estimate_on(pool, job, numerics, step_seconds, pool.size, on_event)
+                alone = (found.seconds or 0.0) * pool.size / found.trainings
+                patience.of(pool).saw(alone * max(n.width for n in numerics))
             fold = Fold(folder, job.task, job.contenders, pool, on_event)
             _tune(fold, job.contenders)
-            exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
+            exported = pool.beside(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             _train(fold)
             result_of(exported)
             content = _judge(fold, started)
@@ -93,19 +102,27 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
 
 
 def compare(
-    baseline: str | Contender, *candidates: str | Contender, workers: int | None = None, **options: Any
+    baseline: str | Contender,
+    *candidates: str | Contender,
+    workers: int | str | None = None,
+    ray_address: str | None = None,
+    time_limit: float | None = None,
+    **options: Any,
 ) -> Result:
     """Is a candidate better than the tuned baseline, on this task, and by how much?
 
     Args:
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
-        workers: processes; by default one a core.
+        workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
+            $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
+        time_limit: seconds without any result after which workers are taken to hang; see `train.patience` for the default.
         options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
             (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
     """
-    return run(plan(baseline, *candidates, **options), workers)
+    asked = check(workers, ray_address, time_limit)
+    return run(plan(baseline, *candidates, **options), asked, time_limit=time_limit)
 
 
 def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> None:

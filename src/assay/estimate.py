@@ -15,6 +15,7 @@ from assay.planning import Job, trainings
 from assay.settle import settle
 from assay.space import midpoint
 from assay.train import workers
+from assay.train.crew import crew
 from assay.tune import member
 
 
@@ -55,10 +56,10 @@ def estimate(science: Science, task: Task, train_samples: int, step_seconds: flo
     return Estimate(count, steps, seconds, detectable, half_width, science.task.margin)
 
 
-def estimated(job: Job, count: int | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
-    """The cost and power of a plan on `count` workers; trains nothing of it (two epochs are timed, and thrown away)."""
-    count = count or workers.cores()
-    with workers.pool(count) as pool:
+def estimated(job: Job, asked: int | str | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
+    """The cost and power of a plan on the workers asked for; trains nothing of it (two epochs are timed, and forgotten)."""
+    with crew(asked, job.wanted.device, on_event) as pool:
+        count = pool.size
         first = (workers.pack(job.task), seeds.split(job.science.seed, 0))
         result_of(pool.submit(workers.make_data, *first))
         return estimate_on(pool, job, *settle(pool, job, count, on_event), count, on_event)

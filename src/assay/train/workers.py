@@ -23,6 +23,7 @@ from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.errors import AssayError, UsageError, own_frames
 
 from .numerics import Wanted
+from .patience import Patience
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -119,9 +120,12 @@ class InProcess(Executor):
 
 
 class LocalWorkers(ProcessPoolExecutor):
-    """A process a core, started from a server that has torch loaded, one thread each."""
+    """A process a core, started from a server that has torch loaded, one thread each. `size`: how many there are."""
+
+    patience: Patience | None = None  # with those that hang
 
     def __init__(self, workers: int) -> None:
+        self.size = workers
         kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(kind)
         with _one_thread():
@@ -137,6 +141,10 @@ class LocalWorkers(ProcessPoolExecutor):
         """As in Executor. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
         with _without_main(), _one_thread():
             return super().submit(fn, *args, **kwargs)
+
+    def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
+        """Call what needs the run folder here, beside the work of the others."""
+        return self.submit(fn, *args)
 
     def kill(self) -> None:
         """End the workers now, whatever they are doing."""
