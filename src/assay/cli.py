@@ -28,7 +28,7 @@ def run(
     task: str = "mnist1d-mlp",
     protocol: Literal["honest", "published"] = "honest",
     trials: int | None = None,
-    replicates: int | None = None,
+    replicates: str | None = None,
     final_seeds: int | None = None,
     epochs: int | None = None,
     margin: float | None = None,
@@ -41,6 +41,7 @@ def run(
     workers: str | None = None,
     ray_address: str | None = None,
     time_limit: float | None = None,
+    controls: Annotated[bool, Parameter(negative=())] = False,
     plan_only: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -62,7 +63,8 @@ def run(
     trials
         Tuning trials for each contender.
     replicates
-        How often the whole procedure is repeated, data, tuning and all.
+        How often the whole procedure is repeated, data, tuning and all: a number, or auto for as many as the spread of
+        the first 12 asks for, 48 at most (auto:MOST for another maximum).
     final_seeds
         Final trainings of each tuned contender in each replicate.
     epochs
@@ -88,6 +90,9 @@ def run(
     time_limit
         Seconds without any result after which workers are taken to hang: by default 1800, or 50 times the longest
         piece of work, if that is more.
+    controls
+        Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
+        of it changes the verdict.
     plan_only
         Say what the plan costs and can see, and stop there.
     out
@@ -98,7 +103,6 @@ def run(
         Print the conclusion only.
     """
     from assay import terminal
-
     from assay.train.crew import check as check_crew
 
     crew = check_crew(workers, ray_address, time_limit)
@@ -122,6 +126,7 @@ def run(
             engine=engine,
             compile=compile,
             device=device,
+            controls=controls,
             out=out,
         )
         if plan_only:

@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 
 from assay import events, export, planning, seeds
-from assay.core import Contender, Plan, Verdict
+from assay.controls import run as controls_
+from assay.controls.judged import has_controls, judged
+from assay.core import Contender, Plan, Stages, Verdict
 from assay.errors import Interrupted, UsageError
 from assay.estimate import estimate_on
-from assay.evidence import Findings
+from assay.evidence import Findings, reached, with_replicates
 from assay.fold import Fold, chunked, gather, result_of
 from assay.planning import Job, plan
 from assay.record import RunFolder, locked, manifest
@@ -29,7 +31,7 @@ from assay.tasks import cache
 from assay.train import patience, workers
 from assay.train.crew import check, crew
 from assay.train.numerics import cpu_model, torch_build
-from assay.tune import final, finals, member, study
+from assay.tune import final, finals, lanes, member, study
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Result:
     def verdicts(self) -> list[Verdict]:
         """One verdict a candidate."""
         return [msgspec.convert(v, Verdict) for v in self.content["verdicts"]]
+
+    @property
+    def controls(self) -> list[dict[str, Any]]:
+        """What each control came to, as `result.json` has it; empty where none was asked for."""
+        return list(self.content.get("controls", []))
 
     def frame(self):
         """All members on record: a polars DataFrame, a row each."""
@@ -82,19 +89,38 @@ def run(
             pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
-            _make_data(pool, job, on_event)
+            first = range(job.science.protocol.replicates)
+            _make_data(pool, job, first, on_event)
             if folder is None:
                 numerics, step_seconds = settle(pool, job, pool.size, on_event)
                 folder = RunFolder.create(job.folder, Plan(job.science, numerics))
                 found = estimate_on(pool, job, numerics, step_seconds, pool.size, on_event)
                 alone = (found.seconds or 0.0) * pool.size / found.trainings
                 patience.of(pool).saw(alone * max(n.width for n in numerics))
-            fold = Fold(folder, job.task, job.contenders, pool, on_event)
-            _tune(fold, job.contenders)
+            controls = job.controls or has_controls(folder)
+            if controls and not has_controls(folder):
+                manifest.unseal(job.folder)  # finished, perhaps; from now on not
+            fold = Fold(folder, job.task, job.contenders, pool, on_event, step_norms=controls)
+            _tune(fold, job.contenders, first)
+            last = first
+            if isinstance(job.science.protocol.stages, Stages):
+                _train(fold, first)
+                last = range(first.stop, reached(folder.plan, folder.frame()).science.protocol.replicates)
+                if last:
+                    _make_data(pool, job, last, on_event)
+                    _tune(fold, job.contenders, last)
             exported = pool.beside(export.studies, folder.path)  # 10 ms a trial, beside the final runs
-            _train(fold)
+            if last:
+                _train(fold, last)
             result_of(exported)
-            content = _judge(fold, started)
+            content = result(folder.plan, folder.frame())
+            if controls:
+                controls_.train(fold, job)
+                content["controls"] = judged(folder)
+                for entry in content["controls"]:
+                    if entry["passed"] is False:
+                        on_event(events.Warned(entry["sentence"]))
+            _write(fold, content, started)
             _report(fold)
         return Result(folder.path, content)
     except KeyboardInterrupt as error:
@@ -117,7 +143,7 @@ def compare(
             $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
         time_limit: seconds without any result after which workers are taken to hang; see `train.patience` for the default.
         options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
-            (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, out.
+            (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, controls, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
     """
@@ -134,20 +160,20 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
         then = folder.plan.numerics[0].cpu
         if cpu_model() != then:
             on_event(events.Warned(f"the record was begun on {then}: new members won't match it to the bit"))
-    on_event(events.Started(planning.trainings(job.science), str(job.folder)))
+    extra = planning.control_trainings(job.science) if job.controls else 0
+    on_event(events.Started(planning.trainings(job.science) + extra, str(job.folder)))
 
 
-def _make_data(pool: Executor, job: Job, on_event: events.OnEvent) -> None:
-    """Every replicate's data set, made and kept.
+def _make_data(pool: Executor, job: Job, replicates: range, on_event: events.OnEvent) -> None:
+    """The data sets of these replicates, made and kept.
 
     Raises:
         UsageError: a task that says it generates its data, and gives two replicates the same.
     """
-    replicates = range(job.science.protocol.replicates)
     on_event(events.Stage("data", len(replicates)))
     packed = workers.pack(job.task)
     calls = [(workers.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
-    digests = gather(pool, calls, lambda k: on_event(events.DataReady(k)))
+    digests = gather(pool, calls, lambda i: on_event(events.DataReady(replicates[i])))
     if job.task.generated and len(set(digests)) < len(digests):
         raise UsageError(
             f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the seed, "
@@ -155,49 +181,39 @@ def _make_data(pool: Executor, job: Job, on_event: events.OnEvent) -> None:
         )
 
 
-def _tune(fold: Fold, contenders: Sequence[Contender]) -> None:
-    """Every contender's study in every replicate; only when all of them are over are the trials tested."""
+def _tune(fold: Fold, contenders: Sequence[Contender], replicates: range) -> None:
+    """Every contender's study in these replicates; only when all of them are over are the trials tested."""
     science = fold.science
-    replicates = range(science.protocol.replicates)
     fold.on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
     fold.drive(
-        study(science, slot, contenders[slot], replicates[first : first + width], width, fold.on_event)
-        for slot, width, first in _lanes(fold, len(replicates))
+        study(science, slot, contenders[slot], some, width, fold.on_event)
+        for slot, width, some in lanes(dict(enumerate(fold.numerics)), replicates)
     )
     fold.score()
 
 
-def _lanes(fold: Fold, replicates: int) -> list[tuple[int, int, int]]:
-    """(slot, width, first replicate) of every lane of studies; the contenders by turns, so that none is left to the end."""
-    lanes = [(s, n.width, first) for s, n in enumerate(fold.numerics) for first in range(0, replicates, n.width)]
-    return sorted(lanes, key=lambda lane: (lane[2], lane[0]))
-
-
-def _train(fold: Fold) -> None:
-    """The final seeds of every contender, at the hyperparameters chosen in each replicate."""
-    science, findings = fold.science, Findings(fold.folder.plan, fold.folder.frame())
-    p = science.protocol
-    fold.on_event(events.Stage("final", len(science.contenders) * p.replicates * p.final_seeds))
-    lanes = []
+def _train(fold: Fold, replicates: range) -> None:
+    """The final seeds of every contender, at the hyperparameters chosen in each of these replicates."""
+    science = fold.science
+    findings = Findings(with_replicates(fold.folder.plan, replicates.stop), fold.folder.frame())
+    fold.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
+    runs = []
     for slot, numerics in enumerate(fold.numerics):
-        chosen = [findings.chosen(slot, replicate) for replicate in range(p.replicates)]
-        lanes += [final(chunk) for chunk in chunked(finals(science, slot, chosen), numerics.width)]
-    fold.drive(lanes)
+        chosen = {k: findings.chosen(slot, k) for k in replicates}
+        runs += [final(chunk) for chunk in chunked(finals(science, slot, chosen), numerics.width)]
+    fold.drive(runs)
 
 
-def _judge(fold: Fold, started: float) -> dict[str, Any]:
-    """`result.json`, from the members; and `timings.json`, which is part of no result."""
+def _write(fold: Fold, content: dict[str, Any], started: float) -> None:
+    """`result.json`; and `timings.json`, which is part of no result."""
     folder = fold.folder
-    frame = folder.frame()
-    content = result(folder.plan, frame)
     write_bytes(folder.path / "result.json", _json(content))
     timings = {
         "wall_seconds": time.perf_counter() - started,
-        "training_seconds": float(frame["seconds"].sum()),
+        "training_seconds": float(folder.frame()["seconds"].sum()),
         "optimizer_step_seconds": _time_optimizers(fold, content),
     }
     write_bytes(folder.path / "timings.json", _json(timings))
-    return content
 
 
 def _time_optimizers(fold: Fold, content: Mapping[str, Any]) -> dict[str, float]:

@@ -177,8 +177,19 @@ class TaskInfo(msgspec.Struct, frozen=True):
         return 1 if self.direction == "max" else -1
 
 
+class Stages(msgspec.Struct, frozen=True):
+    """Two stages of replicates (Stein 1945): the spread of the `first` decides how many there are, `most` at most."""
+
+    first: int
+    most: int
+
+
 class Protocol(msgspec.Struct, frozen=True):
-    """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α."""
+    """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
+
+    With `stages`, the plan's K is that of the first stage; how many there are in the end, the record says
+    (`evidence.reached`).
+    """
 
     name: Literal["honest", "published"]
     replicates: int
@@ -187,6 +198,7 @@ class Protocol(msgspec.Struct, frozen=True):
     alpha: float = 0.05
     sampler: str = "optuna TPE"
     sampler_options: dict[str, int | bool] = {}
+    stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
 
 
 class Science(msgspec.Struct, frozen=True):
@@ -292,7 +304,7 @@ class Curves:
     `grad_norm`, `update_norm`: means over the epoch's steps of ‖g‖₂ and ‖θₜ₊₁−θₜ‖₂. `diverged` (n,): the epoch, counted
     from 1, or 0. `gradient_evaluations` (n,): spent. `seconds` (n,): measured, the one field that is not repeatable.
     `weights` (n, P): final parameters and buffers, kept only where a later score needs them. `data` (n): what each was
-    trained on.
+    trained on. `step_norms` (n, T): of final runs ‖θₜ₊₁−θₜ‖₂ at each step, NaN after the epoch a member diverged in.
     """
 
     validation: np.ndarray
@@ -305,6 +317,7 @@ class Curves:
     seconds: np.ndarray
     data: tuple[DataFacts, ...]
     weights: np.ndarray | None = None
+    step_norms: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.diverged)

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import Hyperparameters, Plan
+from assay.core import Hyperparameters, Plan, Stages
 from assay.errors import BrokenRecord
-from assay.judge import Evidence, select
+from assay.judge import Evidence, select, two_stage
 from assay.judge.divergence import floored
 from assay.space import Choice
 
@@ -113,6 +113,14 @@ class Findings:
         rows = self.members(slot, "final")[name].to_list()
         return np.array(rows, dtype=float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
 
+    def scores(self, slot: int) -> np.ndarray:
+        """Test scores of the final runs (K, r), turned (larger is better), diverged ones at the floor."""
+        return self.scores_of(self.curves(slot, "test")[:, :, -1])
+
+    def scores_of(self, test: np.ndarray) -> np.ndarray:
+        """Test scores (K, r) as they are compared: turned (larger is better), diverged ones at the floor."""
+        return self.task.sign * floored(test, self.floors("test_floor"))
+
     def floors(self, name: str) -> np.ndarray:
         """The constant predictor's scores (K,): `test_floor` or `validation_floor`."""
         return self.members(0, "final").group_by("replicate", maintain_order=True).first()[name].to_numpy()
@@ -142,3 +150,30 @@ class Findings:
             steps=steps * len(alive),
             diverged_tune=float((tune["diverged"] > 0).mean()),  # type: ignore[arg-type]
         )
+
+
+def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
+    """The plan with as many replicates as the record says: more than planned only with two stages (`two_stage`).
+
+    Until the first stage is on record, whole, the plan stays what it is.
+    """
+    stages = plan.science.protocol.stages
+    if not isinstance(stages, Stages):
+        return plan
+    first = Findings(plan, frame)
+    science = plan.science
+    try:
+        scores = [first.scores(slot) for slot in range(len(science.contenders))]
+    except BrokenRecord:
+        return plan
+    differences = [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
+    fraction = None if science.task.generated else first.test_fraction()
+    asked = two_stage.asked(differences, stages.first, science.task.margin, science.protocol.alpha, fraction)
+    return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
+
+
+def with_replicates(plan: Plan, replicates: int) -> Plan:
+    """The plan with another number of replicates."""
+    science = plan.science
+    protocol = msgspec.structs.replace(science.protocol, replicates=replicates)
+    return msgspec.structs.replace(plan, science=msgspec.structs.replace(science, protocol=protocol))

@@ -33,7 +33,12 @@ class Fold:
         contenders: Sequence[Contender],
         executor: Executor,
         on_event: events.OnEvent,
+        *,
+        behind: RunFolder | None = None,
+        step_norms: bool = False,
     ) -> None:
+        """`behind`: another record to look into for what isn't here. `step_norms`: candidates' final runs need theirs."""
+        self.behind, self.step_norms = behind, step_norms
         self.folder, self.executor, self.on_event = folder, executor, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
@@ -101,7 +106,7 @@ class Fold:
             del outstanding[lane, i]
             patient.saw(float(curves.seconds.sum()))
             self.folder.keep(chunk, curves)
-            curves = replace(curves, weights=None)  # they are on disk; nothing later needs them in memory
+            curves = replace(curves, weights=None, step_norms=None)  # on disk; nothing later needs them in memory
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=False))
             parts[lane][i] = curves
             if len(parts[lane]) == awaited[lane] and not advance(lane, _joined(parts[lane])):
@@ -113,7 +118,9 @@ class Fold:
         return f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
 
     def _recorded(self, chunk: list[Member]) -> Curves | None:
-        found = self.folder.find(chunk)
+        found = self.folder.find(chunk, self.step_norms)
+        if found is None and self.behind is not None and chunk[0].slot < len(self.behind.plan.numerics):
+            found = self.behind.find(chunk)
         if found is not None:
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=True))
         return found

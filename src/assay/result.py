@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from assay.core import Hyperparameters, Plan, Verdict
-from assay.evidence import Findings
+from assay.evidence import Findings, reached
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.good_range import good_range
@@ -32,7 +32,7 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     Raises:
         BrokenRecord: members are missing. NoVerdict: none can be given.
     """
-    findings = Findings(plan, frame)
+    findings = Findings(reached(plan, frame), frame)
     verdicts = _published(findings) if plan.science.protocol.name == "published" else _honest(findings)
     return {
         "verdicts": [msgspec.to_builtins(v) for v in verdicts],

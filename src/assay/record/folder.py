@@ -30,6 +30,7 @@ class RunFolder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
         self.members, self.weights, self.scores = path / "members", path / "weights", path / "scores"
+        self.steps = path / "steps"
         self._training = [
             digest((plan.science.training_hash(slot), msgspec.structs.replace(numerics, reason="")))
             for slot, numerics in enumerate(plan.numerics)
@@ -100,11 +101,11 @@ class RunFolder:
         """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
         return digest((self._training[members[0].slot], list(members)))[:32]
 
-    def find(self, members: Sequence[Member]) -> Curves | None:
+    def find(self, members: Sequence[Member], step_norms: bool = False) -> Curves | None:
         """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again.
 
         A trial that is still to be tested, or whose test score is lost, and whose weights are gone too, counts as not
-        trained.
+        trained; where `step_norms` are asked for, so does a final run of a candidate without them.
         """
         key = self.key(members)
         path, scores = self.members / f"{key}.parquet", self.scores / f"{key}.parquet"
@@ -125,6 +126,8 @@ class RunFolder:
                     set_aside(scores)
             if not scores.exists() and not (self.weights / f"{key}.npy").exists():
                 return None
+        if step_norms and _keeps_steps(members) and not (self.steps / f"{key}.npy").exists():
+            return None
         return chunks.to_curves(frame)
 
     def keep(self, members: Sequence[Member], curves: Curves) -> None:
@@ -135,6 +138,10 @@ class RunFolder:
             with contextlib.suppress(FileExistsError):
                 self.weights.mkdir()
             write_atomically(self.weights / f"{key}.npy", lambda f: _save(f, weights))
+        lengths = curves.step_norms
+        if lengths is not None and _keeps_steps(members) and self.plan.science.protocol.name == "honest":
+            self.steps.mkdir(exist_ok=True)
+            write_atomically(self.steps / f"{key}.npy", lambda f: _save(f, lengths))
         frame = chunks.to_frame(members, curves)
         write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
 
@@ -164,6 +171,19 @@ class RunFolder:
         (self.weights / f"{key}.npy").unlink(missing_ok=True)
         if not any(self.weights.iterdir()):
             self.weights.rmdir()
+
+    def step_norms(self, slot: int) -> dict[tuple[int, int], np.ndarray]:
+        """The update norm of each step (T,) of a candidate's final runs, by replicate and final seed."""
+        found: dict[tuple[int, int], np.ndarray] = {}
+        for path in sorted(self.steps.glob("*.npy")):
+            try:
+                members = chunks.to_members(chunks.read(self.members / f"{path.stem}.parquet"))
+                if members[0].slot == slot:
+                    places = [(m.replicate, m.index) for m in members]
+                    found |= zip(places, np.load(path, allow_pickle=False), strict=True)
+            except (OSError, ValueError) as error:
+                raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error
+        return found
 
     def frame(self) -> pl.DataFrame:
         """All members on record, a row each, sorted by slot, phase, replicate, index.
@@ -218,6 +238,10 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _keeps_steps(members: Sequence[Member]) -> bool:
+    return members[0].phase == "final" and members[0].slot > 0
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from assay.core import Numerics, Plan
+from assay.core import Numerics, Plan, Stages
 from assay.judge.sentence import amount
 
 from .reading import Reading
@@ -44,7 +44,7 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         ("task", task.name),
         *((name.replace("_", " "), number(value)) for name, value in task.options.items()),
         ("protocol", protocol.name),
-        ("replicates", str(protocol.replicates)),
+        ("replicates", f"{protocol.replicates}{_stages(protocol.stages)}"),
         ("trials for each contender", str(protocol.trials)),
         ("final runs for each contender", str(protocol.final_seeds)),
         ("epochs of a training", str(task.epochs)),
@@ -64,6 +64,12 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         extra += [f"closure: {contender.closure}"] if contender.closure != "no" else []
         rows.append((f"{contender.name} tunes", "; ".join([space + fixed, *extra])))
     return rows
+
+
+def _stages(stages: Any) -> str:
+    if not isinstance(stages, Stages):
+        return ""
+    return f" (as many as the spread of the first {stages.first} asks for, {stages.most} at most)"
 
 
 def _machine(plan: Plan) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from typing import Any
 import assay
 from assay.errors import UsageError
 
-from .numerics import cpu_model, torch_build
+from .numerics import torch_build
 from .workers import _one_thread, cores
 
 RETRIES = 5  # of a call whose worker or node was lost
