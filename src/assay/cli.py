@@ -29,6 +29,7 @@ def run(
     protocol: Literal["honest", "published"] = "honest",
     trials: int | None = None,
     replicates: str | None = None,
+    looks: str | None = None,
     final_seeds: int | None = None,
     epochs: int | None = None,
     margin: float | None = None,
@@ -63,8 +64,11 @@ def run(
     trials
         Tuning trials for each contender.
     replicates
-        How often the whole procedure is repeated, data, tuning and all: a number, or auto for as many as the spread of
+        How often the whole procedure is repeated, data, tuning and all: a number (a larger one than a finished run had
+        adds to it, and calls what comes of it exploratory), or auto for as many as the spread of
         the first 12 asks for, 48 at most (auto:MOST for another maximum).
+    looks
+        Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
     final_seeds
         Final trainings of each tuned contender in each replicate.
     epochs
@@ -118,6 +122,7 @@ def run(
             protocol=protocol,
             trials=trials,
             replicates=replicates,
+            looks=looks,
             final_seeds=final_seeds,
             epochs=epochs,
             margin=None if margin is None else margin / on.metric.scale,
@@ -215,6 +220,30 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
     found = list(verification.faults(folder))
     again = verification.retrain(folder, retrain, workers) if retrain is not None and not found else []
     return terminal.verified(folder, found, again)
+
+
+@app.command
+def export(folder: Path, *, csv: Path | None = None, tensorboard: Path | None = None) -> int:
+    """The members of a run folder in other tools' formats.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    csv
+        Where members.csv (a row a member) and curves.csv (a row an epoch) go.
+    tensorboard
+        Where TensorBoard's event files go, a run a member (needs: pip install 'assay[tensorboard]').
+    """
+    from assay import open_data
+
+    if csv is None and tensorboard is None:
+        raise UsageError("assay export: say what to write: --csv FOLDER, --tensorboard FOLDER, or both")
+    if csv is not None:
+        print(open_data.csv(folder, csv))
+    if tensorboard is not None:
+        print(open_data.tensorboard(folder, tensorboard))
+    return 0
 
 
 @app.command

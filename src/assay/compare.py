@@ -17,13 +17,13 @@ import msgspec
 from assay import events, export, planning, seeds
 from assay.controls import run as controls_
 from assay.controls.judged import has_controls, judged
-from assay.core import Contender, Plan, Stages, Verdict
+from assay.core import Contender, Plan, Verdict
 from assay.errors import Interrupted, UsageError
 from assay.estimate import estimate_on
 from assay.evidence import Findings, reached, with_replicates
 from assay.fold import Fold, chunked, gather, result_of
 from assay.planning import Job, plan
-from assay.record import RunFolder, locked, manifest
+from assay.record import RunFolder, locked, longer, manifest
 from assay.record.files import sweep, write_bytes
 from assay.result import result
 from assay.settle import settle
@@ -89,7 +89,10 @@ def run(
             pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
-            first = range(job.science.protocol.replicates)
+            if folder is not None:
+                longer.refuse_controls(folder, job.controls or has_controls(folder))
+                longer.begin(folder)
+            first, *rest = _segments(folder.plan if folder is not None else None, job)
             _make_data(pool, job, first, on_event)
             if folder is None:
                 numerics, step_seconds = settle(pool, job, pool.size, on_event)
@@ -103,10 +106,8 @@ def run(
             fold = Fold(folder, job.task, job.contenders, pool, on_event, step_norms=controls)
             _tune(fold, job.contenders, first)
             last = first
-            if isinstance(job.science.protocol.stages, Stages):
-                _train(fold, first)
-                last = range(first.stop, reached(folder.plan, folder.frame()).science.protocol.replicates)
-                if last:
+            while last and (following := _following(fold, last, rest, job)) is not None:
+                if last := following:
                     _make_data(pool, job, last, on_event)
                     _tune(fold, job.contenders, last)
             exported = pool.beside(export.studies, folder.path)  # 10 ms a trial, beside the final runs
@@ -142,7 +143,7 @@ def compare(
         workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
             $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
         time_limit: seconds without any result after which workers are taken to hang; see `train.patience` for the default.
-        options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
+        options: as `plan` takes them: task, protocol, trials, replicates, looks, final_seeds, epochs, margin
             (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, controls, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
@@ -162,6 +163,23 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
             on_event(events.Warned(f"the record was begun on {then}: new members won't match it to the bit"))
     extra = planning.control_trainings(job.science) if job.controls else 0
     on_event(events.Started(planning.trainings(job.science) + extra, str(job.folder)))
+
+
+def _segments(plan: Plan | None, job: Job) -> list[range]:
+    """Replicates that are trained one after the other: those of each earlier plan, and those of this one."""
+    stops = [*((plan.earlier if plan is not None else None) or ()), job.science.protocol.replicates]
+    return [range(a, b) for a, b in zip([0, *stops], stops, strict=False)]
+
+
+def _following(fold: Fold, last: range, rest: list[range], job: Job) -> range | None:
+    """The replicates after `last`, none if it decides that there are no more; None if that is known without its finals."""
+    known = last.stop == planning.most_replicates(job.science.protocol)
+    if known:
+        return None
+    _train(fold, last)
+    if rest:
+        return rest.pop(0)
+    return range(last.stop, reached(fold.folder.plan, fold.folder.frame()).science.protocol.replicates)
 
 
 def _make_data(pool: Executor, job: Job, replicates: range, on_event: events.OnEvent) -> None:

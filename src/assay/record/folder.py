@@ -50,6 +50,11 @@ class RunFolder:
         folder = cls.open(path)
         folder.members.mkdir(exist_ok=True)
         if folder.plan.science.plan_hash != science.plan_hash:
+            from .longer import lengthened
+
+            longer = lengthened(path, science)
+            folder = cls(path, longer) if longer else folder
+        if folder.plan.science.plan_hash != science.plan_hash:
             changed = "; ".join(folder.plan.science.differences(science)) or "its science"
             raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
         made_with = folder.plan.numerics[0].torch

@@ -128,7 +128,7 @@ class RayWorkers(Executor):
             try:
                 found = ray.get(ref)
             except ray.exceptions.RayError as error:
-                raise UsageError(f"node {where} of the cluster fails ({_first_line(error)}); restart it") from None
+                raise UsageError(f"node {where} of the cluster fails ({_last_line(error)}); restart it") from None
             if refusal := _refusal(where, found, self._identity):
                 raise UsageError(refusal)
             models.add(found["cpu"])
@@ -249,8 +249,15 @@ def sources(package: Path) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return _lines(error)[0]
+
+
+def _last_line(error: BaseException) -> str:
+    return _lines(error)[-1]
+
+
+def _lines(error: BaseException) -> list[str]:
+    return [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
 
 
 # ------------------------------------------------------- what runs on the workers; it travels as code, not by name
@@ -268,10 +275,10 @@ def _look() -> dict[str, Any]:
 
     found: dict[str, Any] = {"python": sys.executable, "assay": None, "torch": None, "cpu": None}
     try:
-        from assay.train import ray_workers
+        from assay.train import numerics, ray_workers
     except ImportError:
         return found
-    found["cpu"] = ray_workers.cpu_model()
+    found["cpu"] = numerics.cpu_model()
     try:
         return {**found, **ray_workers._identity()}
     except Exception as error:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ import cloudpickle
 import numpy as np
 
 from assay.core import Contender, Curves, Member, Numerics, Task
-from assay.errors import AssayError, UsageError, own_frames
+from assay.errors import AssayError, Interrupted, UsageError, own_frames
 
 from .numerics import Wanted
 from .patience import Patience
@@ -59,7 +59,17 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
     except AssayError:
         raise
     except Exception as error:
+        if _out_of_memory(error):
+            raise Interrupted(
+                f"out of memory while {contender.name} trained; take fewer --workers and run the same command again, it goes on"
+            ) from None
         raise UsageError(f"{contender.name} fails while it trains: {own_frames(error)}") from None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(
+        words in f"{type(error).__name__} {error}" for words in ("OutOfMemoryError", "can't allocate memory")
+    )
 
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
@@ -139,8 +149,13 @@ class LocalWorkers(ProcessPoolExecutor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As in Executor. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
-        with _without_main(), _one_thread():
-            return super().submit(fn, *args, **kwargs)
+        try:
+            with _without_main(), _one_thread():
+                return super().submit(fn, *args, **kwargs)
+        except BrokenExecutor as error:  # a worker was lost since the last call: said where the results are read
+            lost: Future[Any] = Future()
+            lost.set_exception(error)
+            return lost
 
     def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
         """Call what needs the run folder here, beside the work of the others."""
