@@ -63,6 +63,7 @@ class Findings:
         self.plan, self.frame = plan, frame
         self.task, self.protocol = plan.science.task, plan.science.protocol
         self._studies: dict[tuple[int, int], Study] = {}
+        self._members: dict[tuple[int, str], pl.DataFrame] = {}
 
     def members(self, slot: int, phase: str) -> pl.DataFrame:
         """The plan's members of one contender and phase, by replicate and index.
@@ -70,6 +71,11 @@ class Findings:
         Raises:
             BrokenRecord: members that the plan asks for are missing.
         """
+        if (slot, phase) not in self._members:
+            self._members[slot, phase] = self._find(slot, phase)
+        return self._members[slot, phase]
+
+    def _find(self, slot: int, phase: str) -> pl.DataFrame:
         p = self.protocol
         per_replicate = p.trials if phase == "tune" else p.final_seeds
         rows = self.frame.filter(
@@ -89,7 +95,7 @@ class Findings:
     def study(self, slot: int, replicate: int) -> Study:
         """One study of one contender."""
         if (slot, replicate) not in self._studies:
-            rows = self.members(slot, "tune").filter(pl.col("replicate") == replicate)
+            rows = self.members(slot, "tune")[replicate * self.protocol.trials : (replicate + 1) * self.protocol.trials]
             if self.protocol.name == "honest" and rows["test_score"].null_count():
                 raise BrokenRecord("trials without a test score are on record; run the command that made it again")
             space = self.plan.science.contenders[slot].space

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
-from assay.errors import BrokenRecord, UsageError
+from assay.errors import BrokenRecord, Interrupted, UsageError
 
 from . import chunks
 from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
@@ -161,9 +161,22 @@ class RunFolder:
         return sorted(p.stem for p in self.weights.glob("*.npy"))
 
     def weights_of(self, key: str) -> tuple[list[Member], np.ndarray]:
-        """A chunk's members and their final weights (n, P), NaN for members that diverged."""
-        frame = chunks.read(self.members / f"{key}.parquet")
-        weights = np.load(self.weights / f"{key}.npy", allow_pickle=False)
+        """A chunk's members and their final weights (n, P), NaN for members that diverged.
+
+        Raises:
+            Interrupted: a file is damaged; it is set aside, and the chunk will be trained again.
+        """
+        members, file = self.members / f"{key}.parquet", self.weights / f"{key}.npy"
+        try:
+            frame = chunks.read(members)
+            weights = np.load(file, allow_pickle=False)
+            if weights.ndim != 2 or len(weights) != len(frame):
+                raise ValueError(f"it holds an array of the shape {weights.shape}")
+        except (BrokenRecord, OSError, ValueError, EOFError) as error:
+            set_aside(file)
+            raise Interrupted(
+                f"{file} can't be used ({error}): set aside; run the same command again, it trains those trials again"
+            ) from error
         weights[frame["diverged"].to_numpy() > 0] = np.nan
         return chunks.to_members(frame), weights
 

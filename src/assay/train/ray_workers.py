@@ -110,7 +110,7 @@ class RayWorkers(Executor):
 
     def _check_nodes(self) -> None:
         """Refuse nodes that can't do the work as this machine would; UsageError names the first and what it has."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
         ray = self._ray
         able = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get(self._rare)]
@@ -167,7 +167,7 @@ def _hand_over(done: Future[Any], future: Future[Any], ref: Any) -> None:
 
 def _import_ray() -> Any:
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UsageError(f"--workers ray needs Ray ({error}): pip install 'assay[ray]'") from None
     return ray

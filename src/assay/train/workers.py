@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from functools import lru_cache
@@ -184,6 +185,9 @@ def pool(workers: int) -> Iterator[LocalWorkers]:
 def _initialize() -> None:
     import torch
 
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # a worker whose command was killed has nobody to work for
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     torch.set_num_threads(1)
 
