@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from assay import compare as job
 from assay import open_data
 from assay.cli import call
+from assay.contenders import contenders
 from assay.errors import UsageError
 
 from . import tiny
@@ -21,7 +23,8 @@ from . import tiny
 def finished(tmp_path_factory):
     options = {"trials": 2, "replicates": 2, "final_seeds": 2, "epochs": 3, "engine": "loop"}
     out = tmp_path_factory.mktemp("open") / "run"
-    planned = job.plan("adam", "x/../y=sgd", task=tiny.task(), space=["x/../y.momentum=0..0.9"], out=out, **options)
+    _, sgd = contenders(["adam", "sgd"], ["sgd.momentum=0..0.9"])
+    planned = job.plan("adam", replace(sgd, name="x/../y"), task=tiny.task(), out=out, **options)
     return job.run(planned, 1)
 
 

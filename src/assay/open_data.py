@@ -13,7 +13,7 @@ import polars as pl
 from assay.errors import UsageError
 from assay.record import RunFolder
 from assay.record.chunks import CURVES
-from assay.record.files import fault, write_atomically
+from assay.record.files import fault, write_bytes
 
 KEY = ("contender", "phase", "replicate", "index")
 
@@ -31,8 +31,8 @@ def csv(path: Path, to: Path) -> Path:
     frame = _frame(path, to)
     curves = _long(frame)
     with _writing(to):
-        write_atomically(to / "members.csv", _flat(frame).write_csv)
-        write_atomically(to / "curves.csv", curves.write_csv)
+        write_bytes(to / "members.csv", _flat(frame).write_csv().encode())
+        write_bytes(to / "curves.csv", curves.write_csv().encode())
     return to
 
 

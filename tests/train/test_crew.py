@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from assay import fold
+from assay import fold, planning, tune
 from assay.cli import call
+from assay.contenders import contenders
+from assay.core import Plan
 from assay.errors import Interrupted, UsageError
+from assay.record import RunFolder
 from assay.train import patience, ray_workers
 from assay.train.crew import check
+from assay.train.numerics import loop_here
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +74,29 @@ class Silent(Executor):
 def test_workers_that_hang_are_given_up():
     with pytest.raises(Interrupted, match=r"waiting for time sleep|waiting for sleep"):
         fold.gather(Silent(), [(time.sleep, (1,))], lambda i: None)
+
+
+class Half(Executor):
+    """Trains what is asked of the first contender, and never comes back from the second's."""
+
+    patience = patience.Patience(0.3)
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: Future = Future()
+        if args[2][0].slot == 0:
+            future.set_result(fn(*args))
+        return future
+
+
+def test_a_member_that_hangs_is_named_when_all_else_is_done(tmp_path, task):
+    found = contenders(["adam", "sgd"])
+    science = planning.science_of(task, found, planning.protocol_of("honest", found, 2, 2, 1), 0)
+    folder = RunFolder.create(tmp_path / "run", Plan(science, (loop_here(), loop_here())))
+    going = fold.Fold(folder, task, found, Half(), lambda event: None)
+    chunks = [[tune.member(science, slot, "tune", k, 0, {"lr": 0.1})] for slot in (1, 0) for k in range(2)]
+    with pytest.raises(Interrupted, match="waiting for sgd, tune 0 of replicate 0: its worker hangs"):
+        going.drive([tune.final(chunk) for chunk in chunks])
+    assert folder.counts() == {(0, "tune"): 2}
 
 
 def test_patience_grows_with_the_longest_piece_of_work():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import polars as pl
 
 from assay.core import Curves, DataFacts, Member, canonical
 from assay.errors import BrokenRecord
+
+from .files import write_bytes
 
 CURVES = ("validation", "test", "train_loss", "grad_norm", "update_norm")
 SCHEMA: dict[str, Any] = {
@@ -67,6 +70,16 @@ def to_curves(frame: pl.DataFrame) -> Curves:
         seconds=frame["seconds"].to_numpy(),
         data=tuple(DataFacts(**row) for row in frame.select(DataFacts.__struct_fields__).to_dicts()),
     )
+
+
+def write(path: Path, frame: pl.DataFrame) -> None:
+    """The rows as a chunk file, whole or not at all.
+
+    They go to memory first: where a disk is full, polars says no more than "transport error".
+    """
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    write_bytes(path, content.getvalue())
 
 
 def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:

@@ -148,7 +148,7 @@ class RunFolder:
             self.steps.mkdir(exist_ok=True)
             write_atomically(self.steps / f"{key}.npy", lambda f: _save(f, lengths))
         frame = chunks.to_frame(members, curves)
-        write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
+        chunks.write(self.members / f"{key}.parquet", frame)
 
     def counts(self) -> dict[tuple[int, str], int]:
         """Finished members by (slot, phase)."""
@@ -185,7 +185,7 @@ class RunFolder:
         columns = {name: [getattr(m, name) for m in members] for name in SCORES if name != "test_score"}
         self.scores.mkdir(exist_ok=True)
         frame = pl.DataFrame({**columns, "test_score": scores.tolist()}, schema=SCORES)
-        write_atomically(self.scores / f"{key}.parquet", frame.write_parquet)
+        chunks.write(self.scores / f"{key}.parquet", frame)
         (self.weights / f"{key}.npy").unlink(missing_ok=True)
         if not any(self.weights.iterdir()):
             self.weights.rmdir()
