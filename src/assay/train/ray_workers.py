@@ -49,6 +49,8 @@ class RayWorkers(Executor):
     """
 
     def __init__(self, address: str | None = None, device: str = "cpu") -> None:
+        if device not in ("cpu", "cuda"):
+            raise UsageError(f"--device {device}: with --workers ray it is cpu or cuda; Ray gives each task its GPU")
         self._ray = ray = _import_ray()
         self._own = _connect(ray, address or os.environ.get("RAY_ADDRESS") or None)
         self.patience: Any = None
