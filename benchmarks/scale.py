@@ -1,9 +1,12 @@
 """Plans of 1,000 to 100,000 members, planned, scheduled, stored, judged and reported by the real driver, with a stub
 in place of the engine: what does the driver cost a member, in seconds, memory and files?
 
-    python benchmarks/scale.py 1000 10000 100000
+    python benchmarks/scale.py 1000 10000 100000 [--no-export]
 
-Each size runs in a process of its own. What is real: Optuna's studies, lanes and chunks, the Parquet files, the judge,
+Seconds leave out the export of `studies.db`, which a worker writes beside the final runs and which has a column of its own;
+`--no-export` leaves it undone. Each size runs in a process of its own.
+
+What is real: Optuna's studies, lanes and chunks, the Parquet files, the judge,
 the export, the report, the manifest. The stub answers a chunk at once with curves drawn from the members' seeds.
 """
 
@@ -30,7 +33,8 @@ EPOCHS, WEIGHTS, WIDTH, TRIALS, SEEDS = 15, 12_000, 8, 20, 8
 class Stub(Executor):
     """Answers what workers are asked for, in this process, and trains nothing."""
 
-    size, patience = 2, None
+    size, patience, export_seconds = 2, None, 0.0
+    export = True
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -38,8 +42,9 @@ class Stub(Executor):
         return future
 
     def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args))
+        started, future = time.perf_counter(), Future()
+        future.set_result(fn(*args) if Stub.export else None)
+        Stub.export_seconds += time.perf_counter() - started
         return future
 
     def make_data(self, task: bytes, seed: int) -> str:
@@ -80,9 +85,11 @@ class Stub(Executor):
         return 0.6 + 0.01 * weights[:, 0].astype(float)
 
 
-def one(members: int) -> dict[str, Any]:
+def one(members: int, export: bool) -> dict[str, Any]:
     """One plan, in this process."""
     from assay import compare, events
+
+    Stub.export = export
 
     replicates = max(2, round(members / (2 * (TRIALS + SEEDS))))
     began, stages = time.perf_counter(), []
@@ -104,16 +111,20 @@ def one(members: int) -> dict[str, Any]:
         files = [p for p in out.rglob("*") if p.is_file()]
         size = sum(p.stat().st_size for p in files)
         count = replicates * 2 * (TRIALS + SEEDS)
-        again = time.perf_counter()
+        exported, again = Stub.export_seconds, time.perf_counter()
         compare.run(job, None)
-        resumed = time.perf_counter() - again
+        again_export = Stub.export_seconds - exported
+        resumed = time.perf_counter() - again - again_export
     ends = [at for _, at, _ in stages[1:]] + [ended]
     seconds: dict[str, float] = {}
     for (name, at, _), end in zip(stages, ends, strict=True):
         seconds[name] = seconds.get(name, 0.0) + end - at
+    first_export = exported
+    seconds["score"] = seconds.get("score", 0.0) - first_export  # the export runs beside the final runs, in a worker
     return {
+        "export": first_export,
         "members": count,
-        "seconds": ended - began,
+        "seconds": ended - began - first_export,
         "stages": seconds,
         "resumed": resumed,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -124,21 +135,23 @@ def one(members: int) -> dict[str, Any]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(one(int(sys.argv[2]))))
+        print(json.dumps(one(int(sys.argv[2]), sys.argv[3] == "export")))
         return
     shown = ("tune", "score", "final", "report")
+    export = "plain" if "--no-export" in sys.argv else "export"
+    sizes = [int(word) for word in sys.argv[1:] if word.isdigit()] or [1000, 10_000, 100_000]
     print(
-        f"| members | s | ms a member | {' | '.join(shown)} (ms a member) | again, s | peak MiB | files | MB on disk |"
+        f"| members | s | ms a member | {' | '.join(shown)} (ms a member) | export, s | again, s | peak MiB | files | MB on disk |"
     )
-    print("|" + "---|" * (7 + len(shown)))
-    for size in map(int, sys.argv[1:] or ("1000", "10000", "100000")):
-        command = [sys.executable, __file__, "--one", str(size)]
+    print("|" + "---|" * (8 + len(shown)))
+    for size in sizes:
+        command = [sys.executable, __file__, "--one", str(size), export]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         f = json.loads(done.stdout.splitlines()[-1])
         parts = [f"{1000 * f['stages'].get(name, 0.0) / f['members']:.2f}" for name in shown]
         print(
             f"| {f['members']:,} | {f['seconds']:.0f} | {1000 * f['seconds'] / f['members']:.2f} | {' | '.join(parts)} | "
-            f"{f['resumed']:.0f} | {f['megabytes']:.0f} | {f['files']:,} | {f['disk']:.0f} |",
+            f"{f['export']:.0f} | {f['resumed']:.0f} | {f['megabytes']:.0f} | {f['files']:,} | {f['disk']:.0f} |",
             flush=True,
         )
 

@@ -15,7 +15,7 @@ import polars as pl
 from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
 
-from . import chunks
+from . import chunks, sane
 from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
 
 SCORES: dict[str, Any] = {
@@ -90,7 +90,10 @@ class RunFolder:
                 raise UsageError(
                     f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
                 )
-            return cls(path, msgspec.json.decode(content, type=Plan))
+            plan = msgspec.json.decode(content, type=Plan)
+            if found := sane.fault(plan):
+                raise ValueError(found)
+            return cls(path, plan)
         except (msgspec.MsgspecError, ValueError) as error:
             raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
 

@@ -224,7 +224,10 @@ def _answers(address: str) -> None:
         raise UsageError(f"no Ray cluster answers at {address} within {ANSWER:.0f} s; is that its port?") from None
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise UsageError(f"the Ray cluster at {address} can't be joined from here: {said[-1] if said else 'no reason'}")
+        raise UsageError(
+            f"the Ray cluster at {address} can't be joined from here ({said[-1] if said else 'no reason'}); this machine must "
+            "be part of it, and if it asks for a token, RAY_AUTH_MODE=token and the token must be set here too"
+        )
 
 
 def _refusal(where: str, found: dict[str, Any], here: dict[str, str]) -> str | None:
