@@ -17,18 +17,19 @@ import msgspec
 from assay import events, export, planning, seeds
 from assay.controls import run as controls_
 from assay.controls.judged import controls_record, has_controls, judged
-from assay.core import Contender, Plan, Stages, Verdict
+from assay.core import Contender, Plan, Verdict
 from assay.errors import Interrupted, UsageError
 from assay.estimate import estimate_on
 from assay.evidence import Findings, reached, with_replicates
 from assay.fold import Fold, chunked, gather, result_of
 from assay.planning import Job, plan
-from assay.record import RunFolder, locked, manifest
+from assay.record import RunFolder, locked, longer, manifest
 from assay.record.files import sweep, write_bytes
 from assay.result import result
 from assay.settle import settle
 from assay.tasks import cache
-from assay.train import workers
+from assay.train import patience, workers
+from assay.train.crew import check, crew
 from assay.train.numerics import cpu_model, torch_build
 from assay.tune import final, finals, lanes, member, study
 
@@ -68,39 +69,48 @@ class Result:
         return summary_html(self.content)
 
 
-def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events.ignore) -> Result:
+def run(
+    job: Job,
+    workers_: int | str | None = None,
+    on_event: events.OnEvent = events.ignore,
+    time_limit: float | None = None,
+) -> Result:
     """Train what a plan asks for and the record lacks, judge it, and leave the run folder complete.
+
+    `workers_`, `time_limit`: see `train.crew`.
 
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
     """
-    count = workers_ or workers.cores()
     try:
         started = time.perf_counter()
         with locked(job.folder), contextlib.ExitStack() as stack:
             folder = RunFolder.resume(job.folder, job.science, torch_build())
-            pool = stack.enter_context(workers.pool(count))
+            pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
-            first = range(job.science.protocol.replicates)
+            if folder is not None:
+                longer.refuse_controls(folder, job.controls or has_controls(folder))
+                longer.begin(folder)
+            first, *rest = _segments(folder.plan if folder is not None else None, job)
             _make_data(pool, job, first, on_event)
             if folder is None:
-                numerics, step_seconds = settle(pool, job, count, on_event)
+                numerics, step_seconds = settle(pool, job, pool.size, on_event)
                 folder = RunFolder.create(job.folder, Plan(job.science, numerics))
-                estimate_on(pool, job, numerics, step_seconds, count, on_event)
+                found = estimate_on(pool, job, numerics, step_seconds, pool.size, on_event)
+                alone = (found.seconds or 0.0) * pool.size / found.trainings
+                patience.of(pool).saw(alone * max(n.width for n in numerics))
             controls = job.controls or has_controls(folder)
             if controls and not has_controls(folder):
                 manifest.unseal(job.folder)  # finished, perhaps; from now on not
             fold = Fold(folder, job.task, job.contenders, pool, on_event, step_norms=controls)
             _tune(fold, job.contenders, first)
             last = first
-            if isinstance(job.science.protocol.stages, Stages):
-                _train(fold, first)
-                last = range(first.stop, reached(folder.plan, folder.frame()).science.protocol.replicates)
-                if last:
+            while last and (following := _following(fold, last, rest, job)) is not None:
+                if last := following:
                     _make_data(pool, job, last, on_event)
                     _tune(fold, job.contenders, last)
-            exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
+            exported = pool.beside(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             if last:
                 _train(fold, last)
             result_of(exported)
@@ -119,19 +129,27 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
 
 
 def compare(
-    baseline: str | Contender, *candidates: str | Contender, workers: int | None = None, **options: Any
+    baseline: str | Contender,
+    *candidates: str | Contender,
+    workers: int | str | None = None,
+    ray_address: str | None = None,
+    time_limit: float | None = None,
+    **options: Any,
 ) -> Result:
     """Is a candidate better than the tuned baseline, on this task, and by how much?
 
     Args:
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
-        workers: processes; by default one a core.
-        options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
+        workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
+            $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
+        time_limit: seconds without any result after which workers are taken to hang; see `train.patience` for the default.
+        options: as `plan` takes them: task, protocol, trials, replicates, looks, final_seeds, epochs, margin
             (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, controls, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
     """
-    return run(plan(baseline, *candidates, **options), workers)
+    asked = check(workers, ray_address, time_limit)
+    return run(plan(baseline, *candidates, **options), asked, time_limit=time_limit)
 
 
 def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> None:
@@ -147,6 +165,23 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
             on_event(events.Warned(f"the record was begun on {then}: new members won't match it to the bit"))
     extra = planning.control_trainings(job.science) if job.controls else 0
     on_event(events.Started(planning.trainings(job.science) + extra, str(job.folder)))
+
+
+def _segments(plan: Plan | None, job: Job) -> list[range]:
+    """Replicates that are trained one after the other: those of each earlier plan, and those of this one."""
+    stops = [*((plan.earlier if plan is not None else None) or ()), job.science.protocol.replicates]
+    return [range(a, b) for a, b in zip([0, *stops], stops, strict=False)]
+
+
+def _following(fold: Fold, last: range, rest: list[range], job: Job) -> range | None:
+    """The replicates after `last`, none if it decides that there are no more; None if that is known without its finals."""
+    known = last.stop == planning.most_replicates(job.science.protocol)
+    if known:
+        return None
+    _train(fold, last)
+    if rest:
+        return rest.pop(0)
+    return range(last.stop, reached(fold.folder.plan, fold.folder.frame()).science.protocol.replicates)
 
 
 def _make_data(pool: Executor, job: Job, replicates: range, on_event: events.OnEvent) -> None:

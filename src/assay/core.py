@@ -205,8 +205,8 @@ class Stages(msgspec.Struct, frozen=True):
 class Protocol(msgspec.Struct, frozen=True):
     """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
 
-    With `stages`, the plan's K is that of the first stage; how many there are in the end, the record says
-    (`evidence.reached`).
+    With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
+    end, the record says (`evidence.reached`).
     """
 
     name: Literal["honest", "published"]
@@ -217,6 +217,9 @@ class Protocol(msgspec.Struct, frozen=True):
     sampler: str = "optuna TPE"
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
+    looks: tuple[int, ...] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # replicates at which the answer may end it (`judge.looks`)
 
 
 class Science(msgspec.Struct, frozen=True):
@@ -290,11 +293,15 @@ class Numerics(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Contenders × task × protocol, and the numerics of each contender."""
+    """Contenders × task × protocol, and the numerics of each contender.
+
+    `earlier`: the numbers of replicates that were planned, finished and judged before more were asked for.
+    """
 
     science: Science
     numerics: tuple[Numerics, ...]
     version: int = PLAN_VERSION
+    earlier: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 # -------------------------------------------------------------------------- trainings and their traces

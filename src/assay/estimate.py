@@ -11,10 +11,11 @@ from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task
 from assay.fold import result_of
 from assay.judge.planning import detectable_difference, expected_half_width
-from assay.planning import Job, control_trainings, trainings
+from assay.planning import Job, control_trainings, most_replicates, trainings
 from assay.settle import settle
 from assay.space import midpoint
 from assay.train import workers
+from assay.train.crew import crew
 from assay.tune import member
 
 
@@ -55,8 +56,8 @@ def estimate(
     """
     p, candidates = science.protocol, len(science.contenders) - 1
     extra = control_trainings(science) if controls else 0
-    count, stages = trainings(science) + extra, p.stages
-    most = count * stages.most // stages.first if isinstance(stages, Stages) else None
+    count, replicates = trainings(science) + extra, most_replicates(p)
+    most = count * replicates // p.replicates if replicates > p.replicates else None
     steps = count * science.task.epochs * -(-train_samples // science.task.batch_size)
     detectable = half_width = None
     if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1:
@@ -67,10 +68,10 @@ def estimate(
     return Estimate(count, steps, seconds, detectable, half_width, science.task.margin, extra, most)
 
 
-def estimated(job: Job, count: int | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
-    """The cost and power of a plan on `count` workers; trains nothing of it (two epochs are timed, and thrown away)."""
-    count = count or workers.cores()
-    with workers.pool(count) as pool:
+def estimated(job: Job, asked: int | str | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
+    """The cost and power of a plan on the workers asked for; trains nothing of it (two epochs are timed, and forgotten)."""
+    with crew(asked, job.wanted.device, on_event) as pool:
+        count = pool.size
         first = (workers.pack(job.task), seeds.split(job.science.seed, 0))
         result_of(pool.submit(workers.make_data, *first))
         return estimate_on(pool, job, *settle(pool, job, count, on_event), count, on_event)
@@ -119,6 +120,10 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     lines = [cost + (f", about {duration(e.seconds)} here" if e.seconds is not None else "")]
     if e.controls:
         lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
+    if isinstance(p.looks, tuple):
+        lines.append(
+            f"that is for the first look, at {p.looks[0]} replicates; {e.most} trainings if it goes to the last, at {p.looks[-1]}"
+        )
     if isinstance(p.stages, Stages):
         lines.append(
             f"that is for {p.stages.first} replicates; their spread decides how many there will be, {p.stages.most} at most "

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from assay import seeds
 from assay.contenders import contenders as resolve
 from assay.core import Contender, ContenderInfo, Protocol, Science, Stages, Task, TaskInfo
 from assay.errors import UsageError
+from assay.record.longer import home
 from assay.tasks import find
 from assay.train.numerics import Wanted, check
 from assay.tune import SAMPLER_OPTIONS
@@ -22,6 +24,7 @@ from assay.tune import SAMPLER_OPTIONS
 HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
 PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
 STAGES = Stages(first=12, most=48)  # of --replicates auto
+MOST_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def plan(
     protocol: str = "honest",
     trials: int | None = None,
     replicates: int | str | None = None,
+    looks: str | Sequence[int] | None = None,
     final_seeds: int | None = None,
     epochs: int | None = None,
     margin: float | None = None,
@@ -57,12 +61,12 @@ def plan(
     """Settle what is asked before anything is trained. Arguments and faults as in `compare`."""
     wanted = check(Wanted(engine, compile, device))
     found = resolve([baseline, *candidates], space)
-    settled = protocol_of(protocol, found, trials, replicates, final_seeds)
+    settled = with_looks(protocol_of(protocol, found, trials, replicates, final_seeds), looks, replicates)
     if controls:
         check_controls(settled)
     on = overridden(find(task), epochs, margin)
     science = science_of(on, found, settled, seed)
-    folder = Path(out) if out else default_folder(science)
+    folder = Path(out) if out else home(default_folder(science), science)
     return Job(science, for_protocol(on, settled.name), found, folder, wanted, controls)
 
 
@@ -74,6 +78,8 @@ def check_controls(protocol: Protocol) -> None:
         )
     if protocol.replicates < 2:
         raise UsageError(f"--controls: --replicates {protocol.replicates} gives no interval; take 2 at least")
+    if isinstance(protocol.looks, tuple):
+        raise UsageError("--controls and --looks: controls have no looks; take one of the two")
 
 
 def protocol_of(
@@ -134,6 +140,27 @@ def parse_replicates(given: int | str | None) -> tuple[int | None, Stages | None
     return stages.first, stages
 
 
+def with_looks(protocol: Protocol, looks: str | Sequence[int] | None, replicates: int | str | None) -> Protocol:
+    """The protocol with the looks that are asked for: growing numbers of replicates, `12,24` or a list.
+
+    Raises:
+        UsageError: something else, numbers that don't grow from 2, or a number of replicates beside them.
+    """
+    if looks is None:
+        return protocol
+    try:
+        found = tuple(int(k) for k in (looks.split(",") if isinstance(looks, str) else looks))
+    except (TypeError, ValueError):
+        raise UsageError(f"--looks {looks}: write numbers of replicates, as in 12,24") from None
+    if not 2 <= len(found) <= MOST_LOOKS or found[0] < 2 or any(b <= a for a, b in pairwise(found)):
+        raise UsageError(f"--looks {looks}: two to {MOST_LOOKS} growing numbers of replicates, from 2 up, as in 12,24")
+    if protocol.name == "published":
+        raise UsageError("--looks: the published protocol has one replicate; use --protocol honest")
+    if replicates is not None and str(replicates) != str(found[-1]):
+        raise UsageError(f"--replicates {replicates}: --looks {looks} says how many there are; leave it out")
+    return msgspec.structs.replace(protocol, replicates=found[0], looks=found)
+
+
 def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
     """The task with the data that the protocol uses.
 
@@ -187,6 +214,11 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
         raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
     if not (task.margin > 0 and math.isfinite(task.margin)):
         raise UsageError(f"--margin {task.margin:g}: the smallest difference that matters must be above 0")
+    if isinstance(protocol.looks, tuple) and not task.generated:
+        raise UsageError(
+            f"--looks: task {task.name} has fixed data, whose replicates overlap, so that no error can be spent over them; "
+            "use --replicates"
+        )
     drawn = [seeds.split(seed, k) % 2**32 for k in range(most_replicates(protocol))]  # as generators take them
     if len(set(drawn)) < len(drawn):
         raise UsageError(f"--seed {seed} would draw the data of two replicates alike; take another")
@@ -249,6 +281,8 @@ def control_trainings(science: Science) -> int:
 
 def most_replicates(protocol: Protocol) -> int:
     """As many replicates as there can be."""
+    if isinstance(protocol.looks, tuple):
+        return protocol.looks[-1]
     return protocol.stages.most if isinstance(protocol.stages, Stages) else protocol.replicates
 
 

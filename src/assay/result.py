@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from assay.core import Hyperparameters, Plan, Verdict
-from assay.evidence import Findings, reached
+from assay.evidence import Findings, reached, with_replicates
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
+from assay.judge.exploratory import exploratory
 from assay.judge.good_range import good_range
 from assay.judge.published import conclude
 from assay.judge.verdict import plain
@@ -34,8 +35,10 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     """
     findings = Findings(reached(plan, frame), frame)
     verdicts = _published(findings) if plan.science.protocol.name == "published" else _honest(findings)
+    earlier = {k: _honest(Findings(with_replicates(plan, k), frame)) for k in plan.earlier or ()}
     return {
-        "verdicts": [msgspec.to_builtins(v) for v in verdicts],
+        **({"earlier": [msgspec.to_builtins(v) for found in earlier.values() for v in found]} if earlier else {}),
+        "verdicts": [msgspec.to_builtins(v) for v in exploratory(verdicts, list(earlier.values()))],
         "contenders": {c.name: _contender(findings, slot) for slot, c in enumerate(plan.science.contenders)},
         "ledger": _ledger(findings),
         "data": _data(frame),

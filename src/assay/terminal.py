@@ -230,6 +230,8 @@ def status(path: Path) -> int:
     if has_controls(folder):
         own = sum(controls_record(folder).counts().values())
         console.print(Text(f"controls: {own} trainings"))
+    if folder.plan.earlier:
+        console.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
     finished = (path / "result.json").exists() and not folder.busy()
     state = "finished" if finished else "running" if folder.busy() else "stopped; the command that made it goes on"
     console.print(Text(f"{path}: {state}"))

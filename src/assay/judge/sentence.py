@@ -118,6 +118,11 @@ def _follow_ups(f: Findings) -> Iterator[str]:
         yield f"A single run of it beats its {f.baseline} twin {percent(f.p_superior)} of the time."
     if isinstance(f.protocol.stages, Stages):
         yield _two_stages(f, f.protocol.stages)
+    if isinstance(f.protocol.looks, tuple):
+        planned = ", ".join(map(str, f.protocol.looks))
+        number = f.protocol.looks.index(f.protocol.replicates) + 1
+        of = f"look {number} of the {len(f.protocol.looks)} that were planned"
+        yield f"This is {of}, at {planned} replicates; the level allows for all of them."
     if f.outcome == "inconclusive" and f.interval.exists and f.settling_margin is not None:
         yield _settling(f, f.settling_margin)
     if any(f.diverged):

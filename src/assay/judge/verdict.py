@@ -16,6 +16,7 @@ from assay.judge import stability, two_stage
 from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval, resolution
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import edges, wider_spaces
+from assay.judge.looks import look_interval
 from assay.judge.planning import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
 from assay.judge.sentence import DEFAULT_SEED, Findings, sentence
@@ -111,7 +112,9 @@ class _Setting:
 
     def interval(self, differences: np.ndarray) -> Interval:
         """The interval that decides."""
-        stages = self.protocol.stages
+        stages, looks = self.protocol.stages, self.protocol.looks
+        if isinstance(looks, tuple):
+            return look_interval(differences, looks, self.protocol.alpha, self.candidates)
         if isinstance(stages, Stages):
             return two_stage.two_stage_interval(
                 differences, stages.first, self.protocol.alpha, self.candidates, self.test_fraction

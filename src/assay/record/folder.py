@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
-from assay.errors import BrokenRecord, UsageError
+from assay.errors import BrokenRecord, Interrupted, UsageError
 
-from . import chunks
+from . import chunks, sane
 from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
 
 SCORES: dict[str, Any] = {
@@ -49,6 +49,11 @@ class RunFolder:
             return None
         folder = cls.open(path)
         folder.members.mkdir(exist_ok=True)
+        if folder.plan.science.plan_hash != science.plan_hash:
+            from .longer import lengthened
+
+            longer = lengthened(path, science)
+            folder = cls(path, longer) if longer else folder
         if folder.plan.science.plan_hash != science.plan_hash:
             changed = "; ".join(folder.plan.science.differences(science)) or "its science"
             raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
@@ -85,7 +90,10 @@ class RunFolder:
                 raise UsageError(
                     f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
                 )
-            return cls(path, msgspec.json.decode(content, type=Plan))
+            plan = msgspec.json.decode(content, type=Plan)
+            if found := sane.fault(plan):
+                raise ValueError(found)
+            return cls(path, plan)
         except (msgspec.MsgspecError, ValueError) as error:
             raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
 
@@ -143,7 +151,7 @@ class RunFolder:
             self.steps.mkdir(exist_ok=True)
             write_atomically(self.steps / f"{key}.npy", lambda f: _save(f, lengths))
         frame = chunks.to_frame(members, curves)
-        write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
+        chunks.write(self.members / f"{key}.parquet", frame)
 
     def counts(self) -> dict[tuple[int, str], int]:
         """Finished members by (slot, phase)."""
@@ -156,9 +164,22 @@ class RunFolder:
         return [p.stem for p in sorted(self.weights.glob("*.npy"), key=lambda p: (p.stat().st_mtime_ns, p.stem))]
 
     def weights_of(self, key: str) -> tuple[list[Member], np.ndarray]:
-        """A chunk's members and their final weights (n, P), NaN for members that diverged."""
-        frame = chunks.read(self.members / f"{key}.parquet")
-        weights = np.load(self.weights / f"{key}.npy", allow_pickle=False)
+        """A chunk's members and their final weights (n, P), NaN for members that diverged.
+
+        Raises:
+            Interrupted: a file is damaged; it is set aside, and the chunk will be trained again.
+        """
+        members, file = self.members / f"{key}.parquet", self.weights / f"{key}.npy"
+        try:
+            frame = chunks.read(members)
+            weights = np.load(file, allow_pickle=False)
+            if weights.ndim != 2 or len(weights) != len(frame):
+                raise ValueError(f"it holds an array of the shape {weights.shape}")
+        except (BrokenRecord, OSError, ValueError, EOFError) as error:
+            set_aside(file)
+            raise Interrupted(
+                f"{file} can't be used ({error}): set aside; run the same command again, it trains those trials again"
+            ) from error
         weights[frame["diverged"].to_numpy() > 0] = np.nan
         return chunks.to_members(frame), weights
 
@@ -167,7 +188,7 @@ class RunFolder:
         columns = {name: [getattr(m, name) for m in members] for name in SCORES if name != "test_score"}
         self.scores.mkdir(exist_ok=True)
         frame = pl.DataFrame({**columns, "test_score": scores.tolist()}, schema=SCORES)
-        write_atomically(self.scores / f"{key}.parquet", frame.write_parquet)
+        chunks.write(self.scores / f"{key}.parquet", frame)
         (self.weights / f"{key}.npy").unlink(missing_ok=True)
         if not any(self.weights.iterdir()):
             self.weights.rmdir()

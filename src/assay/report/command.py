@@ -29,7 +29,7 @@ def command(
         words += [f"--{option.replace('_', '-')}", str(value)]
     words += ["--protocol", protocol.name, "--trials", str(protocol.trials)]
     if protocol.name != "published":
-        words += ["--replicates", _replicates(protocol), "--final-seeds", str(protocol.final_seeds)]
+        words += [*_replicates(protocol), "--final-seeds", str(protocol.final_seeds)]
     words += ["--epochs", str(science.task.epochs)]
     if "--margin" in science.task.margin_reason:
         words += ["--margin", _divided_back(science.task.margin, science.task.scale)]
@@ -54,9 +54,11 @@ def quoted(words: Sequence[str]) -> list[str]:
     return pieces
 
 
-def _replicates(protocol: Protocol) -> str:
+def _replicates(protocol: Protocol) -> list[str]:
     stages = protocol.stages
-    return f"auto:{stages.most}" if isinstance(stages, Stages) else str(protocol.replicates)
+    if isinstance(protocol.looks, tuple):
+        return ["--looks", ",".join(map(str, protocol.looks))]
+    return ["--replicates", f"auto:{stages.most}" if isinstance(stages, Stages) else str(protocol.replicates)]
 
 
 def _name(contender: ContenderInfo) -> str | None:
