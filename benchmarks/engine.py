@@ -115,7 +115,7 @@ def _peak_mib() -> float:
 @contextmanager
 def _environment(name: str) -> Iterator[None]:
     """One thread a process, for torch and for XLA."""
-    wanted = dict.fromkeys(THREAD_VARIABLES, "1")
+    wanted: dict[str, str] = {name: "1" for name in THREAD_VARIABLES}
     if name == "JAX + optax":
         wanted["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     before = {key: os.environ.get(key) for key in wanted}

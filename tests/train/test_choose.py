@@ -83,6 +83,12 @@ def test_compiling_must_save_more_than_it_takes(timed, trainings, of_two, compil
     assert (found.engine, found.compiled) == (("vectorized", True) if compiled else ("loop", False))
 
 
+def test_members_that_come_alone_make_a_chunk_dearer(timed):
+    timed(loop=1e-3, eager=0.4e-3)
+    assert chosen(10_000).engine == "vectorized"
+    assert chosen(10_000, lone=5_000).engine == "loop"  # 0.4 ms · (1 + 3 / 2)
+
+
 def test_nothing_is_compiled_where_it_cannot_be_kept(timed, monkeypatch, tmp_path):
     timed(loop=1e-3, eager=2e-3, of_two=0.75e-3)
     (tmp_path / "file").write_text("")
@@ -112,6 +118,6 @@ def test_the_parity_probe_has_the_last_word():
             super().__init__(params, lr=lr)
             self.hidden = iter([lr] * 10**6)
 
-    found = settle(make_task(), contender(Fixed), Wanted("vectorized", "off"), 100, 4, 2, 0)
+    found = settle(make_task(), contender(Fixed), Wanted("vectorized", "off"), 100, 4, lone=0, cores=2, split=0)
     assert found.numerics.engine == "loop"
     assert "hidden" in found.numerics.reason

@@ -80,7 +80,7 @@ def test_what_no_member_did_interrupts_and_changes_no_engine(monkeypatch):
 
     monkeypatch.setattr(vectorized, "_Training", starve)
     packed = workers.pack(make_task()), workers.pack(contender(torch.optim.SGD))
-    with pytest.raises(Interrupted, match="memory ran out.*run the same command again"):
+    with pytest.raises(Interrupted, match=r"memory ran out.*run the same command again"):
         workers.train_chunk(*packed, members(), numerics())
 
 
@@ -88,5 +88,5 @@ def test_a_cache_that_cannot_be_written_interrupts(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))
     packed = workers.pack(make_task()), workers.pack(contender(torch.optim.SGD))
-    with pytest.raises(Interrupted, match="compiled steps can't be kept in .*set ASSAY_CACHE"):
+    with pytest.raises(Interrupted, match=r"compiled steps can't be kept in .*set ASSAY_CACHE"):
         workers.train_chunk(*packed, members(), numerics("float32", compiled=True))

@@ -50,6 +50,7 @@ def choose(
     numerics: Numerics,
     *,
     lockstep: int = 0,
+    lone: int = 0,
     cores: int = 1,
     split: int = 0,
     forced: bool = False,
@@ -59,6 +60,7 @@ def choose(
     Args:
         numerics: dtype and device are read; `compiled` says whether compiling is allowed.
         lockstep: how many trainings are asked for at once: chunks share them out evenly. 0: any number.
+        lone: how many of the population come one at a time, and so have a chunk to themselves.
         split: seed of a data set that is at hand.
         forced: take the vectorized engine wherever it can train this, quicker or not.
     """
@@ -81,7 +83,8 @@ def choose(
                 widest = widest_on_gpu(task, contender, spread, numerics, cores)
             width = evenly(min(population, widest), lockstep or population)
             chunk = [spread[i % len(spread)] for i in range(width)]
-            return _weigh(task, contender, chunk, numerics, plain, whole, forced)
+            dearer = 1 + (width - 1) * lone / population  # on average: a lone member's step costs what a chunk's does
+            return _weigh(task, contender, chunk, numerics, plain, whole, dearer, forced)
     except Exception as error:
         return Chosen("loop", False, 1, str(refusal(error)))
 
@@ -93,6 +96,7 @@ def _weigh(
     numerics: Numerics,
     plain: float,
     whole: float,
+    dearer: float,
     forced: bool,
 ) -> Chosen:
     """The vectorized engine, compiled or eager, where it saves enough of the `whole` seconds that the loop would take."""
@@ -101,17 +105,18 @@ def _weigh(
     batches = Batches(task, measured, numerics)
     batches.shuffle()
     population = begun(task, contender, measured, numerics, batches)
-    eager = seconds_of(population, batches)
+    eager = dearer * seconds_of(population, batches)
     compiling = "the vectorized engine is eager"
     if numerics.compiled and numerics.device == "cpu":
         try:
-            compiled = seconds_of(_Ready(task, contender, chunk, numerics, batches, share=population.share), batches)
+            ready = _Ready(task, contender, chunk, numerics, batches, share=population.share)
+            compiled = dearer * seconds_of(ready, batches)
             if forced or (compiled < eager and saved(whole, plain / compiled) > PROBE):
                 reason = f"compiled steps are at hand, {plain / compiled:.1f} times as fast as the loop"
                 return Chosen("vectorized", True, width, reason, compiled)
             compiling = f"compiled steps are {plain / compiled:.1f} times as fast as the loop"
         except _NotThere:
-            gain = expected_gain(task, contender, chunk[0], numerics, batches, plain)
+            gain = expected_gain(task, contender, chunk[0], numerics, batches, plain) / dearer
             less = saved(whole, gain) - COLD - PROBE
             if (less > 0 or forced) and not cache.writable():
                 reason = f"compiling should make its steps about {gain:.1f} times as fast as the loop"

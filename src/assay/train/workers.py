@@ -76,13 +76,11 @@ def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarr
     return score_weights(_open(packed_task), members, weights, numerics)
 
 
-def settle(
-    packed_task: bytes, packed_contender: bytes, wanted: Wanted, population: int, lockstep: int, cores: int, split: int
-) -> tuple[Numerics, float | None]:
-    """In a worker: `engines.settle`."""
+def settle(packed_task: bytes, packed_contender: bytes, wanted: Wanted, *numbers: int) -> tuple[Numerics, float | None]:
+    """In a worker: `engines.settle`, whose numbers these are, in its order."""
     from assay.train import engines
 
-    found = engines.settle(_open(packed_task), _open(packed_contender), wanted, population, lockstep, cores, split)
+    found = engines.settle(_open(packed_task), _open(packed_contender), wanted, *numbers)
     return found.numerics, found.step_seconds
 
 
