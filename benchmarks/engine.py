@@ -1,246 +1,219 @@
 """What one member's training step costs: the plain script's inner loop, the tuned loop, this engine, and the floor.
 
-Side by side in one process on one thread, in turns, so that a noisy machine disturbs all alike; the figures are medians
-over rounds, the ratios medians of each round's ratio, with their quartiles.
+Side by side, in turns, so that a noisy machine disturbs all alike; the figures are medians over rounds, the ratios
+medians of each round's ratio, with their quartiles. Every row runs as one process a core, each on its own core with one
+thread and its share of the members; joblib, and JAX with the threads it takes by itself, share out the work themselves.
 
-    python benchmarks/engine.py [--model mlp] [--members 1 8 32 128] [--rounds 9] [--width 8]
+    python benchmarks/engine.py [--model mlp] [--members 1 8 32 128 512 1024] [--rounds 9] [--cores 2] [--width W]
 
-The floor, of the MLP only, is the step's five matrix products alone, as batched products of a chunk, with torch's own
-library. JAX with optax, under vmap and scan, is measured where both are installed.
+The floor, of the MLP only, is the step's five matrix products alone, as batched products of a chunk. JAX with optax,
+under vmap and scan, is measured where both are installed. MiB a member is how far a process's peak memory grows from
+before its row is built to the end, by its members (torch and JAX themselves, and the data set, count in it: read it
+where there are many).
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
+import resource
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from engine_rows import MODELS, ROWS, Setting, own_width
 
-from assay.contenders import contenders
-from assay.core import Contender, Member, Numerics, Run, Task
-from assay.tasks.mnist1d import mnist1d_mlp
-from assay.train import loop
-from assay.train.batches import Batches
-from assay.train.compiled import Compiled
-from assay.train.population import Population
+from assay.train.workers import THREAD_VARIABLES, cores
 
-Steps = Callable[[int], None]  # take so many steps of every member
+LIMITS = {"× floor": 1.7, "of JAX": 1 / 2, "of the tuned loop": 1 / 1.8, "from 32 to 1,024 members": 1.15}
+MLP_ONLY = ("floor", "JAX + optax", "JAX, own threads")
+SHARES_OUT = ("joblib, tuned loop", "JAX, own threads")  # one process, every core
+WANTED_SECONDS = 0.15  # of one call of a row
 
 
-def convolution() -> nn.Module:
-    """Three convolutions over the 40 numbers of a sample, the network of the MNIST-1D paper."""
-    layers = [nn.Unflatten(1, (1, 40))]
-    for channels, side in ((1, 5), (25, 3), (25, 3)):
-        layers += [nn.Conv1d(channels, 25, side, stride=2, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(125, 10))
+class Row:
+    """A row's processes: they build, then take steps whenever they are told."""
+
+    def __init__(self, name: str, setting: Setting, processes: int) -> None:
+        self.name, self.times = name, list[float]()
+        count = 1 if name in SHARES_OUT else max(1, min(processes, setting.members))
+        members = setting.members if count == 1 else -(-setting.members // count)
+        context = multiprocessing.get_context("spawn")
+        self.pipes: list[Connection] = []
+        self.processes: list[Any] = []
+        with _environment(name):
+            for i in range(count):
+                ours, theirs = context.Pipe()
+                own = Setting(setting.model, setting.contender, members, min(members, setting.width), processes)
+                place = None if name in SHARES_OUT else i
+                process = context.Process(target=_serve, args=(theirs, name, own, place), daemon=name not in SHARES_OUT)
+                process.start()
+                self.pipes.append(ours)
+                self.processes.append(process)
+        built = [pipe.recv() for pipe in self.pipes]
+        self.missing = next((b for b in built if isinstance(b, str)), None)
+        if self.missing is None:
+            self.members, self.least = sum(b[0] for b in built), built[0][1]
+            self.steps = self.least
+            seconds = self.seconds()  # the first call pays for what is made on first use
+            seconds = self.seconds()
+            self.steps = max(self.least, min(240, int(WANTED_SECONDS / max(seconds / self.steps, 1e-6))))
+            self.seconds()
+
+    def seconds(self) -> float:
+        """Of one call, by the clock on the wall."""
+        started = time.perf_counter()
+        for pipe in self.pipes:
+            pipe.send(self.steps)
+        for pipe in self.pipes:
+            pipe.recv()
+        return time.perf_counter() - started
+
+    def take(self) -> None:
+        """One round: µs for one member's step."""
+        self.times.append(self.seconds() / self.steps / self.members * 1e6)
+
+    def close(self) -> float:
+        """End the processes; MiB a member."""
+        for pipe in self.pipes:
+            pipe.send(0)
+        grown = sum(pipe.recv() for pipe in self.pipes) if self.missing is None else 0.0
+        for process in self.processes:
+            process.join()
+        return grown / getattr(self, "members", 1)
 
 
-class Attention(nn.Module):
-    """One transformer layer over ten patches of four numbers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed, self.head = nn.Linear(4, 32), nn.Linear(32, 10)
-        self.layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.layer(self.embed(x.unflatten(1, (10, 4)))).mean(1))
-
-
-MODELS: dict[str, Any] = {"mlp": None, "convolution": convolution, "attention": Attention}
-
-
-def members(n: int) -> list[Member]:
-    return [Member(0, "tune", 0, i, {"lr": 1e-3 * (1 + i % 8)}, 1, 10 + i, 20 + i, 30 + i) for i in range(n)]
-
-
-def numerics(compiled: bool, width: int) -> Numerics:
-    return Numerics("vectorized", compiled, width, "float32", "cpu", 1, torch.__version__, "")
-
-
-def floor(task: Task, width: int) -> Steps:
-    """The five products of a 40 → 256 → 10 network's step, for `width` members."""
-    b = task.batch_size
-    x, w1, h = torch.randn(width, b, 40), torch.randn(width, 256, 40), torch.randn(width, b, 256)
-    w2, g2, gh = torch.randn(width, 10, 256), torch.randn(width, b, 10), torch.randn(width, b, 256)
-    outputs = [torch.empty(width, *s) for s in ((b, 256), (b, 10), (10, 256), (b, 256), (256, 40))]
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            torch.bmm(x, w1.mT, out=outputs[0])
-            torch.bmm(h, w2.mT, out=outputs[1])
-            torch.bmm(g2.mT, h, out=outputs[2])
-            torch.bmm(g2, w2, out=outputs[3])
-            torch.bmm(gh.mT, x, out=outputs[4])
-
-    return run
-
-
-def plain_script(task: Task, arm: Contender) -> Steps:
-    """An ordinary data-loader loop over one model."""
-    data = Batches(task, members(1), numerics(False, 1)).data[0]
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data.train), task.batch_size, shuffle=True)
-    model = task.model()
-    optimizer = arm.make(model, Run(945, 15, 63), lr=1e-3)
-
-    def run(steps: int) -> None:
-        taken = 0
-        while taken < steps:
-            for x, y in loader:
-                optimizer.zero_grad()
-                loss = task.loss(model(x), y)
-                loss.backward()
-                optimizer.step()
-                loss.item()
-                taken += 1
-                if taken == steps:
-                    break
-
-    return run
-
-
-def tuned_loop(task: Task, arm: Contender, batches: Batches) -> Steps:
-    """The reference engine's step: fused kernels, batches as slices, diagnostics kept."""
-    model = task.model()
-    run_facts = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
-    step = loop.Step(task, arm, model, arm.make(model, run_facts, lr=1e-3), run_facts)
-
-    def run(steps: int) -> None:
-        for i in range(steps):
-            step(*batches.of_member(0, i % (batches.steps - 1)))
-        step.epoch_means()
-
-    return run
-
-
-def engine(kind: type[Population], task: Task, arm: Contender, n: int, width: int) -> Steps:
-    """A population of n in chunks of `width`, one chunk after the other."""
-    compiled = kind is Compiled
-    chunk = members(width)
-    batches = Batches(task, chunk, numerics(compiled, width))
-    batches.shuffle()
-    with torch.random.fork_rng(devices=[]):
-        chunks = [kind(task, arm, chunk, numerics(compiled, width), batches) for _ in range(max(1, n // width))]
-
-    def run(steps: int) -> None:
-        for population in chunks:
-            for i in range(steps):
-                population.step(*batches.at(i % (batches.steps - 1)))
-
-    return run
-
-
-def jax_population(task: Task, n: int) -> Steps | None:
-    """The same network and Adam in JAX with optax: vmap over members, scan over steps. None where they are missing."""
+def _serve(pipe: Connection, name: str, setting: Setting, place: int | None) -> None:
+    """In a process of a row: build, take steps, tell the memory."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if place is not None and allowed:
+        os.sched_setaffinity(0, {allowed[place % len(allowed)]})
+    torch.set_num_threads(1)
+    before = _peak_mib()
     try:
-        import jax  # type: ignore[import-not-found]
-        import jax.numpy as jnp  # type: ignore[import-not-found]
-        import optax  # type: ignore[import-not-found]
-    except ImportError:
-        return None
-    keys = jax.random.split(jax.random.PRNGKey(0), 2)
-    x = jax.random.normal(keys[0], (n, 62, task.batch_size, 40))
-    y = jax.random.randint(keys[1], (n, 62, task.batch_size), 0, 10)
-    weights = {
-        "w1": jnp.zeros((n, 40, 256)) + 0.01,
-        "b1": jnp.zeros((n, 256)),
-        "w2": jnp.zeros((n, 256, 10)) + 0.01,
-        "b2": jnp.zeros((n, 10)),
-    }
-
-    def one(weights: Any, rate: Any, xs: Any, ys: Any) -> Any:
-        adam = optax.adam(rate)
-
-        def loss(w: Any, x: Any, y: Any) -> Any:
-            outputs = jax.nn.relu(x @ w["w1"] + w["b1"]) @ w["w2"] + w["b2"]
-            return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean()
-
-        def step(carry: Any, batch: Any) -> Any:
-            w, state = carry
-            value, gradient = jax.value_and_grad(loss)(w, *batch)
-            updates, state = adam.update(gradient, state, w)
-            return (optax.apply_updates(w, updates), state), (
-                value,
-                optax.global_norm(gradient),
-                optax.global_norm(updates),
-            )
-
-        return jax.lax.scan(step, (weights, adam.init(weights)), (xs, ys))
-
-    train = jax.jit(jax.vmap(one))
-    rates = jnp.linspace(1e-3, 8e-3, n)
-
-    def run(steps: int) -> None:
-        jax.block_until_ready(train(weights, rates, x[:, :steps], y[:, :steps]))
-
-    return run
+        built = ROWS[name](setting)
+    except ImportError as error:
+        pipe.send(f"{name}: not measured ({error})")
+        pipe.recv()
+        return
+    pipe.send((built.members, built.least))
+    while steps := pipe.recv():
+        built.steps(steps)
+        pipe.send(True)
+    pipe.send(_peak_mib() - before)
 
 
-def seconds(run: Steps, steps: int) -> float:
-    started = time.perf_counter()
-    run(steps)
-    return time.perf_counter() - started
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def quartiles(values: list[float]) -> str:
+@contextmanager
+def _environment(name: str) -> Iterator[None]:
+    """One thread a process, for torch and for XLA."""
+    wanted: dict[str, str] = {name: "1" for name in THREAD_VARIABLES}
+    if name == "JAX + optax":
+        wanted["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+# ---------------------------------------------------------------------------------------------------- the table
+
+
+def measure(setting: Setting, processes: int, rounds: int, left_out: Sequence[str]) -> dict[str, list[float]]:
+    """Every row in turns; prints the table. The times (rounds,) of each row in µs."""
+    rows: list[Row] = []
+    try:
+        for name in ROWS:
+            if name in left_out or (name in MLP_ONLY and setting.model != "mlp"):
+                continue
+            if name in SHARES_OUT and processes == 1:
+                continue
+            row = Row(name, setting, processes)
+            if row.missing:
+                print(f"  {row.missing}")
+                row.close()
+            else:
+                rows.append(row)
+        for _ in range(rounds):
+            for row in rows:
+                row.take()
+    finally:
+        memory = {row.name: row.close() for row in rows}
+    times = {row.name: row.times for row in rows}
+    width = min(setting.width, setting.members)
+    print(
+        f"{setting.members} members, chunks of {width:<8} µs {'× floor':>22} {'tuned loop ÷':>24} {'MiB a member':>14}"
+    )
+    for name, values in times.items():
+        over = quartiles(ratios(values, times["floor"])) if "floor" in times else "-"
+        gain = quartiles(ratios(times["tuned loop"], values)) if "tuned loop" in times else "-"
+        print(f"  {name:22} {np.median(values):9.0f}   {over:>22} {gain:>24} {memory[name]:12.1f}")
+    print(flush=True)
+    return times
+
+
+def ratios(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    return [x / y for x, y in zip(a, b, strict=True)]
+
+
+def quartiles(values: Sequence[float]) -> str:
     low, middle, high = np.percentile(values, (25, 50, 75))
-    return f"{middle:7.2f} [{low:.2f}, {high:.2f}]"
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def checks(found: dict[int, dict[str, list[float]]]) -> None:
+    """What is asked of the engine, at the largest population of 32 to 512 members that was measured."""
+    sizes = [n for n in found if 32 <= n <= 512 and {"floor", "engine, compiled"} <= found[n].keys()]
+    if not sizes:
+        return
+    times = found[sizes[-1]]
+    ours = times["engine, compiled"]
+    print(f"Asked of a compiled step, at {sizes[-1]} members:")
+    _check("× floor", ratios(ours, times["floor"]))
+    jax = [name for name in ("JAX + optax", "JAX, own threads") if name in times]
+    if jax:
+        _check("of JAX", ratios(ours, times[min(jax, key=lambda name: np.median(times[name]))]))
+    _check("of the tuned loop", ratios(ours, times["tuned loop"]))
+    if {32, 1024} <= found.keys():
+        over = [ratios(found[n]["engine, compiled"], found[n]["floor"]) for n in (32, 1024)]
+        _check("from 32 to 1,024 members", ratios(over[1], [float(np.median(over[0]))] * len(over[1])))
+
+
+def _check(what: str, values: list[float]) -> None:
+    word = "met" if np.median(values) <= LIMITS[what] else "MISSED"
+    print(f"  {what:26} {quartiles(values):>22}   at most {LIMITS[what]:.2f}: {word}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 32, 128, 512, 1024])
     parser.add_argument("--model", choices=tuple(MODELS), default="mlp")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--width", type=int, default=8, help="members in a compiled chunk")
     parser.add_argument("--contender", default="adam")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--cores", type=int, default=cores(), help="processes, one a core")
+    parser.add_argument("--width", type=int, help="members in a compiled chunk; by default the engine's own choice")
+    parser.add_argument("--without", nargs="*", default=[], choices=tuple(ROWS), help="rows to leave out")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    task = mnist1d_mlp()
-    if options.model != "mlp":
-        task = replace(task, name=f"mnist1d-{options.model}", model=MODELS[options.model])
-    (arm,) = contenders([options.contender])
-    alone = Batches(task, members(1), numerics(False, 1))
-    alone.shuffle()
-    print(f"µs for one member's step; {options.contender} on {task.name}, torch {torch.__version__}, one thread\n")
+    print(f"{options.contender} on mnist1d, {options.model}, torch {torch.__version__}, {options.cores} cores\n")
+    found: dict[int, dict[str, list[float]]] = {}
     for n in options.members:
-        width = min(n, options.width)
-        rows: dict[str, tuple[Steps, int]] = {
-            "plain script": (plain_script(task, arm), 1),
-            "tuned loop": (tuned_loop(task, arm, alone), 1),
-            "engine, eager": (engine(Population, task, arm, n, n), n),
-            "engine, compiled": (engine(Compiled, task, arm, n, width), n // width * width),
-        }
-        if options.model == "mlp":
-            rows = {"floor": (floor(task, width), width), **rows}
-        jax_row = jax_population(task, n) if options.model == "mlp" else None
-        if jax_row is not None:
-            rows["JAX + optax"] = (jax_row, n)
-        measure(n, rows, options.rounds)
-    if options.model == "mlp" and jax_row is None:
-        print("JAX + optax: not measured, for jax and optax aren't installed")
-
-
-def measure(n: int, rows: dict[str, tuple[Steps, int]], rounds: int) -> None:
-    steps = {name: max(4, min(60, 240 // size)) for name, (_, size) in rows.items()}
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    for round_ in range(rounds + 1):
-        for name, (run, size) in rows.items():
-            taken = seconds(run, steps[name]) / steps[name] / size * 1e6
-            if round_:  # the first is to warm up
-                times[name].append(taken)
-    print(f"{n} members{'':14}      µs            × floor                 tuned loop ÷")
-    for name, values in times.items():
-        over = [v / f for v, f in zip(values, times.get("floor", values), strict=True)]
-        gain = [t / v for v, t in zip(values, times["tuned loop"], strict=True)]
-        floors = quartiles(over) if "floor" in times else "-"
-        print(f"  {name:18} {np.median(values):10.0f}   {floors:>26}   {quartiles(gain):>26}")
-    print()
+        width = options.width or own_width(options.model, options.contender, max(1, n // options.cores))
+        left_out = [*options.without, *(["engine, eager"] if n > 512 else [])]
+        setting = Setting(options.model, options.contender, n, width)
+        found[n] = measure(setting, options.cores, options.rounds, left_out)
+    checks(found)
 
 
 if __name__ == "__main__":

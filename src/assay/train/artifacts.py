@@ -186,7 +186,12 @@ def compile_main(step: Step, inputs: Sequence[Tensor], path: Path) -> None:
 
         try:
             made = torch._inductor.aot_compile(
-                step.main, tuple(inputs), options={"aot_inductor.output_path": str(Path(scratch) / "main.so")}
+                step.main,
+                tuple(inputs),
+                options={
+                    "aot_inductor.output_path": str(Path(scratch) / "main.so"),
+                    "emulate_precision_casts": True,  # half precision is rounded where the optimizer rounds it
+                },
             )
         except Exception as error:
             raise NotCompilable(f"torch can't compile its step: {' '.join(str(error).split())[:160]}") from error

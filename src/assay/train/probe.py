@@ -32,20 +32,28 @@ TOLERANCE = {"float64": 1e-5, "float32": 1e-3}  # relative to the largest value 
 _TRACES = ("train_loss", "grad_norm", "update_norm")
 
 
-def probe(task: Task, contender: Contender, numerics: Numerics, split: int = 0) -> str | None:
+def probe(
+    task: Task,
+    contender: Contender,
+    numerics: Numerics,
+    split: int = 0,
+    kind: Callable[..., Population] | None = None,
+) -> str | None:
     """None where the vectorized engine gives the loop's numbers, else one line that says what differs, or why it can't run.
 
     Args:
         split: seed of the data set to take the first batches of; one that the plan uses is at hand already.
+        kind: the populations to try; by default eager ones, or compiled ones whose graphs are interpreted.
     """
     if contender.closure != "no":
         return "its step needs a closure"
     small = _without_dropout(_small(task, split))
-    kind: Callable[..., Population] = Population
-    if numerics.compiled:
-        from .interpreted import Interpreted
+    if kind is None:
+        kind = Population
+        if numerics.compiled:
+            from .interpreted import Interpreted
 
-        kind = Interpreted
+            kind = Interpreted
     for dtype in ("float64", "float32"):
         exact = msgspec.structs.replace(numerics, dtype=dtype, width=MEMBERS)
         try:
