@@ -54,7 +54,7 @@ from assay.train.numerics import cpu_model, torch_build
 RANGES = {"adam": "0.005..0.1:log", "sgd": "0.05..1:log"}
 STARTUP = 2  # random trials before the sampler learns from them
 EFFECTS = (0.5, 1.0, 2.0)  # planted, in seed standard deviations
-STRENGTHS = (0.05, 0.1, 0.15, 0.2)  # tried by the search
+STRENGTHS = (0.05, 0.1, 0.2)  # tried by the search
 BLOCK = 96  # replicates that train together
 SMALLEST = 2  # replicates that A/A is judged at too: there, equal differences are likeliest to pass for certainty
 
@@ -248,7 +248,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         "alpha": compared.job.science.protocol.alpha,
         "scale": compared.job.task.metric.scale,
         "unit": compared.job.task.metric.unit,
-        "seed_sd": seed_sd,
+        "seed_sd": true.seed_sd(),
         "search": [{"strength": s, **t} for s, t in zip(STRENGTHS, found, strict=True)],
         "planted": [{"effect": e, "strength": s} for e, s in zip(EFFECTS, strengths, strict=True)],
         "aa": {"shared": shared.differences(1).tolist(), "apart": apart.differences(1).tolist()},
@@ -261,14 +261,11 @@ def _handicaps(strengths: Sequence[float], space: Any) -> list[Contender]:
 
 
 def strength_for(effect: float, found: Sequence[float]) -> float:
-    """The strength whose loss is `effect`: losses are fitted as a·strength + b·strength², by least squares."""
-    strengths = np.array(STRENGTHS)
-    (a, b), *_ = np.linalg.lstsq(np.stack([strengths, strengths**2], axis=1), np.negative(found), rcond=None)
-    roots = np.roots([b, a, -effect])
-    fitting = [float(r.real) for r in roots if abs(r.imag) < 1e-12 and 0 < r.real < 2 * strengths.max()]
-    if not fitting:
-        raise SystemExit("the search saw too little loss at any strength; give it more replicates (--search)")
-    return min(fitting)
+    """The strength whose loss is `effect`, between those tried, whose differences are `found`; the largest if none is."""
+    losses = np.maximum.accumulate([0.0, *np.negative(found)])
+    if effect > losses[-1]:
+        print("the search saw too little loss, so the largest handicap is taken: more --search", file=sys.stderr)
+    return float(np.interp(effect, losses, [0.0, *STRENGTHS]))
 
 
 def _lines(
@@ -320,7 +317,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--comparisons", type=int, default=1000, help="of A with A, half of them sharing no seeds")
     parser.add_argument("--planted", type=int, default=360, help="comparisons with each handicap and with SGD")
     parser.add_argument("--truth", type=int, default=1440, help="replicates that measure what is true of these")
-    parser.add_argument("--search", type=int, default=288, help="replicates that the handicaps are found with")
+    parser.add_argument("--search", type=int, default=960, help="replicates that the handicaps are found with")
     parser.add_argument("--replicates", type=int, default=4, help="K of a comparison; all is judged at 3 K as well")
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--final-seeds", type=int, default=2)

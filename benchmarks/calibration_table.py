@@ -165,7 +165,7 @@ def text(raw: dict[str, Any]) -> str:
             [_shape(row, raw) for row in _of(raw, "aa")],
         ),
         "",
-        "What is true, candidate − Adam, of a replicate:",
+        "What is true, candidate − Adam, of a replicate (the handicaps are called what was aimed at):",
         "",
         *_markdown(
             ["", f"mean ± standard error, {unit}", "in seed sd", "sd", "skewness", "excess kurtosis"],
