@@ -54,7 +54,7 @@ from assay.train.numerics import cpu_model, torch_build
 RANGES = {"adam": "0.005..0.1:log", "sgd": "0.05..1:log"}
 STARTUP = 2  # random trials before the sampler learns from them
 EFFECTS = (0.5, 1.0, 2.0)  # planted, in seed standard deviations
-STRENGTHS = (0.04, 0.08, 0.12, 0.16)  # tried by the search
+STRENGTHS = (0.05, 0.1, 0.2)  # tried by the search
 BLOCK = 96  # replicates that train together
 SMALLEST = 2  # replicates that A/A is judged at too: there, equal differences are likeliest to pass for certainty
 
@@ -89,16 +89,20 @@ class Population:
             verdicts += judge(evidence, task, protocol, *floors, seed=first)
         return verdicts
 
+    def differences(self, slot: int) -> np.ndarray:
+        """One candidate's difference in each replicate (R,), as the judge takes it."""
+        return np.concatenate([v.details["differences"] for v in self.judged(slot, 2)])
+
     def truth(self, slot: int) -> dict[str, float]:
-        """The mean difference of all replicates, with its standard error; their spread and skewness."""
-        differences = np.concatenate([v.details["differences"] for v in self.judged(slot, 2)])
+        """The mean difference of all replicates with its standard error; their spread and shape."""
+        differences = self.differences(slot)
         sd = float(differences.std(ddof=1))
-        skewness = float(scipy.stats.skew(differences))
         return {
             "difference": float(differences.mean()),
             "se": sd / len(differences) ** 0.5,
             "sd": sd,
-            "skewness": skewness,
+            "skewness": float(scipy.stats.skew(differences)),
+            "kurtosis": float(scipy.stats.kurtosis(differences)),
         }
 
 
@@ -175,15 +179,17 @@ class Bench:
         folder = RunFolder.resume(path, job.science, torch_build()) or RunFolder.create(
             path, Plan(job.science, numerics)
         )
-        fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, self.progress.listen)
-        compare._tune(fold, job.contenders)
-        compare._train(fold)
+        wanted, recorded = planning.trainings(job.science), sum(folder.counts().values())
+        if recorded < wanted or folder.unscored():
+            fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, events.ignore)
+            compare._tune(fold, job.contenders)
+            compare._train(fold)
         findings = Findings(folder.plan, folder.frame())
         evidence = tuple(findings.evidence(slot) for slot in range(len(rivals)))
         floors = findings.floors("test_floor"), findings.floors("validation_floor")
         if not self.options.records:
             shutil.rmtree(path)
-        self.progress.done(label, planning.trainings(job.science))
+        self.progress.done(label, wanted, recorded)
         return Population(job, evidence, *floors)
 
 
@@ -202,13 +208,9 @@ class Progress:
     def __init__(self, total: int) -> None:
         self.total, self.trained, self.recorded, self.started = total, 0, 0, time.perf_counter()
 
-    def listen(self, event: events.Event) -> None:
-        """Count what was on record."""
-        if isinstance(event, events.Trained) and event.recorded:
-            self.recorded += event.members
-
-    def done(self, label: str, trainings: int) -> None:
+    def done(self, label: str, trainings: int, recorded: int) -> None:
         self.trained += trainings
+        self.recorded += recorded
         seconds = time.perf_counter() - self.started
         left = seconds * (self.total / self.trained - 1)
         line = f"{self.trained:,} of {self.total:,} trainings, {seconds:.0f} s, about {left:.0f} s left ({label})"
@@ -246,9 +248,10 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         "alpha": compared.job.science.protocol.alpha,
         "scale": compared.job.task.metric.scale,
         "unit": compared.job.task.metric.unit,
-        "seed_sd": seed_sd,
+        "seed_sd": true.seed_sd(),
         "search": [{"strength": s, **t} for s, t in zip(STRENGTHS, found, strict=True)],
         "planted": [{"effect": e, "strength": s} for e, s in zip(EFFECTS, strengths, strict=True)],
+        "aa": {"shared": shared.differences(1).tolist(), "apart": apart.differences(1).tolist()},
         "lines": lines,
     }
 
@@ -258,12 +261,11 @@ def _handicaps(strengths: Sequence[float], space: Any) -> list[Contender]:
 
 
 def strength_for(effect: float, found: Sequence[float]) -> float:
-    """The strength whose loss is `effect`, if losses go with the square of the strength: least squares through 0."""
-    squares = np.square(STRENGTHS)
-    curvature = float(squares @ np.negative(found) / (squares @ squares))
-    if curvature <= 0:
-        raise SystemExit("the search saw no loss at any strength; give it more replicates (--search)")
-    return float(np.sqrt(effect / curvature))
+    """The strength whose loss is `effect`, between those tried, whose differences are `found`; the largest if none is."""
+    losses = np.maximum.accumulate([0.0, *np.negative(found)])
+    if effect > losses[-1]:
+        print("the search saw too little loss, so the largest handicap is taken: more --search", file=sys.stderr)
+    return float(np.interp(effect, losses, [0.0, *STRENGTHS]))
 
 
 def _lines(
@@ -315,7 +317,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--comparisons", type=int, default=1000, help="of A with A, half of them sharing no seeds")
     parser.add_argument("--planted", type=int, default=360, help="comparisons with each handicap and with SGD")
     parser.add_argument("--truth", type=int, default=1440, help="replicates that measure what is true of these")
-    parser.add_argument("--search", type=int, default=96, help="replicates that the handicaps are found with")
+    parser.add_argument("--search", type=int, default=960, help="replicates that the handicaps are found with")
     parser.add_argument("--replicates", type=int, default=4, help="K of a comparison; all is judged at 3 K as well")
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--final-seeds", type=int, default=2)
