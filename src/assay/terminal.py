@@ -206,6 +206,7 @@ def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
 def status(path: Path) -> int:
     """What is finished of what is planned, and whether a command is at work."""
     from assay.controls.judged import controls_record, has_controls
+    from assay.core import Stages
     from assay.evidence import reached
     from assay.record import RunFolder
     from assay.record.suite import is_suite, open_suite
@@ -222,7 +223,8 @@ def status(path: Path) -> int:
     p = science.protocol
     done = folder.counts()
     console = Console(highlight=False, soft_wrap=True)
-    replicates = reached(folder.plan, folder.frame()).science.protocol.replicates if done else p.replicates
+    two_stages = done and isinstance(p.stages, Stages)
+    replicates = reached(folder.plan, folder.frame()).science.protocol.replicates if two_stages else p.replicates
     for slot, contender in enumerate(science.contenders):
         tune, final = done.get((slot, "tune"), 0), done.get((slot, "final"), 0)
         planned = replicates * p.trials, replicates * p.final_seeds

@@ -17,7 +17,7 @@ from assay import events
 from assay.cli import call
 from assay.controls.judged import judged
 from assay.core import Curves, Member, Split, Splits
-from assay.errors import Interrupted, UsageError
+from assay.errors import BrokenRecord, Interrupted, UsageError
 from assay.record import RunFolder, chunks, manifest
 from assay.report import draw
 from assay.train import loop
@@ -214,6 +214,17 @@ def test_lost_steps_are_trained_again_to_the_same_bits(controlled, tmp_path):
     assert any(lost.name in line for line in faults(folder))
     assert run(folder).content == controlled.content
     assert lost.read_bytes() == content
+
+
+def test_lengths_that_were_changed_train_nothing(controlled, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(controlled.folder, folder)
+    table = folder / "controls" / "lengths-1.npy"
+    np.save(table, np.load(table) * 2)
+    with pytest.raises(BrokenRecord, match=r"lengths-1.npy was changed; delete .*controls and run the command again"):
+        run(folder)
+    shutil.rmtree(folder / "controls")
+    assert run(folder).content == controlled.content
 
 
 # ------------------------------------------------------------------------------------------------------------ verify

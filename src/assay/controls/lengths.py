@@ -83,22 +83,23 @@ def keep(folder: Path, found: dict[int, np.ndarray | str]) -> None:
     """Write the lengths beside the controls' plan."""
     for slot, table in found.items():
         if not isinstance(table, str):
-            write_atomically(_path(folder, slot), lambda temporary, table=table: _save(temporary, table))
+            write_atomically(path(folder, slot), lambda temporary, table=table: _save(temporary, table))
 
 
 def read(folder: Path, slot: int) -> np.ndarray:
     """What `keep` wrote. BrokenRecord where it can't be read."""
-    path = _path(folder, slot)
+    file = path(folder, slot)
     try:
-        return np.load(path, allow_pickle=False)
+        return np.load(file, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise BrokenRecord(f"{path} can't be read ({error}); delete {folder} and run the command again") from error
+        raise BrokenRecord(f"{file} can't be read ({error}); delete {folder} and run the command again") from error
 
 
-def _path(folder: Path, slot: int) -> Path:
+def path(folder: Path, slot: int) -> Path:
+    """Where the lengths of one candidate are."""
     return folder / f"lengths-{slot}.npy"
 
 
-def _save(path: Path, table: np.ndarray) -> None:
-    with path.open("wb") as file:
+def _save(temporary: Path, table: np.ndarray) -> None:
+    with temporary.open("wb") as file:
         np.save(file, table, allow_pickle=False)

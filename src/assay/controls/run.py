@@ -8,6 +8,7 @@ import numpy as np
 
 from assay import events, seeds
 from assay.core import Contender, Numerics, Plan, Science
+from assay.errors import BrokenRecord
 from assay.evidence import Findings, reached
 from assay.fold import Fold, chunked, gather
 from assay.planning import Job
@@ -18,20 +19,25 @@ from assay.train.numerics import torch_build
 from assay.tune import final, finals, lanes, study
 
 from . import lengths, plan
-from .judged import Trained, replayed_at
+from .judged import Trained, controls_record, has_controls, replayed_at
 
 
 def train(fold: Fold, job: Job) -> None:
     """Train what the controls of a question lack, when the question itself is trained.
 
     Raises:
-        UsageError: the record holds other controls. Interrupted: as in `Fold.drive`.
+        UsageError: the record holds other controls. BrokenRecord: a file of theirs was changed. Interrupted: as in
+            `Fold.drive`.
     """
     frame = fold.folder.frame()
     findings = Findings(reached(fold.folder.plan, frame), frame)
     science = findings.plan.science
     path = fold.folder.path / plan.FOLDER
     tables = lengths.of_record(fold.folder, findings)
+    if has_controls(fold.folder):  # the lengths that its members were trained with, to the bit, on whatever machine
+        tables = {
+            slot: t if isinstance(t, str) else _kept(fold.folder, len(tables), slot) for slot, t in tables.items()
+        }
     asked = plan.science_of(science, tables)
     record = RunFolder.resume(path, asked, torch_build())
     contenders = objects(job.contenders, asked, tables)
@@ -44,6 +50,16 @@ def train(fold: Fold, job: Job) -> None:
     known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
     _tune(own, contenders, known, findings)
     _final(own, known, findings)
+
+
+def _kept(folder: RunFolder, candidates: int, slot: int) -> np.ndarray:
+    record = controls_record(folder)
+    table = lengths.read(record.path, slot)
+    if plan.digest(table) not in record.plan.science.contenders[candidates + 2 + slot].source:
+        raise BrokenRecord(
+            f"{lengths.path(record.path, slot)} was changed; delete {record.path} and run the command again"
+        )
+    return table
 
 
 def objects(

@@ -25,7 +25,11 @@ def card(reading: Reading) -> Card | None:
     """A strip for each comparison; None where there are no controls."""
     scale, task = reading.units.scale, reading.plan.science.task
     made = [entry for entry in reading.content.get("controls", []) if not entry["skipped"]]
-    if not made:
+    lost = [
+        entry for entry in made if entry["control"] == "sabotage" and entry["passed"]
+    ]  # far off, it would squash all
+    shown = [entry for entry in made if entry not in lost]
+    if not shown:
         return None
     slots = {arm.name: arm.slot for arm in reading.arms}
     rows = [
@@ -36,17 +40,24 @@ def card(reading: Reading) -> Card | None:
             scale * entry["difference"],
             None if entry["ci_low"] is None else (scale * entry["ci_low"], scale * entry["ci_high"]),
         )
-        for entry in made
+        for entry in shown
     ]
     failed = [name_of(entry) for entry in made if entry["passed"] is False]
     return Card(
         "controls",
         "Controls",
         f"A dot a replicate, a bar the interval. {f'Not as it should be: {listed(failed)}. ' if failed else ''}"
-        "A/A should lie about the line and the sabotage left of it; where the replay's schedule reaches as far as the "
-        "candidate, the schedule is the difference. None of this decides.",
+        f"A/A should lie about the line{_beyond(reading, lost)}. Where the replay of a candidate does as well as the "
+        "candidate, its schedule is what makes the difference.",
         strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
     )
+
+
+def _beyond(reading: Reading, lost: list[dict[str, Any]]) -> str:
+    """Where the sabotage lies, which is not drawn where it loses."""
+    if not lost:
+        return ", and the sabotage left of it"
+    return f"; the sabotage, at {reading.units.difference(lost[0]['difference'])}, is too far left to be shown"
 
 
 def rows(reading: Reading) -> list[dict[str, Any]]:
