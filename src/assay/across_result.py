@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Judged:
     frame: pl.DataFrame
     content: dict[str, Any] | None
 
-    @property
+    @cached_property
     def findings(self) -> Findings:
         """Its members as arrays."""
         return Findings(self.plan, self.frame)

@@ -254,6 +254,7 @@ def listing() -> None:
         tuned = ", ".join(f"{k} {v}" for k, v in entry.space.items())
         rows.append(("contender", name, f"{entry.summary}; {entry.reference}; tunes {tuned}"))
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
+    rows.append(("task", "suite", "all of these, and one verdict across them"))
     rows.append(("engine", "loop", "one model at a time, in plain PyTorch: the reference"))
     rows.append(("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"))
     for kind, name, text in rows:

@@ -162,6 +162,7 @@ def seconds_of_loop(task: Task, contender: Contender, member: Member, numerics: 
     run = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
     optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
     step = loop.Step(task, contender, model, optimizer, run)
+    loop._mode(model, optimizer, training=True)
     return _seconds(lambda x, y: step(x[0], y[0]), batches)
 
 
