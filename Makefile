@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraint
 demo: .venv/installed
 	@echo "1. the experiment as it was published (about half a minute)"
 	$(BIN)/assay run adam gns-adam --protocol published --out demo-runs/published
-	@echo "2. the honest answer to the same question (a few minutes)"
-	$(BIN)/assay run adam gns-adam --out demo-runs/honest
+	@echo "2. the honest answer to the same question, with controls (a few minutes)"
+	$(BIN)/assay run adam gns-adam --controls --out demo-runs/honest
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from assay import compare as job
@@ -105,6 +106,21 @@ def test_published_tunes_on_the_test_split_from_one_initial_weight_vector(tmp_pa
         best = trials["validation"].list.last().arg_max()
         assert best is not None
         assert result.content["contenders"][name]["hyperparameters"] == json.loads(trials["hyperparameters"][best])
+
+
+def test_published_start_up_trials_train_as_one_population(tmp_path):
+    loop = run(tmp_path, protocol="published", trials=12, name="loop", engine="loop")
+    together = run(tmp_path, protocol="published", trials=12, name="together", engine="vectorized", compile="off")
+    numerics = json.loads((together.folder / "plan.json").read_bytes())["numerics"]
+    assert [(n["engine"], n["width"]) for n in numerics] == [("vectorized", 10)] * 2
+    chunks = [pl.read_parquet(f) for f in (together.folder / "members").glob("*.parquet")]
+    assert sorted(len(c) for c in chunks) == [1] * 6 + [10] * 2  # two trials and the final run of each come alone
+    one, other = (
+        r.frame().filter(pl.col("index") < 10, pl.col("phase") == "tune").sort("slot", "index")
+        for r in (loop, together)
+    )
+    assert one["hyperparameters"].to_list() == other["hyperparameters"].to_list()
+    np.testing.assert_allclose(np.stack(one["grad_norm"]), np.stack(other["grad_norm"]), rtol=1e-4)
 
 
 def test_contenders_share_data_weights_and_batches_within_a_replicate(tmp_path):

@@ -93,6 +93,8 @@ def plan(
         raise UsageError(
             "the published protocol decides nothing, so there is nothing to put together across tasks; name one task"
         )
+    if options.get("looks") is not None:
+        raise UsageError("--looks is for one task: the answer across tasks has no looks; name one task")
     if options.get("margin") is not None:
         raise UsageError("--margin is in one task's unit: across tasks each keeps its own; name one task")
     named = names_of(tasks) if isinstance(tasks, str) else list(tasks)
@@ -121,7 +123,12 @@ def plan(
     return Jobs(suite, placed, folder)
 
 
-def run(jobs: Jobs, workers: int | None = None, on_event: events.OnEvent = events.ignore) -> AcrossResult:
+def run(
+    jobs: Jobs,
+    workers: int | str | None = None,
+    on_event: events.OnEvent = events.ignore,
+    time_limit: float | None = None,
+) -> AcrossResult:
     """Do the work, task by task. Interrupted and run again, it goes on; a task that is finished is not judged again.
 
     Raises:
@@ -133,7 +140,7 @@ def run(jobs: Jobs, workers: int | None = None, on_event: events.OnEvent = event
     with locked(jobs.folder):
         for place, (entry, job) in enumerate(zip(jobs.suite.entries, jobs.jobs, strict=True), start=1):
             on_event(events.TaskBegins(entry.name, place, len(jobs.jobs)))
-            runs.append(_judged(entry, job, workers, on_event))
+            runs.append(_judged(entry, job, workers, on_event, time_limit))
         content = result_across(jobs.suite, runs)
         write_bytes(jobs.folder / "result.json", encoded(content))
         timings = {
@@ -147,7 +154,7 @@ def run(jobs: Jobs, workers: int | None = None, on_event: events.OnEvent = event
 
 
 def compare_across(
-    baseline: str | Contender, *candidates: str | Contender, workers: int | None = None, **options: Any
+    baseline: str | Contender, *candidates: str | Contender, workers: int | str | None = None, **options: Any
 ) -> AcrossResult:
     """Is a candidate better than the tuned baseline across tasks? Arguments and faults as in `plan` and `run`.
 
@@ -156,9 +163,11 @@ def compare_across(
     return run(plan(baseline, *candidates, **options), workers)
 
 
-def _judged(entry: Entry, job: Job, workers: int | None, on_event: events.OnEvent) -> Judged:
+def _judged(
+    entry: Entry, job: Job, workers: int | str | None, on_event: events.OnEvent, time_limit: float | None
+) -> Judged:
     try:
-        content = dict(_finished(job) or compare.run(job, workers, on_event).content)
+        content = dict(_finished(job) or compare.run(job, workers, on_event, time_limit).content)
     except NoVerdict as error:
         on_event(events.Warned(f"task {entry.name}: {error}"))
         manifest.seal(job.folder)

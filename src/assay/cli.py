@@ -28,7 +28,8 @@ def run(
     task: str = "mnist1d-mlp",
     protocol: Literal["honest", "published"] = "honest",
     trials: int | None = None,
-    replicates: int | None = None,
+    replicates: str | None = None,
+    looks: str | None = None,
     final_seeds: int | None = None,
     epochs: Annotated[list[int] | None, Parameter(negative=())] = None,
     margin: float | None = None,
@@ -41,7 +42,10 @@ def run(
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
     device: str = "cpu",
-    workers: int | None = None,
+    workers: str | None = None,
+    ray_address: str | None = None,
+    time_limit: float | None = None,
+    controls: Annotated[bool, Parameter(negative=())] = False,
     plan_only: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -64,7 +68,11 @@ def run(
     trials
         Tuning trials for each contender.
     replicates
-        How often the whole procedure is repeated, data, tuning and all.
+        How often the whole procedure is repeated, data, tuning and all: a number (a larger one than a finished run had
+        adds to it, and calls what comes of it exploratory), or auto for as many as the spread of
+        the first 12 asks for, 48 at most (auto:MOST for another maximum).
+    looks
+        Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
     final_seeds
         Final trainings of each tuned contender in each replicate.
     epochs
@@ -90,7 +98,15 @@ def run(
     device
         cpu or cuda.
     workers
-        Processes; one a core by default. The numbers don't depend on it.
+        Processes, one a core by default; or ray, for a cluster (see docs/cluster.md). The numbers don't depend on it.
+    ray_address
+        The cluster's HOST:PORT, by default $RAY_ADDRESS, for --workers ray; without either, one is started here.
+    time_limit
+        Seconds without any result after which workers are taken to hang: by default 1800, or 50 times the longest
+        piece of work, if that is more.
+    controls
+        Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
+        of it changes the verdict.
     plan_only
         Say what the plan costs and can see, and stop there.
     out
@@ -101,19 +117,21 @@ def run(
         Print the conclusion only.
     """
     from assay import terminal
+    from assay.train.crew import check as check_crew
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: it must be 1 at least")
+    crew = check_crew(workers, ray_address, time_limit)
     options: dict[str, Any] = {
         "protocol": protocol,
         "trials": trials,
         "replicates": replicates,
+        "looks": looks,
         "final_seeds": final_seeds,
         "space": space or (),
         "seed": seed,
         "engine": engine,
         "compile": compile,
         "device": device,
+        "controls": controls,
         "out": out,
     }
     given = {"epochs": epochs, "width": width, "batch_size": batch_size, "label_noise": label_noise}
@@ -129,10 +147,8 @@ def run(
             options |= {"tasks": task, "axes": axes, "margin": margin}
             jobs = across.plan(baseline, *candidates, **options)
             if plan_only:
-                return terminal.planned_across(
-                    jobs, [_estimated(job, workers, on_event) for job in jobs.jobs], json=json
-                )
-            found: Any = across.run(jobs, workers, on_event)
+                return terminal.planned_across(jobs, [_estimated(job, crew, on_event) for job in jobs.jobs], json=json)
+            found: Any = across.run(jobs, crew, on_event, time_limit)
             conclude = terminal.conclude_across
         else:
             one = {name: values[0] for name, values in axes.items()}
@@ -141,14 +157,14 @@ def run(
             in_files = None if margin is None else margin / on.metric.scale
             job = compare.plan(baseline, *candidates, task=on, epochs=budget, margin=in_files, **options)
             if plan_only:
-                return terminal.planned(job, _estimated(job, workers, on_event), json=json)
-            found = compare.run(job, workers, on_event)
+                return terminal.planned(job, _estimated(job, crew, on_event), json=json)
+            found = compare.run(job, crew, on_event, time_limit)
             conclude = terminal.conclude
     conclude(found.folder, found.content, json=json, quiet=quiet)
     return 0
 
 
-def _estimated(job: Any, workers: int | None, on_event: Any) -> Any:
+def _estimated(job: Any, workers: int | str | None, on_event: Any) -> Any:
     """What a plan will cost. UsageError for a folder that holds something else."""
     from assay.estimate import estimated
     from assay.record import RunFolder
@@ -293,6 +309,30 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
     found = list(verification.faults(folder))
     again = verification.retrain(folder, retrain, workers) if retrain is not None and not found else []
     return terminal.verified(folder, found, again)
+
+
+@app.command
+def export(folder: Path, *, csv: Path | None = None, tensorboard: Path | None = None) -> int:
+    """The members of a run folder in other tools' formats.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    csv
+        Where members.csv (a row a member) and curves.csv (a row an epoch) go.
+    tensorboard
+        Where TensorBoard's event files go, a run a member (needs: pip install 'assay[tensorboard]').
+    """
+    from assay import open_data
+
+    if csv is None and tensorboard is None:
+        raise UsageError("assay export: say what to write: --csv FOLDER, --tensorboard FOLDER, or both")
+    if csv is not None:
+        print(open_data.csv(folder, csv))
+    if tensorboard is not None:
+        print(open_data.tensorboard(folder, tensorboard))
+    return 0
 
 
 @app.command

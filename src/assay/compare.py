@@ -15,20 +15,23 @@ from typing import Any
 import msgspec
 
 from assay import events, export, planning, seeds
+from assay.controls import run as controls_
+from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, Verdict
 from assay.errors import Interrupted, UsageError
 from assay.estimate import estimate_on
-from assay.evidence import Findings
+from assay.evidence import Findings, reached, with_replicates
 from assay.fold import Fold, chunked, gather, result_of
 from assay.planning import Job, plan
-from assay.record import RunFolder, locked, manifest
+from assay.record import RunFolder, locked, longer, manifest
 from assay.record.files import sweep, write_bytes
 from assay.result import result
 from assay.settle import settle
 from assay.tasks import cache
-from assay.train import workers
+from assay.train import patience, workers
+from assay.train.crew import check, crew
 from assay.train.numerics import cpu_model, torch_build
-from assay.tune import final, finals, member, study
+from assay.tune import final, finals, lanes, member, study
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Result:
     def verdicts(self) -> list[Verdict]:
         """One verdict a candidate."""
         return [msgspec.convert(v, Verdict) for v in self.content["verdicts"]]
+
+    @property
+    def controls(self) -> list[dict[str, Any]]:
+        """What each control came to, as `result.json` has it; empty where none was asked for."""
+        return list(self.content.get("controls", []))
 
     def frame(self):
         """All members on record: a polars DataFrame, a row each."""
@@ -61,31 +69,59 @@ class Result:
         return summary_html(self.content)
 
 
-def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events.ignore) -> Result:
+def run(
+    job: Job,
+    workers_: int | str | None = None,
+    on_event: events.OnEvent = events.ignore,
+    time_limit: float | None = None,
+) -> Result:
     """Train what a plan asks for and the record lacks, judge it, and leave the run folder complete.
+
+    `workers_`, `time_limit`: see `train.crew`.
 
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
     """
-    count = workers_ or workers.cores()
     try:
         started = time.perf_counter()
         with locked(job.folder), contextlib.ExitStack() as stack:
             folder = RunFolder.resume(job.folder, job.science, torch_build())
-            pool = stack.enter_context(workers.pool(count))
+            pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
-            _make_data(pool, job, on_event)
+            if folder is not None:
+                longer.refuse_controls(folder, job.controls or has_controls(folder))
+                longer.begin(folder)
+            first, *rest = _segments(folder.plan if folder is not None else None, job)
+            _make_data(pool, job, first, on_event)
             if folder is None:
-                numerics, step_seconds = settle(pool, job, count, on_event)
+                numerics, step_seconds = settle(pool, job, pool.size, on_event)
                 folder = RunFolder.create(job.folder, Plan(job.science, numerics))
-                estimate_on(pool, job, numerics, step_seconds, count, on_event)
-            fold = Fold(folder, job.task, job.contenders, pool, on_event)
-            _tune(fold, job.contenders)
-            exported = pool.submit(export.studies, folder.path)  # 10 ms a trial, beside the final runs
-            _train(fold)
+                found = estimate_on(pool, job, numerics, step_seconds, pool.size, on_event)
+                alone = (found.seconds or 0.0) * pool.size / found.trainings
+                patience.of(pool).saw(alone * max(n.width for n in numerics))
+            controls = job.controls or has_controls(folder)
+            if controls and not has_controls(folder):
+                manifest.unseal(job.folder)  # finished, perhaps; from now on not
+            fold = Fold(folder, job.task, job.contenders, pool, on_event, step_norms=controls)
+            _tune(fold, job.contenders, first)
+            last = first
+            while last and (following := _following(fold, last, rest, job)) is not None:
+                if last := following:
+                    _make_data(pool, job, last, on_event)
+                    _tune(fold, job.contenders, last)
+            exported = pool.beside(export.studies, folder.path)  # 10 ms a trial, beside the final runs
+            if last:
+                _train(fold, last)
             result_of(exported)
-            content = _judge(fold, started)
+            content = result(folder.plan, folder.frame())
+            if controls:
+                controls_.train(fold, job)
+                content["controls"] = judged(folder)
+                for entry in content["controls"]:
+                    if entry["passed"] is False:
+                        on_event(events.Warned(entry["sentence"]))
+            _write(fold, content, started)
             _report(fold)
         return Result(folder.path, content)
     except KeyboardInterrupt as error:
@@ -93,19 +129,27 @@ def run(job: Job, workers_: int | None = None, on_event: events.OnEvent = events
 
 
 def compare(
-    baseline: str | Contender, *candidates: str | Contender, workers: int | None = None, **options: Any
+    baseline: str | Contender,
+    *candidates: str | Contender,
+    workers: int | str | None = None,
+    ray_address: str | None = None,
+    time_limit: float | None = None,
+    **options: Any,
 ) -> Result:
     """Is a candidate better than the tuned baseline, on this task, and by how much?
 
     Args:
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
-        workers: processes; by default one a core.
-        options: as `plan` takes them: task, protocol, trials, replicates, final_seeds, epochs, margin
-            (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, out.
+        workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
+            $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
+        time_limit: seconds without any result after which workers are taken to hang; see `train.patience` for the default.
+        options: as `plan` takes them: task, protocol, trials, replicates, looks, final_seeds, epochs, margin
+            (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, controls, out.
     Raises:
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
     """
-    return run(plan(baseline, *candidates, **options), workers)
+    asked = check(workers, ray_address, time_limit)
+    return run(plan(baseline, *candidates, **options), asked, time_limit=time_limit)
 
 
 def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> None:
@@ -119,20 +163,37 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
         then = folder.plan.numerics[0].cpu
         if cpu_model() != then:
             on_event(events.Warned(f"the record was begun on {then}: new members won't match it to the bit"))
-    on_event(events.Started(planning.trainings(job.science), str(job.folder)))
+    extra = planning.control_trainings(job.science) if job.controls else 0
+    on_event(events.Started(planning.trainings(job.science) + extra, str(job.folder)))
 
 
-def _make_data(pool: Executor, job: Job, on_event: events.OnEvent) -> None:
-    """Every replicate's data set, made and kept.
+def _segments(plan: Plan | None, job: Job) -> list[range]:
+    """Replicates that are trained one after the other: those of each earlier plan, and those of this one."""
+    stops = [*((plan.earlier if plan is not None else None) or ()), job.science.protocol.replicates]
+    return [range(a, b) for a, b in zip([0, *stops], stops, strict=False)]
+
+
+def _following(fold: Fold, last: range, rest: list[range], job: Job) -> range | None:
+    """The replicates after `last`, none if it decides that there are no more; None if that is known without its finals."""
+    known = last.stop == planning.most_replicates(job.science.protocol)
+    if known:
+        return None
+    _train(fold, last)
+    if rest:
+        return rest.pop(0)
+    return range(last.stop, reached(fold.folder.plan, fold.folder.frame()).science.protocol.replicates)
+
+
+def _make_data(pool: Executor, job: Job, replicates: range, on_event: events.OnEvent) -> None:
+    """The data sets of these replicates, made and kept.
 
     Raises:
         UsageError: a task that says it generates its data, and gives two replicates the same.
     """
-    replicates = range(job.science.protocol.replicates)
     on_event(events.Stage("data", len(replicates)))
     packed = workers.pack(job.task)
     calls = [(workers.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
-    digests = gather(pool, calls, lambda k: on_event(events.DataReady(k)))
+    digests = gather(pool, calls, lambda i: on_event(events.DataReady(replicates[i])))
     if job.task.generated and len(set(digests)) < len(digests):
         raise UsageError(
             f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the seed, "
@@ -140,49 +201,41 @@ def _make_data(pool: Executor, job: Job, on_event: events.OnEvent) -> None:
         )
 
 
-def _tune(fold: Fold, contenders: Sequence[Contender]) -> None:
-    """Every contender's study in every replicate; only when all of them are over are the trials tested."""
+def _tune(fold: Fold, contenders: Sequence[Contender], replicates: range) -> None:
+    """Every contender's study in these replicates; only when all of them are over are the trials tested."""
     science = fold.science
-    replicates = range(science.protocol.replicates)
     fold.on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
     fold.drive(
-        study(science, slot, contenders[slot], replicates[first : first + width], width, fold.on_event)
-        for slot, width, first in _lanes(fold, len(replicates))
+        study(science, slot, contenders[slot], some, width, fold.on_event)
+        for slot, width, some in lanes(dict(enumerate(fold.numerics)), replicates)
     )
     fold.score()
 
 
-def _lanes(fold: Fold, replicates: int) -> list[tuple[int, int, int]]:
-    """(slot, width, first replicate) of every lane of studies; the contenders by turns, so that none is left to the end."""
-    lanes = [(s, n.width, first) for s, n in enumerate(fold.numerics) for first in range(0, replicates, n.width)]
-    return sorted(lanes, key=lambda lane: (lane[2], lane[0]))
-
-
-def _train(fold: Fold) -> None:
-    """The final seeds of every contender, at the hyperparameters chosen in each replicate."""
-    science, findings = fold.science, Findings(fold.folder.plan, fold.folder.frame())
-    p = science.protocol
-    fold.on_event(events.Stage("final", len(science.contenders) * p.replicates * p.final_seeds))
-    lanes = []
+def _train(fold: Fold, replicates: range) -> None:
+    """The final seeds of every contender, at the hyperparameters chosen in each of these replicates."""
+    science = fold.science
+    findings = Findings(with_replicates(fold.folder.plan, replicates.stop), fold.folder.frame())
+    fold.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
+    runs = []
     for slot, numerics in enumerate(fold.numerics):
-        chosen = [findings.chosen(slot, replicate) for replicate in range(p.replicates)]
-        lanes += [final(chunk) for chunk in chunked(finals(science, slot, chosen), numerics.width)]
-    fold.drive(lanes)
+        chosen = {k: findings.chosen(slot, k) for k in replicates}
+        runs += [final(chunk) for chunk in chunked(finals(science, slot, chosen), numerics.width)]
+    fold.drive(runs)
 
 
-def _judge(fold: Fold, started: float) -> dict[str, Any]:
-    """`result.json`, from the members; and `timings.json`, which is part of no result."""
+def _write(fold: Fold, content: dict[str, Any], started: float) -> None:
+    """`result.json`; and `timings.json`, which is part of no result."""
     folder = fold.folder
-    frame = folder.frame()
-    content = result(folder.plan, frame)
     write_bytes(folder.path / "result.json", _json(content))
     timings = {
         "wall_seconds": time.perf_counter() - started,
-        "training_seconds": float(frame["seconds"].sum()),
+        "training_seconds": float(folder.frame()["seconds"].sum()),
         "optimizer_step_seconds": _time_optimizers(fold, content),
     }
+    if has_controls(folder):
+        timings["controls_training_seconds"] = float(controls_record(folder).frame()["seconds"].sum())
     write_bytes(folder.path / "timings.json", _json(timings))
-    return content
 
 
 def _time_optimizers(fold: Fold, content: Mapping[str, Any]) -> dict[str, float]:

@@ -195,8 +195,19 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         return 1 if self.direction == "max" else -1
 
 
+class Stages(msgspec.Struct, frozen=True):
+    """Two stages of replicates (Stein 1945): the spread of the `first` decides how many there are, `most` at most."""
+
+    first: int
+    most: int
+
+
 class Protocol(msgspec.Struct, frozen=True):
-    """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α."""
+    """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
+
+    With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
+    end, the record says (`evidence.reached`).
+    """
 
     name: Literal["honest", "published"]
     replicates: int
@@ -205,6 +216,10 @@ class Protocol(msgspec.Struct, frozen=True):
     alpha: float = 0.05
     sampler: str = "optuna TPE"
     sampler_options: dict[str, int | bool] = {}
+    stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
+    looks: tuple[int, ...] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # replicates at which the answer may end it (`judge.looks`)
 
 
 class Science(msgspec.Struct, frozen=True):
@@ -278,11 +293,15 @@ class Numerics(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Contenders × task × protocol, and the numerics of each contender."""
+    """Contenders × task × protocol, and the numerics of each contender.
+
+    `earlier`: the numbers of replicates that were planned, finished and judged before more were asked for.
+    """
 
     science: Science
     numerics: tuple[Numerics, ...]
     version: int = PLAN_VERSION
+    earlier: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 # -------------------------------------------------------------------------- trainings and their traces
@@ -310,7 +329,8 @@ class Curves:
     `grad_norm`, `update_norm`: means over the epoch's steps of ‖g‖₂ and ‖θₜ₊₁−θₜ‖₂. `diverged` (n,): the epoch, counted
     from 1, or 0. `gradient_evaluations` (n,): spent. `seconds` (n,): measured, the one field that is not repeatable.
     `weights` (n, P): final parameters and buffers, kept only where a later score needs them. `data` (n): what each was
-    trained on.
+    trained on. `step_norms` (n, T): of final runs ‖θₜ₊₁−θₜ‖₂ at each step, NaN after the epoch a member diverged in.
+    `fallback` (n): why the loop trained a member though the plan's engine is another; "" where it is the plan's.
     """
 
     validation: np.ndarray
@@ -323,6 +343,12 @@ class Curves:
     seconds: np.ndarray
     data: tuple[DataFacts, ...]
     weights: np.ndarray | None = None
+    step_norms: np.ndarray | None = None
+    fallback: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.fallback:
+            object.__setattr__(self, "fallback", ("",) * len(self))
 
     def __len__(self) -> int:
         return len(self.diverged)
@@ -333,7 +359,7 @@ class Curves:
         joined: dict[str, Any] = {}
         for name in (f.name for f in fields(Curves)):
             values = [getattr(part, name) for part in parts]
-            if name == "data":
+            if name in ("data", "fallback"):
                 joined[name] = tuple(d for v in values for d in v)
             else:
                 joined[name] = None if values[0] is None else np.concatenate(values)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay import events, seeds
-from assay.core import Numerics, Science, Task
+from assay.core import Numerics, Science, Stages, Task
 from assay.fold import result_of
 from assay.judge.planning import detectable_difference, expected_half_width
-from assay.planning import Job, trainings
+from assay.planning import Job, control_trainings, most_replicates, trainings
 from assay.settle import settle
 from assay.space import midpoint
 from assay.train import workers
+from assay.train.crew import crew
 from assay.tune import member
 
 
@@ -28,6 +29,8 @@ class Estimate:
     detectable: float | None  # with 80 % probability
     half_width: float | None  # of the deciding interval, expected
     margin: float
+    controls: int = 0  # of the trainings
+    most: int | None = None  # trainings, where a first stage of replicates decides how many there are
 
     @property
     def too_wide(self) -> bool:
@@ -35,16 +38,26 @@ class Estimate:
         return self.half_width is not None and 2 * self.half_width > self.margin
 
 
-def estimate(science: Science, task: Task, train_samples: int, step_seconds: float | None, workers: int) -> Estimate:
+def estimate(
+    science: Science,
+    task: Task,
+    train_samples: int,
+    step_seconds: float | None,
+    workers: int,
+    controls: bool = False,
+) -> Estimate:
     """The cost and power of a plan.
 
     Args:
         train_samples: of one data set.
         step_seconds: one training step of one member on one worker, evaluation included; None if not measured.
         workers: processes that share the work.
+        controls: whether they are trained, too.
     """
     p, candidates = science.protocol, len(science.contenders) - 1
-    count = trainings(science)
+    extra = control_trainings(science) if controls else 0
+    count, replicates = trainings(science) + extra, most_replicates(p)
+    most = count * replicates // p.replicates if replicates > p.replicates else None
     steps = count * science.task.epochs * -(-train_samples // science.task.batch_size)
     detectable = half_width = None
     if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1:
@@ -52,13 +65,13 @@ def estimate(science: Science, task: Task, train_samples: int, step_seconds: flo
         detectable = detectable_difference(sd, p.replicates, p.alpha, candidates)
         half_width = expected_half_width(sd, p.replicates, p.alpha, candidates)
     seconds = None if step_seconds is None else steps * step_seconds / workers
-    return Estimate(count, steps, seconds, detectable, half_width, science.task.margin)
+    return Estimate(count, steps, seconds, detectable, half_width, science.task.margin, extra, most)
 
 
-def estimated(job: Job, count: int | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
-    """The cost and power of a plan on `count` workers; trains nothing of it (two epochs are timed, and thrown away)."""
-    count = count or workers.cores()
-    with workers.pool(count) as pool:
+def estimated(job: Job, asked: int | str | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
+    """The cost and power of a plan on the workers asked for; trains nothing of it (two epochs are timed, and forgotten)."""
+    with crew(asked, job.wanted.device, on_event) as pool:
+        count = pool.size
         first = (workers.pack(job.task), seeds.split(job.science.seed, 0))
         result_of(pool.submit(workers.make_data, *first))
         return estimate_on(pool, job, *settle(pool, job, count, on_event), count, on_event)
@@ -79,7 +92,7 @@ def estimate_on(
     probe = member(science, 0, "tune", 0, 0, middle)
     arguments = (workers.pack(job.task), workers.pack(baseline), probe, numerics[0])
     samples, seconds = result_of(pool.submit(workers.time_step, *arguments))
-    found = estimate(science, job.task, samples, step_seconds or seconds, count)
+    found = estimate(science, job.task, samples, step_seconds or seconds, count, job.controls)
     on_event(events.Estimated(tuple(sentence(found, science))))
     return found
 
@@ -105,13 +118,24 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     t, p = science.task, science.protocol
     cost = f"{e.trainings} trainings, {e.steps:,} steps"
     lines = [cost + (f", about {duration(e.seconds)} here" if e.seconds is not None else "")]
+    if e.controls:
+        lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
+    if isinstance(p.looks, tuple):
+        lines.append(
+            f"that is for the first look, at {p.looks[0]} replicates; {e.most} trainings if it goes to the last, at {p.looks[-1]}"
+        )
+    if isinstance(p.stages, Stages):
+        lines.append(
+            f"that is for {p.stages.first} replicates; their spread decides how many there will be, {p.stages.most} at most "
+            f"({e.most} trainings)"
+        )
     if e.detectable is not None:
         lines.append(
             f"{p.replicates} replicates find a difference of {t.scale * e.detectable:.2g} {t.unit} with 80 % probability; "
             f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is {t.scale * e.margin:.3g}"
             " (by the spread recorded for this task at its own budget)"
         )
-    if e.too_wide:
+    if e.too_wide and not isinstance(p.stages, Stages):
         lines.append("warning: that interval is wider than the margin; more --replicates would narrow it")
     return lines
 

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import Hyperparameters, Plan
+from assay.core import Hyperparameters, Plan, Stages
 from assay.errors import BrokenRecord
-from assay.judge import Evidence, select
+from assay.judge import Evidence, select, two_stage
+from assay.judge.decide import outcome
 from assay.judge.divergence import floored
+from assay.judge.looks import look_interval
 from assay.space import Choice
 
 
@@ -61,6 +63,7 @@ class Findings:
         self.plan, self.frame = plan, frame
         self.task, self.protocol = plan.science.task, plan.science.protocol
         self._studies: dict[tuple[int, int], Study] = {}
+        self._members: dict[tuple[int, str], pl.DataFrame] = {}
 
     def members(self, slot: int, phase: str) -> pl.DataFrame:
         """The plan's members of one contender and phase, by replicate and index.
@@ -68,6 +71,11 @@ class Findings:
         Raises:
             BrokenRecord: members that the plan asks for are missing.
         """
+        if (slot, phase) not in self._members:
+            self._members[slot, phase] = self._find(slot, phase)
+        return self._members[slot, phase]
+
+    def _find(self, slot: int, phase: str) -> pl.DataFrame:
         p = self.protocol
         per_replicate = p.trials if phase == "tune" else p.final_seeds
         rows = self.frame.filter(
@@ -87,7 +95,7 @@ class Findings:
     def study(self, slot: int, replicate: int) -> Study:
         """One study of one contender."""
         if (slot, replicate) not in self._studies:
-            rows = self.members(slot, "tune").filter(pl.col("replicate") == replicate)
+            rows = self.members(slot, "tune")[replicate * self.protocol.trials : (replicate + 1) * self.protocol.trials]
             if self.protocol.name == "honest" and rows["test_score"].null_count():
                 raise BrokenRecord("trials without a test score are on record; run the command that made it again")
             space = self.plan.science.contenders[slot].space
@@ -112,6 +120,14 @@ class Findings:
         """Final runs' curves (K, r, E), file units, NaN from a divergence on."""
         rows = self.members(slot, "final")[name].to_list()
         return np.array(rows, dtype=float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
+
+    def scores(self, slot: int) -> np.ndarray:
+        """Test scores of the final runs (K, r), turned (larger is better), diverged ones at the floor."""
+        return self.scores_of(self.curves(slot, "test")[:, :, -1])
+
+    def scores_of(self, test: np.ndarray) -> np.ndarray:
+        """Test scores (K, r) as they are compared: turned (larger is better), diverged ones at the floor."""
+        return self.task.sign * floored(test, self.floors("test_floor"))
 
     def floors(self, name: str) -> np.ndarray:
         """The constant predictor's scores (K,): `test_floor` or `validation_floor`."""
@@ -142,3 +158,51 @@ class Findings:
             steps=steps * len(alive),
             diverged_tune=float((tune["diverged"] > 0).mean()),  # type: ignore[arg-type]
         )
+
+
+def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
+    """The plan with as many replicates as the record says: more than planned only with two stages (`two_stage`) or looks.
+
+    Until the first stage or look is on record, whole, the plan stays what it is.
+    """
+    science, stages, looks = plan.science, plan.science.protocol.stages, plan.science.protocol.looks
+    if isinstance(looks, tuple):
+        for look in looks:
+            plan = with_replicates(plan, look)
+            if _undecided(plan, frame, looks) is not True:
+                break
+        return plan
+    if not isinstance(stages, Stages):
+        return plan
+    first = Findings(plan, frame)
+    differences = _differences(first)
+    if differences is None:
+        return plan
+    fraction = None if science.task.generated else first.test_fraction()
+    asked = two_stage.asked(differences, stages.first, science.task.margin, science.protocol.alpha, fraction)
+    return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
+
+
+def _differences(findings: Findings) -> list[np.ndarray] | None:
+    """Each candidate's differences (K,) from the baseline, turned; None where members are missing."""
+    try:
+        scores = [findings.scores(slot) for slot in range(len(findings.plan.science.contenders))]
+    except BrokenRecord:
+        return None
+    return [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
+
+
+def _undecided(plan: Plan, frame: pl.DataFrame, looks: tuple[int, ...]) -> bool | None:
+    """Whether a look leaves a candidate inconclusive; None where it can't be taken yet."""
+    differences, science = _differences(Findings(plan, frame)), plan.science
+    if differences is None:
+        return None
+    intervals = [look_interval(d, looks, science.protocol.alpha, len(differences)) for d in differences]
+    return any(outcome(i.low, i.high, science.task.margin) == "inconclusive" for i in intervals)
+
+
+def with_replicates(plan: Plan, replicates: int) -> Plan:
+    """The plan with another number of replicates."""
+    science = plan.science
+    protocol = msgspec.structs.replace(science.protocol, replicates=replicates)
+    return msgspec.structs.replace(plan, science=msgspec.structs.replace(science, protocol=protocol))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.evidence import Findings
+from assay.evidence import Findings, reached
 from assay.record import RunFolder, files
 from assay.tune import distribution
 
@@ -23,7 +23,9 @@ def studies(path: Path) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = RunFolder.open(path)
-    findings, science = Findings(folder.plan, folder.frame()), folder.plan.science
+    frame = folder.frame()
+    findings = Findings(reached(folder.plan, frame), frame)
+    science = findings.plan.science
 
     def write(temporary: Path) -> None:
         temporary.unlink()  # SQLite wants to make the file itself

@@ -17,7 +17,7 @@ from assay import events
 from assay.core import Contender, Curves, Member, Task
 from assay.errors import Interrupted
 from assay.record import RunFolder
-from assay.train import workers
+from assay.train import patience, workers
 
 Result = TypeVar("Result")
 Lane = Generator[list[list[Member]], Curves, Result]  # yields chunks, is sent their curves in one
@@ -33,10 +33,16 @@ class Fold:
         contenders: Sequence[Contender],
         executor: Executor,
         on_event: events.OnEvent,
+        *,
+        behind: RunFolder | None = None,
+        step_norms: bool = False,
     ) -> None:
+        """`behind`: another record to look into for what isn't here. `step_norms`: candidates' final runs need theirs."""
+        self.behind, self.step_norms = behind, step_norms
         self.folder, self.executor, self.on_event = folder, executor, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
+        self.warned: set[int] = set()  # contenders of whose fallback was told
         self.recorded = len(list(folder.members.glob("*.parquet")))  # chunks that were there before this run
         self.packed_task = workers.pack(task)
         self.packed_contenders = [workers.pack(c) for c in contenders]
@@ -66,7 +72,8 @@ class Fold:
         finished: queue.SimpleQueue[tuple[int, int, list[Member], Future[Curves]]] = queue.SimpleQueue()
         parts: list[dict[int, Curves]] = [{} for _ in lanes]
         awaited = [0] * len(lanes)
-        alive = 0
+        alive, patient = 0, patience.of(self.executor)
+        outstanding: dict[tuple[int, int], list[Member]] = {}  # chunks that workers have, the longest there first
 
         def advance(lane: int, curves: Curves | None) -> bool:
             """Send a lane its curves and submit what it asks for next; False once it has ended."""
@@ -88,24 +95,40 @@ class Fold:
                     slot = chunk[0].slot
                     arguments = (self.packed_task, self.packed_contenders[slot], chunk, self.numerics[slot])
                     future = self.executor.submit(workers.train_chunk, *arguments)
+                    outstanding[lane, i] = chunk
                     future.add_done_callback(lambda f, i=i, chunk=chunk: finished.put((lane, i, chunk, f)))
             return True
 
         for lane in range(len(lanes)):
             alive += advance(lane, None)
         while alive:
-            lane, i, chunk, future = finished.get()
+            lane, i, chunk, future = patience.next_of(finished, patient, self._named(outstanding))
             curves = result_of(future)
+            del outstanding[lane, i]
+            patient.saw(float(curves.seconds.sum()))
             self.folder.keep(chunk, curves)
-            curves = replace(curves, weights=None)  # they are on disk; nothing later needs them in memory
+            self._tell(chunk[0].slot, curves)
+            curves = replace(curves, weights=None, step_norms=None)  # on disk; nothing later needs them in memory
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=False))
             parts[lane][i] = curves
             if len(parts[lane]) == awaited[lane] and not advance(lane, _joined(parts[lane])):
                 alive -= 1
         return results
 
+    def _tell(self, slot: int, curves: Curves) -> None:
+        if any(curves.fallback) and slot not in self.warned:
+            self.warned.add(slot)
+            reason = next(filter(None, curves.fallback))
+            self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
+
+    def _named(self, outstanding: dict[tuple[int, int], list[Member]]) -> str:
+        first = next(iter(outstanding.values()))[0]
+        return f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
+
     def _recorded(self, chunk: list[Member]) -> Curves | None:
-        found = self.folder.find(chunk)
+        found = self.folder.find(chunk, self.step_norms)
+        if found is None and self.behind is not None and chunk[0].slot < len(self.behind.plan.numerics):
+            found = self.behind.find(chunk)
         if found is not None:
             self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=True))
         return found
@@ -120,7 +143,7 @@ def gather(
     for i, (function, arguments) in enumerate(calls):
         executor.submit(function, *arguments).add_done_callback(lambda f, i=i: finished.put((i, f)))
     for _ in calls:
-        i, future = finished.get()
+        i, future = patience.next_of(finished, patience.of(executor), calls[0][0].__name__.replace("_", " "))
         results[i] = result_of(future)
         done(i)
     return results

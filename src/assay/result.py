@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from assay.core import Hyperparameters, Plan, Verdict
-from assay.evidence import Findings
+from assay.evidence import Findings, reached, with_replicates
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
+from assay.judge.exploratory import exploratory
 from assay.judge.good_range import good_range
 from assay.judge.published import conclude
 from assay.judge.verdict import plain
@@ -32,10 +33,12 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     Raises:
         BrokenRecord: members are missing. NoVerdict: none can be given.
     """
-    findings = Findings(plan, frame)
+    findings = Findings(reached(plan, frame), frame)
     verdicts = _published(findings) if plan.science.protocol.name == "published" else _honest(findings)
+    earlier = {k: _honest(Findings(with_replicates(plan, k), frame)) for k in plan.earlier or ()}
     return {
-        "verdicts": [msgspec.to_builtins(v) for v in verdicts],
+        **({"earlier": [msgspec.to_builtins(v) for found in earlier.values() for v in found]} if earlier else {}),
+        "verdicts": [msgspec.to_builtins(v) for v in exploratory(verdicts, list(earlier.values()))],
         "contenders": {c.name: _contender(findings, slot) for slot, c in enumerate(plan.science.contenders)},
         "ledger": _ledger(findings),
         "data": _data(frame),
@@ -105,9 +108,17 @@ def _contender(findings: Findings, slot: int) -> dict[str, Any]:
             "trials": len(studies) * findings.protocol.trials,
             "tuning_curve": incumbents,
             "good_range": _good_range(findings, slot),
+            "fallbacks": _fallbacks(findings, slot),
             "note": info.note,
         }
     )
+
+
+def _fallbacks(findings: Findings, slot: int) -> dict[str, int]:
+    """How many of a contender's members the loop trained though the plan's engine is another, by the reason."""
+    rows = pl.concat([findings.members(slot, phase) for phase in ("tune", "final")])
+    counted = rows.filter(pl.col("fallback") != "").group_by("fallback").len().sort("fallback")
+    return {row["fallback"]: row["len"] for row in counted.to_dicts()}
 
 
 def _good_range(findings: Findings, slot: int) -> dict[str, tuple[float, float]]:

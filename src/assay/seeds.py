@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from assay.core import Phase
+from assay.core import Member, Phase
 
 
 def hashed(role: str, root: int, **axes: int | str) -> int:
@@ -53,3 +53,9 @@ def of_member(root: int, protocol: str, replicate: int, phase: Phase, index: int
         "batches": batches(root, replicate, phase, index),
         "noise": noise(root, replicate, phase, index),
     }
+
+
+def fit(root: int, protocol: str, member: Member) -> bool:
+    """Whether a member has the seeds that its place gives it."""
+    wanted = of_member(root, protocol, member.replicate, member.phase, member.index)
+    return all(getattr(member, name) == seed for name, seed in wanted.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 
 from assay import events, seeds
-from assay.core import Numerics
+from assay.core import Numerics, Protocol
 from assay.fold import gather
 from assay.planning import Job
 from assay.train import workers
@@ -18,8 +18,13 @@ def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tu
     """
     on_event(events.Stage("settle", len(job.contenders)))
     p = job.science.protocol
-    lockstep = p.replicates if p.name == "honest" else 1
-    asked = (job.wanted, p.replicates * (p.trials + p.final_seeds), lockstep, cores, seeds.split(job.science.seed, 0))
+    asked = (
+        job.wanted,
+        p.replicates * (p.trials + p.final_seeds),
+        *together(p),
+        cores,
+        seeds.split(job.science.seed, 0),
+    )
     packed = workers.pack(job.task)
     calls = [(workers.settle, (packed, workers.pack(contender), *asked)) for contender in job.contenders]
     settled = gather(pool, calls, lambda i: on_event(events.Settled(job.contenders[i].name)))
@@ -29,3 +34,14 @@ def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tu
     seconds = [s for _, s in settled if s is not None]
     mean = sum(seconds) / len(seconds) if len(seconds) == len(settled) else None
     return tuple(numerics for numerics, _ in settled), mean
+
+
+def together(p: Protocol) -> tuple[int, int]:
+    """How many trainings of a contender are asked for at once, and how many of all come one at a time.
+
+    A lone study's trials do, but for the sampler's random start-up trials, which don't depend on each other.
+    """
+    if p.replicates > 1:
+        return p.replicates, 0
+    startup = min(p.trials, int(p.sampler_options["n_startup_trials"]))
+    return startup, p.trials - startup + (p.final_seeds == 1)

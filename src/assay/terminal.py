@@ -30,6 +30,8 @@ STAGES = {
     "tune": "tuning",
     "score": "scoring the trials",
     "final": "final runs",
+    "controls": "tuning the controls",
+    "controls_final": "running the controls",
     "report": "drawing the report",
 }
 
@@ -123,6 +125,9 @@ def conclude(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: boo
     for sentence in sentences:
         console.print()
         console.print(Text(sentence))
+    for control in content.get("controls", []):
+        console.print()
+        console.print(Text(control["sentence"]), style="yellow" if control["passed"] is False else "dim")
     console.print()
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
 
@@ -200,6 +205,8 @@ def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
 
 def status(path: Path) -> int:
     """What is finished of what is planned, and whether a command is at work."""
+    from assay.controls.judged import controls_record, has_controls
+    from assay.evidence import reached
     from assay.record import RunFolder
     from assay.record.suite import is_suite, open_suite
 
@@ -215,10 +222,16 @@ def status(path: Path) -> int:
     p = science.protocol
     done = folder.counts()
     console = Console(highlight=False, soft_wrap=True)
+    replicates = reached(folder.plan, folder.frame()).science.protocol.replicates if done else p.replicates
     for slot, contender in enumerate(science.contenders):
         tune, final = done.get((slot, "tune"), 0), done.get((slot, "final"), 0)
-        planned = p.replicates * p.trials, p.replicates * p.final_seeds
+        planned = replicates * p.trials, replicates * p.final_seeds
         console.print(Text(f"{contender.name}: {tune} of {planned[0]} trials, {final} of {planned[1]} final runs"))
+    if has_controls(folder):
+        own = sum(controls_record(folder).counts().values())
+        console.print(Text(f"controls: {own} trainings"))
+    if folder.plan.earlier:
+        console.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
     finished = (path / "result.json").exists() and not folder.busy()
     state = "finished" if finished else "running" if folder.busy() else "stopped; the command that made it goes on"
     console.print(Text(f"{path}: {state}"))

@@ -7,11 +7,11 @@ that is run again over a record asks for the very same trials and finds them the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay import events, seeds
-from assay.core import Contender, Hyperparameters, Member, Phase, Science
+from assay.core import Contender, Hyperparameters, Member, Numerics, Phase, Science
 from assay.fold import Lane, chunked
 from assay.space import Choice, Dimension, Float, Int
 
@@ -27,11 +27,20 @@ SAMPLER_OPTIONS: dict[str, int | bool] = {
 
 
 def study(
-    science: Science, slot: int, contender: Contender, replicates: Sequence[int], width: int, on_event: events.OnEvent
+    science: Science,
+    slot: int,
+    contender: Contender,
+    replicates: Sequence[int],
+    width: int,
+    on_event: events.OnEvent,
+    *,
+    more: int = 0,
+    given: Mapping[int, Hyperparameters] | None = None,
 ) -> Lane[None]:
     """The studies of one contender over some replicates, in lockstep: trial t of them all is one population.
 
-    The sampler's random start-up trials don't depend on each other, so they are asked for at once.
+    The sampler's random start-up trials don't depend on each other, so they are asked for at once. `more`: trials beyond
+    those of the plan, after them. `given`: by replicate, hyperparameters that its trials have beside those asked for.
     """
     import optuna
 
@@ -40,14 +49,13 @@ def study(
     distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
     trials, startup = science.protocol.trials, int(science.protocol.sampler_options["n_startup_trials"])
     best = dict.fromkeys(replicates, -math.inf)
-    for first in [0, *range(min(startup, trials), trials)]:
-        together = range(first, min(startup, trials) if first == 0 else first + 1)
+    for together in _together(trials, more, startup):
         asked: list[tuple[optuna.Trial, Member]] = []
         for t in together:
             for k in replicates:
                 studies[k].sampler = _sampler(science, k, t, slot)
                 trial = studies[k].ask(distributions)
-                asked.append((trial, member(science, slot, "tune", k, t, dict(trial.params))))
+                asked.append((trial, member(science, slot, "tune", k, t, {**(given or {}).get(k, {}), **trial.params})))
         curves = yield chunked([m for _, m in asked], width)
         for i, (trial, m) in enumerate(asked):
             score = float(curves.validation[i, -1])
@@ -60,13 +68,33 @@ def study(
             )
 
 
+def _together(trials: int, more: int, startup: int) -> list[range]:
+    """The trials that are asked for at once: the start-up's, then one by one; first the plan's, then those beyond."""
+    asked: list[range] = []
+    for start, stop in ((0, trials), (trials, trials + more)):
+        at_once = min(max(start, startup), stop)
+        asked += [range(start, at_once)] if start < at_once else []
+        asked += [range(t, t + 1) for t in range(at_once, stop)]
+    return asked
+
+
 _WORST = -1e30
 
 
-def finals(science: Science, slot: int, chosen: Sequence[Hyperparameters]) -> list[Member]:
-    """The final runs of one contender: r seeds in each replicate, at the hyperparameters chosen there."""
-    seeds_ = range(science.protocol.final_seeds)
-    return [member(science, slot, "final", k, i, dict(values)) for k, values in enumerate(chosen) for i in seeds_]
+def lanes(numerics: Mapping[int, Numerics], replicates: range) -> list[tuple[int, int, range]]:
+    """(slot, width, replicates) of every lane of studies; the contenders by turns, so that none is left to the end."""
+    found = [
+        (slot, n.width, replicates[first : first + n.width])
+        for slot, n in numerics.items()
+        for first in range(0, len(replicates), n.width)
+    ]
+    return sorted(found, key=lambda lane: (lane[2].start, lane[0]))
+
+
+def finals(science: Science, slot: int, chosen: Mapping[int, Hyperparameters], first: int = 0) -> list[Member]:
+    """The final runs of one contender: r seeds, from `first`, in each replicate, at the hyperparameters chosen there."""
+    seeds_ = range(first, first + science.protocol.final_seeds)
+    return [member(science, slot, "final", k, i, dict(values)) for k, values in chosen.items() for i in seeds_]
 
 
 def final(chunk: list[Member]) -> Lane[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ import numpy as np
 import polars as pl
 
 from assay import seeds
-from assay.core import Curves, Member
+from assay.controls import lengths, verified
+from assay.controls.judged import controls_record, has_controls, judged
+from assay.controls.plan import FOLDER, skipped
+from assay.core import Contender, Curves, Member
 from assay.errors import BrokenRecord, NoVerdict, UsageError
-from assay.evidence import Findings
+from assay.evidence import Findings, reached
 from assay.record import RunFolder, chunks, manifest
 from assay.record.suite import NAME as SUITE_NAME
 from assay.record.suite import is_suite, open_suite
@@ -44,8 +47,11 @@ def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
     try:
         frame = folder.frame()
-        findings = Findings(folder.plan, frame)
+        findings = Findings(reached(folder.plan, frame), frame)
         yield from _misnamed(folder)
+        if has_controls(folder):
+            yield from _misnamed(controls_record(folder), f"{FOLDER}/")
+            yield from verified.faults(folder, findings)
         yield from _wrong_seeds(findings)
         yield from _unpaired(frame, folder.plan.science.task.generated)
         yield from _not_as_chosen(findings)
@@ -69,11 +75,11 @@ def _suite(path: Path) -> Iterator[str]:
     yield from _differing(path, result_across(suite, runs))
 
 
-def _misnamed(folder: RunFolder) -> Iterator[str]:
+def _misnamed(folder: RunFolder, where: str = "") -> Iterator[str]:
     """Chunk files are named by a hash of the plan and their members."""
     for path in sorted(folder.members.glob("*.parquet")):
         if folder.key(chunks.to_members(chunks.read(path))) != path.stem:
-            yield f"members/{path.name} isn't named by the members in it and this plan"
+            yield f"{where}members/{path.name} isn't named by the members in it and this plan"
 
 
 def _wrong_seeds(findings: Findings) -> Iterator[str]:
@@ -82,8 +88,7 @@ def _wrong_seeds(findings: Findings) -> Iterator[str]:
     for slot, contender in enumerate(science.contenders):
         for phase in ("tune", "final"):
             for found in chunks.to_members(findings.members(slot, phase)):
-                wanted = seeds.of_member(science.seed, science.protocol.name, found.replicate, found.phase, found.index)
-                if any(getattr(found, name) != seed for name, seed in wanted.items()):
+                if not seeds.fit(science.seed, science.protocol.name, found):
                     yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
 
 
@@ -109,7 +114,10 @@ def _not_as_chosen(findings: Findings) -> Iterator[str]:
 
 def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """`result.json` says what the members say. Library versions are those of the run, not of this machine."""
-    yield from _differing(folder.path, result(folder.plan, frame))
+    content = result(folder.plan, frame)
+    if has_controls(folder):
+        content["controls"] = judged(folder)
+    yield from _differing(folder.path, content)
 
 
 def _differing(path: Path, found: dict[str, Any]) -> Iterator[str]:
@@ -167,33 +175,66 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
             f"{path} holds several runs; retrain members of one: assay verify {path}/TASK --retrain {number}"
         )
     folder = RunFolder.open(path)
-    plan, frame = folder.plan, folder.frame()
+    plan = folder.plan
     if number < 1:
         raise UsageError(f"--retrain {number}: it must be 1 at least")
     contenders = again(plan.science.contenders)
     task = planning.for_protocol(task_again(plan.science.task), plan.science.protocol.name)
-    rows = np.random.default_rng().choice(len(frame), size=min(number, len(frame)), replace=False)
+    records = [_Record(folder, contenders)]
+    if has_controls(folder):
+        records.append(_controls(controls_record(folder), contenders))
+    places = [(record, i) for record in records for i in range(len(record.frame))]
+    chosen = np.random.default_rng().choice(len(places), size=min(number, len(places)), replace=False)
+    drawn = [
+        (record, chunks.to_members(record.frame[i])[0])
+        for record, i in (places[int(place)] for place in sorted(chosen))
+    ]
     then = plan.numerics[0]
     same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
-    packed_task, packed = workers.pack(task), [workers.pack(c) for c in contenders]
-    together = _chunks(folder)
-    drawn = [chunks.to_members(frame[int(i)])[0] for i in sorted(rows)]
+    packed_task = workers.pack(task)
     calls = [
-        (workers.train_chunk, (packed_task, packed[m.slot], together[_place(m)][0], plan.numerics[m.slot]))
-        for m in drawn
+        (
+            workers.train_chunk,
+            (
+                packed_task,
+                workers.pack(record.contenders[m.slot]),
+                record.together[_place(m)][0],
+                record.folder.plan.numerics[m.slot],
+            ),
+        )
+        for record, m in drawn
     ]
     with workers.pool(workers_ or workers.cores()) as pool:
         trained = gather(pool, calls, lambda i: None)
     found: list[Retrained] = []
-    for member, now in zip(drawn, trained, strict=True):
-        chunk, recorded = together[_place(member)]
+    for (record, member), now in zip(drawn, trained, strict=True):
+        chunk, recorded = record.together[_place(member)]
         i = chunk.index(member)
         first = float(recorded.train_loss[i, 0]), float(now.train_loss[i, 0])
         exact = _equal(recorded, now, i)
         close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
-        name = plan.science.contenders[member.slot].name
+        name = record.folder.plan.science.contenders[member.slot].name
         found.append(Retrained(member, name, exact, exact or (close and not same_machine), first))
     return found
+
+
+class _Record:
+    """A record whose members can be trained again."""
+
+    def __init__(self, folder: RunFolder, contenders: Sequence[Contender]) -> None:
+        self.folder, self.contenders = folder, contenders
+        self.frame, self.together = folder.frame(), _chunks(folder)
+
+
+def _controls(record: RunFolder, contenders: tuple[Contender, ...]) -> _Record:
+    from assay.controls.run import objects
+
+    science, count = record.plan.science, len(contenders)
+    tables = {
+        slot: skipped(science.contenders[count + 1 + slot]) or lengths.read(record.path, slot)
+        for slot in range(1, count)
+    }
+    return _Record(record, objects(contenders, science, tables))
 
 
 def _place(member: Member) -> tuple[int, str, int, int]:

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from statsmodels.stats.weightstats import DescrStatsW
 
-from assay.judge.decide import by_the_margin, outcome, paired_interval
+from assay.judge.decide import by_the_margin, outcome, paired_interval, resolution
 
 ASYMMETRIC = {
     "skewed": [0.1, -0.3, 0.25, 0.9, -0.05, 0.4, 3.7],
@@ -54,6 +54,44 @@ def test_fixed_data_uses_the_standard_error_of_nadeau_and_bengio():
 def test_constant_differences_give_a_point(value, p_value):
     found = paired_interval(np.full(12, value), 0.05)
     assert (found.mean, found.low, found.high, found.p_value, found.sd) == (value, value, value, p_value, 0.0)
+
+
+def test_the_spread_is_at_least_what_rounding_takes_away():
+    found = paired_interval(np.array([0.01, 0.01]), 0.05, resolution=0.006)
+    low, high = scipy.stats.t.interval(0.95, 1, loc=0.01, scale=0.006 / math.sqrt(12) / math.sqrt(2))
+    assert [found.low, found.high] == pytest.approx([low, high], rel=1e-12)
+    assert found.p_value == pytest.approx(2 * scipy.stats.t.sf(0.01 / found.se, 1), rel=1e-12)
+    rounded = paired_interval(np.array([0.1 + 0.2 - 0.29, 0.01]), 0.05, resolution=0.006)  # equal but for the last bits
+    assert [rounded.low, rounded.high] == pytest.approx([low, high], rel=1e-9)
+    equal = paired_interval(np.zeros(2), 0.05, resolution=0.006)
+    assert (equal.low, equal.high, equal.p_value) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("differences", ASYMMETRIC.values(), ids=ASYMMETRIC)
+def test_a_spread_above_the_resolution_is_left_alone(differences):
+    step = np.diff(np.unique(differences)).min()
+    assert paired_interval(np.array(differences), 0.05, resolution=step) == paired_interval(np.array(differences), 0.05)
+
+
+def test_two_equal_differences_don_t_pass_for_certainty():
+    """Whole test samples, spread 1, K = 2: every pair of differences with its chance."""
+    steps = np.arange(-7, 8)
+    chance = np.diff(scipy.stats.norm.cdf(np.arange(-7.5, 8)))
+
+    def error_rate(floor: float) -> float:
+        pairs = [(a, b, chance[i] * chance[j]) for i, a in enumerate(steps) for j, b in enumerate(steps)]
+        found = [(paired_interval(np.array([a, b], dtype=float), 0.05, resolution=floor), w) for a, b, w in pairs]
+        return sum(w for interval, w in found if interval.low > 0 or interval.high < 0)
+
+    assert error_rate(0.0) > 0.1
+    assert error_rate(1.0) < 0.05
+
+
+def test_the_resolution_is_the_smallest_step_of_a_mean_of_runs():
+    assert resolution([np.array([[0.25, 0.5], [0.75, 0.5]]), np.array([[1.0, 0.5], [0.25, 0.9]])]) == pytest.approx(
+        0.05
+    )
+    assert resolution([np.full((3, 2), 0.4)] * 2) == 0.0
 
 
 @pytest.mark.parametrize("differences", [[], [0.3], [0.3, math.nan], [math.inf, 0.1, 0.2], [1e308, -1e308, 1e308]])

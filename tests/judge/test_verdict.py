@@ -68,6 +68,18 @@ def test_the_deciding_interval_is_the_paired_t_interval_of_replicate_means():
     assert (found.margin, found.replicates, found.unit) == (0.01, 12, "points")
 
 
+def test_two_replicates_that_differ_by_the_same_few_samples_decide_nothing():
+    counts = np.array([[63, 64], [60, 61]])
+    base = evidence("adam", 0.7, seed=1, replicates=2, test=counts / 100, validation_final=counts / 100)
+    new = replace(base, name="new", test=(counts + np.array([[1, 1], [2, 0]])) / 100)
+    two = msgspec.structs.replace(PROTOCOL, replicates=2, final_seeds=2)
+    found = judge([base, new], TASK, two, FLOOR, FLOOR)[0]
+    assert found.difference == pytest.approx(0.01)
+    assert found.outcome == "inconclusive"
+    clear = judge([base, replace(new, test=(counts + 8) / 100)], TASK, two, FLOOR, FLOOR)[0]
+    assert clear.outcome == "better"
+
+
 def test_smaller_is_better_where_the_task_says_so():
     new = evidence("new", 0.69, seed=2)
 

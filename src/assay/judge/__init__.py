@@ -2,7 +2,7 @@
 
 Axes: K replicates, r final seeds, n trials, d hyperparameters, E epochs. Scores are turned (larger is better) unless
 a docstring says file units. One file a question: decide, select, divergence, edges, superiority, second_opinion,
-planning, speed, stability; digits and sentence put it into words; verdict puts it together.
+planning, two_stage, speed, stability; digits and sentence put it into words; verdict puts it together.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from assay.core import Outcome, Protocol, TaskInfo
+from assay.core import Outcome, Protocol, Stages, TaskInfo
 from assay.judge.decide import Interval, by_the_margin
 from assay.judge.digits import ceiling, percent, printed, step, times
 from assay.judge.edges import Edge
@@ -42,6 +42,7 @@ class Findings:
     edges: tuple[tuple[str, Edge, Dimension], ...] = ()
     settling_margin: float | None = None
     settling_replicates: int | None = None
+    asked: int | None = None  # replicates that the first of two stages asked for; None: more than any number
 
 
 def sentence(findings: Findings) -> str:
@@ -115,6 +116,13 @@ def _interval_text(f: Findings, interval: Interval) -> str:
 def _follow_ups(f: Findings) -> Iterator[str]:
     if math.isfinite(f.p_superior):
         yield f"A single run of it beats its {f.baseline} twin {percent(f.p_superior)} of the time."
+    if isinstance(f.protocol.stages, Stages):
+        yield _two_stages(f, f.protocol.stages)
+    if isinstance(f.protocol.looks, tuple):
+        planned = ", ".join(map(str, f.protocol.looks))
+        number = f.protocol.looks.index(f.protocol.replicates) + 1
+        of = f"look {number} of the {len(f.protocol.looks)} that were planned"
+        yield f"This is {of}, at {planned} replicates; the level allows for all of them."
     if f.outcome == "inconclusive" and f.interval.exists and f.settling_margin is not None:
         yield _settling(f, f.settling_margin)
     if any(f.diverged):
@@ -138,11 +146,25 @@ def _follow_ups(f: Findings) -> Iterator[str]:
 def _settling(f: Findings, settling_margin: float) -> str:
     text = printed(f.interval.mean, f.interval.low, f.interval.high, f.task.margin, f.task.scale)
     wider = amount(ceiling(settling_margin, text.digits, f.task.scale), f.task.unit)
-    if f.settling_replicates is None:
+    if isinstance(f.protocol.stages, Stages):
+        found = f.settling_replicates
+        needed = "no number of replicates would" if found is None else f"--replicates auto:{found} would"
+    elif f.settling_replicates is None:
         needed = f"more than {counted(MOST_REPLICATES, 'replicate')} would be needed"
     else:
         needed = f"{counted(f.settling_replicates, 'replicate')} at most would settle it with 80 % assurance"
     return f"Any margin above {wider} would have settled it; at {amount(text.margin, f.task.unit)}, {needed}."
+
+
+def _two_stages(f: Findings, stages: Stages) -> str:
+    """How the number of replicates came about, and whether the maximum bound it."""
+    made, margin = f.protocol.replicates, amount(f"{f.task.scale * f.task.margin:.6g}", f.task.unit)
+    if f.asked is not None and f.asked <= stages.first:
+        return f"The spread of the first {stages.first} asked for no more of them."
+    asked = "more replicates than any number" if f.asked is None else counted(f.asked, "replicate")
+    why = f"The spread of the first {stages.first} asked for {asked}, for an interval no wider than the margin of {margin}"
+    bound = f.asked is None or f.asked > made
+    return f"{why}; the maximum of {made} bound it." if bound else f"{why}."
 
 
 def _divergence(f: Findings) -> str:

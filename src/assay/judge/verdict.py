@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from assay import seeds
-from assay.core import Outcome, Protocol, TaskInfo, Verdict
+from assay.core import Outcome, Protocol, Stages, TaskInfo, Verdict
 from assay.errors import NoVerdict
-from assay.judge import stability
-from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval
+from assay.judge import stability, two_stage
+from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval, resolution
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import edges, wider_spaces
+from assay.judge.looks import look_interval
 from assay.judge.planning import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
 from assay.judge.sentence import DEFAULT_SEED, Findings, sentence
@@ -62,16 +63,23 @@ def judge(
     A verdict's `details` are plain JSON, None for what can't be given: `candidate` and `baseline` (facts of each: mean
     score, divergence rates, winner's curse, edges), `differences` (K,), `sd`, `se`, `level`; the second opinions
     `sign_flip_p`, `bca_low`, `bca_high`, `holm_p`; `p_superior_low` and `_high`; `settling_margin` and
-    `settling_replicates`; `survivors`, `stability`, `gradient_ratio`, `all_diverged`; `wider`, the ranges by contender.
+    `settling_replicates`; with two stages `replicates_asked`, what the first of them asked for; `survivors`, `stability`,
+    `gradient_ratio`, `all_diverged`; `wider`, the ranges by contender.
 
     ValueError on shapes that do not fit, a missing `test_fraction`, or a margin of 0 or below. NoVerdict if the budgets
     differ or every final run of a candidate and of the baseline diverged.
     """
     _check(evidence, task, protocol, test_fraction)
     baseline, rest = evidence[0], evidence[1:]
-    setting = _Setting(task, protocol, len(rest), None if task.generated else test_fraction, seed)
     scores = [task.sign * floored(c.test, test_floor) for c in evidence]
+    fraction = None if task.generated else test_fraction
+    setting = _Setting(task, protocol, len(rest), fraction, seed, resolution(scores))
     pairs = [scored - scores[0] for scored in scores[1:]]  # (K, r) each
+    if isinstance(protocol.stages, Stages):
+        asked = two_stage.asked(
+            [pair.mean(axis=1) for pair in pairs], protocol.stages.first, task.margin, protocol.alpha, fraction
+        )
+        setting = replace(setting, asked=tuple(asked))
     intervals = [setting.interval(pair.mean(axis=1)) for pair in pairs]
     adjusted = holm(np.array([interval.p_value for interval in intervals]))
     facts = [_facts(c, task, test_floor, validation_floor) for c in evidence]
@@ -99,9 +107,27 @@ class _Setting:
     candidates: int
     test_fraction: float | None
     seed: int
+    resolution: float
+    asked: tuple[int | None, ...] = ()  # replicates that each candidate's first of two stages asked for
 
     def interval(self, differences: np.ndarray) -> Interval:
-        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction)
+        """The interval that decides."""
+        stages, looks = self.protocol.stages, self.protocol.looks
+        if isinstance(looks, tuple):
+            return look_interval(differences, looks, self.protocol.alpha, self.candidates)
+        if isinstance(stages, Stages):
+            return two_stage.two_stage_interval(
+                differences, stages.first, self.protocol.alpha, self.candidates, self.test_fraction
+            )
+        return self.plain_interval(differences)
+
+    @property
+    def wanted(self) -> int | None:
+        """The largest number of replicates that a candidate asked for; None where no number would do."""
+        return None if None in self.asked else max((n for n in self.asked if n is not None), default=None)
+
+    def plain_interval(self, differences: np.ndarray) -> Interval:
+        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution)
 
     def superiority(self, ours: np.ndarray, theirs: np.ndarray) -> Interval:
         return p_superior(ours, theirs, self.protocol.alpha, self.candidates, self.test_fraction)
@@ -118,10 +144,12 @@ def _findings(
     diverged = [int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline)]
     survivors = None
     if any(diverged) and loses is None:
-        remaining = setting.interval(survivor_differences(task.sign * candidate.test, task.sign * baseline.test))
+        remaining = setting.plain_interval(survivor_differences(task.sign * candidate.test, task.sign * baseline.test))
         survivors = remaining, outcome(remaining.low, remaining.high, task.margin)
     replicates_needed = None
-    if decided == "inconclusive":
+    if decided == "inconclusive" and setting.asked:
+        replicates_needed = setting.wanted
+    elif decided == "inconclusive":
         replicates_needed = settling_replicates(
             interval.sd,
             protocol.replicates,
@@ -152,6 +180,7 @@ def _findings(
         ),
         settling_margin=settling_margin(interval.low, interval.high) if interval.exists else None,
         settling_replicates=replicates_needed,
+        asked=setting.wanted,
     )
 
 
@@ -190,6 +219,7 @@ def _details(
         "p_superior_high": superiority.high,
         "settling_margin": f.settling_margin,
         "settling_replicates": f.settling_replicates,
+        **({"replicates_asked": f.asked} if setting.asked else {}),
         "all_diverged": f.loser,
         "survivors": survivors,
         "gradient_ratio": f.gradient_ratio,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import polars as pl
 from assay.core import Curves, DataFacts, Member, canonical
 from assay.errors import BrokenRecord
 
+from .files import write_bytes
+
+UNREADABLE = (Exception, pl.exceptions.PanicException)  # damaged files make polars panic, which is no Exception
 CURVES = ("validation", "test", "train_loss", "grad_norm", "update_norm")
 SCHEMA: dict[str, Any] = {
     "slot": pl.Int32,
@@ -28,6 +32,7 @@ SCHEMA: dict[str, Any] = {
     "digest": pl.String,
     **dict.fromkeys(("train_samples", "test_samples"), pl.Int64),
     **dict.fromkeys(("validation_floor", "test_floor"), pl.Float64),
+    "fallback": pl.String,  # why the loop trained it, where the plan's engine could not
 }
 
 
@@ -41,6 +46,7 @@ def to_frame(members: Sequence[Member], curves: Curves) -> pl.DataFrame:
     columns["diverged"] = curves.diverged.tolist()
     columns["gradient_evaluations"] = curves.gradient_evaluations.tolist()
     columns["seconds"] = curves.seconds.tolist()
+    columns["fallback"] = curves.fallback
     for name in DataFacts.__struct_fields__:
         columns[name] = [getattr(facts, name) for facts in curves.data]
     return pl.DataFrame(columns, schema=SCHEMA)
@@ -66,14 +72,25 @@ def to_curves(frame: pl.DataFrame) -> Curves:
         gradient_evaluations=frame["gradient_evaluations"].to_numpy(),
         seconds=frame["seconds"].to_numpy(),
         data=tuple(DataFacts(**row) for row in frame.select(DataFacts.__struct_fields__).to_dicts()),
+        fallback=tuple(frame["fallback"]),
     )
+
+
+def write(path: Path, frame: pl.DataFrame) -> None:
+    """The rows as a chunk file, whole or not at all.
+
+    They go to memory first: where a disk is full, polars says no more than "transport error".
+    """
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    write_bytes(path, content.getvalue())
 
 
 def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
     """The rows of a chunk file. BrokenRecord where it can't be read or lacks a column."""
     try:
         frame = pl.read_parquet(path, glob=False)
-    except Exception as error:
+    except UNREADABLE as error:
         raise BrokenRecord(
             f"{path} can't be read ({str(error).splitlines()[0]}); delete it and run the command again"
         ) from error
@@ -88,7 +105,7 @@ def read_all(paths: Sequence[Path], schema: dict[str, Any] = SCHEMA) -> pl.DataF
         return pl.DataFrame(schema=schema)
     try:
         frame = pl.read_parquet(list(paths), glob=False)  # ten times faster than one by one
-    except Exception:
+    except UNREADABLE:
         frame = None
     if frame is None or dict(frame.schema) != schema:
         return pl.concat([read(path, schema) for path in paths])

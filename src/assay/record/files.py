@@ -11,6 +11,13 @@ from pathlib import Path
 from assay.errors import Interrupted, UsageError
 
 TEMPORARY = ".tmp-"
+FULL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "database or disk is full",
+    "disk I/O error",
+)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -31,6 +38,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise fault(error, path) from error
+    except Exception as error:  # libraries wrap what the operating system said in exceptions of their own
+        if any(words in str(error) for words in FULL):
+            raise fault(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path) from error
+        raise
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -54,6 +65,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def fault(error: OSError, path: Path) -> Interrupted | UsageError:
     """What an operating system's refusal means to the user."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Interrupted(f"the disk is full ({path.parent}); make room and run the same command again, it goes on")
     return UsageError(f"{path} can't be written ({error.strerror}); choose another folder with --out")

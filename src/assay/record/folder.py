@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
-from assay.errors import BrokenRecord, UsageError
+from assay.errors import BrokenRecord, Interrupted, UsageError
 
-from . import chunks
+from . import chunks, sane
 from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
 
 SCORES: dict[str, Any] = {
@@ -30,6 +30,7 @@ class RunFolder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
         self.members, self.weights, self.scores = path / "members", path / "weights", path / "scores"
+        self.steps = path / "steps"
         self._training = [
             digest((plan.science.training_hash(slot), msgspec.structs.replace(numerics, reason="")))
             for slot, numerics in enumerate(plan.numerics)
@@ -48,6 +49,11 @@ class RunFolder:
             return None
         folder = cls.open(path)
         folder.members.mkdir(exist_ok=True)
+        if folder.plan.science.plan_hash != science.plan_hash:
+            from .longer import lengthened
+
+            longer = lengthened(path, science)
+            folder = cls(path, longer) if longer else folder
         if folder.plan.science.plan_hash != science.plan_hash:
             changed = "; ".join(folder.plan.science.differences(science)) or "its science"
             raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
@@ -84,7 +90,10 @@ class RunFolder:
                 raise UsageError(
                     f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
                 )
-            return cls(path, msgspec.json.decode(content, type=Plan))
+            plan = msgspec.json.decode(content, type=Plan)
+            if found := sane.fault(plan):
+                raise ValueError(found)
+            return cls(path, plan)
         except (msgspec.MsgspecError, ValueError) as error:
             raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
 
@@ -100,11 +109,11 @@ class RunFolder:
         """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
         return digest((self._training[members[0].slot], list(members)))[:32]
 
-    def find(self, members: Sequence[Member]) -> Curves | None:
+    def find(self, members: Sequence[Member], step_norms: bool = False) -> Curves | None:
         """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again.
 
         A trial that is still to be tested, or whose test score is lost, and whose weights are gone too, counts as not
-        trained.
+        trained; where `step_norms` are asked for, so does a final run of a candidate without them.
         """
         key = self.key(members)
         path, scores = self.members / f"{key}.parquet", self.scores / f"{key}.parquet"
@@ -125,6 +134,8 @@ class RunFolder:
                     set_aside(scores)
             if not scores.exists() and not (self.weights / f"{key}.npy").exists():
                 return None
+        if step_norms and _keeps_steps(members) and not (self.steps / f"{key}.npy").exists():
+            return None
         return chunks.to_curves(frame)
 
     def keep(self, members: Sequence[Member], curves: Curves) -> None:
@@ -135,8 +146,12 @@ class RunFolder:
             with contextlib.suppress(FileExistsError):
                 self.weights.mkdir()
             write_atomically(self.weights / f"{key}.npy", lambda f: _save(f, weights))
+        lengths = curves.step_norms
+        if lengths is not None and _keeps_steps(members) and self.plan.science.protocol.name == "honest":
+            self.steps.mkdir(exist_ok=True)
+            write_atomically(self.steps / f"{key}.npy", lambda f: _save(f, lengths))
         frame = chunks.to_frame(members, curves)
-        write_atomically(self.members / f"{key}.parquet", frame.write_parquet)
+        chunks.write(self.members / f"{key}.parquet", frame)
 
     def counts(self) -> dict[tuple[int, str], int]:
         """Finished members by (slot, phase)."""
@@ -145,13 +160,26 @@ class RunFolder:
         return {(row["slot"], row["phase"]): row["len"] for row in frame.to_dicts()}
 
     def unscored(self) -> list[str]:
-        """The chunks whose final weights wait for their test score."""
-        return sorted(p.stem for p in self.weights.glob("*.npy"))
+        """The chunks whose final weights wait for their test score, in the order they were kept: neighbours share data."""
+        return [p.stem for p in sorted(self.weights.glob("*.npy"), key=lambda p: (p.stat().st_mtime_ns, p.stem))]
 
     def weights_of(self, key: str) -> tuple[list[Member], np.ndarray]:
-        """A chunk's members and their final weights (n, P), NaN for members that diverged."""
-        frame = chunks.read(self.members / f"{key}.parquet")
-        weights = np.load(self.weights / f"{key}.npy", allow_pickle=False)
+        """A chunk's members and their final weights (n, P), NaN for members that diverged.
+
+        Raises:
+            Interrupted: a file is damaged; it is set aside, and the chunk will be trained again.
+        """
+        members, file = self.members / f"{key}.parquet", self.weights / f"{key}.npy"
+        try:
+            frame = chunks.read(members)
+            weights = np.load(file, allow_pickle=False)
+            if weights.ndim != 2 or len(weights) != len(frame):
+                raise ValueError(f"it holds an array of the shape {weights.shape}")
+        except (BrokenRecord, OSError, ValueError, EOFError) as error:
+            set_aside(file)
+            raise Interrupted(
+                f"{file} can't be used ({error}): set aside; run the same command again, it trains those trials again"
+            ) from error
         weights[frame["diverged"].to_numpy() > 0] = np.nan
         return chunks.to_members(frame), weights
 
@@ -160,10 +188,23 @@ class RunFolder:
         columns = {name: [getattr(m, name) for m in members] for name in SCORES if name != "test_score"}
         self.scores.mkdir(exist_ok=True)
         frame = pl.DataFrame({**columns, "test_score": scores.tolist()}, schema=SCORES)
-        write_atomically(self.scores / f"{key}.parquet", frame.write_parquet)
+        chunks.write(self.scores / f"{key}.parquet", frame)
         (self.weights / f"{key}.npy").unlink(missing_ok=True)
         if not any(self.weights.iterdir()):
             self.weights.rmdir()
+
+    def step_norms(self, slot: int) -> dict[tuple[int, int], np.ndarray]:
+        """The update norm of each step (T,) of a candidate's final runs, by replicate and final seed."""
+        found: dict[tuple[int, int], np.ndarray] = {}
+        for path in sorted(self.steps.glob("*.npy")):
+            try:
+                members = chunks.to_members(chunks.read(self.members / f"{path.stem}.parquet"))
+                if members[0].slot == slot:
+                    places = [(m.replicate, m.index) for m in members]
+                    found |= zip(places, np.load(path, allow_pickle=False), strict=True)
+            except (OSError, ValueError) as error:
+                raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error
+        return found
 
     def frame(self) -> pl.DataFrame:
         """All members on record, a row each, sorted by slot, phase, replicate, index.
@@ -218,6 +259,10 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _keeps_steps(members: Sequence[Member]) -> bool:
+    return members[0].phase == "final" and members[0].slot > 0
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -27,6 +27,11 @@ def seal(folder: Path) -> None:
     write_bytes(folder / NAME, msgspec.json.format(canonical(Manifest(files, digest(files))), indent=2) + b"\n")
 
 
+def unseal(folder: Path) -> None:
+    """Take the manifest away while a command works on the folder: it is unfinished again until it is sealed."""
+    (folder / NAME).unlink(missing_ok=True)
+
+
 def doubtful(folder: Path, drawn: tuple[str, ...] = (".html", ".png")) -> list[str]:
     """What differs from the manifest, drawings aside; nothing where there is no manifest yet."""
     lines = changes(folder) if (folder / NAME).exists() else []
@@ -36,7 +41,7 @@ def doubtful(folder: Path, drawn: tuple[str, ...] = (".html", ".png")) -> list[s
 def set_changed_aside(folder: Path) -> list[str]:
     """Set aside the members and scores that are not what was sealed, so that they are trained again; their names."""
     found = [line.partition(" ")[0] for line in doubtful(folder) if line.endswith(" was changed")]
-    names = [name for name in found if name.startswith(("members/", "scores/"))]
+    names = [name for name in found if name.removeprefix("controls/").startswith(("members/", "scores/", "steps/"))]
     for name in names:
         set_aside(folder / name)
     return names

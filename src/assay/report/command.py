@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from assay.contenders.registry import CONTENDERS
-from assay.core import ContenderInfo, Plan
+from assay.core import ContenderInfo, Plan, Protocol, Stages
 from assay.record.suite import Suite
 from assay.space import Choice, Dimension
 
 
-def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
+def command(
+    plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None, controls: bool = False
+) -> list[str] | None:
     """`assay run …` with everything that differs from a default, as arguments; None if Python alone can repeat it.
 
     A contender or a task made in Python has no name that the command line could find. `wider`: ranges to take
@@ -27,7 +29,7 @@ def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) ->
         words += [f"--{option.replace('_', '-')}", str(value)]
     words += ["--protocol", protocol.name, "--trials", str(protocol.trials)]
     if protocol.name != "published":
-        words += ["--replicates", str(protocol.replicates), "--final-seeds", str(protocol.final_seeds)]
+        words += [*_replicates(protocol), "--final-seeds", str(protocol.final_seeds)]
     words += ["--epochs", str(science.task.epochs)]
     if "--margin" in science.task.margin_reason:
         words += ["--margin", _divided_back(science.task.margin, science.task.scale)]
@@ -37,6 +39,7 @@ def command(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) ->
         for name, dimension in contender.space.items():
             if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
                 words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
+    words += ["--controls"] if controls else []
     return [*words, "--seed", str(science.seed), "--engine", _engine(plan), "--device", plan.numerics[0].device]
 
 
@@ -49,6 +52,13 @@ def quoted(words: Sequence[str]) -> list[str]:
         else:
             pieces.append(word)
     return pieces
+
+
+def _replicates(protocol: Protocol) -> list[str]:
+    stages = protocol.stages
+    if isinstance(protocol.looks, tuple):
+        return ["--looks", ",".join(map(str, protocol.looks))]
+    return ["--replicates", f"auto:{stages.most}" if isinstance(stages, Stages) else str(protocol.replicates)]
 
 
 def _name(contender: ContenderInfo) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from assay.core import Numerics, Plan
+from assay.core import Numerics, Plan, Stages
 from assay.judge.sentence import amount
 
 from .reading import Reading
@@ -31,7 +31,7 @@ def facts(reading: Reading) -> list[Facts]:
     times = [(name, value) for name, value in reading.timings.items() if not isinstance(value, dict)]
     return [
         Facts("Plan", _plan(reading.plan)),
-        Facts("Machine and numbers", _machine(reading.plan)),
+        Facts("Machine and numbers", _machine(reading)),
         Facts("Versions", [(name, str(version)) for name, version in content["versions"].items()]),
         Facts("Time", [(name.replace("_", " "), _time(name, value)) for name, value in times]),
         Facts("Hashes", hashes, mono=True),
@@ -45,7 +45,7 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         *((name.replace("_", " "), number(value)) for name, value in task.options.items()),
         *([("its data", task.note)] if task.note else []),
         ("protocol", protocol.name),
-        ("replicates", str(protocol.replicates)),
+        ("replicates", f"{protocol.replicates}{_stages(protocol.stages)}"),
         ("trials for each contender", str(protocol.trials)),
         ("final runs for each contender", str(protocol.final_seeds)),
         ("epochs of a training", str(task.epochs)),
@@ -67,12 +67,19 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
     return rows
 
 
-def _machine(plan: Plan) -> list[tuple[str, str]]:
-    n = plan.numerics[0]
-    engines = [
-        (f"{c.name} trains by", f"{_engine(own)}{f' ({own.reason})' if own.reason else ''}")
-        for c, own in zip(plan.science.contenders, plan.numerics, strict=True)
-    ]
+def _stages(stages: Any) -> str:
+    if not isinstance(stages, Stages):
+        return ""
+    return f" (as many as the spread of the first {stages.first} asks for, {stages.most} at most)"
+
+
+def _machine(reading: Reading) -> list[tuple[str, str]]:
+    n = reading.plan.numerics[0]
+    engines = []
+    for arm, own in zip(reading.arms, reading.plan.numerics, strict=True):
+        engines.append((f"{arm.name} trains by", f"{_engine(own)}{f' ({own.reason})' if own.reason else ''}"))
+        for reason, members in arm.came.get("fallbacks", {}).items():
+            engines.append((f"{arm.name}, {number(members)} members", f"by the loop ({reason})"))
     return [
         ("processor", n.cpu),
         ("device", n.device),

@@ -11,6 +11,7 @@ from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
 
+from . import controls
 from .figures import Card, epochs
 from .figures.epochs import Series
 from .figures.reach import Arrivals, reach
@@ -33,6 +34,7 @@ def cards(reading: Reading) -> list[Card]:
         _stability(reading),
         norms(reading),
         _curse(reading),
+        controls.card(reading),
     ]
     return [card for card in found if card is not None]
 

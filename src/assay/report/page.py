@@ -8,9 +8,7 @@ from typing import Any
 
 import jinja2
 
-from assay.core import Plan
-
-from . import tables
+from . import controls, tables
 from .command import command, quoted
 from .facts import facts
 from .figures import Card
@@ -35,10 +33,11 @@ def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
             verdicts=[in_two(v) for v in reading.content["verdicts"]],
             contenders=tables.contenders(reading),
             figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
+            controls=controls.rows(reading),
             cost=tables.cost(reading),
             numbers=numbers(reading),
             facts=facts(reading),
-            command=_words(reading.plan),
+            command=_words(reading),
             wider=_wider(reading),
             colours=len(PALETTE),
         )
@@ -70,11 +69,11 @@ def in_two(verdict: Mapping[str, Any]) -> dict[str, str]:
 def _wider(reading: Reading) -> list[str] | None:
     """The command with wider ranges, where the tuning ended at the edge of one."""
     wider = next((v["details"].get("wider") for v in reading.content["verdicts"]), None)
-    return _words(reading.plan, wider) if wider else None
+    return _words(reading, wider) if wider else None
 
 
-def _words(plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
-    words = command(plan, wider)
+def _words(reading: Reading, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
+    words = command(reading.plan, wider, controls=bool(reading.content.get("controls")))
     return None if words is None else quoted(words)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
-from assay.evidence import Findings
+from assay.evidence import Findings, reached
 from assay.judge.divergence import floored
 from assay.record import RunFolder
 
@@ -123,7 +123,9 @@ def read(path: Path) -> Reading:
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     timings = path / "timings.json"
-    return Reading(Findings(folder.plan, folder.frame()), content, _json(timings) if timings.exists() else {})
+    frame = folder.frame()
+    findings = Findings(reached(folder.plan, frame), frame)
+    return Reading(findings, content, _json(timings) if timings.exists() else {})
 
 
 def _json(path: Path) -> Any:

@@ -5,7 +5,6 @@ The original study's task: an MLP 40 → 256 → 10, ReLU, cross entropy, batche
 
 from __future__ import annotations
 
-import random
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from .metrics import accuracy
 from .network import Network
 from .noise import NoisyLabels
 from .options import asked, at_least
+from .signals import signals
 
 PUBLISHED_SEED = 42  # mnist1d's own default, hence the data of the published page
 TRAIN_SAMPLES = 8000
@@ -26,30 +26,16 @@ VERSION = 1  # of the generation below; part of the file's name
 
 
 def generate(seed: int, train: int, validation: int, test: int) -> Splits:
-    """A data set drawn from `seed`: inputs (n, 40) float32, targets (n,) int64; no row is shared with another seed's.
-
-    mnist1d seeds NumPy's and Python's global generators, which are put back as they were.
-    """
+    """A data set drawn from `seed`: inputs (n, 40) float32, targets (n,) int64; no row is shared with another seed's."""
 
     def make() -> Splits:
-        from mnist1d.data import get_dataset_args, make_dataset
-
-        numpy_state, python_state = np.random.get_state(), random.getstate()
-        try:
-            arguments = get_dataset_args()
-            total = train + validation + test
-            # NumPy's global generator takes 32 bits; + 0.5, for make_dataset rounds down
-            vars(arguments).update(num_samples=total, seed=seed % 2**32, train_split=(train + 0.5) / total)
-            made = make_dataset(arguments)
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
-        x, y = made["x"].astype(np.float32), made["y"].astype(np.int64)
-        rest_x, rest_y = made["x_test"].astype(np.float32), made["y_test"].astype(np.int64)
+        x, y = signals(train + validation + test, seed % 2**32)  # NumPy's generator takes 32 bits
+        x = x.astype(np.float32)
+        held_out = train + validation
         return Splits(
-            Split(x, y),
-            Split(rest_x[:validation], rest_y[:validation]) if validation else None,
-            Split(rest_x[validation:], rest_y[validation:]),
+            Split(x[:train], y[:train]),
+            Split(x[train:held_out], y[train:held_out]) if validation else None,
+            Split(x[held_out:], y[held_out:]),
         )
 
     return cached(f"mnist1d-v{VERSION}-{train}-{validation}-{test}-{seed % 2**32}", make)

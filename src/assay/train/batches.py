@@ -38,10 +38,10 @@ class Batches:
 
     def shuffle(self) -> None:
         """Begin an epoch: gather it for all members at once, so that a batch is a slice."""
-        for i, (data, order) in enumerate(zip(self.data, self.orders, strict=True)):
-            shuffled = torch.randperm(self.samples, generator=order).to(self.x.device)
-            torch.index_select(data.train[0], 0, shuffled, out=self.x[i])
-            torch.index_select(data.train[1], 0, shuffled, out=self.y[i])
+        orders = torch.stack([torch.randperm(self.samples, generator=order) for order in self.orders])
+        for i, (data, order) in enumerate(zip(self.data, orders.to(self.x.device), strict=True)):
+            torch.index_select(data.train[0], 0, order, out=self.x[i])
+            torch.index_select(data.train[1], 0, order, out=self.y[i])
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """All members' batches of a step, (members, batch, …); the last of an epoch may be smaller."""

@@ -24,7 +24,7 @@ from .host import as_numpy
 from .leaves import token, walk
 from .marks import as_number, is_number
 from .population import Population
-from .refusal import NotCompilable
+from .refusal import Hindered, NotCompilable
 from .values import holds, read_values
 
 
@@ -63,12 +63,18 @@ class Compiled(Population):
             raise NotCompilable("this torch can't load compiled steps")
         key = artifacts.key_of(self._facts(batches))
         artifact = artifacts.load(key)
-        if artifact is None:
-            with artifacts.locked(key):
-                artifact = artifacts.load(key)
-                if artifact is None:
-                    Building(self, self.external, batches).save(key)
+        try:
+            if artifact is None:
+                with artifacts.locked(key):
                     artifact = artifacts.load(key)
+                    if artifact is None:
+                        Building(self, self.external, batches).save(key)
+                        artifact = artifacts.load(key)
+        except OSError as error:
+            folder = artifacts.folder_of(key).parent
+            raise Hindered(
+                f"compiled steps can't be kept in {folder} ({error.strerror}): make room, or set ASSAY_CACHE"
+            ) from error
         if artifact is None:
             raise NotCompilable("its compiled step can't be read back")
         return artifact

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from assay.core import DataFacts, Split, Task
 
 KEPT = 16  # data sets a worker holds in memory: a little more than the replicates of a default plan
+KEPT_BYTES = 64_000_000  # and more than that while they are small together
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,27 @@ class Data:
         """True where trials are scored on a test split of its own, after all selection."""
         return self.validation is not self.test
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(t.nbytes for t in (*self.train, *self.validation, *(self.test if self.tests_later else ())))
 
-@lru_cache(maxsize=KEPT)
+
+_kept: OrderedDict[tuple[Task, int, str, str], Data] = OrderedDict()  # the latest used last
+
+
 def load(task: Task, seed: int, dtype: str = "float32", device: str = "cpu") -> Data:
     """The data set of a split seed. A task without a validation split is validated on its test split."""
+    key = (task, seed, dtype, device)
+    if key not in _kept:
+        _kept[key] = _loaded(*key)
+        while len(_kept) > KEPT and sum(data.size for data in _kept.values()) > KEPT_BYTES:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def _loaded(task: Task, seed: int, dtype: str, device: str) -> Data:
     splits = task.data(seed)
     validation = splits.validation or splits.test
 

@@ -21,21 +21,22 @@ class Settled(NamedTuple):
 
 
 def settle(
-    task: Task, contender: Contender, wanted: Wanted, population: int, lockstep: int, cores: int, split: int
+    task: Task, contender: Contender, wanted: Wanted, population: int, lockstep: int, lone: int, cores: int, split: int
 ) -> Settled:
     """The numerics for `population` trainings of a contender on `cores` processes.
 
     Args:
         lockstep: how many of them are asked for at once; chunks share them out evenly.
+        lone: how many come one at a time.
         split: seed of a data set that is at hand.
     """
     if wanted.engine == "loop":
         return Settled(loop_here(wanted.device, "asked for"), None)
-    if lockstep < 2 and wanted.engine == "auto":
-        return Settled(loop_here(wanted.device, "its trials come one at a time"), None)
     allowed = msgspec.structs.replace(loop_here(wanted.device), engine="vectorized", compiled=wanted.compile != "off")
     forced = wanted.engine == "vectorized" or wanted.compile == "on"
-    chosen = choose(task, contender, population, allowed, lockstep=lockstep, cores=cores, split=split, forced=forced)
+    chosen = choose(
+        task, contender, population, allowed, lockstep=lockstep, lone=lone, cores=cores, split=split, forced=forced
+    )
     if chosen.engine == "loop":
         return Settled(loop_here(wanted.device, chosen.reason), chosen.step_seconds)
     numerics = msgspec.structs.replace(allowed, compiled=chosen.compiled, width=chosen.width, reason=chosen.reason)

@@ -152,7 +152,8 @@ class _Split:
             sources = set(node.all_input_nodes)
             if small and sources <= host | constant and not _random(node):
                 (host if sources & host else constant).add(node)
-        for node in self.guards:
+        new = [node for path, node in self._updates().items() if path in self.scalars]  # a count that begins again
+        for node in (*self.guards, *new):
             if node in constant:
                 host.add(node)
         return host | {n for n in _needed(list(host)) if n in constant}

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .marks import is_number
 from .refusal import NotVectorizable
 
 Setter = Callable[[Any], None]
@@ -60,7 +61,7 @@ def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
                 seen.add(id(value))
                 pending.extend((path + label, child, setter) for label, child, setter in _children(value, put, known))
         else:
-            if kind == "tensor":
+            if kind == "tensor" and not is_number(value):  # numbers are equal or not, never the same
                 if id(value) in seen:  # the same tensor under a second name
                     continue
                 seen.add(id(value))
@@ -88,6 +89,11 @@ def replace_known(root: Any, known: Mapping[int, str], replacement: Mapping[str,
             value.clear()
             for key, item in items:
                 value[replacement[known[id(key)]] if isinstance(key, Tensor) and id(key) in known else key] = item
+        elif isinstance(value, dict) and any(type(key) is int and key in known for key in value):
+            items = list(value.items())
+            value.clear()
+            for key, item in items:
+                value[id(replacement[known[key]]) if type(key) is int and key in known else key] = item
 
 
 def token(leaf: Leaf) -> Any:
@@ -198,4 +204,6 @@ def _key(key: Any, known: Mapping[int, str]) -> str:
         if id(key) not in known:
             raise NotVectorizable("it keys its state by a tensor that is no parameter of the model")
         return known[id(key)]
+    if type(key) is int and key in known:
+        return f"id of {known[key]}"
     return key if isinstance(key, str) else repr(key)

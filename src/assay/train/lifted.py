@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,11 @@ FACTORIES: frozenset[Any] = frozenset(
         *(Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_tensor),
     }
 )
+
+HALF = (torch.float16, torch.bfloat16)
+# Operations whose Python numbers torch keeps in single precision where they meet tensors in half
+IN_SINGLE = frozenset({"mul", "imul", "multiply", "div", "divide", "truediv", "itruediv", "idiv", "true_divide", "lerp",
+                       "addcmul", "addcdiv"})  # fmt: skip
 
 # Operations of whole numbers that give whole numbers, or true and false, in Python too
 WHOLE = frozenset(
@@ -41,19 +47,32 @@ def _scalars(names: tuple[str, ...], positions: tuple[int, ...] = ()) -> Callabl
     return of
 
 
+def _alike(*operands: Any) -> Iterator[Any]:
+    """Operands in the dtype that torch computes in, before any of them meets a scalar: a narrower one isn't rounded."""
+    kinds = {o.dtype for o in operands if isinstance(o, Tensor)}
+    if len(kinds) < 2:
+        return iter(operands)
+    dtype = functools.reduce(torch.promote_types, kinds)
+    return (o.to(dtype) if isinstance(o, Tensor) and o.dim() else o for o in operands)
+
+
 def _add(x: Any, other: Any, *, alpha: Any = 1) -> Any:
+    x, other = _alike(x, other)
     return x + other * alpha
 
 
 def _sub(x: Any, other: Any, *, alpha: Any = 1) -> Any:
+    x, other = _alike(x, other)
     return x - other * alpha
 
 
 def _addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Tensor:
+    x, a, b = _alike(x, a, b)
     return x + value * a * b
 
 
 def _addcdiv(x: Tensor, a: Tensor, b: Tensor, *, value: Any = 1) -> Tensor:
+    x, a, b = _alike(x, a, b)
     return x + value * a / b
 
 
@@ -81,9 +100,16 @@ def _masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     return torch.where(mask, value, x)
 
 
+def _isclose(x: Tensor, y: Tensor, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Tensor:
+    close = (x == y) | (((x - y).abs() <= atol + (rtol * y).abs()) & torch.isfinite(x - y))
+    return close | (torch.isnan(x) & torch.isnan(y)) if equal_nan else close
+
+
 def _affine(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def run(x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-        return beta * x + alpha * product(a, b)
+        result = product(a, b)
+        result = result if isinstance(alpha, int) and alpha == 1 else alpha * result
+        return (x if isinstance(beta, int) and beta == 1 else beta * x) + result
 
     return run
 
@@ -92,7 +118,7 @@ def _in_single(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Half precision is computed in single and rounded once, as torch's fused operations do it."""
 
     def of(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if not isinstance(x, Tensor) or x.dtype not in (torch.float16, torch.bfloat16):
+        if not isinstance(x, Tensor) or x.dtype not in HALF:
             return run(x, *args, **kwargs)
 
         def wide(value: Any) -> Any:
@@ -120,6 +146,7 @@ def _table() -> dict[str, Decomposed]:
         "clip": Decomposed(_clamp, _scalars(("min", "max"), (1, 2))),
         "clamp_min": Decomposed(lambda x, min: _clamp(x, min=min), _scalars(("min",), (1,))),
         "clamp_max": Decomposed(lambda x, max: _clamp(x, max=max), _scalars(("max",), (1,))),
+        "isclose": Decomposed(_isclose, _scalars(("rtol", "atol"), (2, 3)), always=True),
         "fill": Decomposed(_fill, _scalars(("value",), (1,))),
         "masked_fill": Decomposed(_masked_fill, _scalars(("value",), (2,))),
         "softplus": Decomposed(
@@ -130,7 +157,7 @@ def _table() -> dict[str, Decomposed]:
         ),
     }
     for name, product in {"addmm": torch.mm, "addmv": torch.mv, "baddbmm": torch.bmm, "addr": torch.outer}.items():
-        table[name] = Decomposed(_affine(product), _scalars(("alpha", "beta")))
+        table[name] = Decomposed(_affine(product), _scalars(("alpha", "beta")), always=True)
     table = {name: d._replace(run=_in_single(d.run)) for name, d in table.items()}
     in_place = {name + "_": Decomposed(_in_place(d.run), d.scalars, d.always) for name, d in table.items()}
     return table | in_place

@@ -8,6 +8,7 @@ itself; a value is read only where all members agree.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from .batching import is_batched, physical, wrap
-from .lifted import DECOMPOSED, FACTORIES, WHOLE, foreach_elements, foreach_name
+from .lifted import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE, foreach_elements, foreach_name
 from .marks import as_number, is_number, mark_all
 from .refusal import NotVectorizable
 from .special import SPECIAL
@@ -29,6 +30,7 @@ class Lifting(TorchFunctionMode):
         width: members.
         number: the vmap level that the batched tensors live on.
         grads: id of a parameter → its gradient, or None; stands for `p.grad`.
+        device: where the members are.
         alive: (members,) bool, who still counts where members must agree; all, if None.
         on_read: told of every value read (values (members,) or (), the outcome), for a trace to guard it.
     """
@@ -38,11 +40,13 @@ class Lifting(TorchFunctionMode):
         width: int,
         number: int,
         grads: dict[int, Tensor | None],
+        device: str = "cpu",
         alive: Tensor | None = None,
         on_read: Callable[[Tensor, Any], None] | None = None,
     ) -> None:
         super().__init__()
-        self.width, self.number, self.grads, self.alive, self.on_read = width, number, grads, alive, on_read
+        self.width, self.number, self.grads, self.device = width, number, grads, device
+        self.alive, self.on_read = alive, on_read
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation inside."""
@@ -50,15 +54,15 @@ class Lifting(TorchFunctionMode):
 
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation, lifted where it has to be."""
+        if kwargs.get("out") is not None:
+            out = kwargs.pop("out")
+            return self._into(out, self.call(func, args, kwargs))
         special = SPECIAL.get(func)
         if special is not None:
             return special(self, *args, **kwargs)
         name = getattr(func, "__name__", "")
         if name.startswith("_foreach_"):
             return self._foreach(name, args, kwargs)
-        if kwargs.get("out") is not None:
-            out = kwargs.pop("out")
-            return self._into(out, self.call(func, args, kwargs))
         tensors = [a for a in _flat(args, kwargs) if isinstance(a, Tensor)]
         numbers = [t for t in tensors if is_number(t)]
         if args and is_number(args[0]):
@@ -66,7 +70,10 @@ class Lifting(TorchFunctionMode):
         if numbers and len(numbers) == len(tensors) and func not in FACTORIES:
             return self._number_operation(func, name, args, kwargs)
         if numbers:
-            args, kwargs = self._meet(args, kwargs, tensors)
+            dtype = functools.reduce(torch.promote_types, (t.dtype for t in tensors if not is_number(t)), torch.bool)
+            if dtype in HALF and name.strip("_") in IN_SINGLE:
+                return self._in_single(func, name, args, kwargs, dtype)
+            args, kwargs = self._meet(args, kwargs, dtype)
         decomposed = DECOMPOSED.get(name)
         if decomposed is not None and (
             decomposed.always or any(isinstance(a, Tensor) for a in decomposed.scalars(args, kwargs))
@@ -74,9 +81,13 @@ class Lifting(TorchFunctionMode):
             return decomposed.run(*args, **kwargs)
         result = self._run(func, name, args, kwargs)
         if func in FACTORIES and isinstance(result, Tensor) and not is_batched(result):
-            shape = result.shape
-            return wrap(result.expand(self.width, *shape).clone(), self.number)
+            return self.own(result)
         return result
+
+    def own(self, made: Tensor) -> Tensor:
+        """What was made once, as each member's own. A scalar goes to their device: torch lets it meet any, vmap doesn't."""
+        made = made.to(self.device) if made.dim() == 0 else made
+        return wrap(made.expand(self.width, *made.shape).clone(), self.number)
 
     @staticmethod
     def _run(func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -105,12 +116,24 @@ class Lifting(TorchFunctionMode):
             args = tuple(map(widen, args))
         return mark_all(func(*args, **kwargs))
 
-    def _meet(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[Any, Any]:
-        """Cast the numbers as torch casts a Python number that meets these tensors."""
-        dtype = torch.bool
-        for tensor in tensors:
-            if not is_number(tensor):
-                dtype = torch.promote_types(dtype, tensor.dtype)
+    def _in_single(self, func: Any, name: str, args: Any, kwargs: Any, dtype: torch.dtype) -> Any:
+        """Torch doesn't round these operations' Python numbers to half precision, only what comes of them."""
+        if is_number(args[0]):  # a number over a tensor is the tensor's reciprocal times the number
+            func, args = Tensor.mul, (args[1].reciprocal(), args[0])
+
+        def widen(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.float() if is_number(value) or value.dtype in HALF else value
+            return type(value)(map(widen, value)) if type(value) in (list, tuple) else value
+
+        plain, _ = _out_of_place(func, name)
+        result = self.call(plain, tuple(map(widen, args)), {k: widen(v) for k, v in kwargs.items()})
+        if plain is not func:
+            return args[0].copy_(result)
+        return result.to(dtype) if isinstance(result, Tensor) and result.is_floating_point() else result
+
+    def _meet(self, args: Any, kwargs: Any, dtype: torch.dtype) -> tuple[Any, Any]:
+        """Cast the numbers as torch casts a Python number that meets tensors of this dtype."""
 
         def cast(value: Any) -> Any:
             if is_number(value):

@@ -39,10 +39,12 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
         order = torch.Generator().manual_seed(member.batches)
         traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm
         diverged = 0
+        lengths = np.full((1, run.total_steps), np.nan, dtype=np.float32)
         for epoch in range(task.epochs):
             _mode(model, optimizer, training=True)
             for x, y in epoch_of(data, task.batch_size, order, numerics.dtype):
                 step(x, y)
+            lengths[0, epoch * steps : (epoch + 1) * steps] = step.update_lengths()
             means = step.epoch_means()
             _mode(model, optimizer, training=False)
             if not np.isfinite(means).all() or not _finite(model):
@@ -64,6 +66,7 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
         seconds=np.array([time.perf_counter() - started]),
         data=(data.facts,),
         weights=flat_weights(model)[None] if member.phase == "tune" and data.tests_later else None,
+        step_norms=lengths if member.phase == "final" else None,
     )
 
 
@@ -93,6 +96,7 @@ class Step:
         self.losses: list[Tensor] = []
         self.grad_norms: list[Tensor] = []
         self.update_norms: list[Tensor] = []
+        _mode(model, optimizer, training=True)  # schedule-free optimizers refuse to step otherwise
 
     def __call__(self, x: Tensor, y: Tensor) -> None:
         """Take one step on a batch."""
@@ -136,6 +140,10 @@ class Step:
                     "its step writes a rate of its own into group['lr'], so a schedule would be ignored (assay check shows "
                     "it): read group['lr'] at each step and put it back, or leave the schedule out"
                 )
+
+    def update_lengths(self) -> np.ndarray:
+        """The update norm of every step since the last call of `epoch_means`."""
+        return torch.stack(self.update_norms).float().cpu().numpy()
 
     def epoch_means(self) -> np.ndarray:
         """Mean loss, gradient norm and update norm (3,) since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,11 +62,11 @@ class Population:
             ]
         ).permute(2, 1, 0)  # (warm, 3, members)
         self.template = ones[0]
-        self.model, self.optimizer = ones[0].model, ones[0].optimizer
-        self.model.train()
+        self.model = copy.deepcopy(ones[0].model).train()  # an optimizer may keep its own, whose weights are replaced
+        self.optimizer = ones[0].optimizer
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.state_names = {  # of the state_dict, tied weights under each of their names
-            key: self.template.known[id(t)] for key, t in self.model.state_dict(keep_vars=True).items()
+            key: self.template.known[id(t)] for key, t in ones[0].model.state_dict(keep_vars=True).items()
         }
         self.share, self.wishes = share, self.compiles and lay
         self._stack(ones)
@@ -111,7 +112,8 @@ class Population:
                 elif leaf.kind == "tensor":
                     values = [kind.value.detach() for kind in leaves]
                     shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
-                    leaf.put(values[0] if shared else wrap(self.lay(torch.stack(values)), number))
+                    own = torch.stack(values).to(self.numerics.device)  # a scalar may have lived on the CPU
+                    leaf.put(values[0] if shared else wrap(self.lay(own), number))
         replace_known(self.optimizer, self.template.known, self.wrapped)
 
     def lay(self, stacked: Tensor) -> Tensor:
@@ -153,7 +155,8 @@ class Population:
                 id(self.wrapped[name]): None if g is None else wrap(g, number)
                 for name, g in zip(self.trained, gradients, strict=True)
             }
-            mode = Lifting(self.width, number, grads, None if bool(self.alive.all()) else self.alive)
+            alive = None if bool(self.alive.all()) else self.alive
+            mode = Lifting(self.width, number, grads, self.numerics.device, alive)
             with lifted_math(mode), mode:
                 self.optimizer.step()
 
@@ -169,7 +172,8 @@ class Population:
         if callable(switch):
             try:
                 with level(self.width) as number, torch.no_grad():
-                    mode = Lifting(self.width, number, {id(self.wrapped[name]): None for name in self.trained})
+                    none: dict[int, Tensor | None] = {id(self.wrapped[name]): None for name in self.trained}
+                    mode = Lifting(self.width, number, none, self.numerics.device)
                     with lifted_math(mode), mode:
                         switch()
             except Exception as error:
@@ -231,7 +235,7 @@ def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
                 place = leaf.value.untyped_storage().data_ptr()
             except Exception as error:
                 raise NotVectorizable(f"it keeps an unusual tensor in {path.lstrip('.')}") from error
-            if place in owners:
+            if place and place in owners:
                 raise NotVectorizable(f"{path.lstrip('.')} and {owners[place].lstrip('.')} share their memory")
             owners[place] = path
 

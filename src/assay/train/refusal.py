@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import torch
+
 
 class NotVectorizable(Exception):
     """A contender, a task or a chunk that the population engine can't run. Its text is the reason, in one line."""
@@ -11,6 +13,10 @@ class NotVectorizable(Exception):
 
 class NotCompilable(NotVectorizable):
     """What runs in the engine's eager form, but not in its compiled one."""
+
+
+class Hindered(NotVectorizable):
+    """Memory or disk ran out: the members have no part in it, so they must not end up in another engine for it."""
 
 
 class Again(NotVectorizable):
@@ -41,6 +47,8 @@ def refusal(error: BaseException) -> NotVectorizable:
     """The error as a refusal, with its one-line reason."""
     if isinstance(error, NotVectorizable):
         return error
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return Hindered(f"memory ran out: {' '.join(str(error).split())[:120]}".rstrip(": "))
     if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
         return shared_write()
     if "view size is not compatible" in str(error):
@@ -52,7 +60,7 @@ def reason_of(error: BaseException) -> str:
     """One line that says why, from whatever torch or the contender's own code raised."""
     if isinstance(error, NotVectorizable):
         return str(error)
-    text = " ".join(str(error).split())
+    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))  # the same in every process
     for pattern, replacement in _PATTERNS:
         match = re.search(pattern, text)
         if match:

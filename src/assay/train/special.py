@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .batching import is_batched, wrap
+from .batching import is_batched, spread, wrap
+from .lifted import DECOMPOSED, HALF
 from .marks import is_number
 from .refusal import NotVectorizable
 
@@ -31,22 +32,22 @@ def _tensor_from(mode: Any, data: Any, *args: Any, **kwargs: Any) -> Tensor:
     """`torch.tensor(data)` where data holds numbers: a copy, in the dtype that a Python number would get."""
     elements = data if isinstance(data, list | tuple) else [data]
     if not any(isinstance(e, Tensor) for e in elements):
-        made = torch.tensor(data, *args, **kwargs)
-        return wrap(made.expand(mode.width, *made.shape).clone(), mode.number)
-    tensors = [e if isinstance(e, Tensor) else torch.tensor(e, dtype=torch.float64) for e in elements]
+        return mode.own(torch.tensor(data, *args, **kwargs))
+    tensors = [
+        e if isinstance(e, Tensor) else torch.tensor(e, dtype=torch.float64, device=mode.device) for e in elements
+    ]
     made = torch.stack(tensors) if isinstance(data, list | tuple) else tensors[0]
     dtype = kwargs.get("dtype") or (
         torch.get_default_dtype() if any(map(is_number, tensors)) and made.is_floating_point() else made.dtype
     )
     made = made.to(dtype=dtype, device=kwargs.get("device"), copy=True)
-    return made if is_batched(made) else wrap(made.expand(mode.width, *made.shape).clone(), mode.number)
+    return made if is_batched(made) else mode.own(made)
 
 
 def _full(mode: Any, size: Any, fill_value: Any, **kwargs: Any) -> Tensor:
     value = fill_value
     if not isinstance(value, Tensor):
-        made = torch.full(size, value, **kwargs)
-        return wrap(made.expand(mode.width, *made.shape).clone(), mode.number)
+        return mode.own(torch.full(size, value, **kwargs))
     kwargs.setdefault("dtype", torch.get_default_dtype() if value.is_floating_point() else value.dtype)
     return mode.call(torch.zeros, (size,), kwargs).add(value.to(kwargs["dtype"]))
 
@@ -66,6 +67,19 @@ def _set_item(mode: Any, tensor: Tensor, key: Any, value: Any) -> None:
         tensor.copy_(torch.where(key, value, tensor))
     else:
         tensor[key] = value.to(tensor.dtype) if isinstance(value, Tensor) else value
+
+
+def _addmm(mode: Any, x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """In half precision each member's by itself, rounded once and to the bit as the loop's.
+
+    What iterates in half precision (the orthogonalization in Muon) makes any other rounding a thousand times larger.
+    """
+    scalars: dict[str, Any] = {"beta": beta, "alpha": alpha}
+    own = any(isinstance(scalar, Tensor) for scalar in scalars.values())
+    if own or x.dtype not in HALF or not any(map(is_batched, (x, a, b))):
+        return DECOMPOSED["addmm"].run(x, a, b, **scalars)
+    each = zip(*(spread(t, mode.width).unbind() for t in (x, a, b)), strict=True)
+    return wrap(torch.stack([torch.addmm(*operands, **scalars) for operands in each]), mode.number)
 
 
 def _get(name: str) -> Any:
@@ -92,9 +106,9 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     Tensor.is_nonzero: _reader(bool),
     torch.is_nonzero: _reader(bool),
     torch.equal: lambda mode, a, b: a.shape == b.shape and mode.read((a == b).all(), bool),
-    torch.allclose: lambda mode, a, b, **k: mode.read(torch.isclose(a, b, **k).all(), bool),
+    torch.allclose: lambda mode, a, b, **k: mode.read(mode.call(torch.isclose, (a, b), k).all(), bool),
     Tensor.equal: lambda mode, a, b: a.shape == b.shape and mode.read((a == b).all(), bool),
-    Tensor.allclose: lambda mode, a, b, **k: mode.read(torch.isclose(a, b, **k).all(), bool),
+    Tensor.allclose: lambda mode, a, b, **k: mode.read(mode.call(torch.isclose, (a, b), k).all(), bool),
     Tensor.__format__: _refuse("it prints or formats a value in each step"),
     Tensor.numpy: _refuse("it hands a tensor to NumPy"),
     Tensor.__array__: _refuse("it hands a tensor to NumPy"),
@@ -105,6 +119,8 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.tensor: _tensor_from,
     torch.moveaxis: lambda mode, x, source, destination: x.movedim(source, destination),
     Tensor.moveaxis: lambda mode, x, source, destination: x.movedim(source, destination),
+    torch.addmm: _addmm,
+    Tensor.addmm: _addmm,
     torch.full: _full,
     torch.full_like: _full_like,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -91,9 +92,15 @@ class _Training:
         # validation, test, loss, gradient norm, update norm
         self.traces = np.full((5, len(members), task.epochs), np.nan)
         self.diverged = np.zeros(len(members), dtype=np.int64)
+        self.lengths = np.full((len(members), self.batches.run.total_steps), np.nan, dtype=np.float32)
         self.weights: np.ndarray | None = None
-        self.noise = [torch.Generator(device=numerics.device).manual_seed(m.noise) for m in members]
         self.sites: dict[int, list[Site]] = {}
+
+    @cached_property
+    def noise(self) -> list[torch.Generator]:
+        """What each member's dropout masks are drawn from."""
+        device = self.batches.x.device
+        return [torch.Generator(device=device).manual_seed(m.noise) for m in self.members]
 
     def epoch(self, epoch: int) -> bool:
         """Train and score one epoch; False when nobody is left."""
@@ -108,6 +115,10 @@ class _Training:
             x, y = batches.at(step)
             kept.append(population.step(x, y, self._masks(x)))
         population.switch(training=False)
+        if self.final:
+            alive = self.diverged == 0
+            places = slice(epoch * batches.steps, (epoch + 1) * batches.steps)
+            self.lengths[alive, places] = torch.stack([k[2] for k in kept]).float().cpu().numpy().T[alive]
         means = torch.stack(kept).mean(0).double()
         self._settle(epoch, means, population.finite())
         return bool((self.diverged == 0).any())
@@ -155,4 +166,5 @@ class _Training:
             seconds=np.full(wanted, seconds / wanted),
             data=tuple(d.facts for d in self.batches.data[:wanted]),
             weights=None if self.weights is None else self.weights[:wanted],
+            step_norms=self.lengths[:wanted] if self.final else None,
         )

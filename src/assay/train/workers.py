@@ -11,8 +11,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,9 +22,10 @@ import cloudpickle
 import numpy as np
 
 from assay.core import Contender, Curves, Member, Numerics, Task
-from assay.errors import AssayError, UsageError, own_frames
+from assay.errors import AssayError, Interrupted, UsageError, own_frames
 
 from .numerics import Wanted
+from .patience import Patience
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -40,25 +43,42 @@ def pack(thing: Task | Contender) -> bytes:
 def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
     """In a worker: train a chunk of members with the plan's engine.
 
-    UsageError where the contender's or the task's own code raises; the traceback is trimmed to their frames.
+    Members that the engine refuses on the way (they disagree in a branch, say) train in the loop, and their curves say so.
+
+    Raises:
+        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
+        Interrupted: memory or disk ran out.
     """
     task, contender = _open(packed_task), _open(packed_contender)
+    reason = ""
     try:
         if numerics.engine == "vectorized":
             from assay.train import vectorized
-            from assay.train.refusal import NotVectorizable
+            from assay.train.refusal import Hindered, NotVectorizable
 
             try:
                 return vectorized.train(task, contender, members, numerics)
-            except NotVectorizable:  # members that disagree on the way: the same members always do, wherever they train
-                pass
+            except Hindered as error:
+                raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
+            except NotVectorizable as error:  # the same members always are, wherever they train
+                reason = str(error)
         from assay.train import loop
 
-        return loop.train(task, contender, members, numerics)
+        return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
     except AssayError:
         raise
     except Exception as error:
+        if _out_of_memory(error):
+            raise Interrupted(
+                f"out of memory while {contender.name} trained; take fewer --workers and run the same command again, it goes on"
+            ) from None
         raise UsageError(f"{contender.name} fails while it trains: {own_frames(error)}") from None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(
+        words in f"{type(error).__name__} {error}" for words in ("OutOfMemoryError", "can't allocate memory")
+    )
 
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
@@ -68,13 +88,11 @@ def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarr
     return score_weights(_open(packed_task), members, weights, numerics)
 
 
-def settle(
-    packed_task: bytes, packed_contender: bytes, wanted: Wanted, population: int, lockstep: int, cores: int, split: int
-) -> tuple[Numerics, float | None]:
-    """In a worker: `engines.settle`."""
+def settle(packed_task: bytes, packed_contender: bytes, wanted: Wanted, *numbers: int) -> tuple[Numerics, float | None]:
+    """In a worker: `engines.settle`, whose numbers these are, in its order."""
     from assay.train import engines
 
-    found = engines.settle(_open(packed_task), _open(packed_contender), wanted, population, lockstep, cores, split)
+    found = engines.settle(_open(packed_task), _open(packed_contender), wanted, *numbers)
     return found.numerics, found.step_seconds
 
 
@@ -131,9 +149,12 @@ class InProcess(Executor):
 
 
 class LocalWorkers(ProcessPoolExecutor):
-    """A process a core, started from a server that has torch loaded, one thread each."""
+    """A process a core, started from a server that has torch loaded, one thread each. `size`: how many there are."""
+
+    patience: Patience | None = None  # with those that hang
 
     def __init__(self, workers: int) -> None:
+        self.size = workers
         kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(kind)
         with _one_thread():
@@ -147,8 +168,17 @@ class LocalWorkers(ProcessPoolExecutor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As in Executor. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
-        with _without_main(), _one_thread():
-            return super().submit(fn, *args, **kwargs)
+        try:
+            with _without_main(), _one_thread():
+                return super().submit(fn, *args, **kwargs)
+        except BrokenExecutor as error:  # a worker was lost since the last call: said where the results are read
+            lost: Future[Any] = Future()
+            lost.set_exception(error)
+            return lost
+
+    def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
+        """Call what needs the run folder here, beside the work of the others."""
+        return self.submit(fn, *args)
 
     def kill(self) -> None:
         """End the workers now, whatever they are doing."""
@@ -173,6 +203,9 @@ def pool(workers: int) -> Iterator[LocalWorkers]:
 def _initialize() -> None:
     import torch
 
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # a worker whose command was killed has nobody to work for
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     torch.set_num_threads(1)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -87,3 +88,8 @@ def assert_same(found: Any, expected: Any, rtol: float = 1e-9) -> None:
             tolerance = max(1e-6, rtol) if name == "weights" else rtol
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * 1e-3, err_msg=name)
     assert found.data == expected.data
+
+
+def muon(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    """Matrices by torch's Muon alone."""
+    return torch.optim.Muon([p for p in model.parameters() if p.ndim == 2], lr=lr)

@@ -1,0 +1,93 @@
+"""Which controls a question has, as data: the plan of the record in `controls/`. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from assay.core import ContenderInfo, Science
+from assay.space import Float, Space
+
+FOLDER = "controls"
+MULTIPLIER, REPLICATE = "multiplier", "replicate"  # what a replay's members have beside the baseline's hyperparameters
+REPLAY_SPACE: Space = {MULTIPLIER: Float(0.1, 10.0, log=True)}
+
+Kind = Literal["again", "sabotage", "sceptic", "replay"]
+Lengths = Mapping[int, "np.ndarray | str"]  # of each candidate's steps (K, T), by slot; or why there are none
+
+
+class Control(NamedTuple):
+    """A control and its slot in the controls' plan; `candidate` is the slot of the one that it is about."""
+
+    kind: Kind
+    slot: int
+    candidate: int | None = None
+
+
+def controls(contenders: int) -> list[Control]:
+    """The controls of a question with so many contenders. The sceptic is the baseline itself, slot 0."""
+    replays = [Control("replay", contenders + 1 + slot, slot) for slot in range(1, contenders)]
+    return [Control("again", contenders), Control("sabotage", contenders + 1), Control("sceptic", 0), *replays]
+
+
+def science_of(question: Science, lengths: Lengths) -> Science:
+    """The science of the controls of a question, which may have had two stages: K is by now what it is."""
+    baseline = question.contenders[0]
+    again = msgspec.structs.replace(
+        baseline, name=f"{baseline.name} again", note="A/A: the baseline under another name"
+    )
+    halted = msgspec.structs.replace(
+        baseline,
+        name=f"{baseline.name}, halted",
+        reference=f"{_OWN}halted {baseline.reference}",
+        source=f"{baseline.source}; {code()}",
+        note=f"{baseline.name} that stands still after a tenth of its steps",
+    )
+    replays = [_replay(baseline, info, lengths[slot]) for slot, info in enumerate(question.contenders) if slot > 0]
+    protocol = msgspec.structs.replace(question.protocol, stages=msgspec.UNSET)
+    contenders = (*question.contenders, again, halted, *replays)
+    return msgspec.structs.replace(question, contenders=contenders, protocol=protocol)
+
+
+def _replay(baseline: ContenderInfo, candidate: ContenderInfo, lengths: np.ndarray | str) -> ContenderInfo:
+    skipped = isinstance(lengths, str)
+    return msgspec.structs.replace(
+        baseline,
+        name=f"{baseline.name} at {candidate.name}'s step lengths",
+        reference=f"{_OWN}replayed {baseline.reference}",
+        source=lengths if skipped else f"{baseline.source}; {code()}; lengths {digest(lengths)}",
+        space=dict(REPLAY_SPACE),
+        note="skipped" if skipped else f"each update of {baseline.name} rescaled to {candidate.name}'s mean length",
+    )
+
+
+_OWN = "assay.controls: "
+
+
+def skipped(info: ContenderInfo) -> str | None:
+    """Why a control is not trained, or None where it is."""
+    return info.source if info.note == "skipped" else None
+
+
+def is_the_baseline(candidate: ContenderInfo, baseline: ContenderInfo) -> bool:
+    """Whether a candidate is the baseline under another name. What was made in Python can't be told."""
+
+    def nameless(info: ContenderInfo) -> ContenderInfo:
+        return msgspec.structs.replace(info, name="", note="")
+
+    return bool(baseline.reference) and nameless(candidate) == nameless(baseline)
+
+
+def digest(lengths: np.ndarray) -> str:
+    """A hash of step lengths, to the bit."""
+    return "sha256:" + hashlib.sha256(np.ascontiguousarray(lengths, dtype="<f8").tobytes()).hexdigest()
+
+
+def code() -> str:
+    """A hash of what alters the baseline."""
+    return "sha256:" + hashlib.sha256(Path(__file__).with_name("altered.py").read_bytes()).hexdigest()

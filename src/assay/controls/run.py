@@ -1,0 +1,114 @@
+"""Training the controls: the same studies, folds and final runs as the question's own, in a record of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from assay import events, seeds
+from assay.core import Contender, Numerics, Plan, Science
+from assay.evidence import Findings, reached
+from assay.fold import Fold, chunked, gather
+from assay.planning import Job
+from assay.record import RunFolder
+from assay.settle import together
+from assay.train import workers
+from assay.train.numerics import torch_build
+from assay.tune import final, finals, lanes, study
+
+from . import lengths, plan
+from .judged import Trained, replayed_at
+
+
+def train(fold: Fold, job: Job) -> None:
+    """Train what the controls of a question lack, when the question itself is trained.
+
+    Raises:
+        UsageError: the record holds other controls. Interrupted: as in `Fold.drive`.
+    """
+    frame = fold.folder.frame()
+    findings = Findings(reached(fold.folder.plan, frame), frame)
+    science = findings.plan.science
+    path = fold.folder.path / plan.FOLDER
+    tables = lengths.of_record(fold.folder, findings)
+    asked = plan.science_of(science, tables)
+    record = RunFolder.resume(path, asked, torch_build())
+    contenders = objects(job.contenders, asked, tables)
+    if record is None:
+        numerics = _settle(fold, job, contenders, asked)
+        path.mkdir(exist_ok=True)
+        lengths.keep(path, tables)
+        record = RunFolder.create(path, Plan(asked, numerics))
+    own = Fold(record, job.task, contenders, fold.executor, fold.on_event, behind=fold.folder)
+    known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
+    _tune(own, contenders, known, findings)
+    _final(own, known, findings)
+
+
+def objects(
+    question: tuple[Contender, ...], science: Science, tables: dict[int, np.ndarray | str]
+) -> tuple[Contender, ...]:
+    """The contenders of the controls' plan: those of the question, and the baseline as each control alters it."""
+    import torch
+
+    from .altered import MakeHalted, MakeReplayed
+
+    baseline, infos = question[0], science.contenders[len(question) :]
+    source = f"{baseline.source}; {plan.code()}"
+    again, halted, *replays = (replace(baseline, name=info.name, note=info.note) for info in infos)
+    made = [again, replace(halted, make=MakeHalted(baseline), source=source)]
+    for slot, contender in enumerate(replays, start=1):
+        table = tables[slot]
+        steps = torch.zeros(1, 1) if isinstance(table, str) else torch.from_numpy(table)  # zeros: never trained
+        space = {**baseline.space, **plan.REPLAY_SPACE}  # all that differs between members, for the engine
+        made.append(replace(contender, make=MakeReplayed(baseline, steps), space=space, source=source))
+    return (*question, *made)
+
+
+def _settle(fold: Fold, job: Job, contenders: tuple[Contender, ...], science: Science) -> tuple[Numerics, ...]:
+    """The question's own numerics, and those of the altered baselines; A/A is the baseline and trains as it does."""
+    count, p = len(job.contenders), science.protocol
+    altered = [i for i in range(count + 1, len(contenders)) if not plan.skipped(science.contenders[i])]
+    fold.on_event(events.Stage("settle", len(altered)))
+    population = p.replicates * (p.trials + p.final_seeds)
+    asked = (job.wanted, population, *together(p), workers.cores(), seeds.split(science.seed, 0))
+    calls = [(workers.settle, (fold.packed_task, workers.pack(contenders[i]), *asked)) for i in altered]
+    settled = gather(fold.executor, calls, lambda i: fold.on_event(events.Settled(contenders[altered[i]].name)))
+    found = dict(zip(altered, (numerics for numerics, _ in settled), strict=True))
+    return tuple(fold.numerics[i] if i < count else found.get(i, fold.numerics[0]) for i in range(len(contenders)))
+
+
+def _tune(fold: Fold, contenders: tuple[Contender, ...], known: list[plan.Control], findings: Findings) -> None:
+    science = fold.science
+    p, replicates = science.protocol, range(science.protocol.replicates)
+    fold.on_event(
+        events.Stage("controls", sum(2 if c.kind == "sceptic" else 1 for c in known) * p.replicates * p.trials)
+    )
+    by_slot = {c.slot: c for c in known}
+    runs = []
+    for slot, width, some in lanes({c.slot: fold.numerics[c.slot] for c in known}, replicates):
+        kind, contender = by_slot[slot].kind, contenders[slot]
+        if kind == "sceptic":
+            contender = replace(contender, name=f"{contender.name}, {2 * p.trials} trials")
+            runs.append(study(science, slot, contender, some, width, fold.on_event, more=p.trials))
+        elif kind == "replay":
+            contender = replace(contender, space=plan.REPLAY_SPACE)
+            given = replayed_at(findings)
+            runs.append(study(science, slot, contender, some, width, fold.on_event, given=given))
+        else:
+            runs.append(study(science, slot, contender, some, width, fold.on_event))
+    fold.drive(runs)
+    fold.score()
+
+
+def _final(fold: Fold, known: list[plan.Control], findings: Findings) -> None:
+    p = fold.science.protocol
+    fold.on_event(events.Stage("controls_final", len(known) * p.replicates * p.final_seeds))
+    trained = Trained(findings, fold.folder)
+    runs = []
+    for control in known:
+        chosen = trained.chosen(control)
+        members = finals(fold.science, control.slot, chosen, trained.first_seed(control))
+        runs += [final(chunk) for chunk in chunked(members, fold.numerics[control.slot].width)]
+    fold.drive(runs)

@@ -1,0 +1,84 @@
+"""Is the record of the controls what the question's record makes it? For `verify`; torch isn't needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from assay import seeds
+from assay.core import ContenderInfo, Member, Science
+from assay.evidence import Findings
+from assay.record import RunFolder, chunks
+
+from . import lengths, plan
+from .judged import Trained, controls_record, replayed_at
+
+TOLERANCE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
+
+
+def faults(folder: RunFolder, findings: Findings) -> Iterator[str]:
+    """What is wrong with the controls of a question, a line each.
+
+    Raises:
+        BrokenRecord: members are missing, or a file can't be read.
+    """
+    trained = Trained(findings, controls_record(folder))
+    yield from _another_plan(folder, trained)
+    digests = dict(findings.frame.select("replicate", "digest").iter_rows())
+    for control in trained.controls:
+        if trained.skipped(control):
+            continue
+        found, name = trained.findings(control), trained.science.contenders[control.slot].name
+        given = replayed_at(findings) if control.kind == "replay" else {}
+        for phase in ("tune", "final"):
+            rows = found.members(control.slot, phase)
+            shift = trained.first_seed(control) if phase == "final" else 0
+            for member, digest in zip(chunks.to_members(rows), rows["digest"], strict=True):
+                where = f"{name}, {phase} {member.index + shift} of replicate {member.replicate}"
+                asked = given.get(member.replicate, {})
+                if phase == "final":
+                    asked = found.chosen(control.slot, member.replicate)
+                if not seeds.fit(trained.science.seed, "honest", _shifted(member, shift)):
+                    yield f"{where}: not the plan's seeds"
+                if digest != digests[member.replicate]:
+                    yield f"{where}: it did not see the data of its replicate"
+                if not asked.items() <= member.hyperparameters.items():
+                    yield f"{where}: not at the hyperparameters that it should have"
+
+
+def _shifted(member: Member, shift: int) -> Member:
+    return msgspec.structs.replace(member, index=member.index + shift)
+
+
+def _another_plan(folder: RunFolder, trained: Trained) -> Iterator[str]:
+    """The controls' plan follows from the question's; the lengths of a replay from the candidate's steps."""
+    found = lengths.of_record(folder, trained.question)
+    kept = {
+        slot: table if isinstance(table, str) else lengths.read(trained.folder.path, slot)
+        for slot, table in found.items()
+    }
+    for slot, table in found.items():
+        own = kept[slot]
+        if not isinstance(table, str) and not (
+            table.shape == np.shape(own) and np.allclose(table, own, rtol=TOLERANCE, atol=0)
+        ):
+            yield f"{plan.FOLDER}: the lengths replayed are not those of {trained.science.contenders[slot].name}'s steps"
+    expected = plan.science_of(trained.question.plan.science, kept)
+    if _without_code(expected.contenders) != _without_code(trained.science.contenders) or not _same_question(
+        expected, trained.science
+    ):
+        yield f"{plan.FOLDER}/plan.json is not what the plan of the question makes it"
+
+
+def _same_question(a: Science, b: Science) -> bool:
+    return msgspec.structs.replace(a, contenders=()) == msgspec.structs.replace(b, contenders=())
+
+
+def _without_code(infos: Sequence[ContenderInfo]) -> list[ContenderInfo]:
+    """Contenders without the hash of the code that altered them, which may have changed since."""
+    return [
+        msgspec.structs.replace(info, source=";".join(p for i, p in enumerate(info.source.split(";")) if i != 1))
+        for info in infos
+    ]

@@ -1,0 +1,126 @@
+"""Members and curves for other tools: CSV for anything, event files for TensorBoard. torch isn't needed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from assay.errors import UsageError
+from assay.record import RunFolder
+from assay.record.chunks import CURVES
+from assay.record.files import fault, write_bytes
+
+KEY = ("contender", "phase", "replicate", "index")
+
+
+def csv(path: Path, to: Path) -> Path:
+    """Write `members.csv`, a row a member, and `curves.csv`, a row an epoch of a member, into the folder `to`.
+
+    Scores are in the metric's file units, after the last epoch; each hyperparameter has a column, empty for the
+    contenders that don't tune it. A curve's cell is empty from the epoch on in which a member diverged, and a trial has
+    no test curve.
+
+    Raises:
+        UsageError: no run folder; or `to` lies in it, or can't be written.
+    """
+    frame = _frame(path, to)
+    curves = _long(frame)
+    with _writing(to):
+        write_bytes(to / "members.csv", _flat(frame).write_csv().encode())
+        write_bytes(to / "curves.csv", curves.write_csv().encode())
+    return to
+
+
+def tensorboard(path: Path, to: Path) -> Path:
+    """Write each member's curves as a TensorBoard run into `to/<slot>-<contender>/<phase>/<replicate>-<index>`.
+
+    A step is an epoch, counted from 1; its wall time is the share of the member's seconds that it would have taken.
+
+    Raises:
+        UsageError: TensorBoard isn't installed; else as in `csv`.
+    """
+    Event, Summary, EventFileWriter = _tensorboard()
+    frame = _frame(path, to)
+    if any(to.glob("*")):
+        raise UsageError(f"{to} isn't empty, and TensorBoard would mix what is in it with this; take another folder")
+    with _writing(to):
+        for row in frame.iter_rows(named=True):
+            place = (
+                to / f"{row['slot']}-{_safe(row['contender'])}" / row["phase"] / f"{row['replicate']}-{row['index']}"
+            )
+            writer = EventFileWriter(str(place))
+            epochs = len(row["validation"])
+            for epoch in range(epochs):
+                values = [
+                    Summary.Value(tag=name, simple_value=row[name][epoch])
+                    for name in CURVES
+                    if row[name] and row[name][epoch] is not None
+                ]
+                writer.add_event(
+                    Event(
+                        wall_time=row["seconds"] * (epoch + 1) / epochs, step=epoch + 1, summary=Summary(value=values)
+                    )
+                )
+            writer.close()
+    return to
+
+
+def _frame(path: Path, to: Path) -> pl.DataFrame:
+    frame = RunFolder.open(path).frame()
+    if to.resolve().is_relative_to(path.resolve()):
+        raise UsageError(f"{to} lies in the run folder, which is a sealed record; write somewhere else")
+    return frame
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    decoded: list[dict[str, Any]] = [msgspec.json.decode(text) for text in frame["hyperparameters"]]
+    names = sorted({name for values in decoded for name in values})
+    tuned = [
+        pl.Series(f"hyperparameter {name}", [_cell(values.get(name)) for values in decoded], dtype=pl.String)
+        for name in names
+    ]
+    last = [pl.col(name).list.last().alias(name) for name in CURVES if name != "test"]
+    rest = [c for c in frame.columns if c not in (*CURVES, *KEY, "hyperparameters")]
+    return frame.select(*KEY, *last, *rest).with_columns(*tuned)
+
+
+def _long(frame: pl.DataFrame) -> pl.DataFrame:
+    """A row an epoch. A trial's test curve is empty."""
+    epochs = pl.int_ranges(1, pl.col("validation").list.len() + 1).alias("epoch")
+    none = pl.col("validation").list.eval(pl.lit(None, dtype=pl.Float64))
+    test = pl.when(pl.col("test").list.len() > 0).then("test").otherwise(none).alias("test")
+    others = [name for name in CURVES if name != "test"]
+    long = frame.select(*KEY, epochs, *others, test).explode("epoch", *others, "test")
+    return long.with_columns(pl.col(c).fill_nan(None) for c in CURVES)
+
+
+def _cell(value: Any) -> str | None:
+    return None if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_+" else "_" for c in name)[:80]
+
+
+@contextlib.contextmanager
+def _writing(to: Path) -> Iterator[None]:
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise fault(error, to) from error
+
+
+def _tensorboard() -> tuple[Any, Any, Any]:
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportMissingImports]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportMissingImports]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise UsageError(f"--tensorboard needs TensorBoard ({error}): pip install 'assay[tensorboard]'") from None
+    return Event, Summary, EventFileWriter

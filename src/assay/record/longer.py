@@ -1,0 +1,91 @@
+"""A finished record that is asked for more replicates: its members stay, its first answer is kept, the new one is marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from assay.core import Plan, Science, canonical
+from assay.errors import AssayError, UsageError
+
+from . import manifest
+from .files import fault, write_bytes
+from .folder import RunFolder
+
+EARLIER = "earlier"
+KEPT = ("plan.json", "result.json")
+
+
+def lengthened(path: Path, science: Science) -> Plan | None:
+    """The plan of a finished record with the replicates that `science` asks for; None unless it asks for just more.
+
+    A record whose replicates were decided by their spread, or by planned looks, has said itself how many there are.
+    """
+    if not all((path / name).exists() for name in ("plan.json", "result.json", manifest.NAME)):
+        return None
+    plan = RunFolder.open(path).plan
+    before = plan.science.protocol
+    if science.protocol.replicates <= before.replicates or before.name != "honest":
+        return None
+    longer = msgspec.structs.replace(before, replicates=science.protocol.replicates)
+    if msgspec.structs.replace(plan.science, protocol=longer) != science:
+        return None
+    if any(isinstance(x, (tuple, msgspec.Struct)) for x in (before.stages, before.looks)):
+        return None
+    counts = (*(plan.earlier or ()), before.replicates)
+    return msgspec.structs.replace(plan, science=science, earlier=counts)
+
+
+def begin(folder: RunFolder) -> None:
+    """Make the longer plan the record's; what the earlier one came to goes to `earlier/<replicates>`.
+
+    A command that is killed in here finds the folder as it was, or longer; either way the same command goes on.
+    """
+    path = folder.path
+    on_record = RunFolder.open(path).plan
+    if on_record == folder.plan:
+        return
+    kept = path / EARLIER / str(on_record.science.protocol.replicates)
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in KEPT:
+            write_bytes(kept / name, (path / name).read_bytes())
+        manifest.unseal(path)
+        write_bytes(path / "plan.json", msgspec.json.format(canonical(folder.plan), indent=2) + b"\n")
+        (path / "result.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise fault(error, path) from error
+
+
+def home(default: Path, science: Science) -> Path:
+    """The default folder, or the one beside it that has this science already, or that it would lengthen."""
+    if default.exists():
+        return default
+    stem = default.name.rpartition("-")[0]
+    best: tuple[int, Path] | None = None
+    for file in sorted(default.parent.glob(f"{_literal(stem)}-????????/plan.json")):
+        try:
+            plan = RunFolder.open(file.parent).plan
+            found = plan if plan.science == science else lengthened(file.parent, science)
+        except AssayError:  # not a record of ours to judge here
+            continue
+        if found is not None:
+            count = plan.science.protocol.replicates
+            best = max(best or (0, default), (count, file.parent))
+    return best[1] if best else default
+
+
+def _literal(name: str) -> str:
+    import glob
+
+    return glob.escape(name)
+
+
+def refuse_controls(folder: RunFolder, controls: bool) -> None:
+    """UsageError for a longer record with controls, whose number of replicates is settled."""
+    if folder.plan.earlier and controls:
+        raise UsageError(
+            f"{folder.path} has controls for {folder.plan.earlier[-1]} replicates, and can't be made longer; "
+            "choose another folder with --out"
+        )

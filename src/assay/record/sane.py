@@ -1,0 +1,37 @@
+"""A plan on disk that decodes may still be none: numbers that no plan of ours could have."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from assay.core import Plan, Stages
+
+MOST = 10**9  # members
+
+
+def fault(plan: Plan) -> str | None:
+    """What no plan could be, in a few words; None for a plan that could have been made."""
+    task, p, contenders = plan.science.task, plan.science.protocol, plan.science.contenders
+    names = [c.name for c in contenders]
+    looks, earlier = p.looks or (), plan.earlier or ()
+    stages = p.stages if isinstance(p.stages, Stages) else Stages(p.replicates, p.replicates)
+    checks = {
+        "fewer than two contenders": len(contenders) < 2,
+        "two contenders of one name": len(set(names)) < len(names),
+        "numerics for another number of contenders": len(plan.numerics) != len(contenders),
+        "a number of replicates, trials or final seeds below 1": min(p.replicates, p.trials, p.final_seeds) < 1,
+        "more members than there can be": len(contenders) * p.replicates * (p.trials + p.final_seeds) > MOST,
+        "a published protocol with more than one seed": p.name == "published"
+        and (p.replicates, p.final_seeds) != (1, 1),
+        "an alpha outside 0 to 1": not 0 < p.alpha < 1,
+        "a margin that isn't above 0": not 0 < task.margin < math.inf,
+        "a scale that isn't above 0": not 0 < task.scale < math.inf,
+        "epochs or a batch size below 1": min(task.epochs, task.batch_size) < 1,
+        "chunks without members": min((n.width for n in plan.numerics), default=1) < 1,
+        "looks that don't grow": any(b <= a for a, b in pairwise((1, *looks))) or (looks and p.replicates not in looks),
+        "stages that are none": not 1 <= stages.first <= stages.most <= MOST,
+        "earlier plans that were longer": any(b <= a for a, b in pairwise((0, *earlier, p.replicates)))
+        and bool(earlier),
+    }
+    return next((words for words, found in checks.items() if found), None)

@@ -1,0 +1,76 @@
+"""The controls in the report: a figure of their differences, and what each of them says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .figures import Card
+from .figures.strips import Strip, strips
+from .reading import Reading
+from .style import look
+from .units import listed
+
+NAMES = {
+    "again": "A/A",
+    "sabotage": "sabotage",
+    "sceptic": "sceptic",
+    ("replay", "rule"): "replay: the rule",
+    ("replay", "schedule"): "replay: the schedule",
+}
+
+
+def card(reading: Reading) -> Card | None:
+    """A strip for each comparison; None where there are no controls."""
+    scale, task = reading.units.scale, reading.plan.science.task
+    made = [entry for entry in reading.content.get("controls", []) if not entry["skipped"]]
+    if not made:
+        return None
+    slots = {arm.name: arm.slot for arm in reading.arms}
+    rows = [
+        Strip(
+            _label(entry),
+            look(slots.get(entry["first"], 0)),
+            scale * np.array(entry["differences"], dtype=float),
+            scale * entry["difference"],
+            None if entry["ci_low"] is None else (scale * entry["ci_low"], scale * entry["ci_high"]),
+        )
+        for entry in made
+    ]
+    failed = [name_of(entry) for entry in made if entry["passed"] is False]
+    return Card(
+        "controls",
+        "Controls",
+        f"A dot a replicate, a bar the interval. {f'Not as it should be: {listed(failed)}. ' if failed else ''}"
+        "A/A should lie about the line and the sabotage left of it; where the replay's schedule reaches as far as the "
+        "candidate, the schedule is the difference. None of this decides.",
+        strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
+    )
+
+
+def rows(reading: Reading) -> list[dict[str, Any]]:
+    """A row for each comparison, and each control that was skipped: its name, what it says, whether that is a warning."""
+    return [
+        {
+            "name": name_of(entry),
+            "said": entry["sentence"].partition(": ")[2].replace(" %", "\u00a0%"),
+            "warning": entry["passed"] is False,
+        }
+        for entry in reading.content.get("controls", [])
+    ]
+
+
+def _label(entry: dict[str, Any]) -> str:
+    """What stands above a strip, short enough for it."""
+    first, second = entry["first"], entry["second"]
+    if entry["control"] == "replay":
+        first, second = (first, "replay") if entry["part"] == "rule" else (f"replay of {entry['about']}", second)
+    return f"{name_of(entry)}: {first} − {second}".replace("replay: the ", "the ")
+
+
+def name_of(entry: dict[str, Any]) -> str:
+    """What a control is called on the page."""
+    if entry["control"] == "replay":
+        return NAMES.get(("replay", entry.get("part", "")), "schedule replay")
+    return NAMES[entry["control"]]

@@ -1,0 +1,49 @@
+"""How long to wait for workers that give no sign: a training that hangs must not hold a night's work."""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from assay.errors import Interrupted
+
+Item = TypeVar("Item")
+LEAST = 1800.0  # seconds without any result, before workers are given up
+TIMES = 50.0  # or so many times what the longest piece of work took or was estimated to take
+
+
+class Patience:
+    """Seconds that may pass without any result: what was asked for, or `TIMES` the longest known piece, `LEAST` at least.
+
+    They are counted by the monotonic clock: neither a clock that is set nor a machine that slept brings the end nearer.
+    """
+
+    def __init__(self, asked: float | None = None) -> None:
+        self.asked, self.longest = asked, 0.0
+
+    def saw(self, seconds: float) -> None:
+        """A piece of work took, or is expected to take, so long."""
+        if seconds > self.longest:  # NaN is not
+            self.longest = seconds
+
+    @property
+    def seconds(self) -> float:
+        """As of now."""
+        return self.asked or max(LEAST, TIMES * self.longest)
+
+
+def of(executor: Executor) -> Patience:
+    """The executor's own, or the default."""
+    return getattr(executor, "patience", None) or Patience()
+
+
+def next_of(finished: queue.SimpleQueue[Item], patience: Patience, what: str) -> Item:
+    """The next finished piece of work. Interrupted where none comes in time; `what` is awaited."""
+    try:
+        return finished.get(timeout=min(patience.seconds, 1e8))
+    except queue.Empty:
+        raise Interrupted(
+            f"no result for {patience.seconds:.0f} s while waiting for {what}: its worker hangs, or is that slow "
+            "(then give a longer --time-limit); run the same command again, it goes on"
+        ) from None

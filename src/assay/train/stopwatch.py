@@ -1,0 +1,70 @@
+"""What one member's step takes here: a few steps, timed, the quicker ones taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from assay.core import Contender, Member, Numerics, Run, Task
+
+from . import loop
+from .batches import Batches
+from .forward import draw_masks, dropout_sites
+from .population import Population
+from .refusal import Again
+from .seeding import seed_all
+
+
+def seconds_of_loop(
+    task: Task, contender: Contender, member: Member, numerics: Numerics, batches: Batches, samples: int | None = None
+) -> float:
+    """One step of the loop, on a batch's first `samples` only if that is given."""
+    seed_all(member.init, numerics.device)
+    model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
+    run = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
+    optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
+    step = loop.Step(task, contender, model, optimizer, run)
+    return _seconds(lambda x, y: step(x[0, :samples], y[0, :samples]), batches)
+
+
+def seconds_of(population: Population, batches: Batches) -> float:
+    """One step of a population, a member's share of it."""
+    return _seconds(_step_of(population, batches), batches) / population.width
+
+
+def begun(
+    task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics, batches: Batches
+) -> Population:
+    """A population that has taken a step, with the options that this step shows it needs."""
+    options: dict[str, bool] = {}
+    while True:
+        try:
+            population = Population(task, contender, members, numerics, batches, **options)
+            _step_of(population, batches)(*batches.at(0))
+            return population
+        except Again as again:
+            if again.change.keys() <= options.keys():
+                raise
+            options |= again.change
+
+
+def _step_of(population: Population, batches: Batches) -> Callable[[Tensor, Tensor], object]:
+    x, _ = batches.at(0)
+    sites = dropout_sites(population.model, x[0])
+    noise = [torch.Generator(device=x.device).manual_seed(i) for i in range(population.width if sites else 0)]
+    return lambda x, y: population.step(x, y, draw_masks(sites, noise, x))
+
+
+def _seconds(step: Callable[[Tensor, Tensor], object], batches: Batches, steps: int = 12) -> float:
+    times: list[float] = []
+    for i in range(steps):
+        x, y = batches.at(i % max(1, batches.steps - 1))
+        started = time.perf_counter()
+        step(x, y)
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)
+        times.append(time.perf_counter() - started)
+    return sorted(times)[steps // 4]

@@ -1,0 +1,160 @@
+"""benchmarks/calibration.py: a small one for real, held against scipy on its records; and the table's logic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.stats
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
+
+from assay.record import RunFolder
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    sys.path.insert(0, str(BENCHMARKS))
+    import calibration  # type: ignore[import-not-found]
+
+    yield calibration
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def table(calibration: ModuleType) -> ModuleType:
+    return calibration.calibration_table
+
+
+@pytest.fixture(scope="module")
+def run(calibration: ModuleType, tmp_path_factory: pytest.TempPathFactory):
+    """Everything it does, on two clouds of points: (raw figures, file, folder of records, what it printed)."""
+    folder = tmp_path_factory.mktemp("calibration")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "STRENGTHS", (0.3, 0.6))
+        sizes = "--comparisons 6 --planted 3 --truth 6 --search 8 --replicates 2 --trials 3 --workers 1 --engine loop"
+        file, records = folder / "raw.json", folder / "records"
+        task = f"{Path(__file__).parent / 'tiny.py'}:task"
+        calibration.main([*sizes.split(), "--task", task, "--to", str(file), "--records", str(records)])
+    return json.loads(file.read_text()), file, records
+
+
+def members(records: Path, name: str, slot: int, phase: str = "final") -> pl.DataFrame:
+    frame = RunFolder.open(records / f"{name}-0").frame()
+    return frame.filter((pl.col("slot") == slot) & (pl.col("phase") == phase))
+
+
+def scores(records: Path, name: str, slot: int) -> np.ndarray:
+    """(replicates,) mean test scores of the final runs, from the members alone."""
+    return (
+        members(records, name, slot)
+        .group_by("replicate", maintain_order=True)
+        .agg(pl.col("test_score").mean())["test_score"]
+        .to_numpy()
+    )
+
+
+def test_the_record_gives_the_same_verdicts_by_scipy(run):
+    raw, _, records = run
+    for name, folder in (("shared", "aa"), ("apart", "aa-apart")):
+        ours, theirs = scores(records, folder, 1), scores(records, folder, 0)
+        (row,) = [r for r in raw["lines"] if r["kind"] == "aa" and r["name"] == name and r["replicates"] == 6]
+        expected = scipy.stats.ttest_rel(ours, theirs)
+        assert row["p_value"] == pytest.approx([expected.pvalue], rel=1e-4)
+        assert row["difference"] == pytest.approx([(ours - theirs).mean()], rel=1e-4)
+        assert (row["ci_low"][0], row["ci_high"][0]) == pytest.approx(expected.confidence_interval(0.95), rel=1e-4)
+        three = [r for r in raw["lines"] if r["kind"] == "aa" and r["name"] == name and r["replicates"] == 2]
+        assert [len(r["outcome"]) for r in three] == [3]
+
+
+def test_seeds_are_shared_or_apart_and_data_always_shared(run):
+    _, _, records = run
+    for folder, shared in (("aa", True), ("aa-apart", False)):
+        for phase in ("tune", "final"):
+            base, twin = (members(records, folder, slot, phase) for slot in (0, 1))
+            assert base["split"].to_list() == twin["split"].to_list()
+            for seed in ("init", "batches"):
+                assert (base[seed] == twin[seed]).all() == shared
+                assert shared or not (base[seed] == twin[seed]).any()
+
+
+def test_truth_comes_from_replicates_of_its_own(run):
+    raw, _, records = run
+    differences = scores(records, "truth", 1) - scores(records, "truth", 0)
+    planted = next(r for r in raw["lines"] if r["kind"] == "planted")
+    assert planted["truth"]["difference"] == pytest.approx(differences.mean(), rel=1e-9)
+    assert planted["truth"]["se"] == pytest.approx(scipy.stats.sem(differences), rel=1e-9)
+    splits = [set(members(records, name, 0)["split"]) for name in ("search", "truth", "planted", "aa", "aa-apart")]
+    assert sum(map(len, splits)) == len(set.union(*splits))
+
+
+def test_the_table_is_printed_again_from_the_figures(run, calibration, capsys):
+    raw, file, _ = run
+    calibration.main(["--from", str(file)])
+    printed = capsys.readouterr().out
+    assert printed.strip() == calibration.calibration_table.text(raw)
+    assert "Adam and itself, all: a difference is claimed | 6 | 2 |" in printed
+
+
+def raw_figures(p_values: list[float], lows: list[float], outcome: str) -> dict:
+    """Made up: A/A with these p values, and a handicap of 1 with intervals of width 2 from these low ends."""
+    halves = (("shared", p_values[::2]), ("apart", p_values[1::2]))
+    aa = [
+        {
+            "kind": "aa",
+            "name": name,
+            "replicates": 4,
+            "p_value": half,
+            "difference": [0.0] * len(half),
+            "outcome": ["worse" if p < 0.05 else "equivalent" for p in half],
+        }
+        for name, half in halves
+    ]
+    truth = {"difference": -1.0, "se": 0.0, "sd": 1.0}
+    rows = {"ci_low": lows, "ci_high": [x + 2 for x in lows], "difference": [x + 1 for x in lows]}
+    common = {"replicates": 4, "truth": truth, "effect": 1.0, "outcome": [outcome] * len(lows)}
+    lines = [*aa, *({"kind": kind, **common, **rows} for kind in ("planted", "margin", "pair"))]
+    return {"alpha": 0.05, "lines": lines}
+
+
+def held(table: ModuleType, raw: dict) -> dict[str, bool]:
+    return {line.what: line.holds for line in table.lines(raw)}
+
+
+def test_a_true_instrument_holds_and_a_false_one_is_caught(table):
+    rng = np.random.default_rng(5)
+    uniform = rng.uniform(size=1000).tolist()
+    power = TTestPower().power(1.0, 4, 0.05)
+    # intervals from −3 to −1 leave 0 out and hold −1; from −1.5 to 0.5 they hold both
+    lows = np.where(rng.uniform(size=400) < power, -2.5, -1.5).tolist()
+    right = held(table, raw_figures(uniform, [*lows, *[0.5] * 8, *[-5.5] * 9], "worse"))
+    assert all(right.values())
+    assert [p > 0.01 for *_, p in table.uniformity(raw_figures(uniform, lows, "worse"))] == [True]
+
+    wrong = held(table, raw_figures((np.array(uniform) ** 2).tolist(), [-0.5] * 400, "equivalent"))
+    assert not any(wrong.values())
+    assert all(p < 1e-6 for *_, p in table.uniformity(raw_figures((np.array(uniform) ** 2).tolist(), lows, "worse")))
+
+
+def test_intervals_and_power_are_those_of_statsmodels(table):
+    for hits, count in ((0, 20), (3, 50), (50, 50), (51, 1000)):
+        assert table.exact(hits, count) == pytest.approx(proportion_confint(hits, count, 0.05, "beta"), abs=1e-12)
+    for effect in (0.2, 1.0, 2.5):
+        assert table.power(effect, 1.0, 6, 0.05) == pytest.approx(TTestPower().power(effect, 6, 0.05), abs=1e-9)
+    assert table.expected_range(300, np.array([0.3])) == scipy.stats.binom.interval(0.99, 300, 0.3)
+    narrow, wide = (table.expected_range(300, np.array(shares)) for shares in ([0.3], [0.25, 0.35]))
+    assert wide[0] < narrow[0]
+    assert wide[1] > narrow[1]
+
+
+def test_a_search_without_a_loss_is_said(calibration):
+    assert calibration.strength_for(0.02, [-s * s for s in calibration.STRENGTHS]) == pytest.approx(0.02**0.5)
+    with pytest.raises(SystemExit, match="--search"):
+        calibration.strength_for(0.02, [0.01] * len(calibration.STRENGTHS))

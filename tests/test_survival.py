@@ -1,0 +1,205 @@
+"""What can happen to a night's work: a full disk, a read-only place, a killed or hung worker, no memory, a clock that jumps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assay.cli import call
+
+ROOT = Path(__file__).parents[1]
+OPTIONS = [
+    "--task",
+    "tests/tiny.py:task",
+    "--trials",
+    "3",
+    "--replicates",
+    "2",
+    "--final-seeds",
+    "2",
+    "--engine",
+    "loop",
+]
+
+
+def command(out: Path, *more: str, contender: str = "sgd", workers: str = "1") -> list[str]:
+    start = [sys.executable, "-m", "assay", "run", "adam", contender, *OPTIONS, "--workers", workers]
+    return [*start, "--quiet", "--out", str(out), *more]
+
+
+def run(out: Path, *more: str, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(out, *more, **options), cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("assay: ")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def same_result(folder: Path, whole: Path) -> None:
+    assert (folder / "result.json").read_bytes() == (whole / "result.json").read_bytes()
+    assert not list(folder.rglob(".tmp-*"))
+    assert sorted(p.name for p in folder.glob("members/*")) == sorted(p.name for p in whole.glob("members/*"))
+
+
+def test_a_full_disk_is_said_and_gone_on_from(tmp_path, whole):
+    """On a real file system of 60 kB, which is then made larger."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        one_line(run(small / "run"), 3, "the disk is full")
+        assert not list(small.rglob(".tmp-*"))
+        kept = {p.name: p.stat().st_ino for p in small.glob("run/members/*")}
+        assert kept
+        subprocess.run(["mount", "-o", "remount,size=20m", str(small)], check=True)
+        done = run(small / "run")
+        assert done.returncode == 0, done.stderr
+        same_result(small / "run", whole)
+        assert kept.items() <= {p.name: p.stat().st_ino for p in small.glob("run/members/*")}.items()
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_as_a_library_words_it(tmp_path):
+    import polars as pl
+
+    from assay.errors import Interrupted
+    from assay.record.files import write_atomically
+
+    with pytest.raises(Interrupted, match="disk is full"):
+        write_atomically(tmp_path / "file", lambda _: pl.DataFrame({"a": range(10)}).write_parquet("/dev/full"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cant_be_written(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert call(["run", "adam", "sgd", *OPTIONS, "--out", "/proc/assay/run"]) == 2
+    shown = capsys.readouterr().err
+    assert "can't be written" in shown
+    assert "--out" in shown
+
+
+def workers_of(pid: int) -> list[int]:
+    """Processes that descend from a process and run its workers."""
+    found, family = [], {pid}
+    for _ in range(3):
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                name = (entry / "cmdline").read_text()
+            except (OSError, IndexError):
+                continue
+            if parent in family and int(entry.name) not in family:
+                family.add(int(entry.name))
+                if "forkserver" in name:
+                    found.append((int(entry.name), parent))
+    servers = {parent for _, parent in found}
+    return [worker for worker, _ in found if worker not in servers]
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="workers are found in /proc")
+def test_a_killed_worker_costs_what_it_was_doing(tmp_path, whole):
+    long = ["--epochs", "2000"]
+    going = subprocess.Popen(command(tmp_path / "run", *long), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("run/members/*.parquet")) and going.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for worker in workers_of(going.pid):
+        os.kill(worker, signal.SIGKILL)
+    _, errors = going.communicate(timeout=60)
+    assert going.returncode == 3, errors
+    assert "a worker process was lost" in errors
+    assert "Traceback (most recent call last)" not in errors
+    assert len(list(tmp_path.glob("run/members/*.parquet"))) >= 1
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+MINE = """
+import time
+import torch
+
+class Mine(torch.optim.SGD):
+    def step(self, closure=None):
+        {body}
+        return super().step(closure)
+"""
+
+
+def mine(tmp_path: Path, body: str) -> str:
+    file = tmp_path / "mine.py"
+    file.write_text(MINE.format(body=body))
+    return f"{file}:Mine"
+
+
+def test_no_memory_is_resumable(tmp_path):
+    contender = mine(tmp_path, "torch.empty(10**15)")
+    one_line(run(tmp_path / "run", contender=contender), 3, "out of memory while Mine trained")
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path, whole, monkeypatch):
+    copy = tmp_path / "run"
+    shutil.copytree(whole, copy)
+    for i, path in enumerate(sorted(copy.rglob("*"))):
+        os.utime(path, (4e9 if i % 2 else 1.0,) * 2)
+    (copy / "result.json").unlink()
+    sorted(copy.glob("members/*"))[0].unlink()
+    jumps = "import time; now = iter(range(10**9, 0, -1000)); time.time = lambda: float(next(now))\n"
+    (tmp_path / "sitecustomize.py").write_text(jumps)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    done = run(copy)
+    assert done.returncode == 0, done.stderr
+    same_result(copy, whole)
+    assert call(["verify", str(copy)]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["report"], ["verify"], ["export", "--csv", "x"]])
+def test_a_record_from_a_newer_version(tmp_path, whole, capsys, arguments):
+    copy = tmp_path / "run"
+    shutil.copytree(whole, copy)
+    plan = json.loads((copy / "plan.json").read_text())
+    (copy / "plan.json").write_text(json.dumps({**plan, "version": 99, "something": "new"}))
+    (copy / "manifest.json").unlink()
+    assert call([arguments[0], str(copy), *arguments[1:]]) == 2
+    shown = capsys.readouterr().err
+    assert "version 99" in shown
+    assert "use the assay that made it" in shown
+    assert len(shown.strip().splitlines()) == 1
+
+
+def test_a_plan_that_names_a_file_that_is_gone(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    contender = mine(tmp_path, "pass")
+    assert run(tmp_path / "run", contender=contender).returncode == 0
+    (tmp_path / "mine.py").unlink()
+    capsys.readouterr()
+    for arguments in (
+        ["run", "adam", contender, *OPTIONS, "--out", str(tmp_path / "run")],
+        ["verify", str(tmp_path / "run"), "--retrain", "1"],
+    ):
+        assert call(arguments) == 2
+        shown = capsys.readouterr().err
+        assert "no file" in shown
+        assert "mine.py" in shown
+    for arguments in (["status"], ["verify"], ["report"]):  # none of these needs it
+        assert call([*arguments, str(tmp_path / "run")]) == 0
