@@ -119,7 +119,10 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dic
             if v is not None and v["ci_low"] is not None and run.entry.setting
         ]
     )
-    findings = [TaskFinding(run.entry.name, None if v is None else v["outcome"]) for run, v in own]
+    findings = [
+        TaskFinding(run.entry.name, None if v is None else v["outcome"], candidate not in run.entry.skipped)
+        for run, v in own
+    ]
     by_source = across.by_source(means, sources)
     level = 1 - judged[0].plan.science.protocol.alpha / (len(judged[0].plan.science.contenders) - 1)
     resampling = seeds.hashed("resampling across", suite.seed, slot=slot)
