@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Judged:
     frame: pl.DataFrame
     content: dict[str, Any] | None
 
-    @property
+    @cached_property
     def findings(self) -> Findings:
         """Its members as arrays."""
         return Findings(self.plan, self.frame)
@@ -118,7 +119,10 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dic
             if v is not None and v["ci_low"] is not None and run.entry.setting
         ]
     )
-    findings = [TaskFinding(run.entry.name, None if v is None else v["outcome"]) for run, v in own]
+    findings = [
+        TaskFinding(run.entry.name, None if v is None else v["outcome"], candidate not in run.entry.skipped)
+        for run, v in own
+    ]
     by_source = across.by_source(means, sources)
     level = 1 - judged[0].plan.science.protocol.alpha / (len(judged[0].plan.science.contenders) - 1)
     resampling = seeds.hashed("resampling across", suite.seed, slot=slot)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from assay.planning import Job
     from assay.verify import Retrained
 
+MANY = 3  # candidates that a table has a column for, each
+
 STAGES = {
     "data": "drawing data",
     "settle": "choosing the engine",
@@ -160,17 +162,30 @@ def conclude_across(folder: Path, content: Mapping[str, Any], *, json: bool, qui
         return
     console = Console(highlight=False)
     verdicts = content["verdicts"]
-    if not quiet:
+    if len(verdicts) > MANY and not quiet:
+        console.print(_overview(content))
+    elif not quiet:
         table = Table("task", *(escape(v["candidate"]) for v in verdicts), box=None, pad_edge=False)
         for place, task in enumerate(content["tasks"]):
             table.add_row(Text(task["name"]), *(_cell(v["tasks"][place]) for v in verdicts))
         console.print(table)
-        console.print("differences in margins, positive is better, with each task's own interval", style="dim")
+    if not quiet:
+        console.print("differences in margins, positive is better; each cell has its own interval", style="dim")
         console.print()
-    console.print(Text("\n\n".join(v["sentence"] for v in verdicts)), soft_wrap=True)
+    if quiet or len(verdicts) <= MANY:
+        console.print(Text("\n\n".join(v["sentence"] for v in verdicts)), soft_wrap=True)
     if not quiet:
         console.print()
         console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def _overview(content: Mapping[str, Any]) -> Table:
+    """A row a candidate, the best first: more of them than a screen has columns for; the page has every cell."""
+    table = Table("contender", "all tasks", "better on", "worse on", "has no part in", box=None, pad_edge=False)
+    for v in sorted(content["verdicts"], key=lambda v: -(v["difference"] if v["difference"] is not None else -1e9)):
+        by = {o: ", ".join(c["task"] for c in v["tasks"] if c["outcome"] == o) for o in ("better", "worse", None)}
+        table.add_row(Text(v["candidate"]), _cell(v), *(Text(by[o] or "–") for o in ("better", "worse", None)))
+    return table
 
 
 def _cell(cell: Mapping[str, Any]) -> Text:
@@ -178,7 +193,8 @@ def _cell(cell: Mapping[str, Any]) -> Text:
         return Text(cell["why"], style="dim")
     numbers = (cell["difference"], cell["ci_low"], cell["ci_high"])
     shown = ["–" if x is None else f"{x:+.1f}".replace("-", "−") for x in numbers]
-    return Text(f"{cell['outcome']}  {shown[0]} ({shown[1]} to {shown[2]})")
+    interval = "no interval" if cell["ci_low"] is None else f"{shown[1]} to {shown[2]}"
+    return Text(f"{cell['outcome']}  {shown[0]} ({interval})")
 
 
 def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
@@ -269,6 +285,7 @@ def listing() -> None:
         tuned = ", ".join(f"{k} {v}" for k, v in entry.space.items())
         rows.append(("contender", name, f"{entry.summary}; {entry.reference}; tunes {tuned}"))
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
+    rows.append(("task", "suite", "all of these, and one verdict across them"))
     rows.append(("engine", "loop", "one model at a time, in plain PyTorch: the reference"))
     rows.append(("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"))
     for kind, name, text in rows:

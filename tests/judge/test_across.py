@@ -121,6 +121,9 @@ def test_equivalent_and_negligible_tasks_agree_and_an_inconclusive_finding_holds
     text = said("inconclusive", [("a", "better"), ("b", "inconclusive"), ("c", None)], low=-0.3, high=2.0)
     assert "it is better on 1 (a); inconclusive on 1 (b)." in text
     assert "No verdict can be given on c." in text
+    text = said("better", [("a", "better"), ("b", None, False)])
+    assert text.startswith("Across 1 task on")
+    assert text.endswith("the finding holds on 1 (a). It doesn't apply to b.")
     text = said("worse", [("a", "better")], low=-2.0, high=-1.1, flips=[across.Flip("a", "width 8", "width 64")])
     assert "the finding holds on 0; it is better on a." in text
     assert "On a the order turns round: better at width 8, worse at width 64." in text

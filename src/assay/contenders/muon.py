@@ -27,7 +27,7 @@ def muon(model: nn.Module, lr: float = 1e-3) -> Together:
     """Muon on `hidden_matrices`, AdamW on the rest. ValueError where the model has no such matrix."""
     matrices = hidden_matrices(model)
     if not matrices:
-        raise ValueError("the model has no hidden matrix for Muon (convolutions, vectors and last layers are not)")
+        raise ValueError("no hidden matrix")
     taken = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in taken]
     first = torch.optim.Muon(matrices, lr=lr, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")

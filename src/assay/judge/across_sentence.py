@@ -20,10 +20,11 @@ AGREEING: dict[str, tuple[str, ...]] = {
 
 
 class TaskFinding(NamedTuple):
-    """A task's own outcome; None where no verdict can be given on it."""
+    """A task's own outcome; None where no verdict can be given on it, or the candidate takes no part."""
 
     task: str
     outcome: Outcome | None
+    takes_part: bool = True
 
 
 def sentence(
@@ -41,7 +42,10 @@ def sentence(
     judged = [t for t in tasks if t.outcome is not None]
     said = [_finding(candidate, baseline, outcome, interval, sources, len(judged), trials)]
     said.append(_holds(outcome, judged, task_level))
-    missing = [t.task for t in tasks if t.outcome is None]
+    absent = [t.task for t in tasks if not t.takes_part]
+    if absent:
+        said.append(f"It doesn't apply to {_listed(absent)}.")
+    missing = [t.task for t in tasks if t.outcome is None and t.takes_part]
     if missing:
         said.append(f"No verdict can be given on {_listed(missing)}.")
     said += [f"On {f.task} the order turns round: better at {f.better}, worse at {f.worse}." for f in found_flips]

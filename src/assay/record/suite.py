@@ -12,6 +12,7 @@ from assay.errors import UsageError
 from .files import fault, write_bytes
 
 NAME = "suite.json"
+VERSION = 1
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Suite(msgspec.Struct, frozen=True):
     alpha: float
     cells_alpha: float
     seed: int
+    version: int = VERSION
 
     @property
     def hash(self) -> str:
@@ -72,7 +74,10 @@ def start(path: Path, suite: Suite) -> None:
 def open_suite(path: Path) -> Suite:
     """The suite in a folder. UsageError where there is none, or its file is damaged."""
     try:
-        return msgspec.json.decode((path / NAME).read_bytes(), type=Suite)
+        suite = msgspec.json.decode((path / NAME).read_bytes(), type=Suite)
+        if suite.version != VERSION:
+            raise UsageError(f"{path / NAME} is of version {suite.version}, this assay reads {VERSION}")
+        return suite
     except OSError as error:
         raise UsageError(f"{path} holds no comparison across tasks ({NAME}: {error.strerror})") from error
     except (msgspec.MsgspecError, ValueError) as error:

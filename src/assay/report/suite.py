@@ -144,8 +144,7 @@ def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
             tasks=[_task_head(t) for t in reading.content["tasks"]],
             verdicts=[in_two(v) for v in reading.verdicts],
             rows=[_row(reading, v) for v in reading.verdicts],
-            scores=[_scores(t, suite) for t in reading.content["tasks"]],
-            contenders=(suite.baseline, *suite.candidates),
+            scores=[_scores(reading, name) for name in (suite.baseline, *suite.candidates)],
             figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
             levels={k: f"{100 * v:.4g} %" for k, v in reading.content["levels"].items()},
             alphas=[f"{100 * a:g} %" for a in shares],
@@ -173,7 +172,7 @@ def _row(reading: Reading, v: dict[str, Any]) -> dict[str, Any]:
         "iqm_interval": _pair(described.get("interquartile_mean_interval")),
         "improvement": percent(described["improvement"]) if described else MISSING,
         "improvement_interval": _percents(described.get("improvement_interval")),
-        "steps": _steps(v),
+        **_steps(v),
         **_times(reading, v["candidate"]),
     }
 
@@ -186,14 +185,20 @@ def _cell(cell: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": cell["outcome"], "word": word, "text": text, "title": title, "interval": _span(cell)}
 
 
-def _steps(v: dict[str, Any]) -> str:
-    """The median over tasks of the ratio of median steps to the target; a task that one of them misses is said."""
+def _steps(v: dict[str, Any]) -> dict[str, str]:
+    """The median over tasks of the ratio of median steps to the target, and how many runs get there at all."""
     known = [c["steps"] for c in v["tasks"] if c.get("steps")]
     ratios = [_ratio(s["candidate_median"], s["baseline_median"]) for s in known if s["baseline_median"] is not None]
-    missed = sum(s["candidate_median"] is None for s in known)
-    middle = float(np.median(ratios)) if ratios else np.inf
-    text = f"{middle:.2f}×" if np.isfinite(middle) else "never"
-    return f"{text}, misses {missed} of {len(known)}" if missed else text
+    there = [
+        percent(float(np.mean([s[f"{who}_reached"] for s in known]))) for who in ("candidate", "baseline") if known
+    ]
+    return {"steps": _middle(ratios), "reached": f"{there[0]} of runs get there, {there[1]} of its" if there else ""}
+
+
+def _middle(ratios: Sequence[float]) -> str:
+    """The median of ratios; nothing where the baseline itself never got there."""
+    middle = float(np.median(ratios)) if ratios else None
+    return MISSING if middle is None else f"{middle:.2f}×" if np.isfinite(middle) else "never"
 
 
 def _ratio(ours: float | None, theirs: float) -> float:
@@ -209,17 +214,16 @@ def _times(reading: Reading, candidate: str) -> dict[str, str]:
             for times in reading.timings.get(key, {}).values()
             if candidate in times and times.get(reading.suite.baseline)
         ]
-        middle = float(np.median(ratios)) if ratios else None
-        found[key] = MISSING if middle is None else f"{middle:.2f}×" if np.isfinite(middle) else "never"
+        found[key] = _middle(ratios)
     return found
 
 
-def _scores(task: dict[str, Any], suite: Suite) -> dict[str, Any]:
-    units = Units(task["metric"], task["unit"], task["scale"])
+def _scores(reading: Reading, contender: str) -> dict[str, Any]:
+    """A row of the table of scores: what a contender reaches on each task, and where."""
     cells = []
-    for contender in (suite.baseline, *suite.candidates):
-        c = task["contenders"].get(contender)
-        lost = "" if c is None else c["diverged"] + c["diverged_trials"]
+    for task in reading.content["tasks"]:
+        units, c = Units(task["metric"], task["unit"], task["scale"]), task["contenders"].get(contender)
+        lost = 0 if c is None else c["diverged"] + c["diverged_trials"]
         cells.append(
             {
                 "score": MISSING if c is None else units.score(c["score_mean"]),
@@ -227,7 +231,7 @@ def _scores(task: dict[str, Any], suite: Suite) -> dict[str, Any]:
                 "diverged": f"{lost} diverged" if lost else "",
             }
         )
-    return {"name": task["name"], "metric": units.axis, "cells": cells}
+    return {"name": contender, "cells": cells}
 
 
 def _task_head(task: dict[str, Any]) -> dict[str, str]:
@@ -236,7 +240,7 @@ def _task_head(task: dict[str, Any]) -> dict[str, str]:
         "name": task["name"],
         "source": task["source"],
         "margin": units.difference(task["margin"]),
-        "metric": task["metric"],
+        "metric": units.axis,
     }
 
 

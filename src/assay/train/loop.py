@@ -96,6 +96,7 @@ class Step:
         self.losses: list[Tensor] = []
         self.grad_norms: list[Tensor] = []
         self.update_norms: list[Tensor] = []
+        _mode(model, optimizer, training=True)  # schedule-free optimizers refuse to step otherwise
 
     def __call__(self, x: Tensor, y: Tensor) -> None:
         """Take one step on a batch."""

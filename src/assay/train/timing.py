@@ -44,6 +44,7 @@ def optimizer_seconds(
             model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
             run = Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True)
             optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
+            loop._mode(model, optimizer, training=True)
             task.loss(model(x), y).backward()
             plain = contender.closure == "no" and not needs_closure(optimizer.step)
             optimizers.append(optimizer if plain else None)
