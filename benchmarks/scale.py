@@ -141,7 +141,7 @@ def main() -> None:
     export = "plain" if "--no-export" in sys.argv else "export"
     sizes = [int(word) for word in sys.argv[1:] if word.isdigit()] or [1000, 10_000, 100_000]
     print(
-        f"| members | s | ms a member | {' | '.join(shown)} (ms a member) | export, s | again, s | peak MiB | files | MB on disk |"
+        f"| members | s | ms a member | {' | '.join(shown)} (ms a member) | export, s | again, s | MiB | files | MB on disk |"
     )
     print("|" + "---|" * (8 + len(shown)))
     for size in sizes:
