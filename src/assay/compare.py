@@ -16,7 +16,7 @@ import msgspec
 
 from assay import events, export, planning, seeds
 from assay.controls import run as controls_
-from assay.controls.judged import has_controls, judged
+from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, Verdict
 from assay.errors import Interrupted, UsageError
 from assay.estimate import estimate_on
@@ -231,6 +231,8 @@ def _write(fold: Fold, content: dict[str, Any], started: float) -> None:
         "training_seconds": float(folder.frame()["seconds"].sum()),
         "optimizer_step_seconds": _time_optimizers(fold, content),
     }
+    if has_controls(folder):
+        timings["controls_training_seconds"] = float(controls_record(folder).frame()["seconds"].sum())
     write_bytes(folder.path / "timings.json", _json(timings))
 
 

@@ -116,7 +116,7 @@ def protocol_of(
         final_seeds=final_seeds or numbers["final_seeds"],
         sampler=f"optuna {metadata.version('optuna')} TPE",  # another version may ask for other trials
         sampler_options=SAMPLER_OPTIONS,
-        **({"stages": stages} if stages else {}),
+        stages=stages or msgspec.UNSET,
     )
 
 

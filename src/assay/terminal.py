@@ -150,8 +150,7 @@ def planned(job: Job, found: Estimate, *, json: bool) -> int:
 
 def status(path: Path) -> int:
     """What is finished of what is planned, and whether a command is at work."""
-    from assay.controls.judged import has_controls
-    from assay.controls.plan import FOLDER
+    from assay.controls.judged import controls_record, has_controls
     from assay.evidence import reached
     from assay.record import RunFolder
 
@@ -166,7 +165,7 @@ def status(path: Path) -> int:
         planned = replicates * p.trials, replicates * p.final_seeds
         console.print(Text(f"{contender.name}: {tune} of {planned[0]} trials, {final} of {planned[1]} final runs"))
     if has_controls(folder):
-        own = sum(RunFolder.open(path / FOLDER).counts().values())
+        own = sum(controls_record(folder).counts().values())
         console.print(Text(f"controls: {own} trainings"))
     if folder.plan.earlier:
         console.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))

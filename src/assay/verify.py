@@ -13,7 +13,7 @@ import polars as pl
 
 from assay import seeds
 from assay.controls import lengths, verified
-from assay.controls.judged import has_controls, judged
+from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER, skipped
 from assay.core import Contender, Curves, Member
 from assay.errors import BrokenRecord, UsageError
@@ -47,7 +47,7 @@ def _recomputed(path: Path) -> Iterator[str]:
         findings = Findings(reached(folder.plan, frame), frame)
         yield from _misnamed(folder)
         if has_controls(folder):
-            yield from _misnamed(RunFolder.open(path / FOLDER), f"{FOLDER}/")
+            yield from _misnamed(controls_record(folder), f"{FOLDER}/")
             yield from verified.faults(folder, findings)
         yield from _wrong_seeds(findings)
         yield from _unpaired(frame, folder.plan.science.task.generated)
@@ -156,7 +156,7 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     task = planning.for_protocol(task_again(plan.science.task), plan.science.protocol.name)
     records = [_Record(folder, contenders)]
     if has_controls(folder):
-        records.append(_controls(RunFolder.open(path / FOLDER), contenders))
+        records.append(_controls(controls_record(folder), contenders))
     places = [(record, i) for record in records for i in range(len(record.frame))]
     chosen = np.random.default_rng().choice(len(places), size=min(number, len(places)), replace=False)
     drawn = [

@@ -19,20 +19,27 @@ KEPT = 0.1  # of the steps that the sabotaged baseline takes
 
 
 class Altered:
-    """An optimizer whose every update Δ = θ′ − θ becomes f·Δ: θ + f·Δ is where the parameters end."""
+    """An optimizer whose every update Δ = θ′ − θ becomes f·Δ: θ + f·Δ is where the parameters end.
 
-    def __init__(self, base: Any, parameters: list[Tensor]) -> None:
-        self.base, self.parameters = base, parameters
+    `table` (steps,): what f is made of at each step; past its end its last entry stands.
+    """
+
+    def __init__(self, base: Any, parameters: list[Tensor], table: Tensor) -> None:
+        self.base, self.parameters, self.table = base, parameters, table.to(parameters[0])
         if hasattr(base, "param_groups"):
             self.param_groups = base.param_groups
-        self.taken = torch.zeros((), dtype=torch.int64, device=parameters[0].device)
+        whole = {
+            "dtype": torch.int64,
+            "device": parameters[0].device,
+        }  # tensors, which engines needn't take for constants
+        self.place, self.last = torch.tensor(0, **whole), torch.tensor(len(table) - 1, **whole)
 
     def step(self) -> Any:
         """One step of the base, altered."""
         return self._altered(self.base.step)
 
-    def factor(self, moved: list[Tensor]) -> Tensor:
-        """f, 0-dimensional, for the updates of this step."""
+    def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
+        """f, 0-dimensional, for the updates of this step and its entry in the table."""
         raise NotImplementedError
 
     def _altered(self, step: Callable[[], Any]) -> Any:
@@ -40,15 +47,11 @@ class Altered:
         result = step()
         with torch.no_grad():
             moved = [p - b for p, b in zip(self.parameters, before, strict=True)]
-            factor = self.factor(moved)
+            factor = self.factor(moved, self.table.index_select(0, self.place.reshape(1)).reshape(()))
             for p, b, d in zip(self.parameters, before, moved, strict=True):
                 p.copy_(b + factor * d)
-            self.taken.add_(1)
+            self.place.copy_(torch.minimum(self.place + 1, self.last))
         return result
-
-    def at_this_step(self, table: Tensor) -> Tensor:
-        """The entry (0-dimensional) of a table (steps,) that belongs to this step."""
-        return table.index_select(0, self.taken.reshape(1)).reshape(())
 
     def __getattr__(self, name: str) -> Any:
         """What else the base can do: `train` and `eval`, for one that keeps two sets of weights."""
@@ -61,13 +64,11 @@ class Halted(Altered):
     """Takes the first tenth of its steps, then stands still."""
 
     def __init__(self, base: Any, parameters: list[Tensor], total: int) -> None:
-        super().__init__(base, parameters)
-        steps = torch.arange(total, device=parameters[0].device)
-        self.moves = (steps < max(1, round(KEPT * total))).to(parameters[0].dtype)
+        super().__init__(base, parameters, torch.arange(total) < max(1, round(KEPT * total)))
 
-    def factor(self, moved: list[Tensor]) -> Tensor:
+    def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
         """1, and then 0."""
-        return self.at_this_step(self.moves)
+        return entry
 
 
 class Replayed(Altered):
@@ -78,14 +79,13 @@ class Replayed(Altered):
     """
 
     def __init__(self, base: Any, parameters: list[Tensor], lengths: Tensor, multiplier: float) -> None:
-        super().__init__(base, parameters)
-        self.lengths, self.multiplier = lengths.to(parameters[0]), multiplier
+        super().__init__(base, parameters, lengths)
+        self.multiplier = multiplier
 
-    def factor(self, moved: list[Tensor]) -> Tensor:
+    def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
         """Wanted length ÷ length."""
         length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(d) for d in moved]))
-        wanted = self.at_this_step(self.lengths) * self.multiplier
-        return torch.where(length > 0, wanted / length, torch.zeros_like(length))
+        return torch.where(length > 0, entry * self.multiplier / length, torch.zeros_like(length))
 
 
 class _WithClosure:
@@ -108,6 +108,7 @@ class MakeHalted:
     baseline: Contender
 
     def __call__(self, model: Any, run: Run, **hyperparameters: Any) -> Altered:
+        """The baseline's own hyperparameters."""
         base, parameters = _base(self.baseline, model, run, hyperparameters)
         kind = HaltedWithClosure if _closure(self.baseline, base) else Halted
         return kind(base, parameters, run.total_steps)
@@ -123,12 +124,10 @@ class MakeReplayed:
     def __call__(
         self, model: Any, run: Run, multiplier: float = 1.0, replicate: int = 0, **hyperparameters: Any
     ) -> Altered:
+        """The baseline's own hyperparameters, with the multiplier of the lengths and the replicate whose they are."""
         base, parameters = _base(self.baseline, model, run, hyperparameters)
-        lengths = self.lengths[replicate]
-        if run.total_steps > len(lengths):  # another task's, which the engines are tried on
-            lengths = torch.cat([lengths, lengths[-1:].expand(run.total_steps - len(lengths))])
         kind = ReplayedWithClosure if _closure(self.baseline, base) else Replayed
-        return kind(base, parameters, lengths, multiplier)
+        return kind(base, parameters, self.lengths[replicate], multiplier)
 
 
 def _base(baseline: Contender, model: Any, run: Run, hyperparameters: dict[str, Any]) -> tuple[Any, list[Tensor]]:

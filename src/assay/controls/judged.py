@@ -28,6 +28,11 @@ def has_controls(folder: RunFolder) -> bool:
     return (folder.path / plan.FOLDER / "plan.json").exists()
 
 
+def controls_record(folder: RunFolder) -> RunFolder:
+    """The record of its controls."""
+    return RunFolder.open(folder.path / plan.FOLDER)
+
+
 class Trained:
     """The controls' record beside that of the question."""
 
@@ -87,7 +92,7 @@ def judged(folder: RunFolder) -> list[dict[str, Any]]:
     """
     frame = folder.frame()
     findings = Findings(reached(folder.plan, frame), frame)
-    trained = Trained(findings, RunFolder.open(folder.path / plan.FOLDER))
+    trained = Trained(findings, controls_record(folder))
     return [plain(entry) for control in trained.controls for entry in _entries(trained, control)]
 
 
@@ -110,9 +115,10 @@ def _entries(trained: Trained, control: Control) -> list[dict[str, Any]]:
             for slot in range(1, len(findings.plan.science.contenders))
         ]
     slot, replay = control.candidate or 0, names[control.slot]
+    rule = _compared(findings, control.kind, names[slot], findings.scores(slot), replay, ours)
+    schedule = _compared(findings, control.kind, replay, ours, baseline, base)
     return [
-        _rule(_compared(findings, control.kind, names[slot], findings.scores(slot), replay, ours), findings.task),
-        _schedule(_compared(findings, control.kind, replay, ours, baseline, base), findings.task),
+        {**entry, "about": names[slot]} for entry in (_rule(rule, findings.task), _schedule(schedule, findings.task))
     ]
 
 

@@ -13,11 +13,9 @@ from assay.evidence import Findings
 from assay.record import RunFolder, chunks
 
 from . import lengths, plan
-from .judged import Trained, replayed_at
+from .judged import Trained, controls_record, replayed_at
 
-TOLERANCE = (
-    1e-9  # relative, of a mean length: another machine's mathematics library may round its last digit differently
-)
+TOLERANCE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
 
 
 def faults(folder: RunFolder, findings: Findings) -> Iterator[str]:
@@ -26,7 +24,7 @@ def faults(folder: RunFolder, findings: Findings) -> Iterator[str]:
     Raises:
         BrokenRecord: members are missing, or a file can't be read.
     """
-    trained = Trained(findings, RunFolder.open(folder.path / plan.FOLDER))
+    trained = Trained(findings, controls_record(folder))
     yield from _another_plan(folder, trained)
     digests = dict(findings.frame.select("replicate", "digest").iter_rows())
     for control in trained.controls:

@@ -78,7 +78,7 @@ def two_stage_interval(
     if len(values) <= first:
         return stage
     if not (stage.exists and np.isfinite(values).all()):
-        return Interval(float(values.mean()), *[math.nan] * 5, stage.level)
+        return Interval(float(values.mean()), math.nan, math.nan, math.nan, math.nan, math.nan, stage.level)
     mean = float(values.mean())
     se = stage.sd * float(error_factor(len(values), test_fraction))
     if se == 0:

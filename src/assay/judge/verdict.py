@@ -63,7 +63,8 @@ def judge(
     A verdict's `details` are plain JSON, None for what can't be given: `candidate` and `baseline` (facts of each: mean
     score, divergence rates, winner's curse, edges), `differences` (K,), `sd`, `se`, `level`; the second opinions
     `sign_flip_p`, `bca_low`, `bca_high`, `holm_p`; `p_superior_low` and `_high`; `settling_margin` and
-    `settling_replicates`; with two stages `replicates_asked`, what the first of them asked for; `survivors`, `stability`, `gradient_ratio`, `all_diverged`; `wider`, the ranges by contender.
+    `settling_replicates`; with two stages `replicates_asked`, what the first of them asked for; `survivors`, `stability`,
+    `gradient_ratio`, `all_diverged`; `wider`, the ranges by contender.
 
     ValueError on shapes that do not fit, a missing `test_fraction`, or a margin of 0 or below. NoVerdict if the budgets
     differ or every final run of a candidate and of the baseline diverged.

@@ -30,7 +30,7 @@ def card(reading: Reading) -> Card | None:
     slots = {arm.name: arm.slot for arm in reading.arms}
     rows = [
         Strip(
-            f"{name_of(entry)}: {entry['first']} − {entry['second']}",
+            _label(entry),
             look(slots.get(entry["first"], 0)),
             scale * np.array(entry["differences"], dtype=float),
             scale * entry["difference"],
@@ -59,6 +59,14 @@ def rows(reading: Reading) -> list[dict[str, Any]]:
         }
         for entry in reading.content.get("controls", [])
     ]
+
+
+def _label(entry: dict[str, Any]) -> str:
+    """What stands above a strip, short enough for it."""
+    first, second = entry["first"], entry["second"]
+    if entry["control"] == "replay":
+        first, second = (first, "replay") if entry["part"] == "rule" else (f"replay of {entry['about']}", second)
+    return f"{name_of(entry)}: {first} − {second}".replace("replay: the ", "the ")
 
 
 def name_of(entry: dict[str, Any]) -> str:

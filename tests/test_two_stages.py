@@ -1,0 +1,163 @@
+"""`--replicates auto` through the whole job: how many replicates there are follows from the record, and from nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from assay import compare as job
+from assay import events
+from assay.core import Plan, canonical
+from assay.errors import Interrupted, UsageError
+from assay.record import RunFolder
+from assay.report.command import command
+from assay.train.numerics import loop_here
+from assay.verify import faults
+
+from . import tiny
+
+SMALL = {"trials": 2, "final_seeds": 1, "engine": "loop"}
+
+
+def run(
+    folder: Path, replicates="auto:14", margin=0.02, workers=1, on_event: events.OnEvent = events.ignore, **options
+):
+    given = {"task": tiny.task(margin=margin), "replicates": replicates, **SMALL, **options}
+    return job.run(job.plan("adam", "sgd", out=folder, **given), workers, on_event)
+
+
+@pytest.fixture(scope="module")
+def bound(tmp_path_factory) -> job.Result:
+    """Replicates that spread far more than the margin: the maximum binds."""
+    return run(tmp_path_factory.mktemp("bound") / "run", workers=2)
+
+
+def test_the_first_spread_decides_and_the_interval_keeps_it(bound):
+    (verdict,) = bound.verdicts
+    differences = np.array(verdict.details["differences"])
+    assert verdict.replicates == len(differences) == 14
+    s1, t = differences[:12].std(ddof=1), stats.t.ppf(0.975, 11)
+    asked = int(np.ceil((2 * t * s1 / 0.02) ** 2))
+    assert verdict.details["replicates_asked"] == asked > 14
+    assert verdict.ci_low == pytest.approx(differences.mean() - t * s1 / np.sqrt(14))
+    assert verdict.ci_high == pytest.approx(differences.mean() + t * s1 / np.sqrt(14))
+    assert f"The spread of the first 12 asked for {asked:,} replicates" in verdict.sentence
+    assert "the maximum of 14 bound it" in verdict.sentence
+    if verdict.outcome == "inconclusive":
+        assert f"--replicates auto:{asked} would" in verdict.sentence
+    assert len(bound.frame()) == 2 * 14 * 3
+    assert not list(faults(bound.folder))
+    assert (
+        "14 (as many as the spread of the first 12 asks for, 14 at most)" in (bound.folder / "report.html").read_text()
+    )
+
+
+def test_as_many_as_asked_for_and_no_more(bound, tmp_path):
+    """With a margin that asks for 13, 13 are made; with a wide one the first stage is all. Their members are the same."""
+    differences = np.array(bound.verdicts[0].details["differences"])[:12]
+    t, s1 = stats.t.ppf(0.975, 11), differences.std(ddof=1)
+    for wanted, words in ((13, "asked for 13 replicates, for an interval no wider"), (12, "asked for no more of them")):
+        margin = float(2 * t * s1 / np.sqrt(wanted - 0.5))
+        folder = tmp_path / str(wanted)
+        found = run(folder, "auto", margin)
+        assert found.verdicts[0].replicates == wanted
+        assert words in found.verdicts[0].sentence
+        assert found.verdicts[0].outcome != "inconclusive"  # what the second stage is for
+        assert found.verdicts[0].details["differences"][:12] == list(differences)
+        assert not list(faults(folder))
+    # one stage of 12 gives the same interval as two whose first was enough
+    plain = run(tmp_path / "plain", 12, margin)
+    assert (plain.verdicts[0].ci_low, plain.verdicts[0].ci_high) == (
+        found.verdicts[0].ci_low,
+        found.verdicts[0].ci_high,
+    )
+
+
+def test_the_difference_does_not_decide(bound):
+    """The same spread about another mean asks for the same number."""
+    from assay.judge.two_stage import asked
+
+    differences = np.array(bound.verdicts[0].details["differences"])
+    assert asked([differences], 12, 0.02, 0.05) == asked([differences + 10], 12, 0.02, 0.05)
+    later = np.concatenate([differences[:12], 1000 * differences[12:]])
+    assert asked([later], 12, 0.02, 0.05) == asked([differences], 12, 0.02, 0.05)
+
+
+@pytest.mark.parametrize("after", [10, 60, 75])
+def test_stopped_in_either_stage_it_goes_on_to_the_same_result(bound, tmp_path, after):
+    folder, trained = tmp_path / "run", 0
+
+    def stop(event: events.Event) -> None:
+        nonlocal trained
+        trained += isinstance(event, events.Trained)
+        if trained == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(folder, on_event=stop)
+    assert run(folder).content == bound.content
+    seen: list[events.Event] = []
+    assert run(folder, on_event=seen.append).content == bound.content
+    assert all(e.recorded for e in seen if isinstance(e, events.Trained))
+
+
+def test_controls_go_with_it(bound, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(bound.folder, folder)
+    result = run(folder, controls=True)
+    assert {**result.content, "controls": []} == {**bound.content, "controls": []}
+    assert all(len(c["differences"]) == 14 for c in result.controls)
+    (again,) = [c for c in result.controls if c["control"] == "again"]
+    differences = np.array(again["differences"])
+    half = stats.t.ppf(0.975, 11) * differences[:12].std(ddof=1) / np.sqrt(14)
+    assert again["ci_high"] - again["ci_low"] == pytest.approx(2 * half)
+    assert not list(faults(folder))
+
+
+def test_the_plan_is_frozen_before_anything_is_trained(bound):
+    science = RunFolder.open(bound.folder).plan.science
+    assert science.protocol.replicates == 12
+    assert science.plan_hash == bound.content["plan_hash"]
+    plain = job.plan("adam", "sgd", task=tiny.task(), replicates=12, **SMALL)
+    assert b"stages" not in canonical(plain.science)
+    words = command(RunFolder.open(bound.folder).plan)
+    assert words is None  # a task made in Python; but for the rest of it:
+    asked = job.plan("adam", "sgd", replicates="auto")
+
+    words = command(Plan(asked.science, (loop_here(),) * 2))
+    assert words is not None
+    assert words[words.index("--replicates") + 1] == "auto:48"
+
+
+def test_the_estimate_says_what_it_may_come_to(task):
+    from assay.estimate import estimate, sentence
+
+    planned = job.plan("adam", "sgd", task=task, replicates="auto:24")
+    found = estimate(planned.science, task, 100, 0.001, 2)
+    assert (found.trainings, found.most) == (2 * 12 * 28, 2 * 24 * 28)
+    assert any("24 at most (1344 trainings)" in line for line in sentence(found, planned.science))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"replicates": "auto:8"}, "the first of the two stages alone has 12"),
+        ({"replicates": "auto:many"}, "auto:48"),
+        ({"replicates": "automatic"}, "write a number, auto"),
+        ({"replicates": "auto", "protocol": "published"}, "the published protocol has 1"),
+        ({"replicates": "0"}, "--replicates 0: it must be 1 at least"),
+    ],
+)
+def test_a_budget_too_small_for_two_stages_and_nonsense_are_refused(options, words):
+    with pytest.raises(UsageError) as caught:
+        job.plan("adam", "sgd", task=tiny.task(), **options)
+    assert words in str(caught.value)
+
+
+def test_a_number_as_a_word_is_a_number():
+    by_word, by_number = (job.plan("adam", "sgd", task=tiny.task(), replicates=k).science for k in ("5", 5))
+    assert by_word.plan_hash == by_number.plan_hash
