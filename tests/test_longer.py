@@ -74,9 +74,10 @@ def test_killed_while_it_is_lengthened(finished, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(longer.manifest, "unseal", killed)
+    planned = job.plan("adam", "sgd", task=tiny.task(), **SMALL, replicates=4, out=finished.folder)
+    found = longer.lengthened(finished.folder, planned.science)
+    assert found is not None
     with pytest.raises(KeyboardInterrupt):
-        planned = job.plan("adam", "sgd", task=tiny.task(), **SMALL, replicates=4, out=finished.folder)
-        found = longer.lengthened(finished.folder, planned.science)
         longer.begin(longer.RunFolder(finished.folder, found))
     monkeypatch.undo()
     assert run(finished.folder, replicates=4)[0].content["earlier"] == finished.content["verdicts"]
