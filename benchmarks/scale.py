@@ -140,9 +140,8 @@ def main() -> None:
     shown = ("tune", "score", "final", "report")
     export = "plain" if "--no-export" in sys.argv else "export"
     sizes = [int(word) for word in sys.argv[1:] if word.isdigit()] or [1000, 10_000, 100_000]
-    parts = " | ".join(shown)
     print(
-        f"| members | s | ms a member | {parts} (ms a member) | export, s | again, s | peak MiB | files | MB on disk |"
+        f"| members | s | ms a member | {' | '.join(shown)} (ms a member) | export, s | again, s | MiB | files | MB on disk |"
     )
     print("|" + "---|" * (8 + len(shown)))
     for size in sizes:

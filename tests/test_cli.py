@@ -275,9 +275,10 @@ def rerun(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_what_a_kill_leaves_half_written_is_swept_away(honest, tmp_path):
     copy = copied(honest, tmp_path)
     (copy / "members" / ".tmp-half.tmp").write_bytes(b"PAR1")
+    (copy / ".tmp-half.tmp-journal").write_bytes(b"SQLite")
     done = rerun(copy)
     assert done.returncode == 0, done.stderr
-    assert not (copy / "members" / ".tmp-half.tmp").exists()
+    assert not list(copy.rglob(".tmp-*"))
     assert (copy / "result.json").read_bytes() == (honest / "result.json").read_bytes()
 
 

@@ -54,7 +54,7 @@ def set_aside(path: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half-written. Only whoever holds the folder's lock may call this."""
-    for left in folder.rglob(f"{TEMPORARY}*.tmp"):
+    for left in folder.rglob(f"{TEMPORARY}*"):  # SQLite leaves a journal beside its own
         left.unlink(missing_ok=True)
 
 
