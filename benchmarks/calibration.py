@@ -182,8 +182,8 @@ class Bench:
         wanted, recorded = planning.trainings(job.science), sum(folder.counts().values())
         if recorded < wanted or folder.unscored():
             fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, events.ignore)
-            compare._tune(fold, job.contenders)
-            compare._train(fold)
+            compare._tune(fold, job.contenders, range(count))
+            compare._train(fold, range(count))
         findings = Findings(folder.plan, folder.frame())
         evidence = tuple(findings.evidence(slot) for slot in range(len(rivals)))
         floors = findings.floors("test_floor"), findings.floors("validation_floor")
