@@ -39,7 +39,7 @@ OPTIONS = [
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--runs", type=int, default=50)
     options.add_argument("--workers", default="2")
     options.add_argument("--epochs", default="40")

@@ -172,7 +172,7 @@ def test_spaces(text):
         assert isinstance(dimension, (Float, Int))
         assert -math.inf < dimension.low < dimension.high < math.inf
         assert not dimension.log or dimension.low > 0
-        low, high = (float(part) for part in text.split("=", 1)[1].partition(":")[0].split("..", 1))
+        low, high = (float(part) for part in text.rsplit("=", 1)[1].partition(":")[0].split("..", 1))
         assert (dimension.low, dimension.high) == (low, high)
     again = msgspec.json.decode(canonical(dimension), type=type(dimension))
     assert again == dimension
