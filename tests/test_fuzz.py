@@ -71,7 +71,8 @@ NAMES = st.one_of(
     st.sampled_from(
         ["nowhere.py:X", "os:system", "json:loads", ":", "a:", ":b", "tests/tiny.py", "../x.py:Y", "\0.py:a"]
     ),
-    st.text(max_size=12),
+    st.text(st.characters(exclude_categories=()), max_size=12),  # surrogates too: bytes that are no UTF-8
+    st.sampled_from(["n" * 300, "n" * 5000, "n" * 300 + ".py:X"]),
 )
 WITH_NUMBERS = ["--trials", "--replicates", "--looks", "--final-seeds", "--epochs", "--margin", "--seed", "--workers"]
 WITH_NUMBERS += ["--train-samples", "--time-limit"]
