@@ -127,6 +127,7 @@ def one(members: int, export: bool) -> dict[str, Any]:
         "seconds": ended - began - first_export,
         "stages": seconds,
         "resumed": resumed,
+        "peaks": {name: round(mib) for name, _, mib in stages},
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "files": len(files),
         "disk": size / 1e6,

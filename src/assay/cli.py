@@ -366,6 +366,7 @@ def main(arguments: list[str] | None = None) -> None:
 def call(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     try:
+        _check_text(arguments)
         code: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except AssayError as error:
@@ -379,6 +380,18 @@ def call(arguments: list[str]) -> int:
         return Interrupted.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a place that can't be: a name that is too long, a loop of links, a disk that fails
+        if error.filename is None:
+            raise
+        print(f"assay: {str(error.filename)[:200]}: {error.strerror}", file=sys.stderr)
+        return UsageError.exit_code
+
+
+def _check_text(arguments: list[str]) -> None:
+    """UsageError for an argument that is no text, which no name of a file or a contender could be."""
+    for word in arguments:
+        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in word):
+            raise UsageError(f"{word!a}: no text that can be a name; write it in UTF-8, without zero bytes")
 
 
 def _usage(error: cyclopts.CycloptsError) -> str:

@@ -7,6 +7,7 @@ and which members share a chunk is the lane's choice alone, never the workers'.
 
 from __future__ import annotations
 
+import collections
 import queue
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -19,6 +20,7 @@ from assay.errors import Interrupted
 from assay.record import RunFolder
 from assay.train import patience, workers
 
+LANES = 64  # that are at work at once, at least
 Result = TypeVar("Result")
 Lane = Generator[list[list[Member]], Curves, Result]  # yields chunks, is sent their curves in one
 
@@ -73,6 +75,8 @@ class Fold:
         parts: list[dict[int, Curves]] = [{} for _ in lanes]
         awaited = [0] * len(lanes)
         alive, patient = 0, patience.of(self.executor)
+        waiting = collections.deque(range(len(lanes)))
+        most = max(LANES, 4 * getattr(self.executor, "size", 1))  # a study in memory takes more than one on disk
         outstanding: dict[tuple[int, int], list[Member]] = {}  # chunks that workers have, the longest there first
 
         def advance(lane: int, curves: Curves | None) -> bool:
@@ -88,7 +92,7 @@ class Fold:
                         break
                     curves = _joined(recorded)
             except StopIteration as stop:
-                results[lane] = stop.value
+                results[lane], lanes[lane], parts[lane] = stop.value, _over(), {}
                 return False
             for i, chunk in enumerate(wanted):
                 if i not in recorded:
@@ -99,9 +103,11 @@ class Fold:
                     future.add_done_callback(lambda f, i=i, chunk=chunk: finished.put((lane, i, chunk, f)))
             return True
 
-        for lane in range(len(lanes)):
-            alive += advance(lane, None)
-        while alive:
+        while True:
+            while waiting and alive < most:
+                alive += advance(waiting.popleft(), None)
+            if not alive:
+                break
             lane, i, chunk, future = patience.next_of(finished, patient, self._named(outstanding))
             curves = result_of(future)
             del outstanding[lane, i]
@@ -157,6 +163,11 @@ def chunked(members: Sequence[Member], width: int) -> list[list[Member]]:
             chunks.append([])
         chunks[-1].append(member)
     return chunks
+
+
+def _over() -> Lane[Any]:
+    """A lane at its end, in place of one that still holds its study."""
+    yield from ()
 
 
 def _joined(parts: dict[int, Curves]) -> Curves:

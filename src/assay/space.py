@@ -58,6 +58,8 @@ class Choice(msgspec.Struct, frozen=True, tag="choice", tag_field="kind"):
     def __post_init__(self) -> None:
         if len(set(self.options)) < 2:
             raise ValueError(f"a choice needs two different options at least, got {list(self.options)}")
+        if not all(math.isfinite(option) for option in self.options if isinstance(option, float)):
+            raise ValueError(f"the numbers of a choice must be finite, got {list(self.options)}")
 
     def to_unit(self, value: Any) -> float:
         """The option's number. Distances between options mean nothing: different is simply far (see judge.select)."""

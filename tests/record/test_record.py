@@ -4,6 +4,7 @@ import errno
 import os
 
 import numpy as np
+import polars as pl
 import pytest
 
 from assay import planning, seeds
@@ -87,6 +88,23 @@ def test_a_torn_file_is_set_aside_and_asked_for_again(tmp_path, plan):
     file.write_bytes(file.read_bytes()[:100])
     assert folder.find(some()) is None
     assert [p.suffix for p in folder.members.iterdir()] == [".damaged"]
+
+
+@pytest.mark.parametrize("name", ["members", "weights"])
+def test_every_changed_byte_is_found_before_anything_reads_the_file(tmp_path, plan, name):
+    from assay.record import checksum
+
+    folder = RunFolder.create(tmp_path / "run", plan)
+    folder.keep(some(), left())
+    (file,) = (folder.path / name).iterdir()
+    content = file.read_bytes()
+    assert checksum.whole(content)
+    for i in range(len(content)):
+        assert not checksum.whole(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
+        assert not checksum.whole(content[:i])
+    assert not checksum.whole(content + b"x")
+    if name == "members":  # and it is a Parquet file to everybody
+        assert pl.read_parquet(file).height == 2
 
 
 def test_another_plan_is_refused_and_the_difference_named(tmp_path, plan, task):

@@ -14,6 +14,7 @@ import polars as pl
 from assay.core import Curves, DataFacts, Member, canonical
 from assay.errors import BrokenRecord
 
+from . import checksum
 from .files import write_bytes
 
 UNREADABLE = (Exception, pl.exceptions.PanicException)  # damaged files make polars panic, which is no Exception
@@ -83,13 +84,16 @@ def write(path: Path, frame: pl.DataFrame) -> None:
     """
     content = io.BytesIO()
     frame.write_parquet(content)
-    write_bytes(path, content.getvalue())
+    write_bytes(path, checksum.added(content.getvalue()))
 
 
 def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
     """The rows of a chunk file. BrokenRecord where it can't be read or lacks a column."""
     try:
-        frame = pl.read_parquet(path, glob=False)
+        content = path.read_bytes()
+        if not checksum.whole(content):
+            raise ValueError("it is not what was written")
+        frame = pl.read_parquet(io.BytesIO(content))
     except UNREADABLE as error:
         raise BrokenRecord(
             f"{path} can't be read ({str(error).splitlines()[0]}); delete it and run the command again"
@@ -104,7 +108,8 @@ def read_all(paths: Sequence[Path], schema: dict[str, Any] = SCHEMA) -> pl.DataF
     if not paths:
         return pl.DataFrame(schema=schema)
     try:
-        frame = pl.read_parquet(list(paths), glob=False)  # ten times faster than one by one
+        sound = all(checksum.whole(path.read_bytes()) for path in paths)
+        frame = pl.read_parquet(list(paths), glob=False) if sound else None  # ten times faster than one by one
     except UNREADABLE:
         frame = None
     if frame is None or dict(frame.schema) != schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import polars as pl
 from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
 
-from . import chunks, sane
+from . import checksum, chunks, sane
 from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
 
 SCORES: dict[str, Any] = {
@@ -172,10 +173,8 @@ class RunFolder:
         members, file = self.members / f"{key}.parquet", self.weights / f"{key}.npy"
         try:
             frame = chunks.read(members)
-            weights = np.load(file, allow_pickle=False)
-            if weights.ndim != 2 or len(weights) != len(frame):
-                raise ValueError(f"it holds an array of the shape {weights.shape}")
-        except (BrokenRecord, OSError, ValueError, EOFError) as error:
+            weights = _load(file)
+        except (BrokenRecord, OSError, ValueError) as error:
             set_aside(file)
             raise Interrupted(
                 f"{file} can't be used ({error}): set aside; run the same command again, it trains those trials again"
@@ -201,7 +200,7 @@ class RunFolder:
                 members = chunks.to_members(chunks.read(self.members / f"{path.stem}.parquet"))
                 if members[0].slot == slot:
                     places = [(m.replicate, m.index) for m in members]
-                    found |= zip(places, np.load(path, allow_pickle=False), strict=True)
+                    found |= zip(places, _load(path), strict=True)
             except (OSError, ValueError) as error:
                 raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error
         return found
@@ -266,8 +265,17 @@ def _keeps_steps(members: Sequence[Member]) -> bool:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    with path.open("wb") as file:  # given a name, NumPy would add an ending to it
-        np.save(file, array, allow_pickle=False)
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    path.write_bytes(checksum.added(content.getvalue()))
+
+
+def _load(path: Path) -> np.ndarray:
+    """An array as `_save` left it. ValueError where it is not that any more."""
+    content = path.read_bytes()
+    if not checksum.whole(content):
+        raise ValueError("it is not what was written")
+    return np.load(io.BytesIO(content), allow_pickle=False)
 
 
 class _Versioned(msgspec.Struct):
