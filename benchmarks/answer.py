@@ -27,7 +27,7 @@ def main() -> None:
     if content.get("controls"):
         print("\n| control | what it came to |\n|---|---|")
         for control in content["controls"]:
-            print(f"| {control['kind']} | {control['sentence']} |")
+            print(f"| {control['control']} | {control['sentence']} |")
     print("\n".join(norms(RunFolder.open(path))))
 
 

@@ -16,7 +16,7 @@ from assay.space import Dimension, Space
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 Phase = Literal["tune", "final"]
 Hyperparameters = dict[str, float | int | str | bool]
 
