@@ -136,7 +136,7 @@ def test_the_numerics_on_record_win(tmp_path, plan):
         (b"{", "damaged"),
         (b'{"version": 99}', "version 99"),
         (b"[]", "damaged"),
-        (b'{"version": 1}', "damaged"),
+        (b'{"version": 2}', "damaged"),
         (b"\xff", "damaged"),
     ],
 )
