@@ -93,6 +93,7 @@ def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert call(["board", "--task", tasks, *small, "--out", str(tmp_path / "board")]) == 0
     told = capsys.readouterr()
     assert "lion is skipped" in told.err
+    assert "'assay[board]'" in told.err  # and not taken for markup
     found = json.loads((tmp_path / "board" / "result.json").read_text())
     assert [v["candidate"] for v in found["verdicts"]] == ["sgd-momentum", "muon"]
     assert found["levels"]["headlines"] == pytest.approx(1 - 0.025 / 2)

@@ -76,17 +76,17 @@ class _Board:
 
     def warn_only(self, event: events.Event) -> None:
         if isinstance(event, events.Warned):
-            self.console.print(f"assay: {event.message}", style="yellow", soft_wrap=True)
+            self.console.print(Text(f"assay: {event.message}"), style="yellow", soft_wrap=True)
 
     def __call__(self, event: events.Event) -> None:
         match event:
             case events.Started(trainings, folder):
-                self.console.print(f"{trainings} trainings → {folder}", soft_wrap=True)
+                self.console.print(Text(f"{trainings} trainings → {folder}"), soft_wrap=True)
             case events.TaskBegins(task, place, tasks):
-                self.console.print(f"task {place} of {tasks}: {task}", style="bold", soft_wrap=True)
+                self.console.print(Text(f"task {place} of {tasks}: {task}"), style="bold", soft_wrap=True)
                 self.best.clear()
             case events.Estimated(lines):
-                self.console.print("\n".join(lines), soft_wrap=True)
+                self.console.print(Text("\n".join(lines)), soft_wrap=True)
             case events.Stage(name, total):
                 self.progress.update(self.bar, visible=False)
                 self.bar = self.progress.add_task(STAGES.get(name, name), total=total or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -35,13 +36,30 @@ class Batches:
         self.orders = [torch.Generator().manual_seed(member.batches) for member in members]
         self.x = inputs.new_empty(len(members), *inputs.shape)
         self.y = targets.new_empty(len(members), *targets.shape)
+        self.together = (
+            _runs(self.data) if self.x.device.type != "cpu" else [slice(i, i + 1) for i in range(len(members))]
+        )
+        self.narrow = torch.int16 if self.samples < 2**15 else torch.int32  # what goes to a device should be small
+        # Orders are drawn on the CPU; while a device is busy with one epoch, those of the next
+        self.ahead = ThreadPoolExecutor(1) if self.x.device.type != "cpu" else None
+        self.drawn: Future[Tensor] | None = None
 
     def shuffle(self) -> None:
         """Begin an epoch: gather it for all members at once, so that a batch is a slice."""
-        orders = torch.stack([torch.randperm(self.samples, generator=order) for order in self.orders])
-        for i, (data, order) in enumerate(zip(self.data, orders.to(self.x.device), strict=True)):
-            torch.index_select(data.train[0], 0, order, out=self.x[i])
-            torch.index_select(data.train[1], 0, order, out=self.y[i])
+        orders = self.drawn.result() if self.drawn is not None else self._orders()
+        if self.ahead is not None:
+            self.drawn = self.ahead.submit(self._orders)
+        for rows in self.together:
+            data, order = self.data[rows.start].train, orders[rows].to(self.x.device).int().flatten()
+            for values, out in zip(data, (self.x, self.y), strict=True):
+                torch.index_select(values, 0, order, out=out[rows].flatten(0, 1))
+
+    def _orders(self) -> Tensor:
+        """The next epoch's, (members, samples)."""
+        orders = torch.empty(len(self.orders), self.samples, dtype=self.narrow)
+        for row, generator in zip(orders, self.orders, strict=True):
+            row.copy_(torch.randperm(self.samples, generator=generator))
+        return orders
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """All members' batches of a step, (members, batch, …); the last of an epoch may be smaller."""
@@ -52,3 +70,9 @@ class Batches:
         """One member's batch of a step, (batch, …)."""
         x, y = self.at(step)
         return x[i], y[i]
+
+
+def _runs(data: Sequence[Data]) -> list[slice]:
+    """Neighbours with the same data set, which is gathered for all of them at once."""
+    starts = [i for i in range(len(data)) if i == 0 or data[i] is not data[i - 1]]
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(data)], strict=True)]

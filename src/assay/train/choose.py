@@ -20,7 +20,7 @@ from .compiled import Compiled
 from .probe import members as spread_members
 from .refusal import NotVectorizable, refusal
 from .stopwatch import begun, seconds_of, seconds_of_loop
-from .widths import evenly, widest_on_gpu, width_on_cpu
+from .widths import evenly, widest_on_gpu, width_on_cpu, width_on_gpu
 
 # Seconds, on two cores of an AMD EPYC (Zen 3) with torch 2.13
 SHORT = 5.0  # a job that the loop does in less isn't worth measuring
@@ -79,9 +79,10 @@ def choose(
                 return Chosen("loop", False, 1, "the loop does it all in a few seconds", plain)
             if numerics.device == "cpu":
                 widest = width_on_cpu(task, contender, spread[0], numerics)
+                width = evenly(min(population, widest), lockstep or population)
             else:
                 widest = widest_on_gpu(task, contender, spread, numerics, cores)
-            width = evenly(min(population, widest), lockstep or population)
+                width = width_on_gpu(lockstep or population, widest, cores)
             chunk = [spread[i % len(spread)] for i in range(width)]
             dearer = 1 + (width - 1) * lone / population  # on average: a lone member's step costs what a chunk's does
             return _weigh(task, contender, chunk, numerics, plain, whole, dearer, forced)

@@ -40,7 +40,7 @@ def crew(
     on_event: events.OnEvent = events.ignore,
     time_limit: float | None = None,
 ) -> Iterator[Crew]:
-    """The workers asked for (see `check`), by default a process a core.
+    """The workers asked for (see `check`), by default a process a core; four for a GPU.
 
     They end with the block: when their work is done, or at once where the block ends by an exception.
 
@@ -53,7 +53,7 @@ def crew(
         for warning in executor.warnings:
             on_event(events.Warned(warning))
     else:
-        executor = workers.LocalWorkers(wanted or workers.cores())
+        executor = workers.LocalWorkers(wanted or workers.usual(device))
     executor.patience = Patience(time_limit)
     try:
         yield executor

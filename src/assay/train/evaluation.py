@@ -14,6 +14,8 @@ from assay.core import Task
 from .forward import outputs_of
 from .population import Population
 
+BLOCK_BYTES = 1 << 28  # inputs of the members that a device scores at once
+
 
 @torch.no_grad()
 def scores(
@@ -21,7 +23,7 @@ def scores(
 ) -> np.ndarray:
     """The metric of the `wanted` members (members,) bool, in evaluation mode, each on its own split.
 
-    On a CPU one member after the other, whose activations then stay in cache; elsewhere all at once.
+    On a CPU one member after the other, whose activations then stay in cache; elsewhere many at once.
     """
     model = population.model
     model.eval()
@@ -35,8 +37,21 @@ def scores(
                 for i in np.flatnonzero(wanted).tolist()
             ]
             return torch.stack(chosen).double().cpu().numpy()
-        outputs = outputs_of(model, population.weights, torch.stack([s[0] for s in splits]))
-        every = torch.stack([task.metric.score(o, s[1]) for o, s in zip(outputs, splits, strict=True)])
-        return every.double().cpu().numpy()[wanted]
+        block = max(1, BLOCK_BYTES // max(1, splits[0][0].nbytes))
+        every: list[Tensor] = []
+        for start in range(0, len(splits), block):
+            some = slice(start, start + block)
+            weights = {name: tensor[some] for name, tensor in population.weights.items()}
+            outputs = outputs_of(model, weights, torch.stack([s[0] for s in splits[some]]))
+            every.append(_each(task, outputs, torch.stack([s[1] for s in splits[some]])))
+        return torch.cat(every).double().cpu().numpy()[wanted]
     finally:
         model.train()
+
+
+def _each(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Each member's metric (members,), of all at once where the metric allows it."""
+    try:
+        return torch.vmap(task.metric.score)(outputs, targets)
+    except Exception:
+        return torch.stack([task.metric.score(o, t) for o, t in zip(outputs, targets, strict=True)])

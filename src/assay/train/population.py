@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from .lifted_math import lifted_math
 from .lifting import Lifting
 from .marks import as_number
 from .one import One, build, tuned_numbers
-from .refusal import NotVectorizable, refusal
+from .refusal import Again, Hindered, NotVectorizable, refusal
 
 
 class Population:
@@ -31,7 +32,8 @@ class Population:
         optimizer: the template: one member's real optimizer, its tensors batched and its differing numbers too.
         stacked: paths of the numbers of which each member has its own.
         share: keep scalars of state once for all members, where they start out equal.
-        taken: steps so far; the first `warm` were taken by the loop, so that lazily made state is there.
+        taken: steps so far; the first `warm` were taken by the loop, so that lazily made state is there. On a device none
+            is, where that works: there, steps of single members would take longer than all that follows.
     Raises:
         NotVectorizable: where the members can't share one step.
     """
@@ -46,39 +48,44 @@ class Population:
         numerics: Numerics,
         batches: Batches,
         *,
-        warm: int = 1,
+        warm: int | None = None,
         share: bool = True,
         lay: bool = True,
     ) -> None:
         self.task, self.contender, self.members, self.numerics = task, contender, members, numerics
-        self.run, self.width, self.warm, self.taken = batches.run, len(members), warm, warm
+        self.warm = warm if warm is not None else int(numerics.device == "cpu")
+        self.run, self.width, self.taken = batches.run, len(members), self.warm
         with torch.random.fork_rng(devices=[]):
             self.tuned = tuned_numbers(task, contender, members[0], numerics, batches)
             ones = [self._warmed(member, i, batches) for i, member in enumerate(members)]
-        self.warm_traces = torch.stack(
-            [
-                torch.stack([torch.stack(kept) for kept in (o.step.losses, o.step.grad_norms, o.step.update_norms)])
-                for o in ones
-            ]
-        ).permute(2, 1, 0)  # (warm, 3, members)
+        self.warm_traces = _traces(ones) if self.warm else ()  # of each step (3, members)
         self.template = ones[0]
-        self.model = copy.deepcopy(ones[0].model).train()  # an optimizer may keep its own, whose weights are replaced
+        # An optimizer may keep its own model, whose weights are replaced
+        self.model = copy.deepcopy(ones[0].model).to(numerics.device).train()
         self.optimizer = ones[0].optimizer
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.state_names = {  # of the state_dict, tied weights under each of their names
             key: self.template.known[id(t)] for key, t in ones[0].model.state_dict(keep_vars=True).items()
         }
         self.share, self.wishes = share, self.compiles and lay
-        self._stack(ones)
+        try:
+            self._stack(ones)
+        except NotVectorizable as error:
+            raise self._warmer(error) from error
         self.initial = self._initial(ones)
         self.alive = torch.ones(self.width, dtype=torch.bool)
 
     def _warmed(self, member: Member, i: int, batches: Batches) -> One:
-        one = build(self.task, self.contender, member, self.numerics, self.run)
+        numerics = self.numerics if self.warm else msgspec.structs.replace(self.numerics, device="cpu")
+        one = build(self.task, self.contender, member, numerics, self.run)
         loop._mode(one.model, one.optimizer, training=True)
         for s in range(self.warm):
             one.step(*batches.of_member(i, s))
         return one
+
+    def _warmer(self, error: NotVectorizable) -> NotVectorizable:
+        """What to raise where a population fails before any step: it may do better after a step of the loop."""
+        return error if self.taken or isinstance(error, Again | Hindered) else Again(str(error), warm=True)
 
     # ---------------------------------------------------------------------------------------------- stacking
 
@@ -95,7 +102,8 @@ class Population:
         for name, tensor in named[0].items():
             if any(n[name].shape != tensor.shape for n in named):
                 raise NotVectorizable(f"the members' models differ in the shape of {name}")
-        self.weights = {name: self.lay(torch.stack([n[name].detach() for n in named])) for name in named[0]}
+        device = self.numerics.device
+        self.weights = {name: self.lay(torch.stack([n[name].detach() for n in named]).to(device)) for name in named[0]}
         with level(self.width) as number:
             self.wrapped = {name: wrap(tensor, number) for name, tensor in self.weights.items()}
             for path, leaf in first.items():
@@ -105,14 +113,14 @@ class Population:
                     if path in self.stacked or any(
                         v != values[0] and not (v != v and values[0] != values[0]) for v in values
                     ):
-                        leaf.put(as_number(wrap(number_tensor(values, path, self.numerics.device), number)))
+                        leaf.put(as_number(wrap(number_tensor(values, path, device), number)))
                         self.stacked = sorted({*self.stacked, path})
                 elif any(kind.kind != leaf.kind or token(kind) != token(leaf) for kind in leaves):
                     raise NotVectorizable(f"the members' optimizers differ in {path.lstrip('.')}: {_shown(leaves)}")
                 elif leaf.kind == "tensor":
                     values = [kind.value.detach() for kind in leaves]
                     shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
-                    own = torch.stack(values).to(self.numerics.device)  # a scalar may have lived on the CPU
+                    own = torch.stack(values).to(device)  # a scalar may have lived on the CPU
                     leaf.put(values[0] if shared else wrap(self.lay(own), number))
         replace_known(self.optimizer, self.template.known, self.wrapped)
 
@@ -145,7 +153,7 @@ class Population:
             self._optimize(gradients)
             update_norm = norms([b.sub_(self.weights[n]) for b, n in zip(before, self.trained, strict=True)])
         except Exception as error:
-            raise refusal(error) from error
+            raise self._warmer(refusal(error)) from error
         self.taken += 1
         return torch.stack([losses, grad_norm, update_norm])
 
@@ -201,6 +209,12 @@ class Population:
             .float()
             .cpu()
         )
+
+
+def _traces(ones: Sequence[One]) -> Tensor:
+    """Loss, gradient norm, update norm of the steps that the loop took, (steps, 3, members)."""
+    kept = [(one.step.losses, one.step.grad_norms, one.step.update_norms) for one in ones]
+    return torch.stack([torch.stack([torch.stack(values) for values in own]) for own in kept]).permute(2, 1, 0)
 
 
 def number_tensor(values: Sequence[Any], path: str, device: str) -> Tensor:

@@ -154,7 +154,8 @@ def _refuse_dropout(task: Task, contender: Contender, numerics: Numerics, split:
     try:
         with torch.random.fork_rng(devices=[]):
             sites = dropout_sites(
-                task.model().to(getattr(torch, numerics.dtype)), batches.data[0].train[0][: batches.size]
+                task.model().to(numerics.device, getattr(torch, numerics.dtype)),
+                batches.data[0].train[0][: batches.size],
             )
     except Exception as error:
         raise refusal(error) from error

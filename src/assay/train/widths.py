@@ -17,6 +17,7 @@ from .stopwatch import begun
 
 CHUNK_BYTES = 5_000_000  # a chunk's weights, state and activations that a core still gets through quickly (Zen 3)
 WIDEST = 16
+SPLIT_ABOVE = 1_000  # members that fill a GPU well enough for another process to have a chunk of its own
 MEMORY_SHARE = 0.7  # of a GPU's free memory: the rest is lost between blocks, or taken by what isn't measured
 CONTEXT_BYTES = 600_000_000  # what a process takes of a GPU's memory before it computes anything
 
@@ -24,6 +25,15 @@ CONTEXT_BYTES = 600_000_000  # what a process takes of a GPU's memory before it 
 def evenly(width: int, together: int) -> int:
     """The smallest width that shares out `together` members in as few chunks as `width` does."""
     return -(-together // -(-together // max(1, width)))
+
+
+def width_on_gpu(together: int, widest: int, processes: int) -> int:
+    """Members in a chunk: few chunks, for a step takes nearly the same time until they are thousands; but where each
+    process can have thousands, every process has as many chunks as another."""
+    chunks = max(-(-together // max(1, widest)), min(processes, together // SPLIT_ABOVE), 1)
+    if chunks > 1:
+        chunks = -(-chunks // processes) * processes
+    return -(-together // chunks)
 
 
 def width_on_cpu(task: Task, contender: Contender, member: Member, numerics: Numerics) -> int:

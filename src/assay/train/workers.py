@@ -35,6 +35,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def usual(device: str) -> int:
+    """Processes where none were asked for: one a core. A GPU is kept busy by a few, each of which takes memory of it."""
+    return cores() if device == "cpu" else min(4, cores())
+
+
 def pack(thing: Task | Contender) -> bytes:
     """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
     return cloudpickle.dumps(thing)

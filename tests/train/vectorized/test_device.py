@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from assay.optim import GNSAdam
+from assay.train import batches as batches_module
 from assay.train import loop, vectorized
+from assay.train.batches import Batches
 from assay.train.batching import level, wrap
 from assay.train.lifting import Lifting
 from assay.train.population import Population
-from assay.train.refusal import NotVectorizable
-from assay.train.widths import evenly, fitting
+from assay.train.refusal import Again, NotVectorizable
+from assay.train.widths import evenly, fitting, width_on_gpu
 
 from .small import assert_same, contender, make_task, members, numerics
 from .test_counting import EveryFifth
@@ -52,11 +54,30 @@ def begin(name: str, **options: bool) -> vectorized._Training:
 @pytest.mark.parametrize(("name", "share"), [(n, s) for n in OPTIMIZERS for s in (True, False) if s or n != "RAdam"])
 def test_an_epoch_never_waits_for_the_device(name: str, share: bool, ends: list[Tensor]) -> None:
     """`share`: RAdam without it branches by a count that each member has for itself, and is refused."""
-    training = begin(name, share=share)
+    training = begin(name, share=share, **({"warm": True} if name == "RAdam" else {}))
     for epoch in range(2):
         training.epoch(epoch)
     assert training.population.taken == 10
     assert [(m.device.type, tuple(m.shape)) for m in ends] == [("meta", (3, 3))] * 2
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_first_step_together_is_that_of_the_loop(name: str) -> None:
+    """On a device no member steps alone: state is made for all at once. Here on the CPU, where it can be compared."""
+    task, arm = make_task(), contender(OPTIMIZERS[name])
+
+    def cold(*args: Any, **options: Any) -> Population:
+        return Population(*args, warm=0, **options)
+
+    found = vectorized.train_with(cold, task, arm, members(), numerics())
+    assert_same(found, loop.train(task, arm, members(), numerics()), rtol=1e-6)
+
+
+def test_who_must_step_alone_first_does(ends: list[Tensor]) -> None:
+    """RAdam branches by its count, which is no device's to keep."""
+    with pytest.raises(Again) as raised:
+        begin("RAdam").epoch(0)
+    assert raised.value.change == {"warm": True}
 
 
 def test_a_scheduled_one_neither(ends: list[Tensor]) -> None:
@@ -81,6 +102,28 @@ def test_members_share_a_gpu_evenly_and_leave_room() -> None:
     assert 16 * fitting(80 * gib, 3_000_000, processes=16) * 3_000_000 < 0.7 * 80 * gib
     assert fitting(1 * gib, 3_000_000, processes=16) == 2
     assert [evenly(w, 12) for w in (1, 2, 5, 8, 11, 12, 100)] == [1, 2, 4, 6, 6, 12, 12]
+
+
+def test_chunks_on_a_gpu_are_shared_out_evenly_once_they_are_large() -> None:
+    assert width_on_gpu(10_000, 20_000, processes=4) == 2_500
+    assert width_on_gpu(10_000, 2_000, processes=4) == 1_250  # eight chunks, not five
+    assert width_on_gpu(10_000, 20_000, processes=1) == 10_000
+    assert width_on_gpu(900, 20_000, processes=4) == 900
+    assert width_on_gpu(12, 2, processes=4) == 2
+
+
+def test_neighbours_with_one_data_set_are_gathered_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, chunk = make_task(), [*members(), *members()]
+    alone = Batches(task, chunk, numerics())
+    monkeypatch.setattr(batches_module, "_runs", lambda data: pytest.fail("not on a CPU"))
+    alone.shuffle()
+    monkeypatch.undo()
+    together = Batches(task, chunk, numerics())
+    together.together = batches_module._runs(together.data)
+    assert len(together.together) < len(chunk)
+    together.shuffle()
+    assert torch.equal(alone.x, together.x)
+    assert torch.equal(alone.y, together.y)
 
 
 # ------------------------------------------------------------------------------------------------- on a real GPU
