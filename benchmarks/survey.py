@@ -1,8 +1,9 @@
 """The checks over every optimizer class of torch.optim and of the third-party packages that are installed.
 
-    python benchmarks/survey.py docs/survey.md [--packages torch.optim schedulefree] [--limit 30]
+    python benchmarks/survey.py docs/survey.md [--packages torch.optim …] [--limit 30] [--keep FILE] [--again REFERENCE …]
 
-One table, then each accusation with the example that shows it. What can't be made on a matrix and a vector with its
+With `--keep` each report is kept as a line of a file, and not made again but for those named by `--again`. The page has
+one table, then each accusation with the example that shows it. What can't be made on a matrix and a vector with its
 defaults is listed with its reason and not judged.
 """
 
@@ -14,6 +15,7 @@ import inspect
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import torch
 
 from assay.check import Report, check
@@ -34,12 +36,21 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--packages", nargs="+", default=list(PACKAGES))
     parser.add_argument("--limit", type=float, default=30.0, help="seconds for one check")
+    parser.add_argument("--keep", type=Path, help="keep reports in this file, and go on from it")
+    parser.add_argument("--again", nargs="*", default=[], help="make these again")
     options = parser.parse_args()
     reports: dict[str, Report] = {}
     refused: dict[str, str] = {}
+    kept = read(options.keep, options.again)
     for package in options.packages:
         for name in classes(package):
             reference = f"{package}:{name}"
+            if isinstance(found := kept.get(reference), Report):
+                reports[reference] = found
+                continue
+            if found:
+                refused[reference] = found
+                continue
             try:
                 report = check(reference, speed=False, limit=options.limit)
             except UsageError as error:
@@ -50,8 +61,19 @@ def main() -> None:
             else:
                 reports[reference] = report
             print(f"{reference}: {summary(report)}", flush=True)
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(page(options.packages, reports, refused), encoding="utf-8")
+            if options.keep:
+                with options.keep.open("ab") as file:
+                    file.write(msgspec.json.encode((reference, reports.get(reference) or refused[reference])) + b"\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page(options.packages, reports, refused), encoding="utf-8")
+
+
+def read(path: Path | None, again: list[str]) -> dict[str, Report | str]:
+    """What was kept: the report, or the reason why there is none, by reference; the last line of each counts."""
+    if path is None or not path.exists():
+        return {}
+    rows = (msgspec.json.decode(line, type=tuple[str, Report | str]) for line in path.read_bytes().splitlines())
+    return {reference: found for reference, found in rows if reference not in again}
 
 
 def classes(package: str) -> list[str]:
