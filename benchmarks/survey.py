@@ -4,7 +4,9 @@
 
 With `--keep` each report is kept as a line of a file, and not made again but for those named by `--again`. The page has
 one table, then each accusation with the example that shows it. What can't be made on a matrix and a vector with its
-defaults is listed with its reason and not judged.
+defaults, or never takes a step there, is listed with its reason and not judged.
+
+heavyball compiles each step, minutes a class: here it runs eagerly, by its own `utils.compile_mode`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ PACKAGES = {
     "optimi": "torch-optimi",
 }
 
+EAGER = {"heavyball": Path(__file__).parent / "heavyball_eager.py"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,7 +48,7 @@ def main() -> None:
     kept = read(options.keep, options.again)
     for package in options.packages:
         for name in classes(package):
-            reference = f"{package}:{name}"
+            reference, place = f"{package}:{name}", EAGER.get(package, package)
             if isinstance(found := kept.get(reference), Report):
                 reports[reference] = found
                 continue
@@ -52,12 +56,12 @@ def main() -> None:
                 refused[reference] = found
                 continue
             try:
-                report = check(reference, speed=False, limit=options.limit)
+                report = check(f"{place}:{name}", speed=False, limit=options.limit)
             except UsageError as error:
                 refused[reference] = str(error).splitlines()[0]
                 continue
-            if report["made"].status == "fail":
-                refused[reference] = report["made"].sentence
+            if reason := next((f.sentence for f in report.failed if f.name in ("made", "steps")), None):
+                refused[reference] = reason
             else:
                 reports[reference] = report
             print(f"{reference}: {summary(report)}", flush=True)

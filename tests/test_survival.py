@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,18 @@ def test_a_killed_worker_costs_what_it_was_doing(tmp_path, whole):
     assert "Traceback (most recent call last)" not in errors
     assert len(list(tmp_path.glob("run/members/*.parquet"))) >= 1
     assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_worker_killed_while_it_begins_is_no_traceback(tmp_path, monkeypatch, capsys):
+    """Found by benchmarks/chaos.py: the server that starts workers, or the pipe to it, is gone."""
+
+    def gone(self):
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", gone)
+    monkeypatch.chdir(ROOT)
+    assert call(["run", "adam", "sgd", *OPTIONS, "--workers", "1", "--quiet", "--out", str(tmp_path / "run")]) == 3
+    assert "a worker process was lost" in capsys.readouterr().err
 
 
 MINE = """

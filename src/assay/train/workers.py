@@ -177,9 +177,9 @@ class LocalWorkers(ProcessPoolExecutor):
             with _without_main(), _one_thread():
                 return super().submit(fn, *args, **kwargs)
         except BrokenExecutor as error:  # a worker was lost since the last call: said where the results are read
-            lost: Future[Any] = Future()
-            lost.set_exception(error)
-            return lost
+            return _lost(error)
+        except (EOFError, ConnectionError) as error:  # a worker, or the server that starts them, died while it began
+            return _lost(BrokenExecutor(f"a worker could not be started: {error}"))
 
     def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
         """Call what needs the run folder here, beside the work of the others."""
@@ -191,6 +191,12 @@ class LocalWorkers(ProcessPoolExecutor):
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+
+
+def _lost(error: BrokenExecutor) -> Future[Any]:
+    lost: Future[Any] = Future()
+    lost.set_exception(error)
+    return lost
 
 
 @contextlib.contextmanager

@@ -151,11 +151,16 @@ def _reachable(root: Any) -> list[Tensor]:
 
 
 def check_engine(lab: Lab) -> Passed:
-    """Ask the parity probe, or whoever else is named."""
+    """Ask the parity probe, or whoever else is named. No engine trains what can't train a network with biases by `step()`."""
     from assay.train.reached import engine_reached
 
     ask: Callable[[Any], tuple[str, str]] = lab.facts.get("engine_of") or engine_reached
-    engine, reason = ask(lab.contender)
+    try:
+        engine, reason = ask(lab.contender)
+    except Exception as error:
+        raise Skip(
+            f"it can't train a small network: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        ) from error
     return Passed(f"{engine}: {reason}", {"engine": engine, "reason": reason})
 
 
