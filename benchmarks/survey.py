@@ -94,6 +94,7 @@ def classes(package: str) -> list[str]:
             and issubclass(thing, torch.optim.Optimizer)
             and thing is not torch.optim.Optimizer
             and not name.startswith(("_", "Base"))
+            and not name.endswith("Base")
         }
     )
 
@@ -106,7 +107,11 @@ def page(packages: list[str], reports: dict[str, Report], refused: dict[str, str
         "# A survey of optimizers",
         "",
         f"Made by `python benchmarks/survey.py`, with {', '.join(versions)}: {len(reports)} optimizers were checked, {clean} "
-        f"pass everything, {len(refused)} can't be made with their defaults.",
+        f"pass everything, {len(refused)} can't be made, or take no step, with their defaults.",
+        "",
+        "Two things explain most of what fails. torch's own `Optimizer.__getstate__` keeps `state`, `param_groups` and "
+        "`defaults` alone, so that a copied or pickled optimizer has lost every other attribute its class set (a state_dict "
+        "hasn't). And many step functions reuse `.grad` as room to work in, which only matters to who reads it afterwards.",
         "",
         "| optimizer | checks that fail | what it is | scaling the gradient | state, bytes a parameter |",
         "|---|---|---|---|---|",
@@ -119,7 +124,15 @@ def page(packages: list[str], reports: dict[str, Report], refused: dict[str, str
     for reference, report in reports.items():
         for finding in report.failed:
             lines += [f"### `{reference}`: {finding.name}", "", f"{finding.title}: {finding.sentence}.", ""]
-            lines += ["```python", (finding.example or "").rstrip(), "```", ""] if finding.example else []
+            if finding.example and finding.name == "pickle" and "deepcopy" in {f.name for f in report.failed}:
+                lines += ["As for deepcopy.", ""]
+            elif finding.example:
+                lines += [
+                    "```python",
+                    finding.example.replace(f"{Path(__file__).parent}", "benchmarks").rstrip(),
+                    "```",
+                    "",
+                ]
     lines += ["## Not checked", "", *(f"- `{reference}`: {reason}" for reference, reason in refused.items()), ""]
     return "\n".join(lines)
 

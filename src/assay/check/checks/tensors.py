@@ -70,6 +70,12 @@ assert torch.cosine_similarity(p.float().flatten(), q.flatten(), dim=0) > 0.7, "
     return Passed(f"bfloat16 parameters move as float32 ones do (cosine {cosine:.3f} after {steps} steps)")
 
 
+def _rounding(values: list[Tensor], moved: list[Tensor]) -> float:
+    """What a few roundings to float32, somewhere on the way, are of the parameters' way, which may be short."""
+    size, way = (float(torch.stack([t.double().norm() for t in some]).norm()) for some in (values, moved))
+    return 16 * torch.finfo(torch.float32).eps * size / way if way else 0.0
+
+
 def _transposed(tensors: list[Tensor]) -> list[Tensor]:
     """The same values in another memory layout."""
     return [t.t().contiguous().t() if t.dim() == 2 else t for t in tensors]
@@ -105,7 +111,7 @@ assert torch.allclose(p, q, rtol=1e-4, atol=1e-6), "the memory layout changes th
         other = Training(lab, _transposed(start) if both else start)
         other.feed_all([_transposed(row) for row in rows])
         apart = difference(plain.moved(), other.moved())
-        if apart > max(lab.tolerance, 1e-6):
+        if apart > max(lab.tolerance, 1e-6, _rounding(start, plain.moved())):
             raise Failed(
                 f"the steps of non-contiguous {what} are others than those of contiguous ones (by {apart:.2g})"
             )
