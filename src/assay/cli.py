@@ -98,7 +98,8 @@ def run(
     device
         cpu or cuda.
     workers
-        Processes, one a core by default; or ray, for a cluster (see docs/cluster.md). The numbers don't depend on it.
+        Processes: one a core by default, four for a GPU; or ray, for a cluster (see docs/cluster.md). The numbers
+        don't depend on it.
     ray_address
         The cluster's HOST:PORT, by default $RAY_ADDRESS, for --workers ray; without either, one is started here.
     time_limit

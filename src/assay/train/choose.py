@@ -6,6 +6,7 @@ there, and nothing is measured where the whole job takes the loop a few seconds.
 
 from __future__ import annotations
 
+import shutil
 from typing import NamedTuple
 
 import torch
@@ -54,6 +55,7 @@ def choose(
     cores: int = 1,
     split: int = 0,
     forced: bool = False,
+    forced_compiled: bool = False,
 ) -> Chosen:
     """The engine for `population` trainings of a contender on `cores` processes.
 
@@ -63,6 +65,7 @@ def choose(
         lone: how many of the population come one at a time, and so have a chunk to themselves.
         split: seed of a data set that is at hand.
         forced: take the vectorized engine wherever it can train this, quicker or not.
+        forced_compiled: and compile its steps wherever that is possible.
     """
     if population < 2 and not forced:
         return Chosen("loop", False, 1, "a population of one")
@@ -85,7 +88,7 @@ def choose(
                 width = width_on_gpu(lockstep or population, widest, cores)
             chunk = [spread[i % len(spread)] for i in range(width)]
             dearer = 1 + (width - 1) * lone / population  # on average: a lone member's step costs what a chunk's does
-            return _weigh(task, contender, chunk, numerics, plain, whole, dearer, forced)
+            return _weigh(task, contender, chunk, numerics, plain, whole, dearer, forced, forced_compiled)
     except Exception as error:
         return Chosen("loop", False, 1, str(refusal(error)))
 
@@ -99,6 +102,7 @@ def _weigh(
     whole: float,
     dearer: float,
     forced: bool,
+    forced_compiled: bool,
 ) -> Chosen:
     """The vectorized engine, compiled or eager, where it saves enough of the `whole` seconds that the loop would take."""
     width = len(chunk)
@@ -112,17 +116,18 @@ def _weigh(
         try:
             ready = _Ready(task, contender, chunk, numerics, batches, share=population.share)
             compiled = dearer * seconds_of(ready, batches)
-            if forced or (compiled < eager and saved(whole, plain / compiled) > PROBE):
+            if forced_compiled or (compiled < eager and (forced or saved(whole, plain / compiled) > PROBE)):
                 reason = f"compiled steps are at hand, {plain / compiled:.1f} times as fast as the loop"
                 return Chosen("vectorized", True, width, reason, compiled)
             compiling = f"compiled steps are {plain / compiled:.1f} times as fast as the loop"
         except _NotThere:
             gain = expected_gain(task, contender, chunk[0], numerics, batches, plain) / dearer
             less = saved(whole, gain) - COLD - PROBE
-            if (less > 0 or forced) and not cache.writable():
+            hindrance = cache.writable() or no_compiler()
+            if (less > 0 or forced_compiled) and not hindrance:
                 reason = f"compiling should make its steps about {gain:.1f} times as fast as the loop"
                 return Chosen("vectorized", True, width, reason, plain / gain)
-            compiling = cache.writable() or "too few trainings to repay compiling"
+            compiling = hindrance or "too few trainings to repay compiling"
         except NotVectorizable as error:
             compiling = str(error)
     if forced or (eager < 0.9 * plain and saved(whole, plain / eager) > PROBE):
@@ -153,6 +158,16 @@ def expected_gain(
     weights = sum(p.numel() for p in task.model().parameters())
     launching = max(0.0, least - PER_WEIGHT * weights)
     return plain / max(plain - launching, plain / 8)
+
+
+def no_compiler() -> str:
+    """Why nothing can be compiled here; empty where it can."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        return "" if shutil.which(get_cpp_compiler()) else "there is no C++ compiler"
+    except Exception:  # of torch's, InvalidCxxCompiler
+        return "there is no C++ compiler"
 
 
 class _NotThere(Exception):

@@ -21,7 +21,7 @@ from .batches import Batches
 from .batching import level, wrap
 from .building import Building, equal_values
 from .host import as_numpy
-from .leaves import token, walk
+from .leaves import attributes, code_of_class, token, walk
 from .marks import as_number, is_number
 from .population import Population
 from .refusal import Hindered, NotCompilable
@@ -47,6 +47,7 @@ class Compiled(Population):
         super().__init__(task, contender, members, numerics, batches, **options)
         self.missed = 0
         self.eager = False
+        self.plain: dict[str, str] = {}
         if contender.schedule is not None:
             self._apply_schedule()
         self.external = self._external()
@@ -135,14 +136,22 @@ class Compiled(Population):
         self.scalars: dict[str, Any] = {path: as_numpy(t) for path, t in everything.items() if t.numel() <= self.width}
         self.last: Variant | None = None  # equal scalars stay equal while one variant runs
         needed = {p for v in self.artifact.variants for p in (*v.host_inputs, *v.main_inputs)}
+        plain = self._plain()
         self.eager = not (
-            needed <= self.tensors.keys() and all(t.stride() == self.lay(t).stride() for t in self.tensors.values())
+            plain == (self.plain or plain)
+            and needed <= self.tensors.keys()
+            and all(t.stride() == self.lay(t).stride() for t in self.tensors.values())
         )
+        self.plain = self.plain or plain
         self.bound = [
             (v, [*(self.tensors[p] for p in v.main_inputs), *v.coefficients])
             for v in self.artifact.variants
             if not self.eager
         ]
+
+    def _plain(self) -> dict[str, str]:
+        """What the variants take for granted, but the numbers: once an eager step changes it, the rest runs eagerly."""
+        return {p: repr(token(f)) for p, f in walk(self.optimizer, self.known).items() if f.kind == "plain"}
 
     def _to_template(self) -> None:
         """Give the template the values that the variants have reached."""
@@ -175,7 +184,15 @@ class Compiled(Population):
     def _facts(self, batches: Batches) -> dict[str, Any]:
         code = walk((self.task.model, self.task.loss, self.contender.make, dict(self.contender.fixed)), {})
         leaves = {path: (leaf.kind, repr(token(leaf))) for path, leaf in walk(self.optimizer, self.known).items()}
+        kinds = {type(m) for m in self.model.modules()} | {type(self.optimizer), type(self.task.loss)}
+        own = {
+            p: repr(v)
+            for p, v in attributes(self.model).items()
+            if not (isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], int))
+        }
         return {
+            "classes": sorted(f"{kind.__qualname__} {code_of_class(kind)}" for kind in kinds),
+            "model": own,
             "code": {path: repr(token(leaf)) for path, leaf in code.items()},
             "sources": [self.task.source, self.contender.source],
             "width": self.width,

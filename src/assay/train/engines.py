@@ -32,15 +32,30 @@ def settle(
     """
     if wanted.engine == "loop":
         return Settled(loop_here(wanted.device, "asked for"), None)
-    allowed = msgspec.structs.replace(loop_here(wanted.device), engine="vectorized", compiled=wanted.compile != "off")
-    forced = wanted.engine == "vectorized" or wanted.compile == "on"
-    chosen = choose(
-        task, contender, population, allowed, lockstep=lockstep, lone=lone, cores=cores, split=split, forced=forced
-    )
-    if chosen.engine == "loop":
-        return Settled(loop_here(wanted.device, chosen.reason), chosen.step_seconds)
-    numerics = msgspec.structs.replace(allowed, compiled=chosen.compiled, width=chosen.width, reason=chosen.reason)
-    mismatch = probe(task, contender, numerics, split)
-    if mismatch:
-        return Settled(loop_here(wanted.device, mismatch), None)
-    return Settled(numerics, chosen.step_seconds)
+    reason = ""
+    for compiled in (True, False) if wanted.compile != "off" else (False,):
+        allowed = msgspec.structs.replace(loop_here(wanted.device), engine="vectorized", compiled=compiled)
+        chosen = choose(
+            task,
+            contender,
+            population,
+            allowed,
+            lockstep=lockstep,
+            lone=lone,
+            cores=cores,
+            split=split,
+            forced=wanted.engine == "vectorized" or wanted.compile == "on",
+            forced_compiled=wanted.compile == "on",
+        )
+        if chosen.engine == "loop":
+            return Settled(loop_here(wanted.device, reason or chosen.reason), chosen.step_seconds)
+        numerics = msgspec.structs.replace(allowed, compiled=chosen.compiled, width=chosen.width, reason=chosen.reason)
+        mismatch = probe(task, contender, numerics, split)
+        if not mismatch:
+            if reason:
+                numerics = msgspec.structs.replace(numerics, reason=f"{chosen.reason}; not compiled: {reason}")
+            return Settled(numerics, chosen.step_seconds)
+        reason = mismatch
+        if not chosen.compiled:
+            break
+    return Settled(loop_here(wanted.device, reason), None)

@@ -133,9 +133,17 @@ def dropout_sites(model: nn.Module, x: Tensor) -> list[Site]:
     return sites
 
 
-def draw_masks(sites: Sequence[Site], generators: Sequence[torch.Generator], like: Tensor) -> list[Tensor]:
+class Masks(list[Tensor]):
+    """Masks (members, …) in the order the model asks for them, and the `sites` that they were drawn for."""
+
+    def __init__(self, sites: Sequence[Site] = ()) -> None:
+        super().__init__()
+        self.sites = sites
+
+
+def draw_masks(sites: Sequence[Site], generators: Sequence[torch.Generator], like: Tensor) -> Masks:
     """A mask (members, …) for each site, each member's from its own generator."""
-    drawn: list[Tensor] = []
+    drawn = Masks(sites)
     for shape, probability in sites:
         mask = torch.empty((len(generators), *shape), dtype=like.dtype, device=like.device)
         for row, generator in zip(mask, generators, strict=True):
@@ -161,7 +169,10 @@ def losses_and_gradients(
     leaves = {name: weights[name].detach().requires_grad_() for name in trained}
     with level(width) as number, _masked(masks, number), torch.enable_grad():
         batched = {name: wrap(leaves.get(name, tensor), number) for name, tensor in weights.items()}
+        before = dict(batched)
         losses = spread(task.loss(functional_call(model, batched, (wrap(x, number),)), wrap(y, number)), width)
+        if replaced := [name for name, tensor in batched.items() if tensor is not before[name]]:
+            raise NotVectorizable(f"the model replaces its buffer {replaced[0]} instead of changing its values")
     if losses.shape != (width,):
         raise NotVectorizable(f"the task's loss isn't a single number: shape {tuple(losses.shape[1:])}")
     gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
@@ -177,8 +188,15 @@ def _like_weight(gradient: Tensor, weight: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _masked(masks: Sequence[Tensor], number: int) -> Iterator[None]:
-    given = iter(masks)
-    with _Modelling(lambda shape, probability: wrap(next(given), number), products=True):
+    given = iter(zip(masks, masks.sites if isinstance(masks, Masks) else [None] * len(masks), strict=True))
+
+    def mask(shape: tuple[int, ...], probability: float) -> Tensor:
+        drawn, site = next(given, (None, None))
+        if drawn is None or site not in (None, (shape, probability)):
+            raise NotVectorizable("the model's dropout changes as it trains")
+        return wrap(drawn, number)
+
+    with _Modelling(mask, products=True):
         yield
 
 
@@ -191,4 +209,4 @@ def outputs_of(model: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Te
         return spread(functional_call(model, batched, (wrap(x, number),)), width)
 
 
-__all__ = ["Site", "draw_masks", "dropout_sites", "losses_and_gradients", "outputs_of"]
+__all__ = ["Masks", "Site", "draw_masks", "dropout_sites", "losses_and_gradients", "outputs_of"]

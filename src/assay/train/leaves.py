@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import pickle
 import random
 import types
 import weakref
@@ -20,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .marks import is_number
 from .refusal import NotVectorizable
@@ -112,8 +113,41 @@ def token(leaf: Leaf) -> Any:
     if isinstance(value, types.ModuleType):
         return value.__name__
     if isinstance(value, weakref.ref | property) or not isinstance(value, (*_PLAIN, int, float, np.number, np.bool_)):
-        return type(value).__qualname__
+        return (type(value).__qualname__, _pickled(value)) if _opaque(value) else type(value).__qualname__
     return value
+
+
+def _pickled(value: Any) -> str:
+    try:
+        return hashlib.sha256(pickle.dumps(value)).hexdigest()
+    except Exception:  # nothing to compare
+        return ""
+
+
+def attributes(model: nn.Module) -> dict[str, Any]:
+    """What a model keeps beside its parameters and buffers, by path, in a form to be compared."""
+    known = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
+    return {
+        path: (id(leaf.value), leaf.value._version)
+        if leaf.kind == "tensor"
+        else leaf.value
+        if leaf.kind == "number"
+        else token(leaf)
+        for path, leaf in walk(model, known).items()
+        if leaf.kind != "known"
+    }
+
+
+def code_of_class(cls: type) -> str:
+    """A hash of what a class's own functions do, those of its parents outside torch too."""
+    parts = [
+        f"{parent.__qualname__}.{name} {_code(function.__code__)}"
+        for parent in cls.__mro__
+        if not parent.__module__.startswith(("torch.", "builtins"))
+        for name, thing in sorted(parent.__dict__.items())
+        if isinstance(function := getattr(thing, "__func__", thing), types.FunctionType)
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _code(code: types.CodeType) -> str:
@@ -145,7 +179,14 @@ def _kind(value: Any, path: str, known: Mapping[int, str]) -> Literal["number", 
         return "plain"
     if hasattr(value, "__next__"):
         raise NotVectorizable(f"it keeps a {type(value).__name__} in {path.lstrip('.')}, which can't be looked into")
-    return "inner"
+    return "plain" if _opaque(value) else "inner"
+
+
+def _opaque(value: Any) -> bool:
+    """An object of C's that can't be looked into (an `array.array`): compared as a whole."""
+    if isinstance(value, dict | list | deque | tuple | types.FunctionType | types.MethodType | functools.partial):
+        return False
+    return not hasattr(value, "__dict__") and not any("__slots__" in cls.__dict__ for cls in type(value).__mro__)
 
 
 def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tuple[str, Any, Setter]]:
@@ -178,6 +219,16 @@ def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tup
         yield from _attributes(value)
 
 
+def _cells(label: str, function: types.FunctionType) -> Iterator[tuple[str, Any, Setter]]:
+    """What a class's method has from around the class: one for all members, so it can't be replaced for one."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            if not isinstance(cell.cell_contents, type):
+                yield f"{label}<{name}>", cell.cell_contents, _nowhere
+        except ValueError:  # an empty cell
+            continue
+
+
 def _tuple_children(value: tuple[Any, ...], put: Setter) -> Iterator[tuple[str, Any, Setter]]:
     current = list(value)  # shared by the setters: replacing one item must keep what replaced another
 
@@ -193,6 +244,10 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any, Setter]]:
     for name, item in list(getattr(value, "__dict__", {}).items()):
         yield f".{name}", item, functools.partial(value.__dict__.__setitem__, name)
     for cls in type(value).__mro__:
+        if not cls.__module__.startswith("torch."):
+            for name, function in cls.__dict__.items():
+                if isinstance(function, types.FunctionType):
+                    yield from _cells(f"<{cls.__name__}.{name}>", function)
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):

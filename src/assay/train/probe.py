@@ -104,6 +104,8 @@ def difference(task: Task, expected: Curves, found: Curves, tolerance: float) ->
             stop = start + tensor.numel()
             compared[name] = expected.weights[:, start:stop], found.weights[:, start:stop]
             start = stop
+    if (unlike := _scored_otherwise(expected.validation, found.validation, tolerance)) is not None:
+        return f"validation scores differ by {unlike:.1e} from the loop's"
     worst, where = 0.0, ""
     for name, (a, b) in compared.items():
         finite = np.isfinite(a)
@@ -116,6 +118,19 @@ def difference(task: Task, expected: Curves, found: Curves, tolerance: float) ->
                 if amount > worst:
                     worst, where = float(amount), name
     return f"{where} differs by {worst:.1e} of its size from the loop's" if worst > tolerance else None
+
+
+def _scored_otherwise(expected: np.ndarray, found: np.ndarray, tolerance: float) -> float | None:
+    """The largest difference of scores, where it is more than rounding, or than one sample that tips over."""
+    both = np.isfinite(expected) & np.isfinite(found)
+    if not both.any():
+        return None
+    steps = np.diff(np.unique(expected[both]))
+    steps = steps[steps > 1e-9]
+    whole = steps / steps.min() if len(steps) else steps
+    tipped = 1.01 * steps.min() if len(steps) and np.abs(whole - whole.round()).max() < 1e-3 else 0.0
+    apart = float(np.abs(expected - found)[both].max())
+    return apart if apart > max(tolerance * max(1e-9, float(np.abs(expected[both]).max())), tipped) else None
 
 
 def _small(task: Task, split: int) -> Task:

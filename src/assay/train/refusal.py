@@ -39,6 +39,9 @@ _PATTERNS = (
         r"support batching operators that can support dynamic shape",
         "it picks entries by a mask, so that their number depends on the values",
     ),
+    (r"data-dependent control flow", "it takes branches that the data decides"),
+    (r"_local_scalar_dense|calling .item\(\) on a Tensor", "it reads a value that the data decides"),
+    (r"Cannot access storage of BatchedTensor", "it looks at a tensor's memory"),
     (r"called random operation while in randomness error mode", "it draws random numbers"),
 )
 

@@ -22,7 +22,7 @@ from . import loop
 from .batches import Batches
 from .batching import is_batched, level, physical, spread, wrap
 from .forward import losses_and_gradients
-from .leaves import Leaf, replace_known, token, walk
+from .leaves import Leaf, attributes, replace_known, token, walk
 from .lifted_math import lifted_math
 from .lifting import Lifting
 from .marks import as_number, is_number
@@ -126,9 +126,13 @@ class _Attempt:
             for path in numbers:
                 as_number(own[path])
             constants = self._fill(own, wrapped)
+            plain = self._plain({id(t): name for name, t in wrapped.items()})
+        kept = attributes(population.model)
         losses, gradients = losses_and_gradients(
             population.task, population.model, weights, population.trained, x, y, masks
         )
+        if changed := [path for path, value in attributes(population.model).items() if kept.get(path) != value]:
+            raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed).lstrip('.')}")
         grad_norm = norms([g for g in gradients if g is not None])
         before = [weights[name].clone() for name in population.trained]
         with level(width) as number, torch.no_grad():
@@ -140,8 +144,15 @@ class _Attempt:
             with lifted_math(mode), mode:
                 self.one.optimizer.step()
         update_norm = norms([b - weights[n] for b, n in zip(before, population.trained, strict=True)])
-        new = self._results(own, constants, tensors, {id(t): name for name, t in wrapped.items()})
+        known = {id(t): name for name, t in wrapped.items()}
+        if changed := [path for path, value in self._plain(known).items() if plain.get(path) != value]:
+            raise NotCompilable(f"what it keeps changes as it goes: {min(changed).lstrip('.')}")
+        new = self._results(own, constants, tensors, known)
         return [torch.stack([losses, grad_norm, update_norm]), *new, *self.read]
+
+    def _plain(self, known: dict[int, str]) -> dict[str, Any]:
+        """What the optimizer keeps that is no number and no tensor: a compiled step leaves it as it is."""
+        return {p: token(leaf) for p, leaf in walk(self.one.optimizer, known).items() if leaf.kind == "plain"}
 
     def _fill(self, own: dict[str, Tensor], wrapped: dict[str, Tensor]) -> dict[str, Any]:
         """Put the population's leaves into the scratch; the numbers that stay constants, by path."""

@@ -123,7 +123,7 @@ class _Training:
         self._settle(epoch, means, population.finite())
         return bool((self.diverged == 0).any())
 
-    def _masks(self, x: Tensor) -> list[Tensor]:
+    def _masks(self, x: Tensor) -> Sequence[Tensor]:
         if x.shape[1] not in self.sites:
             self.sites[x.shape[1]] = dropout_sites(self.population.model, x[0])
         sites = self.sites[x.shape[1]]

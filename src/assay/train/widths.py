@@ -16,6 +16,7 @@ from .one import build
 from .stopwatch import begun
 
 CHUNK_BYTES = 5_000_000  # a chunk's weights, state and activations that a core still gets through quickly (Zen 3)
+DATA_BYTES = 256_000_000  # of members' training data in their own orders, in each process
 WIDEST = 16
 SPLIT_ABOVE = 1_000  # members that fill a GPU well enough for another process to have a chunk of its own
 MEMORY_SHARE = 0.7  # of a GPU's free memory: the rest is lost between blocks, or taken by what isn't measured
@@ -58,7 +59,7 @@ def width_on_cpu(task: Task, contender: Contender, member: Member, numerics: Num
     state = sum(
         leaf.value.numel() * leaf.value.element_size() for leaf in one.leaves().values() if leaf.kind == "tensor"
     )
-    fits = int(CHUNK_BYTES / (size + 2 * weights + state))
+    fits = int(min(CHUNK_BYTES / (size + 2 * weights + state), DATA_BYTES / max(1, x.nbytes * batches.steps)))
     return max(1, min(WIDEST, 1 << max(0, fits.bit_length() - 1)))
 
 
