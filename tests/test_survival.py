@@ -101,6 +101,72 @@ def test_a_place_that_cant_be_written(capsys, monkeypatch):
     assert "--out" in shown
 
 
+def unfinished(whole: Path, folder: Path) -> Path:
+    """A run that was stopped before its end: nothing is sealed."""
+    shutil.copytree(whole, folder)
+    for name in ("manifest.json", "result.json"):
+        (folder / name).unlink()
+    return folder
+
+
+@pytest.mark.parametrize("phase", ["tune", "final"])
+@pytest.mark.parametrize("damage", ["torn", "flipped", "empty"])
+def test_a_damaged_file_of_an_unfinished_run_is_named_and_made_again(tmp_path, whole, phase, damage):
+    import polars as pl
+
+    folder = unfinished(whole, tmp_path / "run")
+    file = next(f for f in sorted(folder.glob("members/*.parquet")) if pl.read_parquet(f)["phase"][0] == phase)
+    content = file.read_bytes()
+    torn = {"torn": content[:100], "empty": b"", "flipped": content[:200] + bytes([content[200] ^ 1]) + content[201:]}
+    file.write_bytes(torn[damage])
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    assert f"members/{file.name} is damaged: set aside" in done.stderr
+    assert file.with_suffix(".damaged").read_bytes() == torn[damage]
+    assert (folder / "result.json").read_bytes() == (whole / "result.json").read_bytes()
+
+
+def test_a_second_damaged_file_doesnt_take_the_place_of_the_first(tmp_path):
+    from assay.record.files import set_aside
+
+    for content in ("one", "two", "three"):
+        (tmp_path / "a.parquet").write_text(content)
+        set_aside(tmp_path / "a.parquet")
+    assert sorted(p.read_text() for p in tmp_path.iterdir()) == ["one", "three", "two"]
+
+
+def test_a_first_verdict_that_was_changed_is_not_kept_as_one(tmp_path, whole, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "result.json").write_text((folder / "result.json").read_text().replace("inconclusive", "better") + " ")
+    monkeypatch.chdir(ROOT)
+    longer = [("3" if a == "2" and OPTIONS[i - 1] == "--replicates" else a) for i, a in enumerate(OPTIONS)]
+    assert call(["run", "adam", "sgd", *longer, "--workers", "1", "--quiet", "--out", str(folder)]) == 2
+    assert "was changed since the record was sealed" in capsys.readouterr().err
+    assert not (folder / "earlier").exists()
+
+
+def test_status_while_a_run_is_being_prepared(tmp_path, capsys):
+    from assay.record.folder import locked
+
+    with locked(tmp_path / "run"):
+        assert call(["status", str(tmp_path / "run")]) == 0
+    assert "running" in capsys.readouterr().out
+    assert call(["status", str(tmp_path / "run")]) == 2
+
+
+@pytest.mark.parametrize("place", ["../elsewhere", "/etc", "a/b", "..", ""])
+def test_a_suite_doesnt_lead_out_of_its_folder(tmp_path, whole, place, capsys):
+    from assay.record.suite import NAME, VERSION
+
+    entry = {"name": "tiny", "folder": place}
+    (tmp_path / NAME).write_text(
+        json.dumps({"version": VERSION, "baseline": "adam", "candidates": ["sgd"], "entries": [entry]})
+    )
+    assert call(["status", str(tmp_path)]) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
 def workers_of(pid: int) -> list[int]:
     """Processes that descend from a process and run its workers."""
     found, family = [], {pid}

@@ -160,6 +160,8 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
     if folder is not None:
         for name in manifest.set_changed_aside(folder.path):
             on_event(events.Warned(f"{name} was changed since the record was sealed: set aside, and trained again"))
+        for name in folder.set_damaged_aside():
+            on_event(events.Warned(f"{name} is damaged: set aside, and made again"))
         then = folder.plan.numerics[0].cpu
         if cpu_model() != then:
             on_event(events.Warned(f"the record was begun on {then}: new members won't match it to the bit"))

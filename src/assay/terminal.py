@@ -225,6 +225,7 @@ def status(path: Path) -> int:
     from assay.core import Stages
     from assay.evidence import reached
     from assay.record import RunFolder
+    from assay.record.folder import is_busy
     from assay.record.suite import is_suite, open_suite
 
     if is_suite(path):
@@ -233,6 +234,9 @@ def status(path: Path) -> int:
                 status(path / entry.folder)
             else:
                 Console(highlight=False, soft_wrap=True).print(Text(f"{entry.name}: not begun"))
+        return 0
+    if is_busy(path) and not (path / "plan.json").exists():
+        Console(highlight=False, soft_wrap=True).print(Text(f"{path}: running; data and engines are being prepared"))
         return 0
     folder = RunFolder.open(path)
     science = folder.plan.science

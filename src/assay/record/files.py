@@ -35,6 +35,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(name)
         write(temporary)
         temporary.chmod(0o644)
+        _to_disk(temporary)  # a name must not reach the disk before its content does
         os.replace(temporary, path)
     except OSError as error:
         raise fault(error, path) from error
@@ -48,8 +49,20 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def set_aside(path: Path) -> None:
-    """Rename a damaged file to `*.damaged`: nothing reads it, and nothing is lost."""
-    path.replace(path.with_suffix(".damaged"))
+    """Rename a damaged file to `*.damaged`, or `*.2.damaged` …: nothing reads it, and nothing is lost."""
+    place, count = path.with_suffix(".damaged"), 1
+    while place.exists():
+        count += 1
+        place = path.with_suffix(f".{count}.damaged")
+    path.replace(place)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep(folder: Path) -> None:

@@ -100,15 +100,23 @@ class RunFolder:
 
     def busy(self) -> bool:
         """True while a command is at work in the folder; asking disturbs none that is about to begin."""
-        try:
-            with locked(self.path, shared=True):
-                return False
-        except UsageError:
-            return True
+        return is_busy(self.path)
 
     def key(self, members: Sequence[Member]) -> str:
         """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
         return digest((self._training[members[0].slot], list(members)))[:32]
+
+    def set_damaged_aside(self) -> list[str]:
+        """Set aside every file of members, scores and steps that is not what was written, to be made again; their names."""
+        found = [
+            path
+            for place in (self.members, self.scores, self.steps)
+            for path in sorted([*place.glob("*.parquet"), *place.glob("*.npy")])
+            if not checksum.whole(path.read_bytes())
+        ]
+        for path in found:
+            set_aside(path)
+        return [path.relative_to(self.path).as_posix() for path in found]
 
     def find(self, members: Sequence[Member], step_norms: bool = False) -> Curves | None:
         """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again.
@@ -228,6 +236,17 @@ class RunFolder:
             )
             .sort("slot", "phase", "replicate", "index")
         )
+
+
+def is_busy(path: Path) -> bool:
+    """True while a command is at work in a folder that is there; asking disturbs none that is about to begin."""
+    try:
+        if path.is_dir():
+            with locked(path, shared=True):
+                pass
+        return False
+    except UsageError:
+        return True
 
 
 @contextlib.contextmanager

@@ -46,6 +46,11 @@ def begin(folder: RunFolder) -> None:
     on_record = RunFolder.open(path).plan
     if on_record == folder.plan:
         return
+    if changed := [name for name in KEPT if f"{name} was changed" in manifest.changes(path)]:
+        raise UsageError(
+            f"{path / changed[0]} was changed since the record was sealed, and is the first verdict: put it back, or choose "
+            "another folder with --out"
+        )
     kept = path / EARLIER / str(on_record.science.protocol.replicates)
     try:
         kept.mkdir(parents=True, exist_ok=True)

@@ -77,6 +77,9 @@ def open_suite(path: Path) -> Suite:
         suite = msgspec.json.decode((path / NAME).read_bytes(), type=Suite)
         if suite.version != VERSION:
             raise UsageError(f"{path / NAME} is of version {suite.version}, this assay reads {VERSION}")
+        for entry in suite.entries:
+            if Path(entry.folder).name != entry.folder or entry.folder in ("", ".", ".."):
+                raise ValueError(f"the folder {entry.folder!r} of task {entry.name} isn't one in it")
         return suite
     except OSError as error:
         raise UsageError(f"{path} holds no comparison across tasks ({NAME}: {error.strerror})") from error
