@@ -104,6 +104,7 @@ def test_equal_differences_of_a_copy_are_no_alarm(controlled, monkeypatch):
     assert again["p_value"] == pytest.approx(2 * stats.t.sf(1 / 60 / se, 2))
     assert again["passed"] is True
     assert "no alarm" in again["sentence"]
+    assert "adam again, with a sampler and final seeds of its own, scores" in again["sentence"]
 
 
 def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
@@ -115,6 +116,8 @@ def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
     assert not set(final["batches"]) & set(question["batches"])
     assert set(final["split"]) == set(question["split"])
     baseline = question.filter((pl.col("slot") == 0) & (pl.col("phase") == "tune"))
+    for shared in ("split", "init", "batches"):  # the trials': hence no "seeds of its own" in the sentence
+        assert set(again.filter(pl.col("phase") == "tune")[shared]) == set(baseline[shared])
     assert not set(again.filter(pl.col("phase") == "tune")["hyperparameters"]) & set(baseline["hyperparameters"])
 
 

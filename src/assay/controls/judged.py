@@ -48,7 +48,7 @@ class Trained:
         return plan.skipped(self.science.contenders[control.slot])
 
     def first_seed(self, control: Control) -> int:
-        """The first of its final seeds: A/A has seeds of its own, after the question's."""
+        """The first of its final seeds: A/A has some of its own, after the question's."""
         return self.question.protocol.final_seeds if control.kind == "again" else 0
 
     def findings(self, control: Control) -> Findings:
@@ -165,7 +165,7 @@ def _again(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
         if passed
         else f"alarm, p = {p:.1g}: two copies of one optimizer should not differ, so find out why before trusting a verdict"
     )
-    said = f"A/A: {entry['first']}, tuned and trained with seeds of its own, scores {_scored(entry, task)}: {end}."
+    said = f"A/A: {entry['first']}, with a sampler and final seeds of its own, scores {_scored(entry, task)}: {end}."
     return {**entry, "passed": passed, "sentence": said}
 
 
