@@ -45,8 +45,9 @@ def claims(verdict: dict[str, Any], scale: float, timings: dict[str, Any]) -> li
         ),
         (
             "more stable from seed to seed?",
-            f"spread {scale * stability['candidate_pooled']:.2f} against {scale * stability['baseline_pooled']:.2f}: "
-            f"ratio {stability['ratio']:.2f}",
+            f"spread, pooled over replicates, {scale * stability['candidate_pooled']:.2f} against "
+            f"{scale * stability['baseline_pooled']:.2f} {verdict['unit']}; geometric mean of the replicates' ratios "
+            f"{stability['ratio']:.2f}",
             f"{stability['low']:.2f} to {stability['high']:.2f}",
             "yes" if stability["high"] < 1 else "no: less stable" if stability["low"] > 1 else "not shown",
         ),

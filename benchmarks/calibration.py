@@ -1,6 +1,6 @@
 """Is the instrument true? Thousands of real comparisons whose right answer is known, judged as any other.
 
-    python benchmarks/calibration.py --to benchmarks/calibration.json      (some ten minutes on two quiet cores)
+    python benchmarks/calibration.py --to benchmarks/calibration.json      (about a quarter of an hour on 2 cores)
     python benchmarks/calibration.py --from benchmarks/calibration.json    (the table again, from the raw figures)
 
 Every replicate goes through the whole honest protocol on the `logistic` task: its own data, its own tuning by the same

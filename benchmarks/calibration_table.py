@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,7 +169,7 @@ def text(raw: dict[str, Any]) -> str:
         "",
         *_markdown(
             ["", f"mean ± standard error, {unit}", "in seed sd", "sd", "skewness", "excess kurtosis"],
-            [*(_spread(name, np.array(d), scale) for name, d in raw["aa"].items()), *(_truth(r, raw) for r in true)],
+            [*(_spread(name, np.array(d), raw) for name, d in raw["aa"].items()), *(_truth(r, raw) for r in true)],
         ),
     ]
     return "\n".join(parts)
@@ -186,16 +186,28 @@ def _shape(row: dict[str, Any], raw: dict[str, Any]) -> tuple[Any, ...]:
     return row["name"], k, f"{100 * hits / count:.1f}", _range(share, least, most, count), agrees, fit
 
 
-def _spread(name: str, differences: np.ndarray, scale: float) -> tuple[Any, ...]:
-    sd, kurtosis = differences.std(ddof=1), scipy.stats.kurtosis(differences)
-    return f"Adam, seeds {name}", 0, 0, f"{scale * sd:.2f}", 0, f"{kurtosis:.1f}"
+def _spread(name: str, differences: np.ndarray, raw: dict[str, Any]) -> tuple[Any, ...]:
+    """A row of A/A: what was measured, though 0 is known to be true of its mean and its skewness."""
+    sd = differences.std(ddof=1)
+    measured = {
+        "difference": differences.mean(),
+        "se": sd / len(differences) ** 0.5,
+        "sd": sd,
+        "skewness": scipy.stats.skew(differences),
+        "kurtosis": scipy.stats.kurtosis(differences),
+    }
+    return _measured(f"Adam, seeds {name}", measured, raw)
 
 
 def _truth(row: dict[str, Any], raw: dict[str, Any]) -> tuple[Any, ...]:
-    t, scale = row["truth"], raw["scale"]
+    return _measured(_name(row), row["truth"], raw)
+
+
+def _measured(what: str, t: Mapping[str, float], raw: dict[str, Any]) -> tuple[Any, ...]:
+    scale = raw["scale"]
     mean = f"{scale * t['difference']:.3f} ± {scale * t['se']:.3f}"
     relative, sd = f"{t['difference'] / raw['seed_sd']:.2f}", f"{scale * t['sd']:.2f}"
-    return _name(row), mean, relative, sd, f"{t['skewness']:.1f}", f"{t['kurtosis']:.1f}"
+    return what, mean, relative, sd, f"{t['skewness']:.1f}", f"{t['kurtosis']:.1f}"
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -179,6 +179,13 @@ def test_a_strength_is_found_between_those_tried(calibration, capsys):
     assert "--search" in capsys.readouterr().err
 
 
+def test_the_row_of_a_a_is_what_was_measured(table):
+    """By hand: 1, 2 and 6 points have the mean 3, the sd √7, and 3 is 1.5 seed sd of 2."""
+    found = table._spread("apart", np.array([0.01, 0.02, 0.06]), {"scale": 100.0, "seed_sd": 0.02})
+    assert found[:4] == ("Adam, seeds apart", f"3.000 ± {(7 / 3) ** 0.5:.3f}", "1.50", f"{7**0.5:.2f}")
+    assert found[4] == f"{scipy.stats.skew([1, 2, 6]):.1f}" == "0.6"
+
+
 def test_the_page_shows_the_tables_of_the_figures_on_file(calibration, table):
     page = (BENCHMARKS.parent / "docs" / "trust.md").read_text(encoding="utf-8")
     printed = table.text(json.loads((BENCHMARKS / "calibration.json").read_text())).splitlines()

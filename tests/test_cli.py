@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,8 +89,6 @@ FILES = """plan.json result.json timings.json report.html *.png members/*.parque
 
 @pytest.mark.parametrize("pattern", FILES.split())
 def test_verify_names_the_file_with_a_changed_byte(honest, tmp_path, pattern):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(honest, copy)
     file = sorted(copy.glob(pattern))[0]
@@ -103,8 +102,6 @@ def test_verify_names_the_file_with_a_changed_byte(honest, tmp_path, pattern):
 
 
 def test_verify_sees_through_a_forged_result_with_a_fresh_manifest(honest, tmp_path):
-    import shutil
-
     from assay.record import manifest
 
     copy = tmp_path / "copy"
@@ -127,6 +124,21 @@ def test_report_draws_again_and_stays_verifiable(honest):
     assert done.returncode == 0
     assert (honest / "report.html").exists()
     assert assay("verify", str(honest)).returncode == 0
+
+
+def test_a_folder_that_was_emptied_is_told_in_a_short_line(honest, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(honest, copy)
+    gone = sorted(p.relative_to(copy).as_posix() for p in (copy / "scores").iterdir())
+    assert len(gone) > 3
+    shutil.rmtree(copy / "scores")
+    assert call(["report", str(copy)]) == 1
+    said = f"{', '.join(gone[:3])} and {len(gone) - 3} more are missing"
+    assert said in capsys.readouterr().err
+    assert call(["verify", str(copy)]) == 1
+    shown = capsys.readouterr().out
+    assert f"mismatch: {said}\n" in shown
+    assert gone[3] not in shown
 
 
 def test_status_says_how_far_a_run_is(honest):
@@ -155,6 +167,7 @@ def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
         (["run", "adam"], "at least one candidate"),
         (["run", "adam", "sgd", "--trails", "3"], "--trials"),
         (["run", "adam", "sgd", "--trials", "0"], "--trials 0"),
+        (["run", "adam", "sgd", "--replicates", "auto:1000000"], "10,000 are the most"),
         (["run", "adam", "sgd", "--trials", "many"], "--trials"),
         (["run", "adam", "sgd", "--workers", "0"], "--workers 0"),
         (["run", "adam", "sgg"], "did you mean sgd"),
@@ -260,8 +273,6 @@ def test_help_list_report_and_verify_import_no_torch(honest):
 
 
 def copied(honest: Path, tmp_path: Path) -> Path:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(honest, copy)
     return copy

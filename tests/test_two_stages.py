@@ -140,6 +140,10 @@ def test_the_estimate_says_what_it_may_come_to(task):
     found = estimate(planned.science, task, 100, 0.001, 2)
     assert (found.trainings, found.most) == (2 * 12 * 28, 2 * 24 * 28)
     assert any("24 at most (1344 trainings)" in line for line in sentence(found, planned.science))
+    no_room = job.plan("adam", "sgd", task=task, replicates="auto:12").science
+    said = "\n".join(sentence(estimate(no_room, task, 100, 0.001, 2), no_room))
+    assert "that is for 12 replicates, which are the maximum, too" in said
+    assert "None" not in said
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,9 @@ def test_the_estimate_says_what_it_may_come_to(task):
         ({"replicates": "auto:many"}, "auto:48"),
         ({"replicates": "automatic"}, "write a number, auto"),
         ({"replicates": "auto", "protocol": "published"}, "the published protocol has 1"),
+        ({"replicates": "auto:1000000"}, "--replicates auto:1000000: 10,000 are the most that can be planned"),
+        ({"replicates": 10_001}, "--replicates 10001: 10,000 are the most that can be planned"),
+        ({"looks": "12,10001"}, "--looks 12,10001: 10,000 replicates are the most that can be planned"),
         ({"replicates": "0"}, "--replicates 0: it must be 1 at least"),
     ],
 )

@@ -70,7 +70,7 @@ def run(
     replicates
         How often the whole procedure is repeated, data, tuning and all: a number (a larger one than a finished run had
         adds to it, and calls what comes of it exploratory), or auto for as many as the spread of
-        the first 12 asks for, 48 at most (auto:MOST for another maximum).
+        the first 12 asks for, 48 at most (auto:MOST for another maximum). 10,000 are the most that can be planned.
     looks
         Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
     final_seeds
@@ -284,7 +284,9 @@ def report(folder: Path) -> int:
     from assay.report import draw
 
     if found := manifest.doubtful(folder):
-        raise BrokenRecord(f"{folder} is not as it was sealed ({'; '.join(found)}); see assay verify {folder}")
+        raise BrokenRecord(
+            f"{folder} is not as it was sealed ({'; '.join(manifest.brief(found))}); see assay verify {folder}"
+        )
     page = draw(folder)
     manifest.seal(folder)
     print(page)

@@ -195,6 +195,9 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         return 1 if self.direction == "max" else -1
 
 
+MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw their data from one 32-bit seed
+
+
 class Stages(msgspec.Struct, frozen=True):
     """Two stages of replicates (Stein 1945): the spread of the `first` decides how many there are, `most` at most."""
 

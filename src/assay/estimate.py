@@ -30,7 +30,7 @@ class Estimate:
     half_width: float | None  # of the deciding interval, expected
     margin: float
     controls: int = 0  # of the trainings
-    most: int | None = None  # trainings, where a first stage of replicates decides how many there are
+    most: int | None = None  # trainings, where there may be more replicates than at first
 
     @property
     def too_wide(self) -> bool:
@@ -126,7 +126,9 @@ def sentence(e: Estimate, science: Science) -> list[str]:
         )
     if isinstance(p.stages, Stages):
         lines.append(
-            f"that is for {p.stages.first} replicates; their spread decides how many there will be, {p.stages.most} at most "
+            f"that is for {p.stages.first} replicates, which are the maximum, too: their spread asks for no more"
+            if e.most is None
+            else f"that is for {p.stages.first} replicates; their spread decides how many there will be, {p.stages.most} at most "
             f"({e.most} trainings)"
         )
     if e.detectable is not None:

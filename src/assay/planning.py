@@ -14,7 +14,7 @@ import msgspec
 
 from assay import seeds
 from assay.contenders import contenders as resolve
-from assay.core import Contender, ContenderInfo, Protocol, Science, Stages, Task, TaskInfo
+from assay.core import MOST_PLANNED, Contender, ContenderInfo, Protocol, Science, Stages, Task, TaskInfo
 from assay.errors import UsageError
 from assay.record.longer import home
 from assay.tasks import find
@@ -89,7 +89,7 @@ def protocol_of(
     replicates: int | str | None = None,
     final_seeds: int | None = None,
 ) -> Protocol:
-    """The protocol with its defaults filled in. UsageError for a number below 1, or one the protocol fixes.
+    """The protocol with its defaults filled in. UsageError for a number out of its range, or one the protocol fixes.
 
     `replicates`: a number, or `auto` or `auto:MOST` for two stages (see `judge.two_stage`).
     """
@@ -101,6 +101,9 @@ def protocol_of(
     for option, value in (("--trials", trials), ("--replicates", replicates), ("--final-seeds", final_seeds)):
         if value is not None and value < 1:
             raise UsageError(f"{option} {value}: it must be 1 at least")
+    if max(replicates or 0, stages.most if stages else 0) > MOST_PLANNED:
+        asked = f"auto:{stages.most}" if stages else replicates
+        raise UsageError(f"--replicates {asked}: {MOST_PLANNED:,} are the most that can be planned")
     if name == "published":
         for option, value in (("--replicates", replicates), ("--final-seeds", final_seeds)):
             if value not in (None, 1):
@@ -154,6 +157,8 @@ def with_looks(protocol: Protocol, looks: str | Sequence[int] | None, replicates
         raise UsageError(f"--looks {looks}: write numbers of replicates, as in 12,24") from None
     if not 2 <= len(found) <= MOST_LOOKS or found[0] < 2 or any(b <= a for a, b in pairwise(found)):
         raise UsageError(f"--looks {looks}: two to {MOST_LOOKS} growing numbers of replicates, from 2 up, as in 12,24")
+    if found[-1] > MOST_PLANNED:
+        raise UsageError(f"--looks {looks}: {MOST_PLANNED:,} replicates are the most that can be planned")
     if protocol.name == "published":
         raise UsageError("--looks: the published protocol has one replicate; use --protocol honest")
     if replicates is not None and str(replicates) != str(found[-1]):

@@ -34,7 +34,7 @@ def faults(path: Path) -> Iterator[str]:
         UsageError: no run folder, or one of another version.
     """
     changed = manifest.changes(path)
-    yield from changed
+    yield from manifest.brief(changed)
     try:
         yield from _suite(path) if is_suite(path) else _recomputed(path)
     except Exception as error:

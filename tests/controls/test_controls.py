@@ -15,9 +15,10 @@ from scipy import stats
 from assay import compare as job
 from assay import events
 from assay.cli import call
-from assay.controls.judged import judged
+from assay.controls.judged import Trained, judged
 from assay.core import Curves, Member, Split, Splits
 from assay.errors import BrokenRecord, Interrupted, UsageError
+from assay.evidence import Findings
 from assay.record import RunFolder, chunks, manifest
 from assay.report import draw
 from assay.train import loop
@@ -92,6 +93,20 @@ def test_each_interval_is_the_t_interval_of_its_own_trainings(controlled):
         assert found["p_value"] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
 
 
+def test_equal_differences_of_a_copy_are_no_alarm(controlled, monkeypatch):
+    """By hand: means of two runs are rounded to half a test sample, 1/120; all three differ by 1/60."""
+    base = np.array([[30, 31], [40, 42], [35, 37]]) / 60
+    monkeypatch.setattr(Findings, "scores", lambda self, slot: base)
+    monkeypatch.setattr(Trained, "scores", lambda self, control: base + 1 / 60)
+    (again,) = [e for e in judged(RunFolder.open(controlled.folder)) if e["control"] == "again"]
+    se = 1 / 120 / np.sqrt(12) / np.sqrt(3)
+    assert (again["ci_low"], again["ci_high"]) == pytest.approx(stats.t.interval(0.95, 2, 1 / 60, se))
+    assert again["p_value"] == pytest.approx(2 * stats.t.sf(1 / 60 / se, 2))
+    assert again["passed"] is True
+    assert "no alarm" in again["sentence"]
+    assert "adam again, with a sampler and final seeds of its own, scores" in again["sentence"]
+
+
 def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
     question, own = RunFolder.open(controlled.folder).frame(), RunFolder.open(controlled.folder / "controls").frame()
     again = own.filter(pl.col("slot") == 2)
@@ -101,6 +116,8 @@ def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
     assert not set(final["batches"]) & set(question["batches"])
     assert set(final["split"]) == set(question["split"])
     baseline = question.filter((pl.col("slot") == 0) & (pl.col("phase") == "tune"))
+    for shared in ("split", "init", "batches"):  # the trials': hence no "seeds of its own" in the sentence
+        assert set(again.filter(pl.col("phase") == "tune")[shared]) == set(baseline[shared])
     assert not set(again.filter(pl.col("phase") == "tune")["hyperparameters"]) & set(baseline["hyperparameters"])
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from assay.core import Protocol, TaskInfo
+from assay.core import Protocol, Stages, TaskInfo
 from assay.judge.decide import Interval, by_the_margin, outcome
 from assay.judge.digits import percent, printed, times
 from assay.judge.edges import Edge
@@ -69,6 +69,12 @@ def test_the_sentence_that_was_promised():
          "have settled it; at 1 point, 31 replicates at most would settle it with 80 % assurance."),
         ({"mean": 0.001, "low": -0.012, "high": 0.014, "settling_margin": 0.01401},
          "Any margin above 1.5 points would have settled it; at 1 point, more than 1,000 replicates would be needed."),
+        ({"mean": 0.001, "low": -0.012, "high": 0.014, "settling_margin": 0.014, "settling_replicates": 4321,
+          "asked": 4321, "protocol": Protocol("honest", 12, 20, 8, stages=Stages(12, 12))},
+         "at 1 point, --replicates auto:4321 would."),
+        ({"mean": 0.001, "low": -0.012, "high": 0.014, "settling_margin": 0.014, "settling_replicates": 12345,
+          "asked": 12345, "protocol": Protocol("honest", 12, 20, 8, stages=Stages(12, 12))},
+         "at 1 point, 12,345 replicates would, and 10,000 are the most that can be planned."),
         ({"mean": -0.005, "low": NAN, "high": NAN, "protocol": Protocol("honest", 1, 1, 8)},
          "gns-adam tuned with 1 trial scores 0.5 points below adam (1 replicate, which gives no interval): "
          "inconclusive."),

@@ -74,6 +74,30 @@ def test_the_later_differences_can_never_make_it_narrower():
     assert a.high - a.low == pytest.approx(b.high - b.low)
 
 
+def test_equal_first_differences_are_no_certainty():
+    """By hand: what rounding to steps of 0.005 takes away has the spread 0.005/√12, and 24 differences share it."""
+    values = np.array([0.005] * 12 + [-0.3] * 12)
+    found = two_stage_interval(values, FIRST, ALPHA, resolution=0.005)
+    se = 0.005 / math.sqrt(12) / math.sqrt(24)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(1 - ALPHA, 11, values.mean(), se))
+    assert found.p_value > 0
+    first_at_zero = np.array(
+        [0.0] * 12 + [0.3] * 12
+    )  # no certainty either, though a first stage alone would be a point
+    assert two_stage_interval(first_at_zero, FIRST, ALPHA, resolution=0.005).se == pytest.approx(se)
+    unknown = two_stage_interval(values, FIRST, ALPHA)
+    assert not unknown.exists
+    assert math.isnan(unknown.p_value)
+    zeros = two_stage_interval(np.zeros(24), FIRST, ALPHA, resolution=0.005)
+    assert (zeros.low, zeros.high, zeros.p_value) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.005])
+def test_a_resolution_below_the_first_spread_changes_nothing(step):
+    values = np.random.default_rng(3).normal(0.4, 1, 31)
+    assert two_stage_interval(values, FIRST, ALPHA, resolution=step) == two_stage_interval(values, FIRST, ALPHA)
+
+
 @pytest.mark.parametrize(
     "arguments", [(1.0, FIRST, 0.0, ALPHA), (math.nan, FIRST, 1.0, ALPHA), (1.0, 1, 1.0, ALPHA), (1.0, FIRST, 1.0, 2.0)]
 )

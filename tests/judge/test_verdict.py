@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from assay.core import Protocol, TaskInfo, Verdict
+from assay.core import Protocol, Stages, TaskInfo, Verdict
 from assay.errors import NoVerdict
 from assay.judge import Evidence, judge
 from assay.space import Float
@@ -281,3 +281,17 @@ def test_bad_questions_are_refused():
         one(evidence("new", 0.7, seed=2), task=msgspec.structs.replace(TASK, margin=0.0))
     with pytest.raises(ValueError, match="baseline"):
         judged([ADAM])
+
+
+def test_a_first_stage_of_equal_differences_is_no_certainty():
+    """By hand: runs are rounded to 0.005, means of 8 to an eighth of it; the first 12 differ by just one step."""
+    stages = msgspec.structs.replace(PROTOCOL, replicates=24, stages=Stages(first=12, most=24))
+    base = np.tile([0.70, 0.705], (24, 4))
+    differences = np.array([0.005] * 12 + [-0.3] * 12)
+    arms = [evidence(n, 0.7, 1, 24, test=base + d) for n, d in (("adam", 0.0), ("new", differences[:, None]))]
+    found = judged(arms, protocol=stages)[0]
+    se = 0.005 / 8 / math.sqrt(12) / math.sqrt(24)
+    low, high = scipy.stats.t.interval(0.95, 11, differences.mean(), se)
+    assert [found.ci_low, found.ci_high] == pytest.approx([low, high])
+    assert found.p_value is not None
+    assert found.p_value > 0

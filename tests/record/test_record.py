@@ -187,3 +187,15 @@ def test_the_manifest_names_what_changed(tmp_path):
     text = (tmp_path / manifest.NAME).read_text()
     (tmp_path / manifest.NAME).write_text(text.replace('"a"', '"d"'))
     assert manifest.changes(tmp_path) == ["manifest.json was changed"]
+
+
+def test_many_missing_files_are_counted_after_the_first_three(tmp_path):
+    for name in "abcde":
+        write_bytes(tmp_path / name, b"one")
+    manifest.seal(tmp_path)
+    (tmp_path / "e").write_bytes(b"two")
+    for name in "abc":
+        (tmp_path / name).unlink()
+    assert manifest.brief(manifest.changes(tmp_path)) == manifest.changes(tmp_path)
+    (tmp_path / "d").unlink()
+    assert manifest.brief(manifest.changes(tmp_path)) == ["a, b, c and 1 more are missing", "e was changed"]

@@ -1,6 +1,7 @@
 """Controls: contenders that `compare` adds beside the question, to see whether its answer can be trusted. None decides.
 
-- *A/A*: the baseline once more, with a sampler and final seeds of its own. It should not differ.
+- *A/A*: the baseline once more, with a sampler and final seeds of its own; its trials share data, initial weights and
+  batches with the baseline's. It should not differ.
 - *Sabotage*: the baseline, halted after a tenth of its steps. It must lose.
 - *Sceptic*: the baseline's studies go on to 2n trials. Is a candidate that was tuned with n still ahead of it?
 - *Schedule replay*: the baseline with its steps as long as a candidate's (grafting). How much of a difference is the

@@ -11,6 +11,7 @@ import polars as pl
 from assay.core import Hyperparameters, Stages, TaskInfo
 from assay.evidence import Findings, reached
 from assay.judge import outcome, paired_interval
+from assay.judge.decide import resolution
 from assay.judge.digits import printed
 from assay.judge.sentence import counted, difference_text
 from assay.judge.two_stage import two_stage_interval
@@ -47,7 +48,7 @@ class Trained:
         return plan.skipped(self.science.contenders[control.slot])
 
     def first_seed(self, control: Control) -> int:
-        """The first of its final seeds: A/A has seeds of its own, after the question's."""
+        """The first of its final seeds: A/A has some of its own, after the question's."""
         return self.question.protocol.final_seeds if control.kind == "again" else 0
 
     def findings(self, control: Control) -> Findings:
@@ -130,14 +131,20 @@ def _blank(kind: str, first: str, second: str) -> dict[str, Any]:
 def _compared(
     findings: Findings, kind: str, first: str, ours: np.ndarray, second: str, theirs: np.ndarray
 ) -> dict[str, Any]:
-    """Two arms' scores (K, r), with the interval that the question's own rule gives one pair."""
+    """Two arms' scores (K, r), with the interval that the question's own rule gives one pair.
+
+    Its spread is not taken to be smaller than rounding makes it, as in the verdict: else two equal differences of a copy
+    would be a false alarm. What a score is rounded to is seen in all that are known, the question's and the control's.
+    """
     task, p = findings.task, findings.protocol
+    asked = [findings.scores(slot) for slot in range(len(findings.plan.science.contenders))]
+    step = resolution([*asked, ours, theirs])
     differences = (ours - theirs).mean(axis=1)
     fraction = None if task.generated else findings.test_fraction()
     if isinstance(p.stages, Stages):
-        found = two_stage_interval(differences, p.stages.first, p.alpha, 1, fraction)
+        found = two_stage_interval(differences, p.stages.first, p.alpha, 1, fraction, step)
     else:
-        found = paired_interval(differences, p.alpha, 1, fraction)
+        found = paired_interval(differences, p.alpha, 1, fraction, step)
     return {
         **_blank(kind, first, second),
         "difference": found.mean,
@@ -158,7 +165,7 @@ def _again(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
         if passed
         else f"alarm, p = {p:.1g}: two copies of one optimizer should not differ, so find out why before trusting a verdict"
     )
-    said = f"A/A: {entry['first']}, tuned and trained with seeds of its own, scores {_scored(entry, task)}: {end}."
+    said = f"A/A: {entry['first']}, with a sampler and final seeds of its own, scores {_scored(entry, task)}: {end}."
     return {**entry, "passed": passed, "sentence": said}
 
 

@@ -71,6 +71,11 @@ def resolution(scores: Sequence[np.ndarray]) -> float:
     return float(steps.min() / scores[0].shape[1]) if len(steps) else 0.0
 
 
+def rounding_sd(resolution: float) -> float:
+    """The spread of what rounding to steps of `resolution` takes away, in its unit: that of a uniform step, 1/√12 of it."""
+    return resolution / math.sqrt(12)
+
+
 def paired_interval(
     differences: np.ndarray,
     alpha: float,
@@ -101,7 +106,7 @@ def paired_interval(
     exponent = np.frexp(np.abs(values).max())[1]  # a power of two costs no digit, and no square leaves the range
     near_one = np.ldexp(values, -exponent)
     mean = float(near_one.mean())
-    sd = max(float(near_one.std(ddof=1)), float(np.ldexp(resolution / math.sqrt(12), -exponent)))
+    sd = max(float(near_one.std(ddof=1)), float(np.ldexp(rounding_sd(resolution), -exponent)))
     se = sd * float(factor)
     half = float(critical(len(values), alpha, candidates)) * se
     p_value = float(2 * scipy.special.stdtr(len(values) - 1, -abs(mean / se)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from assay.core import Outcome, Protocol, Stages, TaskInfo
+from assay.core import MOST_PLANNED, Outcome, Protocol, Stages, TaskInfo
 from assay.judge.decide import Interval, by_the_margin
 from assay.judge.digits import ceiling, percent, printed, step, times
 from assay.judge.edges import Edge
@@ -148,7 +148,13 @@ def _settling(f: Findings, settling_margin: float) -> str:
     wider = amount(ceiling(settling_margin, text.digits, f.task.scale), f.task.unit)
     if isinstance(f.protocol.stages, Stages):
         found = f.settling_replicates
-        needed = "no number of replicates would" if found is None else f"--replicates auto:{found} would"
+        needed = (
+            "no number of replicates would"
+            if found is None
+            else f"--replicates auto:{found} would"
+            if found <= MOST_PLANNED
+            else f"{counted(found, 'replicate')} would, and {MOST_PLANNED:,} are the most that can be planned"
+        )
     elif f.settling_replicates is None:
         needed = f"more than {counted(MOST_REPLICATES, 'replicate')} would be needed"
     else:

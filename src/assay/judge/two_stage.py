@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import scipy
 
-from assay.judge.decide import Interval, critical, error_factor, paired_interval
+from assay.judge.decide import Interval, critical, error_factor, paired_interval, rounding_sd
 
 MOST_ASKED = 1_000_000_000
 
@@ -67,22 +67,30 @@ def reached(asked: Iterable[int | None], first: int, most: int) -> int:
 
 
 def two_stage_interval(
-    differences: np.ndarray, first: int, alpha: float, candidates: int = 1, test_fraction: float | None = None
+    differences: np.ndarray,
+    first: int,
+    alpha: float,
+    candidates: int = 1,
+    test_fraction: float | None = None,
+    resolution: float = 0.0,
 ) -> Interval:
     """The interval of differences (K,) whose number was decided by the spread of the `first`.
 
-    Around the mean of all, with that spread and its degrees of freedom; for K = `first` the paired t interval. `sd` is s₁.
+    Around the mean of all, with that spread and its degrees of freedom; for K = `first` the paired t interval. `sd` is s₁,
+    resolution/√12 at least, as in `paired_interval`: first differences that happen to be equal are no certainty. Where
+    the resolution is 0, too, later ones that differ from them leave no interval: nothing says how wide it should be.
     """
     values = np.asarray(differences, dtype=float)
-    stage = paired_interval(values[:first], alpha, candidates, test_fraction)
+    stage = paired_interval(values[:first], alpha, candidates, test_fraction, resolution)
     if len(values) <= first:
         return stage
-    if not (stage.exists and np.isfinite(values).all()):
-        return Interval(float(values.mean()), math.nan, math.nan, math.nan, math.nan, math.nan, stage.level)
-    mean = float(values.mean())
-    se = stage.sd * float(error_factor(len(values), test_fraction))
-    if se == 0:
-        return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0, 0.0, 0.0, stage.level)
+    mean, constant = float(values.mean()), bool((values == values[0]).all())
+    if constant and (values[0] == 0 or resolution == 0):
+        return paired_interval(values, alpha, candidates, test_fraction)
+    sd = max(stage.sd, rounding_sd(resolution))
+    se = sd * float(error_factor(len(values), test_fraction))
+    if not (stage.exists and np.isfinite(values).all() and se > 0):
+        return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, stage.level)
     half = float(critical(first, alpha, candidates)) * se
     p_value = float(2 * scipy.special.stdtr(first - 1, -abs(mean / se)))
-    return Interval(mean, mean - half, mean + half, p_value, stage.sd, se, stage.level)
+    return Interval(mean, mean - half, mean + half, p_value, sd, se, stage.level)

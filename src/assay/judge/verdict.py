@@ -117,7 +117,7 @@ class _Setting:
             return look_interval(differences, looks, self.protocol.alpha, self.candidates)
         if isinstance(stages, Stages):
             return two_stage.two_stage_interval(
-                differences, stages.first, self.protocol.alpha, self.candidates, self.test_fraction
+                differences, stages.first, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution
             )
         return self.plain_interval(differences)
 

@@ -69,6 +69,18 @@ def changes(folder: Path) -> list[str]:
     ]
 
 
+def brief(lines: list[str], named: int = 3) -> list[str]:
+    """What `changes` found, files that are missing in one line where there are more of them than are `named`."""
+    gone = [line for line in lines if line.endswith(" is missing")]
+    if len(gone) <= named:
+        return lines
+    names = ", ".join(line.removesuffix(" is missing") for line in gone[:named])
+    return [
+        f"{names} and {len(gone) - named:,} more are missing",
+        *(line for line in lines if line not in set(gone)),
+    ]
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
