@@ -13,7 +13,7 @@ import polars as pl
 from assay.core import Hyperparameters, Plan, Stages
 from assay.errors import BrokenRecord
 from assay.judge import Evidence, select, two_stage
-from assay.judge.decide import outcome
+from assay.judge.decide import outcome, resolution
 from assay.judge.divergence import floored
 from assay.judge.looks import look_interval
 from assay.space import Choice
@@ -185,19 +185,26 @@ def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
 
 def _differences(findings: Findings) -> list[np.ndarray] | None:
     """Each candidate's differences (K,) from the baseline, turned; None where members are missing."""
+    scores = _scores(findings)
+    return None if scores is None else [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
+
+
+def _scores(findings: Findings) -> list[np.ndarray] | None:
+    """Each contender's turned scores (K, r); None where members are missing."""
     try:
-        scores = [findings.scores(slot) for slot in range(len(findings.plan.science.contenders))]
+        return [findings.scores(slot) for slot in range(len(findings.plan.science.contenders))]
     except BrokenRecord:
         return None
-    return [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
 
 
 def _undecided(plan: Plan, frame: pl.DataFrame, looks: tuple[int, ...]) -> bool | None:
     """Whether a look leaves a candidate inconclusive; None where it can't be taken yet."""
-    differences, science = _differences(Findings(plan, frame)), plan.science
-    if differences is None:
+    findings, science = Findings(plan, frame), plan.science
+    scores, differences = _scores(findings), _differences(findings)
+    if scores is None or differences is None:
         return None
-    intervals = [look_interval(d, looks, science.protocol.alpha, len(differences)) for d in differences]
+    alpha, step = science.protocol.alpha, resolution(scores)
+    intervals = [look_interval(d, looks, alpha, len(differences), step) for d in differences]
     return any(outcome(i.low, i.high, science.task.margin) == "inconclusive" for i in intervals)
 
 

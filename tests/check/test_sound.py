@@ -85,3 +85,45 @@ def test_host_reads_are_counted():
     reads = check("adafactor", speed=False, only=["host_reads"])["host_reads"]
     assert reads.value["for_each_parameter"]
     assert "adafactor" in reads.sentence
+
+
+class Tiny(torch.optim.Optimizer):
+    """Adam's direction, steps of 1e-10: shorter than what torch's cosine takes for nothing."""
+
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.sub_(p.grad * (1e-8 * group["lr"]))
+
+
+class Gathering(torch.optim.SGD):
+    """Moves every sixteenth step, by the mean of the gradients in between."""
+
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr=lr)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                state.setdefault("sum", torch.zeros_like(p)).add_(p.grad)
+                state["count"] = state.get("count", 0) + 1
+                if state["count"] % 16 == 0:
+                    p.sub_(state["sum"] * (group["lr"] / 16))
+                    state["sum"].zero_()
+
+
+def test_short_steps_and_rare_ones_are_no_faults():
+    short = check(Tiny, speed=False, only=["bf16", "gradient_scale"])
+    assert short["bf16"].status == "pass", short["bf16"].sentence
+    assert "+1.00 power" in short["gradient_scale"].sentence
+    rare = check(Gathering, speed=False, only=["steps", "bf16"])
+    assert rare["steps"].status == "pass", rare["steps"].sentence

@@ -67,3 +67,13 @@ def test_looks_that_are_none_are_refused():
     for wrong in ([], [0.5, 0.5], [0.5, 0.4], [0.0, 1.0], [0.5, 1.5]):
         with pytest.raises(ValueError):
             looks.boundaries(wrong, 0.05)
+
+
+def test_equal_differences_are_no_certainty():
+    """Scores of 200 samples, two runs a replicate: rounding alone has a spread."""
+    step = 1 / 400
+    found = looks.look_interval(np.array([0.01, 0.01]), [2, 4], 0.05, resolution=step)
+    assert found.low < 0.01 < found.high
+    assert found.p_value > 0
+    wide = looks.look_interval(np.array([0.01, 0.03]), [2, 4], 0.05, resolution=step)
+    assert wide == looks.look_interval(np.array([0.01, 0.03]), [2, 4], 0.05)

@@ -255,6 +255,12 @@ def curved(gradients: Sequence[Tensor | None]) -> Loss:
 _ZERO = torch.zeros(())
 
 
+def cosine_of(a: Tensor, b: Tensor) -> float:
+    """Of the angle between two vectors, however short: torch's own takes a length below 1e-8 for 0."""
+    a, b = (x.double() / x.double().norm() for x in (a, b))
+    return float(a @ b)
+
+
 def start_values(shapes: Shapes, dtype: torch.dtype, seed: int = 1) -> list[Tensor]:
     """Normal initial values, one tensor a shape."""
     generator = torch.Generator().manual_seed(seed)

@@ -69,14 +69,18 @@ def nominal(looks: Sequence[int], look: int, alpha: float, candidates: int = 1) 
     return 2 * float(scipy.special.ndtr(-boundaries(shares, alpha / candidates)[-1]))
 
 
-def look_interval(differences: np.ndarray, looks: Sequence[int], alpha: float, candidates: int = 1) -> Interval:
+def look_interval(
+    differences: np.ndarray, looks: Sequence[int], alpha: float, candidates: int = 1, resolution: float = 0.0
+) -> Interval:
     """The repeated interval of differences (K,), K being one of the looks, at level 1 − α/c over all looks together.
+
+    `resolution`: as for `paired_interval`.
 
     `p_value` is the repeated p-value: the smallest α at which the interval leaves 0 out.
     """
     level = level_of(alpha, candidates)
     look = list(looks).index(len(differences))
-    found = paired_interval(differences, nominal(looks, look, alpha, candidates))
+    found = paired_interval(differences, nominal(looks, look, alpha, candidates), resolution=resolution)
     if not found.exists:
         return found._replace(level=level)
     return found._replace(level=level, p_value=_repeated_p(found.p_value, looks, look))

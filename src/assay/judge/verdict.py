@@ -114,7 +114,7 @@ class _Setting:
         """The interval that decides."""
         stages, looks = self.protocol.stages, self.protocol.looks
         if isinstance(looks, tuple):
-            return look_interval(differences, looks, self.protocol.alpha, self.candidates)
+            return look_interval(differences, looks, self.protocol.alpha, self.candidates, self.resolution)
         if isinstance(stages, Stages):
             return two_stage.two_stage_interval(
                 differences, stages.first, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution

@@ -151,12 +151,12 @@ def check_schedulers(lab: Lab) -> Passed:
     ratio = _obeyed(full, by_hand, switch, "a learning rate written into its groups")
     if not is_torch(plain.optimizer):
         return Passed(
-            f"steps fall to {ratio:.2g} where its groups' lr falls to 0.25; torch's schedulers take none but torch's"
+            f"steps are {ratio:.2g} times as long where its groups' lr falls to 0.25; torch's schedulers take none but torch's"
         )
     lab.shows(_SCHEDULED.replace("OTHER", other))
     by_torch = _steps(Training(lab, start_values(lab.shapes, lab.exact)), rows, "torch", switch)
     _obeyed(full, by_torch, switch, "torch's LambdaLR")
-    return Passed(f"steps fall to {ratio:.2g} where a scheduler sets the rate to 0.25 of {rate:.3g}")
+    return Passed(f"steps are {ratio:.2g} times as long where a scheduler sets the rate to 0.25 of {rate:.3g}")
 
 
 _QUARTERED = """

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, difference, gradients, linear, start_values
+from assay.check.lab import Lab, Training, cosine_of, difference, gradients, linear, start_values
 from assay.check.outcome import Failed, Passed, Skip
 
 from .closure import takes_closure
@@ -61,7 +61,7 @@ def _power(plain: Training, scaled: Training, what: str) -> Passed:
     if not (float(a.norm()) and float(b.norm())) or not bool(torch.isfinite(b).all()):
         raise Skip(f"with {what} times {_SCALE:g} it doesn't move, or not to numbers")
     power = math.log(float(b.norm() / a.norm())) / math.log(_SCALE)
-    cosine = float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+    cosine = cosine_of(a, b)
     value = {"power": power, "cosine": cosine}
     if abs(power) < 1e-3 and cosine > 1 - 1e-6:
         return Passed(f"scaling {what} leaves its steps as they are", {**value, "invariant": True})
