@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, finite, gradients, same, start_values
+from assay.check.lab import MATRICES, Lab, Training, finite, gradients, same, start_values
 from assay.check.outcome import Failed, Passed, Skip
 
 from .closure import quadratic
@@ -105,13 +105,17 @@ opt.step()
 
 def check_huge_grad(lab: Lab) -> Passed:
     """Gradients of 1e10, far from overflow in float32, leave numbers."""
+    other = "3, 5" if lab.shapes == MATRICES else "5"
     lab.shows(
         """
 for t in range(3):
-    p.grad = 1e10 * torch.cos(torch.arange(12.0) * (t + 1)).sign().view(4, 3)
+    for x in (p, q):
+        x.grad = 1e10 * torch.cos(torch.arange(float(x.numel())) * (t + 1)).sign().view_as(x)
     opt.step()
-assert torch.isfinite(p).all(), "p is not finite"
-"""
+assert torch.isfinite(p).all() and torch.isfinite(q).all(), "not finite"
+""",
+        params=f"p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones({other}))",
+        over="[p, q]",
     )
     training = Training(lab, start_values(lab.shapes, torch.float32))
     for row in gradients(lab.shapes, 3, torch.float32):
