@@ -8,6 +8,8 @@ that changed was an input. What Python decided by a value is recorded as a guard
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,8 +143,10 @@ class _Attempt:
                 for name, g in zip(population.trained, gradients, strict=True)
             }
             mode = Lifting(width, number, grads, on_read=self._note)
-            with lifted_math(mode), mode:
+            with lifted_math(mode), mode, contextlib.redirect_stdout(io.StringIO()) as printed:
                 self.one.optimizer.step()
+        if printed.getvalue():
+            raise NotCompilable("it prints as it steps")
         update_norm = norms([b - weights[n] for b, n in zip(before, population.trained, strict=True)])
         known = {id(t): name for name, t in wrapped.items()}
         if changed := [path for path, value in self._plain(known).items() if plain.get(path) != value]:

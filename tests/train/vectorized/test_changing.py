@@ -72,6 +72,23 @@ def test_a_phase_that_changes_late(kind: Any, phases: tuple[Any, Any]) -> None:
     assert ("changes as it goes: phase" in reason) == (kind is not Population)
 
 
+class Telling(torch.optim.SGD):
+    """Prints its loss-free thoughts."""
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        print("a step")
+        for p in self.param_groups[0]["params"]:
+            p.sub_(self.param_groups[0]["lr"] * p.grad)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_what_prints_goes_on_printing(kind: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    reason = same_or_refused(kind, make_task(), contender(Telling))
+    assert reason == ("" if kind is Population else "it prints as it steps")
+    assert "a step" in capsys.readouterr().out
+
+
 class Counting(nn.Module):
     """Counts its passes in training; the activation, or the dropout, changes after LATE of them."""
 
