@@ -200,7 +200,9 @@ def test_what_cant_be_compiled_runs_eagerly() -> None:
     assert "not compiled: it reads a value that the data decides" in found.reason
 
 
-def test_without_a_compiler_steps_are_eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nowhere/g++",))
-    found = settled(torch.optim.Adam)
+def test_without_a_compiler_steps_are_eager() -> None:
+    from torch._inductor import config
+
+    with config.patch({"cpp.cxx": ("/nowhere/g++",)}):
+        found = settled(torch.optim.Adam)
     assert (found.engine, found.compiled) == ("vectorized", False)
