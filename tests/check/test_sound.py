@@ -88,7 +88,7 @@ def test_host_reads_are_counted():
 
 
 class Tiny(torch.optim.Optimizer):
-    """Adam's direction, steps of 1e-10: shorter than what torch's cosine takes for nothing."""
+    """Gradient descent in steps of about 1e-11: shorter than what torch's cosine takes for nothing."""
 
     def __init__(self, params, lr=1e-3):
         super().__init__(params, {"lr": lr})

@@ -21,7 +21,7 @@ from .batches import Batches
 from .batching import level, wrap
 from .building import Building, equal_values
 from .host import as_numpy
-from .leaves import attributes, code_of_class, token, walk
+from .leaves import code_of_class, settings, token, walk
 from .marks import as_number, is_number
 from .population import Population
 from .refusal import Hindered, NotCompilable
@@ -185,14 +185,9 @@ class Compiled(Population):
         code = walk((self.task.model, self.task.loss, self.contender.make, dict(self.contender.fixed)), {})
         leaves = {path: (leaf.kind, repr(token(leaf))) for path, leaf in walk(self.optimizer, self.known).items()}
         kinds = {type(m) for m in self.model.modules()} | {type(self.optimizer), type(self.task.loss)}
-        own = {
-            p: repr(v)
-            for p, v in attributes(self.model).items()
-            if not (isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], int))
-        }
         return {
             "classes": sorted(f"{kind.__qualname__} {code_of_class(kind)}" for kind in kinds),
-            "model": own,
+            "model": settings(self.model),
             "code": {path: repr(token(leaf)) for path, leaf in code.items()},
             "sources": [self.task.source, self.contender.source],
             "width": self.width,

@@ -125,17 +125,28 @@ def _pickled(value: Any) -> str:
 
 
 def attributes(model: nn.Module) -> dict[str, Any]:
-    """What a model keeps beside its parameters and buffers, by path, in a form to be compared."""
-    known = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
+    """What a model keeps beside its parameters and buffers, by path, in a form to be compared within a process."""
+
+    def form(leaf: Leaf) -> Any:
+        if leaf.kind == "tensor":
+            return id(leaf.value), leaf.value._version
+        return leaf.value if leaf.kind == "number" else token(leaf)
+
+    return {path: form(leaf) for path, leaf in _beside(model).items()}
+
+
+def settings(model: nn.Module) -> dict[str, str]:
+    """The same without tensors, in a form that is the same in each process."""
     return {
-        path: (id(leaf.value), leaf.value._version)
-        if leaf.kind == "tensor"
-        else leaf.value
-        if leaf.kind == "number"
-        else token(leaf)
-        for path, leaf in walk(model, known).items()
-        if leaf.kind != "known"
+        path: repr(leaf.value if leaf.kind == "number" else token(leaf))
+        for path, leaf in _beside(model).items()
+        if leaf.kind != "tensor"
     }
+
+
+def _beside(model: nn.Module) -> dict[str, Leaf]:
+    known = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
+    return {path: leaf for path, leaf in walk(model, known).items() if leaf.kind != "known"}
 
 
 def code_of_class(cls: type) -> str:

@@ -97,6 +97,8 @@ class Population:
         for other in walked[1:]:
             if other.keys() != first.keys():
                 path = next(iter(other.keys() ^ first.keys()))
+                if "_hooks[" in path:
+                    raise NotVectorizable("it has step hooks, which each member has for itself")
                 raise NotVectorizable(f"the members' optimizers keep different things: {path.lstrip('.')}")
         named = [{**dict(one.model.named_parameters()), **dict(one.model.named_buffers())} for one in ones]
         for name, tensor in named[0].items():

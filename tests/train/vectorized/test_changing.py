@@ -151,20 +151,23 @@ def test_the_probe_looks_at_scores_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_code_and_settings_of_a_model_without_a_file_are_in_the_key() -> None:
-    def keyed(activation: Any, slope: float) -> dict[str, Any]:
+    def keyed(activation: Any, slope: Any) -> dict[str, Any]:
         class Net(nn.Module):  # another one each time, under one name
             if activation is torch.tanh:
 
                 def forward(self, x):
-                    return torch.tanh(self.line(x)) * self.slope
+                    return torch.tanh(self.line(x)) * sum(self.factors())
             else:
 
                 def forward(self, x):
-                    return torch.relu(self.line(x)) * self.slope
+                    return torch.relu(self.line(x)) * sum(self.factors())
 
             def __init__(self) -> None:
                 super().__init__()
                 self.line, self.slope = nn.Linear(6, 3), slope
+
+            def factors(self) -> Any:
+                return self.slope if isinstance(self.slope, tuple) else (self.slope,)
 
         from assay.train.batches import Batches
 
@@ -178,6 +181,16 @@ def test_code_and_settings_of_a_model_without_a_file_are_in_the_key() -> None:
     assert keyed(torch.tanh, 1.0) == keyed(torch.tanh, 1.0)
     assert keyed(torch.tanh, 1.0) != keyed(torch.relu, 1.0)
     assert keyed(torch.tanh, 1.0) != keyed(torch.tanh, 2.0)
+    assert keyed(torch.tanh, torch.Size([1, 2])) != keyed(torch.tanh, torch.Size([2, 1]))
+
+
+def test_step_hooks_are_named_as_the_reason() -> None:
+    def hooked(params: Any, lr: float) -> Any:
+        optimizer = torch.optim.SGD(params, lr=lr)
+        optimizer.register_step_post_hook(lambda *_: None)
+        return optimizer
+
+    assert same_or_refused(Population, make_task(), contender(hooked)).startswith("it has step hooks")
 
 
 class Wary(torch.optim.SGD):
