@@ -74,7 +74,7 @@ def test_eager_steps_must_save_more_than_the_probe_takes(timed, trainings, eager
     [
         (16_000, 0.75e-3, True),  # 120 s by the loop, a quarter of which is computing: up to 90 s less
         (16_000, 0.25e-3, False),  # three quarters: 30 s less, which compiling takes
-        (6_000, 0.75e-3, False),  # 45 s by the loop
+        (4_000, 0.75e-3, False),  # 30 s by the loop
     ],
 )
 def test_compiling_must_save_more_than_it_takes(timed, trainings, of_two, compiled):

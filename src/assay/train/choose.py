@@ -23,10 +23,10 @@ from .refusal import NotVectorizable, refusal
 from .stopwatch import begun, seconds_of, seconds_of_loop
 from .widths import evenly, widest_on_gpu, width_on_cpu, width_on_gpu
 
-# Seconds, on two cores of an AMD EPYC (Zen 3) with torch 2.13
+# Seconds, on two cores of an Intel Xeon with AVX-512 or of an AMD EPYC (Zen 3), with torch 2.13
 SHORT = 5.0  # a job that the loop does in less isn't worth measuring
 PROBE = 3.0  # the parity probe, and loading what is compiled
-COLD = 45.0  # to trace and compile the steps of an epoch once for a machine; with the doubt about what it will gain
+COLD = 30.0  # to trace and compile an epoch's steps once for a machine: 34 there, 50 on Zen 3; more is gained than expected
 PER_WEIGHT = 1.9e-9  # of a step, moving one weight with its gradient and Adam's state through memory
 MEASURED_MEMBERS = 64  # of a chunk on a GPU; a wider one only costs less
 
