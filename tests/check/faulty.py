@@ -54,6 +54,21 @@ class ShrinksRate(Sound):
         return group["lr"]
 
 
+@fault("schedulers")
+class RateReachesDecayOnly(Sound):
+    def rate(self, group):
+        for p in group["params"]:
+            if p.grad is not None:
+                p.mul_(1 - 0.01 * group["lr"])
+        return group.setdefault("first_lr", group["lr"])
+
+
+@fault("schedulers")
+class DividesByRate(Sound):
+    def rate(self, group):
+        return 1e-6 / group["lr"]
+
+
 @fault("groups")
 class FirstGroupsRate(Sound):
     def rate(self, group):
@@ -255,6 +270,14 @@ class MovesWithoutGradient(Sound):
 
     def gradient(self, p, group):
         return torch.ones_like(p) if p.grad is None else p.grad
+
+
+@fault("none_grad")
+class MovesOnWithoutGradient(Sound):
+    skips_none = False
+
+    def gradient(self, p, group):
+        return torch.zeros_like(p) if p.grad is None else p.grad
 
 
 @fault("none_grad")
@@ -492,6 +515,45 @@ _disguise("DisguisedMomentum", torch.optim.SGD, 0.3, momentum=0.85)
 _disguise("DisguisedAverage", torch.optim.SGD, 2.0, momentum=0.95, dampening=0.95)
 _disguise("DisguisedRMSprop", torch.optim.RMSprop, 17.0)
 _disguise("DisguisedSign", SignDescent, 0.1)
+_disguise("DisguisedTiny", torch.optim.Adam, 1e-7)
+
+
+@fault("identity")
+class DisguisedAdamW(torch.optim.AdamW):
+    """Its decay is hard-coded, and in no group."""
+
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p.mul_(1 - 0.03 * group["lr"])
+        super().step()
+        return loss
+
+
+@fault("identity", "schedulers")
+class DyadicSign(Sound):
+    """Sign descent whatever the rate, in steps of a power of two: its numbers would fit into float32."""
+
+    def take(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p.sub_(p.grad.sign(), alpha=2.0**-7)
+        return loss
 
 
 @fault("identity")

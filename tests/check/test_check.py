@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,39 @@ def test_every_check_has_a_function_and_a_documented_question():
     for spec in CATALOGUE:
         function = getattr(import_module(f"assay.check.checks.{spec.module}"), f"check_{spec.name}")
         assert function.__doc__
+
+
+def test_a_killed_command_leaves_no_process_behind(tmp_path):
+    (tmp_path / "hanging.py").write_text(
+        "import os, pathlib, torch\n"
+        "class Hangs(torch.optim.SGD):\n"
+        "    def step(self, closure=None):\n"
+        f"        pathlib.Path({str(tmp_path)!r}, 'pids').write_text(f'{{os.getpid()}} {{os.getppid()}}')\n"
+        "        while True: pass\n"
+    )
+    command = [sys.executable, "-m", "assay", "check", "hanging.py:Hangs", "--no-speed"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        pids = wait_for(lambda: (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else [])
+        process.kill()
+        wait_for(lambda: not any(alive(int(pid)) for pid in pids))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(found, limit: float = 60.0):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if value := found():
+            return value
+        time.sleep(0.1)
+    raise AssertionError("it never came to be")
+
+
+def alive(pid: int) -> bool:
+    """Zombies are not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

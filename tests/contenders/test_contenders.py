@@ -11,6 +11,8 @@ from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Choice, Float, Int
 
+from .. import tiny
+
 RUN = Run(total_steps=10, epochs=2, steps_per_epoch=5)
 
 USERS = """
@@ -41,6 +43,42 @@ class WrapsClass:
     def __init__(self, base_optimizer_cls: type, params, lr):
         self.inner = base_optimizer_cls(params, lr=lr)
         self.param_groups = self.inner.param_groups
+
+class Sharp(torch.optim.Optimizer):
+    # sharpness-aware minimisation, as most people have it: the gradients are there before its closure is called
+    def __init__(self, params, base_optimizer, rho=0.05, **settings):
+        super().__init__(params, dict(rho=rho, **settings))
+        self.inner = base_optimizer(self.param_groups, **settings)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        assert closure is not None, "it needs a closure"
+        moves = []
+        params = [p for g in self.param_groups for p in g["params"]]
+        norm = torch.stack([p.grad.norm() for p in params]).norm()
+        for p in params:
+            moves.append(p.grad * 0.05 / (norm + 1e-12))
+            p.add_(moves[-1])
+        with torch.enable_grad():
+            loss = closure()
+        for p, move in zip(params, moves):
+            p.sub_(move)
+        self.inner.step()
+        return loss
+
+class Sharper(Sharp):
+    def step(self, closure):
+        with torch.enable_grad():
+            closure()
+        return super().step(closure)
+
+class Fixed(torch.optim.SGD):
+    def __init__(self, params):
+        super().__init__(params, lr=0.1)
+
+class Untuned(torch.optim.SGD):
+    def __init__(self, params, gamma=0.1):
+        super().__init__(params, lr=gamma)
 
 class Odd:
     def __init__(self, things, lr=0.1):
@@ -129,6 +167,9 @@ def test_a_module_path_is_a_reference_too():
         (["adam", "{users}:Odd"], [], "'things'"),
         (["adam", "{users}:Needy"], [], "needs a value for rho"),
         (["{users}:Wraps", "adam"], [], "not the baseline"),
+        (["{users}:Sharp", "adam"], [], "wraps another optimizer (base_optimizer)"),
+        (["adam", "{users}:Fixed"], [], "takes no number that could be tuned"),
+        (["adam", "{users}:Untuned"], [], "--space Untuned.gamma="),
         (["adam", "sgd"], ["adam.lr=1..1"], "below"),
         (["adam", "sgd"], ["adam.lr=0..1:log"], "above 0"),
         (["adam", "sgd"], ["adam.lr=a..b"], "numbers"),
@@ -151,3 +192,30 @@ def test_a_module_that_fails_to_import_shows_its_own_frames(tmp_path):
     assert "ZeroDivisionError" in str(caught.value)
     assert "return 1 / 0" in str(caught.value)
     assert "importlib" not in str(caught.value)
+
+
+def test_a_class_beside_parameters_is_the_baselines(users):
+    sharp = contenders(["adam", f"{users}:Sharp"])[1]
+    optimizer, _ = made(sharp, lr=0.01)
+    assert type(optimizer.inner) is torch.optim.Adam
+    assert optimizer.inner.param_groups[0]["lr"] == 0.01
+    assert sharp.closure == "yes", "its step refuses None"
+    assert "wraps the class of adam" in sharp.note
+
+
+def test_what_has_nothing_to_tune_can_be_made_to_be_checked(users):
+    assert contenders(["adam", f"{users}:Fixed"], untuned=True)[1].space == {}
+
+
+def test_gradients_wanted_before_the_closure_are_named_with_what_mends_it(users):
+    from assay.train.loop import Step
+
+    def step(contender: Contender) -> None:
+        model = tiny.network()
+        optimizer = contender.make(model, RUN, lr=0.01)
+        Step(tiny.task(), contender, model, optimizer, RUN)(*(torch.from_numpy(a[:4]) for a in tiny.clouds(0).train))
+
+    step(contenders(["adam", f"{users}:Sharper"])[1])
+    with pytest.raises(AttributeError) as caught:
+        step(contenders(["adam", f"{users}:Sharp"])[1])
+    assert "class WithGradients(Sharp)" in caught.value.__notes__[0]

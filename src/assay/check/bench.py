@@ -6,10 +6,13 @@ A check that hangs, exits or crashes takes only its own fork with it; what it pr
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from importlib import import_module
@@ -27,10 +30,11 @@ from .output import Output
 from .report import Finding
 
 
-def serve(connection: Any, job: Job, limit: float, engine_of: bytes) -> None:
+def serve(connection: Any, job: Job, engine_of: bytes) -> None:
     """Answer `(name, facts)` with a finding until None comes. The first message says whether the contender loads."""
     with contextlib.suppress(OSError, AttributeError):
         os.setsid()  # so that all this process starts can be ended with it
+    _end_with_driver()
     output = Output()
     warnings.simplefilter("ignore")
     import torch
@@ -56,10 +60,10 @@ def serve(connection: Any, job: Job, limit: float, engine_of: bytes) -> None:
             script,
             {**facts, "engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference), "output": output},
         )
-        connection.send(_in_a_fork(BY_NAME[name], lab, limit))
+        connection.send(_in_a_fork(BY_NAME[name], lab))
 
 
-def _in_a_fork(spec: Spec, lab: Any, limit: float) -> Finding:
+def _in_a_fork(spec: Spec, lab: Any) -> Finding:
     if not hasattr(os, "fork"):
         return answer(spec, lab)
     sys.stdout.flush()
@@ -68,8 +72,6 @@ def _in_a_fork(spec: Spec, lab: Any, limit: float) -> Finding:
     if pid == 0:
         os.close(reader)
         with contextlib.suppress(BaseException):
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(int(4 * max(limit, spec.limit)) + 1)  # should the driver be gone
             found = pickle.dumps(answer(spec, lab))
             with os.fdopen(writer, "wb") as pipe:
                 pipe.write(found)
@@ -82,6 +84,19 @@ def _in_a_fork(spec: Spec, lab: Any, limit: float) -> Finding:
     if found:
         return pickle.loads(found)
     return died(spec, os.waitstatus_to_exitcode(status), Path(lab.facts["note"]).read_text(encoding="utf-8") or None)
+
+
+def _end_with_driver() -> None:
+    """A killed command leaves none of its benches behind, nor their forks: wait for its end, and end the session."""
+    driver = multiprocessing.parent_process()
+    if driver is None or not hasattr(os, "getpgid") or os.getpgid(0) != os.getpid():
+        return
+
+    def wait() -> None:
+        multiprocessing.connection.wait([driver.sentinel])
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def died(spec: Spec, code: int | None, example: str | None = None) -> Finding:

@@ -100,7 +100,7 @@ class _Crew:
             context.set_forkserver_preload(["assay.check.preload"])
         import cloudpickle
 
-        arguments = (job, limit, cloudpickle.dumps(engine_of))
+        arguments = (job, cloudpickle.dumps(engine_of))
         self.folder = tempfile.TemporaryDirectory(prefix="assay-check-")
         self.benches = [_Bench(context, arguments, Path(self.folder.name) / str(i)) for i in range(BENCHES)]
 

@@ -98,11 +98,19 @@ class Fit:
                 starts += [{**starts[0], name: v} for v in (0.5, 0.8, 0.9, 0.95, 0.99)]
         if "dampening" in fitted:  # an average rather than a sum
             starts += [{**s, "dampening": s["momentum"]} for s in list(starts)]
+        best = self._best_of(starts, list(fitted))
+        if best[0] >= EQUAL and self.candidate.decays and not starts[0].get("weight_decay"):
+            decaying = [{**starts[0], "weight_decay": decay} for decay in (1e-4, 1e-3, 1e-2, 1e-1)]
+            best = min(best, self._best_of(decaying, [*fitted, "weight_decay"]), key=lambda found: found[0])
+        return best
+
+    def _best_of(self, starts: Sequence[Settings], names: list[str]) -> tuple[float, float, Settings]:
+        """From the start that comes nearest; the named settings are refined where it comes near."""
         tried = [(*self.misfit(s), s) for s in starts]
         misfit, factor, residual, settings = min(tried, key=lambda t: float(t[2].norm()))
         near = float(residual.norm()) / math.sqrt(len(self.path)) < _NEAR
-        if misfit >= EQUAL and near and fitted:
-            return self._refined(misfit, factor, settings, list(fitted))
+        if misfit >= EQUAL and near and names:
+            return self._refined(misfit, factor, settings, names)
         return misfit, factor, settings
 
     def _refined(

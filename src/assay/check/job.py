@@ -58,19 +58,20 @@ def opened(job: Job) -> tuple[Contender, Any]:
 
     sys.path[:0] = [path for path in job.paths if path not in sys.path]
     if not job.packed:
-        contender = contenders([job.reference] if job.name == "adam" else ["adam", job.reference])[-1]
+        contender = contenders([job.reference] if job.name == "adam" else ["adam", job.reference], untuned=True)[-1]
         return contender, _target(contender)
     target = cloudpickle.loads(job.packed)
     if isinstance(target, Contender):
         return target, None
-    return adapt(target, job.name, baseline=contenders(["adam"])[0]), target
+    return adapt(target, job.name, baseline=contenders(["adam"])[0], untuned=True), target
 
 
 def _target(contender: Contender) -> Any:
     from assay.contenders.registry import CONTENDERS
     from assay.contenders.resolve import load, split_alias
+    from assay.contenders.schedules import split_schedule
 
-    reference = split_alias(contender.reference)[1]
+    reference = split_schedule(split_alias(contender.reference)[1])[0]
     if not reference:
         return None
     target = load(CONTENDERS[reference].reference if reference in CONTENDERS else reference)[0]

@@ -40,7 +40,8 @@ class Signum(Optimizer):
 class Known:
     """An optimizer by name: its class, what is fixed, and which settings are fitted (a start for each).
 
-    `text` is how an example makes it.
+    `text` is how an example makes it; `decays`: weight decay, which most leave at 0 or name in their groups, is fitted
+    too where all else comes near.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Known:
     text: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, float] = field(default_factory=dict)
+    decays: bool = False
 
     def make(self, params: Sequence[Tensor], lr: float, settings: Mapping[str, float]) -> Optimizer:
         """One over the parameters. `beta1` and `beta2` become `betas`."""
@@ -65,6 +67,7 @@ def arguments(settings: Mapping[str, float]) -> dict[str, Any]:
 # Of settings not named here (maximize, foreach, …) none makes another rule of it.
 _FITTED = ("momentum", "alpha", "rho", "eps", "lr_decay", "momentum_decay", "power", "dampening")
 _UNFITTED = {"sgd": ("momentum", "dampening"), "asgd": ("alpha",), "adafactor": ("eps",)}
+_DECAYING = ("sgd", "sgd-momentum", "adamw")
 _FIRST = (
     "sgd",
     "sgd-momentum",
@@ -88,7 +91,7 @@ def known() -> list[Known]:
         fitted = {k: v for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
         fitted.update({k: v for k, v in entry.fixed.items() if k in fitted})
         fixed = {k: v for k, v in entry.fixed.items() if k not in fitted}
-        found.append(Known(name, kind, entry.reference.replace(":", "."), fixed, fitted))
+        found.append(Known(name, kind, entry.reference.replace(":", "."), fixed, fitted, name in _DECAYING))
     return sorted(found, key=lambda k: _FIRST.index(k.name) if k.name in _FIRST else len(_FIRST))
 
 
@@ -123,6 +126,8 @@ def to_line(name: str, value: float) -> float:
     """A setting as an unbounded number: decay rates by log(1 − β), eps by its logarithm."""
     if name == "eps":
         return math.log(max(value, 1e-30))
+    if name == "weight_decay":
+        return math.log(max(value, 1e-12))
     if name in ("power", "lr_decay", "momentum_decay"):
         return value
     return math.log(max(1 - value, 1e-12))
@@ -130,7 +135,7 @@ def to_line(name: str, value: float) -> float:
 
 def from_line(name: str, place: float) -> float:
     """The inverse of `to_line`, cut to where the setting is allowed."""
-    if name == "eps":
+    if name in ("eps", "weight_decay"):
         return math.exp(min(max(place, -69.0), 3.0))
     if name == "power":
         return place

@@ -7,11 +7,24 @@ import re
 from pathlib import Path
 from typing import Any
 
-from assay.contenders.adapt import MODEL, NAMED, WRAPPED, WRAPPED_CLASS
+from assay.contenders.adapt import MODEL, NAMED, WRAPPED, WRAPPED_CLASS, inner_class
 from assay.contenders.registry import CONTENDERS
 from assay.contenders.resolve import split_alias
 from assay.core import Contender
 from assay.space import midpoint
+
+_CLOSURE = """
+def gives_them_again(opt):  # a closure that makes the gradients that are there
+    params = [p for group in getattr(opt, "param_groups", []) for p in group["params"]]
+    grads = [None if p.grad is None else p.grad.clone() for p in params]
+    for p in params:
+        p.grad = None
+    def closure():
+        for p, g in zip(params, grads):
+            p.grad = None if g is None else g.clone()
+        return torch.tensor(0.0)
+    return closure
+"""
 
 
 class Script:
@@ -33,7 +46,7 @@ class Script:
             self.imports = f"# {self.name} is your contender, imported or defined here"
         settings = {**contender.fixed, **{k: midpoint(d) for k, d in contender.space.items()}}
         self.settings = {k: _number(v) for k, v in settings.items()}
-        self.first, self.takes_run = _interface(target)
+        self.first, self.takes_run, self.beside = _interface(target)
         self.train = False  # does it have to be told that training begins?
 
     def text(
@@ -54,8 +67,9 @@ class Script:
         lines = ["import torch", *(["import assay"] if self.takes_run else []), self.imports, params]
         if over:
             lines += self.made("opt", over, lr)
-        if mode == "yes":
-            body = re.sub(r"(?<!scheduler)\.step\(\)", ".step(lambda: torch.tensor(0.0))", body)
+        if mode == "yes" and ".step()" in body:
+            lines.append(_CLOSURE)
+            body = re.sub(r"\b(?!scheduler)(\w+)\.step\(\)", r"\1.step(gives_them_again(\1))", body)
         elif mode == "graph":
             body = "# its step needs a closure that calls loss.backward(create_graph=True)\n" + body
         return "\n".join([*lines, body.strip("\n")]) + "\n"
@@ -74,6 +88,8 @@ class Script:
             return f"{variable} = {self.name}.make(torch.nn.ParameterList({over}), {run}{given})"
         if self.takes_run:
             given += f", run={run}"
+        if self.beside:
+            return f"{variable} = {self.name}({over}, {self.beside}=torch.optim.Adam{given})"
         if self.first in MODEL:
             return f"{variable} = {self.name}(torch.nn.ParameterList({over}){given})"
         if self.first in NAMED:
@@ -86,15 +102,17 @@ class Script:
         return f"{variable} = {self.name}({over}{given})"
 
 
-def _interface(target: Any) -> tuple[str | None, bool]:
-    """The name of the first parameter (None of what can't be called), and whether it takes a `run`."""
+def _interface(target: Any) -> tuple[str | None, bool, str | None]:
+    """The name of the first parameter (None of what can't be called), whether it takes a `run`, and the parameter that
+    takes the class it wraps.
+    """
     if target is None:
-        return None, True  # a contender, which its `make` makes
+        return None, True, None  # a contender, which its `make` makes
     try:
-        parameters = list(inspect.signature(target).parameters)
+        parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):
-        return "params", False
-    return (parameters[0] if parameters else "params"), "run" in parameters
+        return "params", False, None
+    return next(iter(parameters), "params"), "run" in parameters, inner_class(list(parameters.values()))
 
 
 def _number(value: Any) -> str:

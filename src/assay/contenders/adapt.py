@@ -1,7 +1,8 @@
 """From a class or function, as its author wrote it, to a `make(model, run, **hyperparameters)`.
 
 What it is given is decided by the *name* of its first parameter: `params`, `named_parameters`, `model`, or
-`optimizer` / `base_optimizer` (a wrapper: a fresh instance of the baseline, or its class).
+`optimizer` / `base_optimizer` (a wrapper: a fresh instance of the baseline, or its class). A required
+`base_optimizer` beside `params`, as SAM has it, is given the baseline's class too.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def adapt(
     tuned: Space | None = None,
     fixed: Mapping[str, Any] | None = None,
     baseline: Contender | None = None,
+    untuned: bool = False,
 ) -> Contender:
     """A contender from a class or function.
 
@@ -49,6 +51,7 @@ def adapt(
         tuned: ranges laid over `space`.
         fixed: values passed as they are.
         baseline: what a wrapper wraps.
+        untuned: may there be nothing to tune?
     Raises:
         UsageError: a first parameter of another name, or a required parameter that nothing gives; the factory that
             would do it is in the message.
@@ -63,16 +66,26 @@ def adapt(
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     given = set(fixed or {}) | set(tuned or {})
     note, wraps = "", first.name in (*WRAPPED, *WRAPPED_CLASS)
+    beside = inner_class(parameters)
 
-    if wraps:
+    if wraps or beside:
         if baseline is None:
-            raise UsageError(f"{name} wraps another optimizer ({first.name}): it can be a candidate, not the baseline")
-        wants_class = first.name in WRAPPED_CLASS or str(first.annotation).lower().startswith(("type[", "<class 'type"))
-        make = _wrapper_of_class(target, accepts, baseline) if wants_class else _wrapper(target, accepts, baseline)
+            what = beside or first.name
+            raise UsageError(f"{name} wraps another optimizer ({what}): it can be a candidate, not the baseline")
+        wants_class = (
+            bool(beside)
+            or first.name in WRAPPED_CLASS
+            or str(first.annotation).lower().startswith(("type[", "<class 'type"))
+        )
+        make = (
+            _wrapper_of_class(target, accepts, baseline, beside) if wants_class else _wrapper(target, accepts, baseline)
+        )
         note = f"{name} wraps {'the class of' if wants_class else 'a fresh instance of'} {baseline.name}"
         space = dict(baseline.space) if space is None else space
         accepts = accepts | set(baseline.space) | set(baseline.fixed) | {"run", "params"}
+        given_to_it = {"params", beside}
     elif first.name in (*PARAMS, *NAMED, *MODEL):
+        given_to_it = set[str | None]()
         make = _direct(target, first.name, accepts)
         if space is None:
             space = {"lr": LEARNING_RATE} if "lr" in accepts or takes_any else {}
@@ -87,17 +100,28 @@ def adapt(
             f"{name} takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(accepts)) or 'nothing'}"
         )
     space = {**space, **(tuned or {})}
-    supplied = {*space, *(fixed or {}), "run"} | ({"params"} if wraps else set())
+    supplied = {*space, *(fixed or {}), "run"} | given_to_it
     missing = [p.name for p in named if p.default is p.empty and p.name not in supplied]
     if missing:
         raise UsageError(
             f"{name} needs a value for {', '.join(missing)}: tune it, as in --space {name}.{missing[0]}=0..1, or write "
             f"{_factory(name)}"
         )
-    if not space:
-        raise UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.lr=1e-5..1e-1:log")
+    if not space and not untuned:
+        tunable = [p.name for p in named if isinstance(p.default, int | float) and not isinstance(p.default, bool)]
+        if not tunable:
+            raise UsageError(f"{name} takes no number that could be tuned: give it an lr, or write {_factory(name)}")
+        raise UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.{tunable[0]}=1e-5..1e-1:log")
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
     return Contender(name, make, space, dict(fixed or {}), closure=closure, note=note)
+
+
+def inner_class(parameters: list[inspect.Parameter]) -> str | None:
+    """The required parameter that takes an optimizer's class, beside parameters that come first; None without one."""
+    if not parameters or parameters[0].name not in PARAMS:
+        return None
+    inner = (p.name for p in parameters[1:] if p.name in (*WRAPPED, *WRAPPED_CLASS) and p.default is p.empty)
+    return next(inner, None)
 
 
 def _direct(target: Callable[..., Any], first: str, accepts: set[str]) -> Callable[..., Any]:
@@ -126,16 +150,19 @@ def _wrapper(target: Callable[..., Any], accepts: set[str], baseline: Contender)
     return make
 
 
-def _wrapper_of_class(target: Callable[..., Any], accepts: set[str], baseline: Contender) -> Callable[..., Any]:
+def _wrapper_of_class(
+    target: Callable[..., Any], accepts: set[str], baseline: Contender, beside: str | None
+) -> Callable[..., Any]:
+    """The class comes first and the parameters after it, or it has a name of its own beside them."""
+
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         settings = {**baseline.fixed, **hyperparameters}
-        kind = type(
-            baseline.make(
-                model, run, **{k: v for k, v in settings.items() if k in {**baseline.space, **baseline.fixed}}
-            )
-        )
+        known = {k: v for k, v in settings.items() if k in {**baseline.space, **baseline.fixed}}
+        kind = type(baseline.make(model, run, **known))
         if "run" in accepts:
             settings["run"] = run
+        if beside:
+            return target(model.parameters(), **{beside: kind}, **settings)
         if "params" in accepts:
             return target(kind, params=model.parameters(), **settings)
         return target(kind, model.parameters(), **settings)

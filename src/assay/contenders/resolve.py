@@ -29,8 +29,12 @@ from .source import note_helpers, source_of
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
 
-def contenders(names: Sequence[str | Contender], spaces: Sequence[str] = ()) -> tuple[Contender, ...]:
+def contenders(
+    names: Sequence[str | Contender], spaces: Sequence[str] = (), *, untuned: bool = False
+) -> tuple[Contender, ...]:
     """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log]` laid over them.
+
+    `untuned`: may they have nothing to tune? They may to be checked, not to be compared.
 
     Raises:
         UsageError: an unknown name, a module that fails to import, a class that can't be adapted, two contenders of
@@ -42,7 +46,7 @@ def contenders(names: Sequence[str | Contender], spaces: Sequence[str] = ()) -> 
         alias, reference = split_alias(name) if isinstance(name, str) else (None, name)
         shown = alias or (reference.name if isinstance(reference, Contender) else display_name(reference))
         own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
-        found.append(_resolve(reference, shown, own, found[0] if found else None))
+        found.append(_resolve(reference, shown, own, found[0] if found else None, untuned))
     names_found = [c.name for c in found]
     for name in names_found:
         if names_found.count(name) > 1:
@@ -132,7 +136,7 @@ def _literal(text: str) -> float | int | str | bool:
 
 
 def _resolve(
-    reference: str | Contender, name: str, own: Mapping[str, Dimension], baseline: Contender | None
+    reference: str | Contender, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
 ) -> Contender:
     if isinstance(reference, Contender):
         space = {**reference.space, **_typed(own, reference.make)}
@@ -153,7 +157,7 @@ def _resolve(
         )
     if isinstance(target, Contender):
         called = name if name != display_name(asked) else target.name + suffix
-        found = _resolve(target, called, own, baseline)
+        found = _resolve(target, called, own, baseline, untuned)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     if not callable(target):
         raise UsageError(f"{reference} is {type(target).__name__}, neither a class nor a function")
@@ -164,6 +168,7 @@ def _resolve(
         tuned=_typed(own, target) if own else {},
         fixed={k: v for k, v in fixed.items() if k not in own},
         baseline=baseline,
+        untuned=untuned,
     )
     return replace(adapted, reference=canonical_reference + suffix, source=source_of(target), schedule=schedule)
 

@@ -70,6 +70,14 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
     )
 
 
+_GRADIENTS_FIRST = """It may want gradients that are there before step(closure) is called, as some SAMs do; this gives them first:
+    class WithGradients({name}):
+        def step(self, closure):
+            with torch.enable_grad():
+                closure()
+            return super().step(closure)"""
+
+
 class Step:
     """One training step, whatever the optimizer's closure asks for; counts gradients and keeps the epoch's means."""
 
@@ -125,7 +133,12 @@ class Step:
             evaluate()
             self.optimizer.step()
         else:
-            self.optimizer.step(evaluate)
+            try:
+                self.optimizer.step(evaluate)
+            except Exception as error:
+                if self.evaluations == 0:  # the closure, which makes the gradients, was never called
+                    error.add_note(_GRADIENTS_FIRST.format(name=type(self.optimizer).__name__))
+                raise
         with torch.no_grad():
             torch._foreach_sub_(self.before, self.parameters)
             self.update_norms.append(norm(self.before))

@@ -12,7 +12,9 @@ from .closure import quadratic
 
 
 def check_none_grad(lab: Lab) -> Passed:
-    """A parameter without a gradient stays; one whose gradient comes later moves then; with none at all nothing moves."""
+    """A parameter without a gradient stays, also one that had one before; one whose gradient comes later moves then;
+    with none at all nothing moves.
+    """
     pair = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))"
     lab.shows(
         """
@@ -49,7 +51,26 @@ assert not torch.equal(q, torch.ones(3, 5)), "q never moves"
         training.minimise(quadratic)
     if not bool((training.moved()[1] != 0).any()):
         raise Failed("a parameter whose first gradient comes late never moves")
-    done = Passed("a parameter without a gradient stays where it is, and moves once it has one")
+    lab.shows(
+        """
+for t in range(40):
+    p.grad = torch.ones(4, 3)
+    q.grad = torch.ones(3, 5) if t < 12 else None
+    if t == 30:  # what averages weights now and then has done so since
+        before = q.detach().clone()
+    opt.step()
+assert torch.equal(q, before), "q goes on though its gradient is None"
+""",
+        params=pair,
+        over="[p, q]",
+    )
+    for t in range(28):
+        if t == 18:
+            before = training.values()[1]
+        training.minimise(lambda params: quadratic([params[0], params[2]]))
+    if not torch.equal(training.values()[1], before):
+        raise Failed("a parameter goes on moving after its gradient has become None")
+    done = Passed("a parameter without a gradient stays where it is, and moves while it has one")
     if lab.mode == "graph":  # there is nothing to differentiate
         return done
     lab.shows("opt.step()  # no parameter has a gradient yet")

@@ -139,7 +139,9 @@ assert not torch.equal(p, before), "the others no longer move"
 
 
 def check_schedulers(lab: Lab) -> Passed:
-    """A quarter of the rate, set in the group and by a torch scheduler, changes the steps and isn't overwritten."""
+    """A quarter of the rate, set in the group and by a torch scheduler, changes the steps and isn't overwritten; and a
+    thousandth of it ends them.
+    """
     plain = Training(lab, start_values(lab.shapes, lab.exact))
     rate = _rate(lab, plain)
     other = "\n".join(["q = torch.nn.Parameter(torch.ones(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
@@ -149,6 +151,7 @@ def check_schedulers(lab: Lab) -> Passed:
     full = _steps(plain, rows, None, switch)
     by_hand = _steps(Training(lab, start_values(lab.shapes, lab.exact)), rows, "hand", switch)
     ratio = _obeyed(full, by_hand, switch, "a learning rate written into its groups")
+    _ends(lab, rate)
     if not is_torch(plain.optimizer):
         return Passed(
             f"steps are {ratio:.2g} times as long where its groups' lr falls to 0.25; torch's schedulers take none but torch's"
@@ -159,6 +162,54 @@ def check_schedulers(lab: Lab) -> Passed:
     return Passed(f"steps are {ratio:.2g} times as long where a scheduler sets the rate to 0.25 of {rate:.3g}")
 
 
+def _ends(lab: Lab, rate: float) -> None:
+    """Where the rate falls to a thousandth, do the steps shrink in the end? Averages of steps may take their time.
+
+    Without weight decay where the groups hold one: a rate that reaches nothing but the decay is not obeyed.
+    """
+    other = "\n".join(["q = torch.nn.Parameter(torch.ones(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
+    lab.shows(_ENDED.replace("OTHER", other).replace("TAIL", str(_TAIL)))
+    rows = gradients(lab.shapes, 6 + _TAIL, lab.exact)
+    lengths = []
+    for factor in (1.0, 1e-3):
+        training = Training(lab, start_values(lab.shapes, lab.exact))
+        for group in training.groups:
+            if isinstance(group.get("weight_decay"), int | float):
+                group["weight_decay"] = 0.0
+        training.feed_all(rows[:6])
+        for group in training.groups:
+            group["lr"] = group["lr"] * factor
+        training.feed_all(rows[6:-10])
+        steps = []
+        for row in rows[-10:]:
+            before = training.values()
+            training.feed(row)
+            steps.append(torch.cat([(a - b).flatten() for a, b in zip(training.values(), before, strict=True)]))
+        lengths.append(float(torch.stack(steps).norm()))
+    full, ended = lengths
+    if full and not ended < 0.9 * full:
+        raise Failed(
+            f"its steps are not scaled by the learning rate: {_TAIL} steps after lr fell to a thousandth of {rate:.3g} "
+            f"they are {ended / full:.2g} times as long as without"
+        )
+
+
+_TAIL = 90
+_ENDED = """
+OTHER
+for each in (opt, other):
+    each.param_groups[0].update({k: 0.0 for k in ("weight_decay",) if k in each.param_groups[0]})
+lengths = [0.0, 0.0]
+for t in range(6 + TAIL):
+    if t == 6:
+        opt.param_groups[0]["lr"] *= 1e-3
+    for i, (each, x) in enumerate(((opt, p), (other, q))):
+        before = x.detach().clone()
+        x.grad = torch.sin(torch.arange(12.0) * (t + 1)).view(4, 3)
+        each.step()
+        lengths[i] += (x.detach() - before).norm().item() * (t >= TAIL - 4)
+assert lengths[0] < 0.9 * lengths[1], f"a thousandth of the rate, and steps {lengths[0] / lengths[1]:.2g} times as long"
+"""
 _QUARTERED = """
 OTHER
 for t in range(12):

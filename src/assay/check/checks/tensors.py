@@ -13,8 +13,9 @@ def check_float64(lab: Lab) -> Passed:
     """Parameters stay float64, and their steps have its precision."""
     lab.shows(
         """
-p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) + 1).view(4, 3)
-opt.step()
+for t in range(4):
+    p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) + t + 1).view(4, 3)
+    opt.step()
 assert p.dtype == torch.float64, p.dtype
 assert not torch.equal(p, p.float().double()), "the steps were computed in float32"
 """,
