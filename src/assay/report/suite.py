@@ -128,32 +128,41 @@ def _spread(lines: Sequence[Profile], x: np.ndarray) -> float:
     return float(np.abs(x[moving]).max()) if moving.any() else 2.0
 
 
-def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
-    """The page as one HTML document."""
+def view(reading: Reading) -> dict[str, Any]:
+    """What the page says, as text: rows, cells, levels and facts."""
     suite = reading.suite
     shares = (suite.alpha, suite.cells_alpha, suite.alpha + suite.cells_alpha)
     words = command(suite, list(reading.plans.values()))
+    return {
+        "baseline": suite.baseline,
+        "tasks": [_task_head(t) for t in reading.content["tasks"]],
+        "verdicts": [in_two(v) for v in reading.verdicts],
+        "rows": [_row(reading, v) for v in reading.verdicts],
+        "scores": [_scores(reading, name) for name in (suite.baseline, *suite.candidates)],
+        "levels": {k: f"{100 * v:.4g} %" for k, v in reading.content["levels"].items()},
+        "alphas": [f"{100 * a:g} %" for a in shares],
+        "confidence": [f"{100 - 100 * a:g} %" for a in shares],
+        "command": None if words is None else quoted(words),
+        "facts": _facts(reading),
+    }
+
+
+def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
+    """The page as one HTML document."""
+    suite = reading.suite
+    board = suite.title == "board"
+    plain = f"{', '.join(suite.candidates)} against {suite.baseline}"
     return (
         environment()
         .get_template("suite.html.j2")
         .render(
-            title=f"{', '.join(suite.candidates)} against {suite.baseline}" if suite.title != "board" else
-            f"Who beats tuned {suite.baseline}?",
-            board=suite.title == "board",
-            baseline=suite.baseline,
-            tasks=[_task_head(t) for t in reading.content["tasks"]],
-            verdicts=[in_two(v) for v in reading.verdicts],
-            rows=[_row(reading, v) for v in reading.verdicts],
-            scores=[_scores(reading, name) for name in (suite.baseline, *suite.candidates)],
+            **view(reading),
+            title=f"Who beats tuned {suite.baseline}?" if board else plain,
+            board=board,
             figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
-            levels={k: f"{100 * v:.4g} %" for k, v in reading.content["levels"].items()},
-            alphas=[f"{100 * a:g} %" for a in shares],
-            confidence=[f"{100 - 100 * a:g} %" for a in shares],
-            command=None if words is None else quoted(words),
-            facts=_facts(reading),
             colours=len(PALETTE),
         )
-    )  # fmt: skip
+    )
 
 
 def _row(reading: Reading, v: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from assay.report.style import FAINT, HEIGHT, INK, WIDTH, Look, canvas, plain
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_GLYPH = 0.07  # inches, of a label's digit
 NEAR = 2.0  # margins: the linear part of the axis
 
 
@@ -31,11 +33,6 @@ def forest(rows: Sequence[Row], axis: str) -> Figure:
     far = max(1.3 * NEAR, 1.3 * max(everything, default=1.0))
     axes.set_xscale("symlog", linthresh=NEAR, linscale=1.2)
     axes.set_xlim(-far, far)
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 1000) if t <= far]
-    ticks = ticks if len(ticks) < 6 else [t for t in ticks if t in (1, 2, 10, 50, 100, 1000)]
-    axes.set_xticks([*(-t for t in reversed(ticks)), 0, *ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xticklabels([f"{t:g}".replace("-", "−") for t in axes.get_xticks()], fontsize=8)
     axes.axvspan(-1, 1, color=FAINT, alpha=0.18, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
     for place, row in enumerate(rows):
@@ -48,7 +45,24 @@ def forest(rows: Sequence[Row], axis: str) -> Figure:
     axes.grid(False, axis="y")
     longest = max((min(26, len(r.label)) for r in rows), default=1)
     figure.subplots_adjust(left=min(0.5, (0.12 + 0.068 * longest) / WIDTH))
+    _ticks(figure, axes, far)
     return figure
+
+
+def _ticks(figure: Figure, axes: Axes, far: float) -> None:
+    """Round numbers from the middle outwards, those whose labels have room beside the one before."""
+
+    def place(value: float) -> float:
+        return float(axes.transData.transform((value, 0.0))[0]) / figure.dpi
+
+    kept = [0.0]
+    for tick in (float(digit * 10**power) for power in range(6) for digit in (1, 2, 5)):
+        if tick <= far and place(tick) - place(kept[-1]) > _GLYPH * (len(f"{tick:g}") + 2):
+            kept.append(tick)
+    ticks = [*(-t for t in reversed(kept[1:])), *kept]
+    axes.set_xticks(ticks)
+    axes.set_xticks([], minor=True)
+    axes.set_xticklabels([f"{t:g}".replace("-", "−") for t in ticks], fontsize=8)
 
 
 def _draw(axes, y: float, row: Row) -> None:

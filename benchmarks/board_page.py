@@ -1,0 +1,148 @@
+"""The board as a page of the docs: the tables of a finished `assay board`, and its figure beside them.
+
+    assay board --out /tmp/board
+    python benchmarks/board_page.py /tmp/board docs/board.md [--note "…"]
+
+All numbers are those of the folder's `result.json` and `timings.json`, as its report.html shows them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.report import suite as page
+from assay.report.units import MISSING, duration
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="the folder of a finished board")
+    parser.add_argument("out", type=Path, help="the page to write; figures go beside it")
+    parser.add_argument("--note", default="", help="a remark on the machine")
+    options = parser.parse_args()
+    reading = page.read(options.run)
+    figures = {name: options.out.with_name(f"board-{name}.png") for name in ("across_plot", "profiles")}
+    for name, target in figures.items():
+        shutil.copyfile(options.run / f"{name}.png", target)
+    options.out.write_text(text(reading, figures, options.note), encoding="utf-8")
+    print(options.out)
+
+
+def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
+    """The page as Markdown."""
+    view = page.view(reading)
+    base, facts = reading.suite.baseline, dict(view["facts"])
+    headlines, cells = view["levels"]["headlines"], view["levels"]["tasks"]
+    names = [task["name"] for task in view["tasks"]]
+    return "\n".join(
+        [
+            f"# The board: who beats tuned {base}?",
+            "",
+            f"Made by `{' '.join(view['command'])}`, then `python benchmarks/board_page.py`: {facts['trials for each contender']} trials "
+            f"and {facts['final runs for each contender']} final runs for each contender in each of "
+            f"{facts['replicates of each task']} replicates of each task. Machine: {facts['processor']}, torch "
+            f"{facts['torch']}, {duration(reading.timings['wall_seconds'])} in one command{f' ({note})' if note else ''}.",
+            "",
+            "All numbers are differences in margins, positive is better: 1 is the smallest difference that matters on a "
+            "task ([tasks.md](tasks.md)). Errors are controlled over the whole page: with "
+            f"{view['confidence'][2]} probability all intervals of the first table hold (Bonferroni: the column of all tasks "
+            f"at {headlines}, each cell at {cells}). So wide an interval is the price of so many questions at once: what it "
+            "does show is shown, what it doesn't is open.",
+            "",
+            *sentences(reading),
+            "",
+            f"![Each optimizer against tuned {base}, over all tasks]({figures['across_plot'].name})",
+            "",
+            "+ better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive.",
+            "",
+            *table(
+                ["contender", f"all tasks ({headlines})", *names],
+                (
+                    [
+                        row["name"],
+                        f"**{row['difference']} {row['outcome']}** ({row['interval']})",
+                        *(cell(c) for c in row["cells"]),
+                    ]
+                    for row in view["rows"]
+                ),
+            ),
+            "",
+            "## At which cost, and other descriptions",
+            "",
+            f"Nothing here decides. Times are measured, relative to {base}'s, medians over the tasks. The target is the median "
+            f"validation score of {base}'s chosen trials, whose seeds are not judged; a run that never gets there takes "
+            "infinitely long. Interquartile mean (in margins) and probability of improvement after Agarwal et al. 2021.",
+            "",
+            *table(
+                [
+                    "contender",
+                    "time of a step",
+                    "steps to the target",
+                    "runs that get there",
+                    "time to it",
+                    "interquartile mean",
+                    "probability of improvement",
+                ],
+                (
+                    [
+                        row["name"],
+                        row["step_seconds"],
+                        row["steps"],
+                        row["reached"],
+                        row["seconds_to_target"],
+                        f"{row['iqm']} ({row['iqm_interval']})",
+                        f"{row['improvement']} ({row['improvement_interval']})",
+                    ]
+                    for row in view["rows"]
+                ),
+            ),
+            "",
+            f"![Performance profiles]({figures['profiles'].name})",
+            "",
+            "## Scores",
+            "",
+            "Test scores (means over replicates) and the learning rates that were chosen (their middle).",
+            "",
+            *table(
+                ["contender", *(f"{t['name']}, {t['metric']}" for t in view["tasks"])],
+                ([row["name"], *(score(c) for c in row["cells"])] for row in view["scores"]),
+            ),
+            "",
+        ]
+    )
+
+
+def sentences(reading: page.Reading) -> list[str]:
+    """What is shown, task by task."""
+    found: list[str] = []
+    for outcome in ("better", "worse"):
+        for verdict in reading.verdicts:
+            on = [c["task"] for c in verdict["tasks"] if c["outcome"] == outcome]
+            if on:
+                found.append(f"- **{verdict['candidate']}** is {outcome} on {', '.join(on)}.")
+    return found or ["- No difference on any task is shown."]
+
+
+def cell(found: dict[str, Any]) -> str:
+    """A difference with its outcome and interval."""
+    if found["outcome"] == "none":
+        return found["title"]
+    return f"{found['text']} {found['word']} ({found['interval']})"
+
+
+def score(found: dict[str, Any]) -> str:
+    """A score, the chosen learning rate, and what diverged."""
+    return ", ".join(part for part in (found["score"], found["tuned"], found["diverged"]) if part) or MISSING
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    main()
