@@ -12,6 +12,7 @@ from assay import compare as job
 from assay import events, planning, verify
 from assay.errors import UsageError
 from assay.judge import looks
+from assay.record import manifest
 
 from . import tiny
 
@@ -56,6 +57,16 @@ def test_more_replicates_keep_all_members_and_the_first_verdict(finished):
     longest = run(folder, replicates=6)[0]
     assert [v["replicates"] for v in longest.content["earlier"]] == [3, 5]
     assert list(verify.faults(folder)) == []
+
+
+def test_an_earlier_answer_that_was_changed_is_found(finished):
+    folder = run(finished.folder, replicates=5)[0].folder
+    first = folder / "earlier" / "3" / "result.json"
+    content = json.loads(first.read_text())
+    content["verdicts"][0]["ci_low"] += 0.001
+    first.write_text(json.dumps(content))
+    manifest.seal(folder)  # as somebody would who wants it to be believed
+    assert list(verify.faults(folder)) == ["earlier/3/result.json: verdicts is not what the members give"]
 
 
 def test_a_change_of_anything_else_is_another_plan(finished, tmp_path):

@@ -98,7 +98,7 @@ def test_a_place_that_cant_be_written(capsys, monkeypatch):
     assert call(["run", "adam", "sgd", *OPTIONS, "--out", "/proc/assay/run"]) == 2
     shown = capsys.readouterr().err
     assert "can't be written" in shown
-    assert "--out" in shown
+    assert "make its folder writable" in shown
 
 
 def unfinished(whole: Path, folder: Path) -> Path:
@@ -144,6 +144,33 @@ def test_a_first_verdict_that_was_changed_is_not_kept_as_one(tmp_path, whole, mo
     assert call(["run", "adam", "sgd", *longer, "--workers", "1", "--quiet", "--out", str(folder)]) == 2
     assert "was changed since the record was sealed" in capsys.readouterr().err
     assert not (folder / "earlier").exists()
+
+
+def test_status_of_a_finished_run_names_what_was_damaged_since(tmp_path, whole, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    assert call(["status", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith("finished\n")
+    weak = next(iter(sorted(folder.glob("scores/*.parquet"))))
+    weak.write_bytes(weak.read_bytes()[:-20])
+    assert call(["status", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert f"scores/{weak.name} was changed" in told
+    assert "not as it was sealed" in told
+
+
+def test_a_finished_run_that_cant_be_written_still_gives_its_verdict(tmp_path, whole, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    monkeypatch.chdir(ROOT)
+    may = os.access  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: path != folder and may(path, mode, **how))
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    assert call(command(folder)[3:]) == 0
+    told = capsys.readouterr()
+    assert "can't be written: shown is what it came to" in told.err + told.out
+    assert json.loads((whole / "result.json").read_text())["verdicts"][0]["outcome"] in told.out
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
 
 
 def test_status_while_a_run_is_being_prepared(tmp_path, capsys):

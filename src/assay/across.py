@@ -167,21 +167,13 @@ def _judged(
     entry: Entry, job: Job, workers: int | str | None, on_event: events.OnEvent, time_limit: float | None
 ) -> Judged:
     try:
-        content = dict(_finished(job) or compare.run(job, workers, on_event, time_limit).content)
+        content = dict(compare.finished(job) or compare.run(job, workers, on_event, time_limit).content)
     except NoVerdict as error:
         on_event(events.Warned(f"task {entry.name}: {error}"))
         manifest.seal(job.folder)
         content = None
     folder = RunFolder.open(job.folder)
     return Judged(entry, folder.plan, folder.frame(), content)
-
-
-def _finished(job: Job) -> dict[str, Any] | None:
-    """What a run came to that is finished and sealed; None where there is work to do."""
-    if not (job.folder / manifest.NAME).exists() or manifest.changes(job.folder):
-        return None
-    content = json.loads((job.folder / "result.json").read_bytes())
-    return content if content["plan_hash"] == job.science.plan_hash else None
 
 
 def encoded(content: Any) -> bytes:

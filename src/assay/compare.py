@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -82,6 +83,9 @@ def run(
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
     """
+    if not _writable(job.folder) and (content := finished(job)) is not None:
+        on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
+        return Result(job.folder, content)
     try:
         started = time.perf_counter()
         with locked(job.folder), contextlib.ExitStack() as stack:
@@ -126,6 +130,18 @@ def run(
         return Result(folder.path, content)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
+
+
+def finished(job: Job) -> dict[str, Any] | None:
+    """What a run came to that is finished, sealed and as it was; None where there is work to do."""
+    if not (job.folder / manifest.NAME).exists() or manifest.changes(job.folder):
+        return None
+    content = json.loads((job.folder / "result.json").read_bytes())
+    return content if content["plan_hash"] == job.science.plan_hash else None
+
+
+def _writable(folder: Path) -> bool:
+    return not folder.exists() or os.access(folder, os.W_OK)
 
 
 def compare(

@@ -224,7 +224,7 @@ def status(path: Path) -> int:
     from assay.controls.judged import controls_record, has_controls
     from assay.core import Stages
     from assay.evidence import reached
-    from assay.record import RunFolder
+    from assay.record import RunFolder, manifest
     from assay.record.folder import is_busy
     from assay.record.suite import is_suite, open_suite
 
@@ -254,8 +254,15 @@ def status(path: Path) -> int:
         console.print(Text(f"controls: {own} trainings"))
     if folder.plan.earlier:
         console.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
-    finished = (path / "result.json").exists() and not folder.busy()
-    state = "finished" if finished else "running" if folder.busy() else "stopped; the command that made it goes on"
+    sealed = (path / "result.json").exists() and (path / manifest.NAME).exists()
+    state = "running" if folder.busy() else "finished" if sealed else "stopped; the command that made it goes on"
+    doubtful = manifest.doubtful(path) if state == "finished" else []
+    for line in manifest.brief(doubtful):
+        console.print(Text(line))
+    if doubtful:
+        state = (
+            "finished, but not as it was sealed; assay verify says what still holds, the command that made it mends it"
+        )
     console.print(Text(f"{path}: {state}"))
     return 0
 

@@ -18,8 +18,8 @@ from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER, skipped
 from assay.core import Contender, Curves, Member
 from assay.errors import BrokenRecord, NoVerdict, UsageError
-from assay.evidence import Findings, reached
-from assay.record import RunFolder, chunks, manifest
+from assay.evidence import Findings, reached, with_replicates
+from assay.record import RunFolder, chunks, longer, manifest
 from assay.record.suite import NAME as SUITE_NAME
 from assay.record.suite import is_suite, open_suite
 from assay.result import result
@@ -56,6 +56,7 @@ def _recomputed(path: Path) -> Iterator[str]:
         yield from _unpaired(frame, folder.plan.science.task.generated)
         yield from _not_as_chosen(findings)
         yield from _another_answer(folder, frame)
+        yield from _other_beginnings(folder, frame)
     except BrokenRecord as error:
         yield str(error)
 
@@ -120,16 +121,32 @@ def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     yield from _differing(folder.path, content)
 
 
-def _differing(path: Path, found: dict[str, Any]) -> Iterator[str]:
+def _other_beginnings(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
+    """Of a record that was made longer: the answers it gave before are what its first replicates give."""
+    for count in folder.plan.earlier or ():
+        where = f"{longer.EARLIER}/{count}/"
+        try:
+            plan = RunFolder.open(folder.path / where).plan
+        except UsageError as error:
+            yield str(error)
+            continue
+        wanted = with_replicates(folder.plan, count).science
+        if plan.science != wanted:
+            yield f"{where}plan.json is not the plan of this record's first {count} replicates"
+            continue
+        yield from _differing(folder.path / where, result(plan, frame.filter(pl.col("replicate") < count)), where)
+
+
+def _differing(path: Path, found: dict[str, Any], where: str = "") -> Iterator[str]:
     try:
         written = json.loads((path / "result.json").read_bytes())
     except (OSError, ValueError) as error:
-        yield f"result.json can't be read ({error})"
+        yield f"{where}result.json can't be read ({error})"
         return
     computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):
         if key != "versions" and not _same(computed.get(key), written.get(key)):
-            yield f"result.json: {key} is not what the members give"
+            yield f"{where}result.json: {key} is not what the members give"
 
 
 def _same(a: Any, b: Any) -> bool:

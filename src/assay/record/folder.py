@@ -143,9 +143,15 @@ class RunFolder:
                     set_aside(scores)
             if not scores.exists() and not (self.weights / f"{key}.npy").exists():
                 return None
-        if step_norms and _keeps_steps(members) and not (self.steps / f"{key}.npy").exists():
+        if step_norms and _keeps_steps(members) and not self._has_steps(key):
             return None
         return chunks.to_curves(frame)
+
+    def _has_steps(self, key: str) -> bool:
+        path = self.steps / f"{key}.npy"
+        if path.exists() and not checksum.whole(path.read_bytes()):
+            set_aside(path)
+        return path.exists()
 
     def keep(self, members: Sequence[Member], curves: Curves) -> None:
         """Write what a chunk left. Weights go first: a chunk is finished when its members' file is there."""
@@ -178,9 +184,10 @@ class RunFolder:
         Raises:
             Interrupted: a file is damaged; it is set aside, and the chunk will be trained again.
         """
-        members, file = self.members / f"{key}.parquet", self.weights / f"{key}.npy"
+        file = self.members / f"{key}.parquet"
         try:
-            frame = chunks.read(members)
+            frame = chunks.read(file)
+            file = self.weights / f"{key}.npy"
             weights = _load(file)
         except (BrokenRecord, OSError, ValueError) as error:
             set_aside(file)
