@@ -37,14 +37,15 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
     view = page.view(reading)
     base, facts = reading.suite.baseline, dict(view["facts"])
     headlines, cells = view["levels"]["headlines"], view["levels"]["tasks"]
+    trials, finals = facts["trials for each contender"], facts["final runs for each contender"]
+    replicates = facts["replicates of each task"]
     names = [task["name"] for task in view["tasks"]]
     return "\n".join(
         [
             f"# The board: who beats tuned {base}?",
             "",
-            f"Made by `{' '.join(view['command'])}`, then `python benchmarks/board_page.py`: {facts['trials for each contender']} trials "
-            f"and {facts['final runs for each contender']} final runs for each contender in each of "
-            f"{facts['replicates of each task']} replicates of each task. Machine: {facts['processor']}, torch "
+            f"Made by `{' '.join(view['command'])}`, then `python benchmarks/board_page.py`: {trials} trials and {finals} final "
+            f"runs for each contender in each of {replicates} replicates of each task. Machine: {facts['processor']}, torch "
             f"{facts['torch']}, {duration(reading.timings['wall_seconds'])} in one command{f' ({note})' if note else ''}.",
             "",
             "All numbers are differences in margins, positive is better: 1 is the smallest difference that matters on a "

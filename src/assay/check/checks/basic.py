@@ -135,14 +135,20 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
         terms = [(c * (p - t) ** 2).sum() for p, t, c in zip(params, targets, curvatures, strict=True)]
         return torch.stack(terms).sum()
 
-    best, tried = float("inf"), 0
+    best, tried, raised = float("inf"), 0, None
     start = start_values(lab.shapes, torch.float32)
     first = float(loss(start))
     for rate in lab.rates():
         training = Training(lab, start, lr=rate)
         tried += 1
         for step in range(100):
-            training.minimise(loss)
+            try:
+                training.minimise(loss)
+            except Exception as error:
+                if finite([p.grad for p in training.params if p.grad is not None]):
+                    raise
+                raised = error  # it has diverged at this rate, and can't go on with what is infinite
+                break
             if step % 10 == 9:
                 with torch.no_grad():
                     best = min(best, _finite(float(loss(_evaluated(training)))))
@@ -152,6 +158,8 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
                         f"the loss falls from {first:.3g} to {best:.3g} in {step + 1} steps at lr {_rate(rate)}"
                     )
     if best >= first:
+        if raised is not None:
+            raise raised
         raise Failed(f"the loss of a convex quadratic never falls below its start, at none of {tried} learning rates")
     return Passed(f"the loss falls, but slowly: from {first:.3g} to {best:.3g} in 100 steps")
 
