@@ -8,7 +8,7 @@ What it is given is decided by the *name* of its first parameter: `params`, `nam
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from assay.core import Contender, Run
@@ -104,8 +104,8 @@ def adapt(
     missing = [p.name for p in named if p.default is p.empty and p.name not in supplied]
     if missing:
         raise UsageError(
-            f"{name} needs a value for {', '.join(missing)}: tune it, as in --space {name}.{missing[0]}=0..1, or write "
-            f"{_factory(name)}"
+            f"{name} needs a value for {', '.join(missing)}: tune it, as in --space {name}.{missing[0]}=0..1, or write, with "
+            f"a value of yours for each …, {_factory(name, missing, 'lr' in accepts or takes_any)}"
         )
     if not space and not untuned:
         tunable = [p.name for p in named if isinstance(p.default, int | float) and not isinstance(p.default, bool)]
@@ -170,6 +170,8 @@ def _wrapper_of_class(
     return make
 
 
-def _factory(name: str) -> str:
+def _factory(name: str, missing: Sequence[str] = (), rate: bool = True) -> str:
+    """Three lines that make it of a model, with a place for each value that nothing gives."""
     short = name.rpartition(":")[2]
-    return f"a factory:\n    def my_{short.lower()}(model, lr):\n        return {short}(model.parameters(), lr=lr)"
+    given = ["model.parameters()", *(["lr=lr"] if rate else []), *(f"{each}=…" for each in missing)]
+    return f"a factory:\n    def my_{short.lower()}(model, lr):\n        return {short}({', '.join(given)})"
