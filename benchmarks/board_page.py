@@ -74,7 +74,8 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
             "",
             "## At which cost, and other descriptions",
             "",
-            f"Nothing here decides. Times are measured, relative to {base}'s, medians over the tasks. The target is the median "
+            f"Nothing here decides. Times are measured, relative to {base}'s, medians over the tasks; to the target, over "
+            f"the {view['aimed']} tasks on which {base}'s own median run gets there. The target is the median "
             f"validation score of {base}'s chosen trials, whose seeds are not judged; a run that never gets there takes "
             "infinitely long. Interquartile mean (in margins) and probability of improvement after Agarwal et al. 2021.",
             "",
@@ -106,7 +107,9 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
             "",
             "## Scores",
             "",
-            "Test scores (means over replicates) and the learning rates that were chosen (their middle).",
+            "Test scores (means over replicates) and the learning rates that were chosen (their middle). Where a rate was "
+            "chosen in the outer tenth of its range in a third of the replicates or more, a wider range may change what is "
+            "said of that task. Ten trials are what Optuna's sampler draws at random before it begins to learn.",
             "",
             *table(
                 ["contender", *(f"{t['name']}, {t['metric']}" for t in view["tasks"])],
@@ -124,8 +127,21 @@ def sentences(reading: page.Reading) -> list[str]:
         for verdict in reading.verdicts:
             on = [c["task"] for c in verdict["tasks"] if c["outcome"] == outcome]
             if on:
-                found.append(f"- **{verdict['candidate']}** is {outcome} on {', '.join(on)}.")
+                found.append(
+                    f"- **{verdict['candidate']}** is {outcome} on {', '.join(on)}{wide(reading, verdict, on)}."
+                )
     return found or ["- No difference on any task is shown."]
+
+
+def wide(reading: page.Reading, verdict: dict[str, Any], on: Sequence[str]) -> str:
+    """A warning where, on one of these tasks, a range was too narrow."""
+    narrow = [
+        task["name"]
+        for task in reading.content["tasks"]
+        if task["name"] in on
+        and any(task["contenders"][name]["edges"] for name in (verdict["candidate"], verdict["baseline"]))
+    ]
+    return f" (a wider range may change this on {', '.join(narrow)}: see the scores)" if narrow else ""
 
 
 def cell(found: dict[str, Any]) -> str:
@@ -137,7 +153,10 @@ def cell(found: dict[str, Any]) -> str:
 
 def score(found: dict[str, Any]) -> str:
     """A score, the chosen learning rate, and what diverged."""
-    return ", ".join(part for part in (found["score"], found["tuned"], found["diverged"]) if part) or MISSING
+    return (
+        ", ".join(part for part in (found["score"], found["tuned"], found["edges"], found["diverged"]) if part)
+        or MISSING
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from assay import across, events
+from assay import across, events, verify
 from assay.cli import call
 from assay.core import Contender, Split, Splits
 from assay.errors import NoVerdict, UsageError
@@ -36,7 +36,11 @@ def one(width: int = 8, label_noise: float = 0.0):
 def two():
     return tiny.task(name="two", family="clouds", margin=0.1)
 def three():
-    return tiny.task(name="three")
+    return tiny.task(name="three", family="others")
+def same():
+    return tiny.task(name="same")
+def again():
+    return tiny.task(name="again")
 """
 
 
@@ -71,6 +75,36 @@ def test_every_task_has_a_run_folder_and_the_page_shows_them_all(finished):
     assert "seconds" not in (finished / "result.json").read_text()
 
 
+def test_tasks_that_saw_the_same_data_are_one_source_whatever_they_are_called(where):
+    names = ",".join(f"{where / 'mine.py'}:{name}" for name in ("same", "again"))
+    assert call(["run", "adam", "sgd", "--task", names, *OPTIONS, "--out", str(where / "same"), "--quiet"]) == 0
+    found = content(where / "same")
+    assert {t["source"] for t in found["tasks"]} == {"same"}
+    (verdict,) = found["verdicts"]
+    assert verdict["ci_low"] is None
+    assert verdict["outcome"] == "inconclusive"
+    assert list(verify.faults(where / "same")) == []
+
+
+def test_an_axis_that_a_task_of_the_suite_lacks_leaves_it_as_it_is():
+    told: list[str] = []
+    jobs = across.plan("adam", "sgd", tasks="suite", axes={"width": [16, 32]}, warn=told.append, **SMALL).suite
+    assert told == ["--width is nothing to logistic: run without it"]
+    assert [e.name for e in jobs.entries if e.task == "logistic"] == ["logistic"]
+    assert len([e for e in jobs.entries if e.task == "digits"]) == 2
+
+
+def test_a_candidate_that_cant_be_made_for_a_task_has_no_part_in_it(where):
+    told: list[str] = []
+    one, muon = f"{where / 'mine.py'}:one", "muon=assay.contenders.muon:muon"
+    with pytest.raises(UsageError, match="for any of these tasks"):
+        across.plan("adam", muon, tasks="quadratic,logistic", **SMALL)
+    (single, none) = across.plan("adam", muon, "sgd", tasks=f"{one},logistic", warn=told.append, **SMALL).suite.entries
+    assert not single.skipped
+    assert list(none.skipped) == ["muon"]
+    assert "muon has no part in task logistic" in told[0]
+
+
 def test_the_headline_is_what_scipy_makes_of_the_members(finished):
     found = content(finished)["verdicts"][0]
     means = {}
@@ -84,7 +118,7 @@ def test_the_headline_is_what_scipy_makes_of_the_members(finished):
     assert (found["difference"], found["ci_low"], found["ci_high"]) == pytest.approx(
         (np.mean(by_source), low, high), rel=1e-9
     )
-    assert found["details"]["sources"] == pytest.approx({"clouds": by_source[0], "three": by_source[1]}, rel=1e-9)
+    assert found["details"]["sources"] == pytest.approx({"clouds": by_source[0], "others": by_source[1]}, rel=1e-9)
     u = []
     for name in ("one", "two", "three"):
         frame = RunFolder.open(finished / name).frame()

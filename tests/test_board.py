@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from assay import board
+from assay import across, board
 from assay.cli import call
 from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
@@ -32,9 +32,9 @@ def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
 
 def test_a_contender_that_cant_be_made_for_a_model_is_left_out_of_that_task_alone():
     (mine,) = contenders(["muon=assay.contenders.muon:muon"])
-    assert board.why_not(find(tiny.task()), mine) is None
-    assert "no hidden matrix" in str(board.why_not(find("quadratic"), mine))
-    assert "no hidden matrix" in str(board.why_not(find("logistic"), mine))
+    assert across.why_not(find(tiny.task()), mine) is None
+    assert "no hidden matrix" in str(across.why_not(find("quadratic"), mine))
+    assert "no hidden matrix" in str(across.why_not(find("logistic"), mine))
 
 
 def test_muon_steps_as_torchs_muon_and_adamw_do_on_their_own_parameters():

@@ -15,13 +15,14 @@ import msgspec
 from assay import compare, events, planning
 from assay.across_result import Judged, result_across, seconds_to_target
 from assay.contenders import contenders as resolve
-from assay.core import Contender, Science, Task
+from assay.core import Contender, Run, Science, Task
 from assay.errors import NoVerdict, UsageError
 from assay.planning import Job
 from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_bytes
 from assay.record.suite import Entry, Suite, start
-from assay.tasks import SUITE, find
+from assay.space import midpoint
+from assay.tasks import SUITE, find, takes
 
 ALPHA = 0.05
 
@@ -75,16 +76,18 @@ def plan(
     title: str = "suite",
     alpha: float = ALPHA,
     cells_alpha: float = ALPHA,
-    skip: Callable[[Task, Contender], str | None] | None = None,
+    warn: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> Jobs:
     """Settle what is asked on every task before anything is trained.
 
     Args:
         tasks: names parted by commas, or a list of names and tasks.
-        axes: values of `width`, `batch_size`, `label_noise`, `train_samples` or `epochs`; each combination is a run.
+        axes: values of `width`, `batch_size`, `label_noise`, `train_samples` or `epochs`; each combination is a run. In the
+            suite, a task that doesn't take one is run without it.
         alpha, cells_alpha: the error allowed over all headlines, and over all tasks' own outcomes.
-        skip: why a candidate doesn't apply to a task, or None where it does.
+        warn: told, in a line, of a candidate that has no part in a task, for it can't be made for it, and of an axis that a
+            task doesn't take.
         options: as `planning.plan` takes them, task and margin aside.
     Raises:
         UsageError: as in `planning.plan`; also the published protocol or one margin for all tasks.
@@ -102,15 +105,27 @@ def plan(
     first, *others = resolve([baseline, *candidates], options.pop("space", ()))
     jobs: list[Job] = []
     entries: list[Entry] = []
-    for name, chosen in product(named, settings_of(axes or {})):
+    left_out: dict[str, str] = {}
+    for name, chosen in _settings(named, axes or {}, isinstance(tasks, str) and tasks == "suite", warn):
         task = find(name, {k: v for k, v in chosen.items() if k != "epochs"})
         budget = {"epochs": chosen["epochs"]} if "epochs" in chosen else {}
-        skipped = {c.name: reason for c in others if skip and (reason := skip(task, c))}
+        if reason := why_not(task, first):
+            raise UsageError(f"the baseline {first.name} can't be made for task {task.name}: {reason}")
+        skipped = {c.name: reason for c in others if (reason := why_not(task, c))}
+        for who, reason in skipped.items():
+            warn(f"{who} has no part in task {task.name}: {reason}")
         taking_part = [c for c in others if c.name not in skipped]
+        if others and not taking_part:
+            left_out |= skipped
+            continue
         jobs.append(planning.plan(first, *taking_part, task=task, out="unplaced", **{**options, **budget}))
-        setting = ", ".join(f"{axis.replace('_', ' ')} {chosen[axis]}" for axis in varied)
+        setting = ", ".join(f"{axis.replace('_', ' ')} {chosen[axis]}" for axis in varied if axis in chosen)
         shown = f"{task.name} ({setting})" if setting else task.name
         entries.append(Entry(shown, _safe(f"{task.name} {setting}"), task.name, setting, "", skipped))
+    for c in others:
+        if all(c.name in e.skipped for e in entries):
+            reason = next((e.skipped[c.name] for e in entries), left_out.get(c.name, ""))
+            raise UsageError(f"{c.name} can't be made for any of these tasks: {reason}")
     shared = cells_alpha / len(jobs)
     jobs = [replace(job, science=_at(job.science, shared)) for job in jobs]
     entries = [msgspec.structs.replace(e, plan_hash=j.science.plan_hash) for e, j in zip(entries, jobs, strict=True)]
@@ -121,6 +136,33 @@ def plan(
     folder = Path(out) if out else Path("assay-runs") / f"{_safe('-'.join([title, *names]))[:80]}-{suite.hash[:8]}"
     placed = tuple(replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))
     return Jobs(suite, placed, folder)
+
+
+def _settings(
+    named: Sequence[str | Task], axes: Mapping[str, Sequence[Any]], lenient: bool, warn: Callable[[str], None]
+) -> list[tuple[str | Task, dict[str, Any]]]:
+    """Each task with each combination of the axes that it is given. UsageError for an axis that no task of the suite takes."""
+    found: list[tuple[str | Task, dict[str, Any]]] = []
+    for axis in axes if lenient else ():
+        without = [str(name) for name in named if not takes(str(name), axis)]
+        if len(without) == len(named):
+            raise UsageError(f"no task of the suite takes --{axis.replace('_', '-')}")
+        if without:
+            warn(f"--{axis.replace('_', '-')} is nothing to {', '.join(without)}: run without it")
+    for name in named:
+        own = {a: v for a, v in axes.items() if not lenient or takes(str(name), a)}
+        found += [(name, chosen) for chosen in settings_of(own)]
+    return found
+
+
+def why_not(task: Task, contender: Contender) -> str | None:
+    """None if a contender can be made for a task's model, else what it says: Muon where there is no matrix, for one."""
+    chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
+    try:
+        contender.make(task.model(), Run(100, 1, 100), **{**contender.fixed, **chosen})
+    except (ValueError, AttributeError, ImportError) as error:
+        return f"doesn't apply: {' '.join(str(error).split())}"
+    return None
 
 
 def run(
@@ -212,4 +254,5 @@ def _distinct(entries: Sequence[Entry]) -> None:
 
 
 def _safe(text: str) -> str:
-    return "".join(ch if ch.isalnum() or ch in "-_.+" else "-" for ch in text.strip())
+    safe = "".join(ch if ch.isalnum() or ch in "-_.+" else "-" for ch in text.strip())
+    return safe.lstrip(".-") or "task"  # a name that begins with a dot would be hidden, or lead out of the folder

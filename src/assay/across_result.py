@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from assay.judge import across, speed
 from assay.judge.across_sentence import TaskFinding, holding, sentence
 from assay.judge.decide import outcome
 from assay.judge.divergence import floored
+from assay.judge.edges import edges
 from assay.judge.second_opinion import holm
 from assay.judge.verdict import plain
 from assay.record import RunFolder
@@ -36,6 +37,7 @@ class Judged:
     plan: Plan
     frame: pl.DataFrame
     content: dict[str, Any] | None
+    shared: str = ""  # the source of an earlier run that saw the very same data
 
     @cached_property
     def findings(self) -> Findings:
@@ -45,7 +47,7 @@ class Judged:
     @property
     def source(self) -> str:
         """The data source that the task belongs to."""
-        return self.plan.science.task.family or self.plan.science.task.name
+        return self.shared or self.plan.science.task.family or self.plan.science.task.name
 
     def slot(self, contender: str) -> int | None:
         """The contender's place in the run; None where it doesn't take part, or there is no verdict."""
@@ -74,6 +76,16 @@ def read(entry: Entry, path: Path) -> Judged:
     return Judged(entry, folder.plan, frame, content)
 
 
+def _with_shared_sources(runs: list[Judged]) -> list[Judged]:
+    """Tasks that name no family and saw the same data, by the digests of their members, are one source: the first's."""
+    found: list[Judged] = []
+    for run in runs:
+        seen = set() if run.plan.science.task.family else set(run.frame["digest"])
+        same = next((r for r in found if not seen.isdisjoint(r.frame["digest"])), None)
+        found.append(run if same is None else replace(run, shared=same.source))
+    return found
+
+
 def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
     """The content of a suite's `result.json`: no times, no paths.
 
@@ -82,20 +94,23 @@ def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
     """
     if all(run.content is None for run in runs):
         raise NoVerdict("no verdict can be given on any task")
+    runs = _with_shared_sources(runs)
     verdicts = [_verdict(suite, slot, name, runs) for slot, name in enumerate(suite.candidates, start=1)]
     p_values = [np.nan if v["p_value"] is None else v["p_value"] for v in verdicts]
     for v, p in zip(verdicts, holm(np.array(p_values)), strict=True):
         v["details"]["holm_p"] = plain(float(p))
+    levels = [_level(run) for run in runs if len(run.plan.science.contenders) > 1]
     return {
         "verdicts": verdicts,
         "tasks": [_task(run) for run in runs],
-        "levels": {"headlines": 1 - suite.alpha / len(suite.candidates), "tasks": 1 - suite.cells_alpha / _cells(runs)},
+        "levels": {"headlines": 1 - suite.alpha / len(suite.candidates), "tasks": max(levels)},
         "suite_hash": suite.hash,
     }
 
 
-def _cells(runs: list[Judged]) -> int:
-    return sum(len(run.plan.science.contenders) - 1 for run in runs)
+def _level(run: Judged) -> float:
+    """The level of each candidate's interval on the run's task."""
+    return 1 - run.plan.science.protocol.alpha / max(1, len(run.plan.science.contenders) - 1)
 
 
 def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dict[str, Any]:
@@ -124,7 +139,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dic
         for run, v in own
     ]
     by_source = across.by_source(means, sources)
-    level = 1 - judged[0].plan.science.protocol.alpha / (len(judged[0].plan.science.contenders) - 1)
+    level = max(_level(run) for run in judged)
     resampling = seeds.hashed("resampling across", suite.seed, slot=slot)
     profiles = [
         [(s.mean(axis=1) - b.mean()) / m for s, b, m in zip(side, theirs, margins, strict=True)]
@@ -148,6 +163,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dic
                 level,
                 judged[0].plan.science.protocol.trials,
                 found,
+                len({run.entry.task for run in judged}),
             ),
             "holds_on": holding(decided, findings),
             "tasks": tasks,
@@ -260,8 +276,18 @@ def _task(run: Judged) -> dict[str, Any]:
         "scale": task.scale,
         "margin": task.margin,
         "replicates": protocol.replicates,
-        "level": 1 - protocol.alpha / (len(run.plan.science.contenders) - 1),
-        "contenders": {name: {k: c[k] for k in kept} for name, c in contenders.items()},
+        "level": _level(run),
+        "contenders": {
+            name: {**{k: c[k] for k in kept}, "edges": _edges(run, slot)}
+            for slot, (name, c) in enumerate(contenders.items())
+        },
         "skipped": run.entry.skipped,
         "plan_hash": run.plan.science.plan_hash,
     }
+
+
+def _edges(run: Judged, slot: int) -> list[dict[str, Any]]:
+    """Ends of its ranges that too many replicates chose."""
+    studies = [run.findings.study(slot, k) for k in range(run.findings.protocol.replicates)]
+    space = run.plan.science.contenders[slot].space
+    return [edge._asdict() for edge in edges(np.array([s.positions[s.chosen] for s in studies]), space)]

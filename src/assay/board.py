@@ -12,9 +12,8 @@ from typing import Any
 
 from assay import across
 from assay.contenders import contenders as resolve
-from assay.core import Contender, Run, Task
+from assay.core import Contender
 from assay.errors import UsageError
-from assay.space import midpoint
 
 ALPHA = 0.05
 BASELINE = "adam"
@@ -44,16 +43,6 @@ def available(warn: Callable[[str], None]) -> list[Contender]:
     return found
 
 
-def why_not(task: Task, contender: Contender) -> str | None:
-    """None if a contender can be made for a task's model, else what it says: Muon where there is no matrix, for one."""
-    chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
-    try:
-        contender.make(task.model(), Run(100, 1, 100), **{**contender.fixed, **chosen})
-    except (ValueError, AttributeError, ImportError) as error:
-        return f"doesn't apply: {error}"
-    return None
-
-
 def plan(
     tasks: str = "suite",
     warn: Callable[[str], None] = lambda line: None,
@@ -68,4 +57,4 @@ def plan(
     given = {k: v for k, v in options.items() if v is not None}
     shares = {"alpha": ALPHA / 2, "cells_alpha": ALPHA / 2}
     contenders = available(warn)
-    return across.plan(*contenders, tasks=tasks, out=out, title="board", skip=why_not, **shares, **{**BUDGET, **given})
+    return across.plan(*contenders, tasks=tasks, out=out, title="board", warn=warn, **shares, **{**BUDGET, **given})

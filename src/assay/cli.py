@@ -141,12 +141,12 @@ def run(
         axes["train_samples"] = [train_samples]
     several = task == "suite" or "," in task or any(len(values) > 1 for values in axes.values())
     with terminal.view(quiet=quiet or json) as on_event:
-        from assay import across, compare  # with torch, so only now
+        from assay import across, compare, events  # with torch, so only now
         from assay.tasks import find
 
         if several:
             options |= {"tasks": task, "axes": axes, "margin": margin}
-            jobs = across.plan(baseline, *candidates, **options)
+            jobs = across.plan(baseline, *candidates, warn=lambda line: on_event(events.Warned(line)), **options)
             if plan_only:
                 return terminal.planned_across(jobs, [_estimated(job, crew, on_event) for job in jobs.jobs], json=json)
             found: Any = across.run(jobs, crew, on_event, time_limit)

@@ -134,3 +134,13 @@ def test_a_printed_interval_never_contradicts_its_outcome():
     assert "0.0004 to" in text
     with pytest.raises(ValueError, match="margin must be above 0"):
         across.in_margins(np.ones(3), 0.0)
+
+
+def test_settings_are_not_counted_as_tasks():
+    said = sentence(
+        "new", "adam", "inconclusive", across.headline([0.1, 0.2], ["a", "b"], 0.05), 2,
+        [TaskFinding(name, "inconclusive") for name in ("a (width 1)", "a (width 2)", "b (width 1)", "b (width 2)")],
+        0.9875, 10, (), 2,
+    )  # fmt: skip
+    assert said.startswith("Across 4 settings of 2 tasks on 2 data sources, ")
+    assert "Of 4 settings, " in said

@@ -54,6 +54,9 @@ def _parts(splits: Splits) -> tuple[Split, Split, Split]:
     return splits.train, splits.validation, splits.test
 
 
+RIGHT = Metric("right", lambda o, t: ((o[:, 0] > 0) == (t > 0)).float().mean(), lambda train, test: 0.5, "max", "")
+
+
 def mse(outputs, targets):
     return nn.functional.mse_loss(outputs, targets)
 
@@ -81,6 +84,34 @@ def test_whole_number_targets_with_a_regression_loss(model):
     said = fault(model=model, loss=mse, metric=rmse)
     assert "whole numbers" in said
     assert "float32" in said
+
+
+def test_a_loss_that_makes_real_numbers_of_whole_ones_itself_is_sound():
+    def loss(outputs, targets):
+        return nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(1), targets.float())
+
+    task = find(tiny.task(model=one_output, loss=loss, metric=RIGHT))
+    admit(task, task.data(0))
+    count = find(
+        tiny.task(model=one_output, loss=lambda o, t: nn.functional.poisson_nll_loss(o[:, 0], t), metric=RIGHT)
+    )
+    admit(count, count.data(0))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32])
+def test_a_column_of_targets_isnt_broadcast_against_wider_outputs(kind):
+    def column(seed: int) -> Splits:
+        return Splits(*(Split(s.inputs, s.targets[:, None].astype(kind)) for s in _parts(tiny.clouds(seed))))
+
+    said = fault(model=lambda: nn.Linear(4, 3), data=column, loss=mse, metric=rmse)
+    assert "broadcast" in said or "whole numbers" in said
+
+
+def test_nan_in_arrays_is_named_by_their_own_rows():
+    x, y = np.zeros((50, 4), np.float32), np.zeros(50, np.int64)
+    x[37, 1] = np.inf
+    with pytest.raises(UsageError, match=r"the first is row 37"):
+        find(tiny.task(data=(x, y)))
 
 
 def test_outputs_that_would_be_broadcast_against_targets():

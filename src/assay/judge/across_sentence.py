@@ -37,11 +37,18 @@ def sentence(
     task_level: float,
     trials: int,
     found_flips: Sequence[Flip] = (),
+    distinct: int | None = None,
 ) -> str:
-    """The sentences. `interval` in margins, over `sources`; each task's own outcome is at `task_level`."""
+    """The sentences. `interval` in margins, over `sources`; each task's own outcome is at `task_level`.
+
+    `distinct`: how many tasks there are, where some come at several settings.
+    """
     judged = [t for t in tasks if t.outcome is not None]
-    said = [_finding(candidate, baseline, outcome, interval, sources, len(judged), trials)]
-    said.append(_holds(outcome, judged, task_level))
+    several = distinct is not None and distinct < len(judged)
+    number = counted(len(judged), "setting" if several else "task")
+    of = f" of {counted(distinct or 0, 'task')}" if several else ""
+    said = [_finding(candidate, baseline, outcome, interval, sources, number + of, trials)]
+    said.append(_holds(outcome, judged, task_level, number))
     absent = [t.task for t in tasks if not t.takes_part]
     if absent:
         said.append(f"It doesn't apply to {_listed(absent)}.")
@@ -58,9 +65,9 @@ def holding(outcome: Outcome, tasks: Sequence[TaskFinding]) -> list[str]:
 
 
 def _finding(
-    candidate: str, baseline: str, outcome: Outcome, interval: Interval, sources: int, tasks: int, trials: int
+    candidate: str, baseline: str, outcome: Outcome, interval: Interval, sources: int, tasks: str, trials: int
 ) -> str:
-    where = f"Across {counted(tasks, 'task')} on {counted(sources, 'data source')}"
+    where = f"Across {tasks} on {counted(sources, 'data source')}"
     text = printed(interval.mean, interval.low, interval.high, 1.0)
     if text.mean.strip("−0.") == "":
         place = f"within {amount(_last_digit(text.digits), 'margins')} of {baseline}"
@@ -74,17 +81,17 @@ def _finding(
     return f"{who} ({level}; a margin is the smallest difference that matters on a task): {outcome}."
 
 
-def _holds(outcome: Outcome, tasks: Sequence[TaskFinding], level: float) -> str:
+def _holds(outcome: Outcome, tasks: Sequence[TaskFinding], level: float, number: str) -> str:
     alone = f"each alone at the {100 * level:.4g} % level"
     groups = {o: [t.task for t in tasks if t.outcome == o] for o in dict.fromkeys(t.outcome for t in tasks)}
     if outcome not in AGREEING:
         parts = [f"{o} on {len(names)} ({_listed(names)})" for o, names in groups.items()]
-        return f"Of {counted(len(tasks), 'task')}, {alone}, it is {'; '.join(parts)}."
+        return f"Of {number}, {alone}, it is {'; '.join(parts)}."
     holds = holding(outcome, tasks)
     others = [f"{o} on {_listed(names)}" for o, names in groups.items() if o not in AGREEING[outcome]]
     on = f" ({_listed(holds)})" if holds else ""
     rest = f"; it is {'; '.join(others)}" if others else ""
-    return f"Of {counted(len(tasks), 'task')}, {alone}, the finding holds on {len(holds)}{on}{rest}."
+    return f"Of {number}, {alone}, the finding holds on {len(holds)}{on}{rest}."
 
 
 def _last_digit(digits: int) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from assay.core import Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.digits import minus, percent
+from assay.judge.sentence import counted
 from assay.record import RunFolder
 from assay.record.suite import Suite, open_suite
 
@@ -144,6 +145,10 @@ def view(reading: Reading) -> dict[str, Any]:
         "confidence": [f"{100 - 100 * a:g} %" for a in shares],
         "command": None if words is None else quoted(words),
         "facts": _facts(reading),
+        "aimed": _aimed(reading),
+        "edges": any(
+            cell["edges"] for name in (suite.baseline, *suite.candidates) for cell in _scores(reading, name)["cells"]
+        ),
     }
 
 
@@ -237,10 +242,24 @@ def _scores(reading: Reading, contender: str) -> dict[str, Any]:
             {
                 "score": MISSING if c is None else units.score(c["score_mean"]),
                 "tuned": "" if c is None else settings(c["hyperparameters"]),
-                "diverged": f"{lost} diverged" if lost else "",
+                "edges": "" if c is None else ", ".join(map(_edge, c.get("edges", ()))),
+                "diverged": f"{counted(lost, 'training')} diverged, trials among them" if lost else "",
             }
         )
     return {"name": contender, "cells": cells}
+
+
+def _edge(edge: dict[str, Any]) -> str:
+    """An end of a range that too many replicates chose."""
+    end = "top" if edge["end"] == "high" else "bottom"
+    return f"{edge['hyperparameter']} in the {end} tenth of its range in {edge['hits']} of {edge['replicates']}"
+
+
+def _aimed(reading: Reading) -> str:
+    """On how many tasks the baseline's own median run reaches the target, so that there is something to compare with."""
+    steps = [c.get("steps") for c in reading.verdicts[0]["tasks"]] if reading.verdicts else []
+    there = sum(1 for s in steps if s and s["baseline_median"] is not None)
+    return f"{there} of {len(steps)}"
 
 
 def _task_head(task: dict[str, Any]) -> dict[str, str]:

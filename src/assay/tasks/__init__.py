@@ -76,6 +76,15 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     return with_factory(_batched(replace(task, reference=name, source=where), batch_size))
 
 
+def takes(name: str, option: str) -> bool:
+    """Does a built-in task take an option, batch size and epochs aside, which all do? Of others: True, `find` will tell."""
+    return (
+        name not in TASKS
+        or option in ("batch_size", "epochs")
+        or option in inspect.signature(TASKS[name][0]).parameters
+    )
+
+
 def _batched(task: Task, batch_size: int | None) -> Task:
     """The task with batches of another size, which is one of its options then."""
     if batch_size is None or batch_size == task.batch_size:

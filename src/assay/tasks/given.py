@@ -37,10 +37,13 @@ def with_factory(task: Task) -> Task:
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
         parts = [_split(task.name, part) for part in parts]
         sizes = tuple(0 if part is None else len(part.targets) for part in (data.train, data.validation, data.test))
+        for part in parts:
+            _finite(task.name, part)
         whole = Split(*(np.concatenate([part[i] for part in parts]) for i in (0, 1)))
         return replace(task, data=Factory(Partitioned(whole, sizes)), generated=False)  # type: ignore[arg-type]
     if isinstance(data, tuple | list) and len(data) == 2:
         whole = _split(task.name, data)
+        _finite(task.name, whole)
         return replace(task, data=Factory(Partitioned(whole, sizes_of(len(whole.targets)))), generated=False)
     if callable(data):
         return replace(task, data=Factory(data))
@@ -48,6 +51,16 @@ def with_factory(task: Task) -> Task:
         f"task {task.name}: its data is {type(data).__name__}; give (inputs, targets), assay.Splits, assay.Loaders, or a "
         "function of a seed that returns one of the latter two"
     )
+
+
+def _finite(task: str, whole: Split) -> None:
+    """UsageError that names rows as their owner counts them, before they are partitioned."""
+    for what, array in whole._asdict().items():
+        if array.dtype.kind == "f" and len(rows := np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))):
+            raise UsageError(
+                f"task {task}: its {what} hold NaN or infinity in {len(rows)} of {len(array)} rows (the first is row "
+                f"{rows[0]}): leave those rows out, or fill them"
+            )
 
 
 @dataclass(frozen=True, eq=False)

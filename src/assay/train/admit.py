@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from assay.core import Split, Splits, Task
 from assay.errors import AssayError, UsageError, own_frames
@@ -21,7 +24,8 @@ def admit(task: Task, splits: Splits) -> None:
             wants real ones; a metric that is no plain number.
     """
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             _data(splits, task.batch_size)
             _loader(splits, task.batch_size)
             model = task.model()
@@ -83,15 +87,17 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
     x, y = (_tensor(array[:size]) for array in split)
     model.train()
     outputs = _forward(model, x)
+    watched = _Compared()
     try:
-        loss = task.loss(outputs, y)
+        with watched:
+            loss = task.loss(outputs, y)
     except Exception as error:
         if _whole(y) and _takes(task, outputs, y.to(outputs.dtype)):
             raise _whole_numbers(outputs, y) from None
         raise UsageError(f"its loss can't compare {_shown(outputs, y)}: {_line(error)}") from None
-    if _same_size(outputs, y) and _whole(y) and _takes(task, outputs, y.to(outputs.dtype)):
+    if watched.whole:
         raise _whole_numbers(outputs, y)
-    if not _whole(y) and outputs.shape != y.shape and outputs.numel() == y.numel():
+    if watched.broadcast or (not _whole(y) and outputs.shape != y.shape and outputs.numel() == y.numel()):
         raise UsageError(f"{_shown(outputs, y)} would be broadcast against each other: give both the same shape")
     if not isinstance(loss, Tensor) or loss.dim():
         raise UsageError(f"its loss gives {_kind(loss)}; it must be one number for a batch (the mean over its samples)")
@@ -125,6 +131,28 @@ def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
         )
 
 
+class _Compared(TorchFunctionMode):
+    """Sees how a loss of numbers compares: with whole numbers, or with what it has to broadcast.
+
+    A loss that makes real numbers of its targets itself, or wants whole ones, is none of its business.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = self.broadcast = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _REGRESSION:
+            a, b = [*args, *(kwargs or {}).values(), None, None][:2]
+            if isinstance(a, Tensor) and isinstance(b, Tensor) and a.dim() and b.dim():
+                self.whole |= a.is_floating_point() != b.is_floating_point()
+                self.broadcast |= a.shape != b.shape and {a.shape[0], b.shape[0]} != {1}
+        return func(*args, **(kwargs or {}))
+
+
+_REGRESSION = {F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss}
+
+
 def _forward(model: nn.Module, x: Tensor) -> Tensor:
     try:
         outputs = model(x)
@@ -143,10 +171,6 @@ def _takes(task: Task, outputs: Tensor, targets: Tensor) -> bool:
         return bool(torch.isfinite(task.loss(outputs, targets)).all())
     except Exception:
         return False
-
-
-def _same_size(outputs: Tensor, targets: Tensor) -> bool:
-    return outputs.shape in (targets.shape, (*targets.shape, 1))
 
 
 def _whole(targets: Tensor) -> bool:
