@@ -85,7 +85,7 @@ def test_tensorboard_reads_its_event_files(finished, tmp_path):
     ("options", "words"),
     [
         ([], "say what to write"),
-        (["--csv", "{}/members"], "lies in the run folder"),
+        (["--csv", "{}/members"], "which is a sealed record"),
         (["--csv", "/proc/there"], "can't be written"),
     ],
 )

@@ -146,6 +146,34 @@ def test_a_first_verdict_that_was_changed_is_not_kept_as_one(tmp_path, whole, mo
     assert not (folder / "earlier").exists()
 
 
+def test_the_past_of_a_record_is_not_rewritten(tmp_path, whole, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+
+    def longer(folder: Path) -> list[str]:
+        return [*command(folder)[3:], "--replicates=3"]
+
+    assert call(longer(folder)) == 0
+    for damage in ("forget", "tear", "lose"):
+        copy = tmp_path / damage
+        shutil.copytree(folder, copy)
+        if damage == "forget":
+            plan = json.loads((copy / "plan.json").read_text())
+            plan["earlier"] = None
+            (copy / "plan.json").write_text(json.dumps(plan))
+            (copy / "manifest.json").unlink()
+        elif damage == "tear":
+            (copy / "earlier" / "2" / "result.json").write_text("5")
+        else:
+            shutil.rmtree(copy / "earlier")
+        capsys.readouterr()
+        assert call(longer(copy)) == 2
+        assert "earlier" in capsys.readouterr().err
+        assert call(["verify", str(copy)]) == 1
+        assert "earlier" in capsys.readouterr().out
+
+
 def test_status_of_a_finished_run_names_what_was_damaged_since(tmp_path, whole, capsys):
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)

@@ -133,11 +133,12 @@ def run(
 
 
 def finished(job: Job) -> dict[str, Any] | None:
-    """What a run came to that is finished, sealed and as it was; None where there is work to do."""
+    """What a run came to that is finished, sealed and as it was; None where there is work to do, controls among it."""
     if not (job.folder / manifest.NAME).exists() or manifest.changes(job.folder):
         return None
     content = json.loads((job.folder / "result.json").read_bytes())
-    return content if content["plan_hash"] == job.science.plan_hash else None
+    asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)
+    return content if asked else None
 
 
 def _writable(folder: Path) -> bool:
@@ -174,6 +175,7 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
     if job.task.note:
         on_event(events.Warned(f"task {job.task.name}: {job.task.note}"))
     if folder is not None:
+        longer.see_to_the_past(folder)
         for name in manifest.set_changed_aside(folder.path):
             on_event(events.Warned(f"{name} was changed since the record was sealed: set aside, and trained again"))
         for name in folder.set_damaged_aside():

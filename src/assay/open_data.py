@@ -14,6 +14,7 @@ from assay.errors import UsageError
 from assay.record import RunFolder
 from assay.record.chunks import CURVES
 from assay.record.files import fault, write_bytes
+from assay.record.suite import is_suite
 
 KEY = ("contender", "phase", "replicate", "index")
 
@@ -72,8 +73,9 @@ def tensorboard(path: Path, to: Path) -> Path:
 
 def _frame(path: Path, to: Path) -> pl.DataFrame:
     frame = RunFolder.open(path).frame()
-    if to.resolve().is_relative_to(path.resolve()):
-        raise UsageError(f"{to} lies in the run folder, which is a sealed record; write somewhere else")
+    places = (to.resolve(), *to.resolve().parents)
+    if record := next((p for p in places if (p / "plan.json").exists() or is_suite(p)), None):
+        raise UsageError(f"{to} lies in {record}, which is a sealed record; write somewhere else")
     return frame
 
 

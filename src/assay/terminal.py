@@ -234,6 +234,16 @@ def status(path: Path) -> int:
                 status(path / entry.folder)
             else:
                 Console(highlight=False, soft_wrap=True).print(Text(f"{entry.name}: not begun"))
+        console = Console(highlight=False, soft_wrap=True)
+        sealed = (path / "result.json").exists() and (path / manifest.NAME).exists()
+        state = (
+            "running"
+            if is_busy(path)
+            else _as_sealed(path, console)
+            if sealed
+            else "not finished; the same command goes on"
+        )
+        console.print(Text(f"all of {path}: {state}"))
         return 0
     if is_busy(path) and not (path / "plan.json").exists():
         Console(highlight=False, soft_wrap=True).print(Text(f"{path}: running; data and engines are being prepared"))
@@ -265,6 +275,16 @@ def status(path: Path) -> int:
         )
     console.print(Text(f"{path}: {state}"))
     return 0
+
+
+def _as_sealed(path: Path, console: Console) -> str:
+    """How a finished folder is; what was changed since is printed."""
+    from assay.record import manifest
+
+    doubtful = manifest.doubtful(path)
+    for line in manifest.brief(doubtful):
+        console.print(Text(line))
+    return "finished, but not as it was sealed: assay verify says what still holds" if doubtful else "finished"
 
 
 def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained]) -> int:

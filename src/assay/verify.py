@@ -123,6 +123,9 @@ def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
 
 def _other_beginnings(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """Of a record that was made longer: the answers it gave before are what its first replicates give."""
+    place = folder.path / longer.EARLIER
+    for name in sorted({p.name for p in place.glob("*")} - {str(count) for count in folder.plan.earlier or ()}):
+        yield f"{longer.EARLIER}/{name} is an earlier verdict that plan.json doesn't tell of"
     for count in folder.plan.earlier or ():
         where = f"{longer.EARLIER}/{count}/"
         try:
@@ -142,6 +145,9 @@ def _differing(path: Path, found: dict[str, Any], where: str = "") -> Iterator[s
         written = json.loads((path / "result.json").read_bytes())
     except (OSError, ValueError) as error:
         yield f"{where}result.json can't be read ({error})"
+        return
+    if not isinstance(written, dict):
+        yield f"{where}result.json is no result: it holds a {type(written).__name__}"
         return
     computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):

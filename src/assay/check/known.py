@@ -67,6 +67,7 @@ def arguments(settings: Mapping[str, float]) -> dict[str, Any]:
 # Of settings not named here (maximize, foreach, …) none makes another rule of it.
 _FITTED = ("momentum", "alpha", "rho", "eps", "lr_decay", "momentum_decay", "power", "dampening")
 _UNFITTED = {"sgd": ("momentum", "dampening"), "asgd": ("alpha",), "adafactor": ("eps",)}
+_LONGEST = math.log(1e-6)  # an average over more steps than a million is a sum, another rule
 _DECAYING = ("sgd", "sgd-momentum", "adamw")
 _FIRST = (
     "sgd",
@@ -143,4 +144,4 @@ def from_line(name: str, place: float) -> float:
         return max(place, 0.0)
     if name == "dampening":
         return 1 - math.exp(min(place, 3.0))
-    return 1 - math.exp(min(max(place, -27.0), 0.0))
+    return 1 - math.exp(min(max(place, _LONGEST), 0.0))

@@ -20,6 +20,7 @@ from .script import Script
 RUN = Run(total_steps=1000, epochs=10, steps_per_epoch=100)
 FAST = Run(total_steps=1000, epochs=10, steps_per_epoch=100, fused=True)
 Shapes = tuple[tuple[int, ...], ...]
+PATIENCE = 52  # steps after which what gathers gradients, or averages weights now and then, has moved
 STANDARD: Shapes = ((4, 3), (5,))
 MATRICES: Shapes = ((4, 3), (3, 5))
 Loss = Callable[[Sequence[Tensor]], Tensor]

@@ -80,4 +80,6 @@ def fault(error: OSError, path: Path) -> Interrupted | UsageError:
     """What an operating system's refusal means to the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Interrupted(f"the disk is full ({path.parent}); make room and run the same command again, it goes on")
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return UsageError(f"{path} can't be a folder: there is a file in its place; choose another")
     return UsageError(f"{path} can't be written ({error.strerror}); make its folder writable, or choose another")

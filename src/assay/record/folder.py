@@ -270,6 +270,7 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
     except ImportError:  # no such lock on this platform
         yield
         return
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY)
@@ -284,6 +285,9 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+        if made:  # where nothing came of it, nothing is left
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def _keeps_steps(members: Sequence[Member]) -> bool:

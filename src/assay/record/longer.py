@@ -46,10 +46,11 @@ def begin(folder: RunFolder) -> None:
     on_record = RunFolder.open(path).plan
     if on_record == folder.plan:
         return
-    if changed := [name for name in KEPT if f"{name} was changed" in manifest.changes(path)]:
+    lines = manifest.changes(path)
+    if changed := [name for name in (*KEPT, manifest.NAME) if any(line.startswith(f"{name} ") for line in lines)]:
         raise UsageError(
-            f"{path / changed[0]} was changed since the record was sealed, and is the first verdict: put it back, or choose "
-            "another folder with --out"
+            f"{path / changed[0]} was changed since the record was sealed, and is part of the first verdict: put it back, or "
+            "choose another folder with --out"
         )
     kept = path / EARLIER / str(on_record.science.protocol.replicates)
     try:
@@ -61,6 +62,30 @@ def begin(folder: RunFolder) -> None:
         (path / "result.json").unlink(missing_ok=True)
     except OSError as error:
         raise fault(error, path) from error
+
+
+def see_to_the_past(folder: RunFolder) -> None:
+    """The plan, and what earlier plans came to, are as they were.
+
+    Raises:
+        UsageError: the plan was changed, or one of its verdicts is not there, or there is one it doesn't know of.
+    """
+    path = folder.path
+    past = [line for line in manifest.doubtful(path) if line.startswith(("plan.json ", f"{EARLIER}/"))]
+    past = [line for line in past if line.endswith((" was changed", " is missing"))]  # killed in `begin`: there is more
+    if past:
+        raise UsageError(
+            f"{path}: {past[0]}; what was planned and found before can't be trained again: put it back, or choose another "
+            "folder with --out"
+        )
+    on_record = RunFolder.open(path).plan
+    kept = {int(p.name) for p in (path / EARLIER).glob("*") if p.name.isdecimal()}
+    known = set(on_record.earlier or ())
+    if kept - {on_record.science.protocol.replicates} != known:  # killed in `begin`: its own count is there, too
+        raise UsageError(
+            f"{path}: plan.json and {EARLIER}/ don't tell of the same earlier verdicts; put back what was there, or choose "
+            "another folder with --out"
+        )
 
 
 def home(default: Path, science: Science) -> Path:

@@ -6,7 +6,18 @@ from typing import Any
 
 import torch
 
-from assay.check.lab import MATRICES, STANDARD, Lab, Training, finite, gradients, in_single, same, start_values
+from assay.check.lab import (
+    MATRICES,
+    PATIENCE,
+    STANDARD,
+    Lab,
+    Training,
+    finite,
+    gradients,
+    in_single,
+    same,
+    start_values,
+)
 from assay.check.outcome import Failed, Passed
 from assay.contenders.interface import needs_closure
 
@@ -95,10 +106,10 @@ for x in (p, q):
         raise Failed("twelve steps on gradients of everyday size make parameters NaN or infinite")
     moved = [bool((m != 0).any()) for m in training.moved()]
     if not any(moved):  # some gather gradients first
-        training.feed_all(gradients(lab.shapes, 52, dtype)[12:])
+        training.feed_all(gradients(lab.shapes, PATIENCE, dtype)[12:])
         moved = [bool((m != 0).any()) for m in training.moved()]
     if not any(moved):
-        raise Failed("it never moves a parameter (52 steps, gradients far from zero)")
+        raise Failed(f"it never moves a parameter ({PATIENCE} steps, gradients far from zero)")
     if not all(moved):
         which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
         raise Failed(f"of {len(moved)} parameters it never moves number {which}")

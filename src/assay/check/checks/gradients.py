@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.check.lab import MATRICES, Lab, Training, finite, gradients, same, start_values
+from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, gradients, same, start_values
 from assay.check.outcome import Failed, Passed, Skip
 
 from .closure import quadratic
@@ -28,18 +28,28 @@ assert torch.equal(q, torch.ones(3, 5)), "q moved without a gradient"
     )
     shapes = (*lab.shapes, (3, 5))
     training = Training(lab, start_values(shapes, lab.exact))
-    for _ in range(12):
+    for _ in range(PATIENCE):
         training.minimise(lambda params: quadratic([params[0], params[2]]))
     moved = [bool((m != 0).any()) for m in training.moved()]
     if moved[1]:
         raise Failed("a parameter moves though its gradient is None")
+    lab.shows(
+        """
+for _ in range(52):
+    p.grad, q.grad, r.grad = torch.ones(4, 3), None, torch.ones(3, 5)
+    opt.step()
+assert not torch.equal(r, torch.ones(3, 5)), "r never moves"
+""",
+        params="p, q, r = (torch.nn.Parameter(torch.ones(s)) for s in ((4, 3), (4, 3), (3, 5)))",
+        over="[p, q, r]",
+    )
     if not moved[2]:
         raise Failed("of two parameters with gradients around one without, the second never moves")
     lab.shows(
         """
 p.grad = torch.ones(4, 3)
 opt.step()
-for _ in range(12):
+for _ in range(52):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(3, 5)
     opt.step()
 assert not torch.equal(q, torch.ones(3, 5)), "q never moves"
@@ -47,7 +57,7 @@ assert not torch.equal(q, torch.ones(3, 5)), "q never moves"
         params=pair,
         over="[p, q]",
     )
-    for _ in range(12):
+    for _ in range(PATIENCE):
         training.minimise(quadratic)
     if not bool((training.moved()[1] != 0).any()):
         raise Failed("a parameter whose first gradient comes late never moves")

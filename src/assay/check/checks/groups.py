@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, difference, gradients, is_torch, start_values
+from assay.check.lab import PATIENCE, Lab, Training, difference, gradients, is_torch, start_values
 from assay.check.outcome import Failed, Passed, Skip
 
 _PAIR = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))"
@@ -47,7 +47,7 @@ def check_groups(lab: Lab) -> Passed:
     low = rate / 4
     lab.shows(
         """
-for _ in range(4):
+for _ in range(52):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(p, q), "the second group moves at the first group's lr"
@@ -55,7 +55,7 @@ assert not torch.equal(p, q), "the second group moves at the first group's lr"
         params=_PAIR,
         over=f'[{{"params": [p], "lr": {rate:.6g}}}, {{"params": [q], "lr": {low:.6g}}}]',
     )
-    rows = gradients(lab.shapes, 8, lab.exact)
+    rows = gradients(lab.shapes, PATIENCE, lab.exact)  # some gather gradients first
     mixed, high, lower = (grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
     expected = [high.moved()[0], lower.moved()[1]]
     apart = [difference([a], [b]) for a, b in zip(mixed.moved(), expected, strict=True)]
@@ -115,14 +115,14 @@ opt.step()
 q = torch.nn.Parameter(torch.ones(4, 3))
 opt.add_param_group({"params": [q]})
 before = p.detach().clone()
-for _ in range(12):
+for _ in range(52):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(q, torch.ones(4, 3)), "the added parameter never moves"
 assert not torch.equal(p, before), "the others no longer move"
 """
     )
-    rows = gradients((*lab.shapes, lab.shapes[0]), 14, lab.exact)
+    rows = gradients((*lab.shapes, lab.shapes[0]), 2 + PATIENCE, lab.exact)
     training.feed_all([row[:-1] for row in rows[:2]])
     late = torch.nn.Parameter(start_values(lab.shapes[:1], lab.exact, seed=7)[0])
     add({"params": [late]})
@@ -165,15 +165,18 @@ def check_schedulers(lab: Lab) -> Passed:
 def _ends(lab: Lab, rate: float) -> None:
     """Where the rate falls to a thousandth, does it move less in the end, on one and the same gradient?
 
-    Averages of steps may take their time, and a perturbation that is moved to and fro leads nowhere. Without weight decay
-    where the groups hold one: a rate that reaches nothing but the decay is not obeyed.
+    Averages of steps may take their time, and a perturbation that is moved to and fro leads nowhere. From zero, and without
+    weight decay where the groups hold one, so that a decay counts for little: a rate that reaches nothing else is not obeyed.
     """
-    other = "\n".join(["q = torch.nn.Parameter(torch.ones(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
-    lab.shows(_ENDED.replace("OTHER", other).replace("WAIT", str(6 + _WAIT)).replace("END", str(6 + 2 * _WAIT)))
+    other = "\n".join(["q = torch.nn.Parameter(torch.zeros(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
+    lab.shows(
+        _ENDED.replace("OTHER", other).replace("WAIT", str(6 + _WAIT)).replace("END", str(6 + 2 * _WAIT)),
+        params="p = torch.nn.Parameter(torch.zeros(4, 3))",
+    )
     rows = gradients(lab.shapes, 7, lab.exact)
     ways = []
     for factor in (1.0, 1e-3):
-        training = Training(lab, start_values(lab.shapes, lab.exact))
+        training = Training(lab, [torch.zeros_like(s) for s in start_values(lab.shapes, lab.exact)])
         for group in training.groups:
             if isinstance(group.get("weight_decay"), int | float):
                 group["weight_decay"] = 0.0

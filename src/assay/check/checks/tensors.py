@@ -5,7 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.check.lab import MATRICES, Lab, Training, cosine_of, difference, finite, gradients, in_single, start_values
+from assay.check.lab import (
+    MATRICES,
+    PATIENCE,
+    Lab,
+    Training,
+    cosine_of,
+    difference,
+    finite,
+    gradients,
+    in_single,
+    start_values,
+)
 from assay.check.outcome import Failed, Passed, Skip
 
 
@@ -128,7 +139,7 @@ def check_zero_dim(lab: Lab) -> Passed:
         raise Skip("it takes matrices only")
     lab.shows(
         """
-for _ in range(5):
+for _ in range(52):
     p.grad = torch.tensor(1.0)
     opt.step()
 assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
@@ -137,7 +148,7 @@ assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
     )
     shapes = (*lab.shapes, ())
     training = Training(lab, start_values(shapes, lab.exact))
-    training.feed_all(gradients(shapes, 12, lab.exact))
+    training.feed_all(gradients(shapes, PATIENCE, lab.exact))
     last = training.params[-1]
     if last.shape != ():
         raise Failed(f"a zero-dimensional parameter takes the shape {tuple(last.shape)}")
