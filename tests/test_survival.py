@@ -152,7 +152,9 @@ def test_the_past_of_a_record_is_not_rewritten(tmp_path, whole, monkeypatch, cap
     shutil.copytree(whole, folder)
 
     def longer(folder: Path) -> list[str]:
-        return [*command(folder)[3:], "--replicates=3"]
+        words = command(folder)[3:]
+        words[words.index("--replicates") + 1] = "3"
+        return words
 
     assert call(longer(folder)) == 0
     for damage in ("forget", "tear", "lose"):
@@ -160,7 +162,7 @@ def test_the_past_of_a_record_is_not_rewritten(tmp_path, whole, monkeypatch, cap
         shutil.copytree(folder, copy)
         if damage == "forget":
             plan = json.loads((copy / "plan.json").read_text())
-            plan["earlier"] = None
+            plan["earlier"] = []
             (copy / "plan.json").write_text(json.dumps(plan))
             (copy / "manifest.json").unlink()
         elif damage == "tear":
