@@ -250,16 +250,18 @@ def _scores(reading: Reading, contender: str) -> dict[str, Any]:
 
 
 def _edge(edge: dict[str, Any]) -> str:
-    """An end of a range that too many replicates chose."""
+    """An end of a range that too many replicates chose, in a table's few words."""
     end = "top" if edge["end"] == "high" else "bottom"
-    return f"{edge['hyperparameter']} in the {end} tenth of its range in {edge['hits']} of {edge['replicates']}"
+    return f"{edge['hyperparameter']} in the {end} tenth in {edge['hits']} of {edge['replicates']}"
 
 
 def _aimed(reading: Reading) -> str:
     """On how many tasks the baseline's own median run reaches the target, so that there is something to compare with."""
-    steps = [c.get("steps") for c in reading.verdicts[0]["tasks"]] if reading.verdicts else []
-    there = sum(1 for s in steps if s and s["baseline_median"] is not None)
-    return f"{there} of {len(steps)}"
+    tasks = [
+        [v["tasks"][place].get("steps") for v in reading.verdicts] for place in range(len(reading.content["tasks"]))
+    ]
+    there = sum(any(s and s["baseline_median"] is not None for s in steps) for steps in tasks)
+    return f"{there} of {len(tasks)}"
 
 
 def _task_head(task: dict[str, Any]) -> dict[str, str]:
