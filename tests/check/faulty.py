@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from .sound import Sound, SoundWrapper, denominator
+from .sound import Gathers, Sound, SoundWrapper, denominator
 
 FAULTS: dict[str, tuple[Callable[..., Any], set[str]]] = {}
 
@@ -71,6 +71,12 @@ class DividesByRate(Sound):
 
 @fault("groups")
 class FirstGroupsRate(Sound):
+    def rate(self, group):
+        return self.param_groups[0]["lr"]
+
+
+@fault("groups")
+class GathersAtTheFirstRate(Gathers):
     def rate(self, group):
         return self.param_groups[0]["lr"]
 
@@ -515,6 +521,7 @@ _disguise("DisguisedMomentum", torch.optim.SGD, 0.3, momentum=0.85)
 _disguise("DisguisedAverage", torch.optim.SGD, 2.0, momentum=0.95, dampening=0.95)
 _disguise("DisguisedRMSprop", torch.optim.RMSprop, 17.0)
 _disguise("DisguisedSign", SignDescent, 0.1)
+_disguise("DisguisedAdagrad", torch.optim.Adagrad, 0.5)
 _disguise("DisguisedTiny", torch.optim.Adam, 1e-7)
 
 

@@ -89,6 +89,46 @@ class NormScaled(Sound):
         return 1 / (1 + denominator(self.param_groups))
 
 
+class Gathers(Sound):
+    """Steps on the mean of 16 gradients."""
+
+    every = 16
+
+    def take(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    state = self.state[p]
+                    if not state:
+                        state.update(count=0, total=torch.zeros_like(p))
+                    state["total"] += p.grad
+                    state["count"] += 1
+                    if state["count"] % self.every == 0:
+                        m = state["total"] / self.every
+                        p.sub_(self.rate(group) * m / (1 + m.abs()))
+                        state["total"].zero_()
+        return loss
+
+
+class DecaysApart(Sound):
+    """A decay that the learning rate has no part in, under a name of its own."""
+
+    def __init__(self, params, lr=1e-3, shrink=1e-2):
+        Optimizer.__init__(self, params, {"lr": lr, "shrink": shrink})
+
+    def rate(self, group):
+        for p in group["params"]:
+            if p.grad is not None:
+                p.mul_(1 - group["shrink"])
+        return group["lr"]
+
+
 class Lion(Optimizer):
     """Chen et al. 2023, arXiv:2302.06675."""
 

@@ -53,6 +53,7 @@ def assert_shown(example: str | None) -> None:
         ("DisguisedAverage", "identity", "this is sgd-momentum with lr × 2, momentum 0.95, dampening 0.95"),
         ("DisguisedRMSprop", "identity", "this is rmsprop with lr × 17"),
         ("DisguisedSign", "identity", "this is sign-sgd with lr × 0.1"),
+        ("DisguisedAdagrad", "identity", "this is adagrad with lr × 0.5"),
         ("DisguisedTiny", "identity", "this is adam with lr × 1e-07"),
         ("DisguisedAdamW", "identity", "this is adamw with lr × 1, beta2 0.98, weight_decay 0.03"),
         ("DyadicSign", "identity", "this is sign-sgd with lr × 7.81"),

@@ -15,6 +15,8 @@ REGISTERED = [name for name in CONTENDERS if name != "rprop"]
 OWN = [
     sound.Sound,
     sound.NormScaled,
+    sound.Gathers,
+    sound.DecaysApart,
     sound.Lion,
     sound.AdaBelief,
     sound.AdamOfAverage,

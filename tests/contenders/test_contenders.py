@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.util
+import linecache
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch import nn
 
 from assay.contenders import CONTENDERS, contenders
+from assay.contenders.interface import needs_closure
 from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Choice, Float, Int
@@ -219,3 +222,29 @@ def test_gradients_wanted_before_the_closure_are_named_with_what_mends_it(users)
     with pytest.raises(AttributeError) as caught:
         step(contenders(["adam", f"{users}:Sharp"])[1])
     assert "class WithGradients(Sharp)" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("assert closure is not None", True),
+        ("assert closure, 'give one'", True),
+        ("if closure is None:\n        why = 'none'\n        raise ValueError(why)", True),
+        ("if not closure: raise ValueError", True),
+        ("loss = closure()", True),
+        ("with torch.enable_grad():\n        loss = closure()", True),
+        ("if closure is not None:\n        loss = closure()", False),
+        ("loss = closure() if closure else None", False),
+        ("loss = closure and closure()", False),
+        ("if closure is None:\n        closure = lambda: 0\n    loss = closure()", False),
+        ("return None", False),
+    ],
+)
+def test_a_closure_that_is_wanted_is_seen_in_the_steps_lines(tmp_path, body, wanted):
+    text = f"import torch\ndef step(self, closure=None):\n    {body}\n"
+    (tmp_path / "wants.py").write_text(text)
+    spec = importlib.util.spec_from_file_location("wants", tmp_path / "wants.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    linecache.checkcache()
+    assert needs_closure(module.step) is wanted
