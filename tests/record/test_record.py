@@ -150,7 +150,7 @@ def test_folders_that_are_something_else_are_refused(tmp_path, plan):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(UsageError, match="no run folder"):
         RunFolder.resume(tmp_path, plan.science, plan.numerics[0].torch)
-    with pytest.raises(UsageError, match="can't be written"):
+    with pytest.raises(UsageError, match="can't be a folder: there is a file in its place"):
         RunFolder.create(tmp_path / "mine.txt" / "below", plan)
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
