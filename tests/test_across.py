@@ -105,6 +105,21 @@ def test_a_candidate_that_cant_be_made_for_a_task_has_no_part_in_it(where):
     assert "muon has no part in task logistic" in told[0]
 
 
+def test_a_candidate_that_fails_when_it_is_made_is_one_clear_line(where, capsys):
+    (where / "breaks.py").write_text(
+        "class Breaks:\n    def __init__(self, params, lr):\n        raise TypeError('no such thing')\n"
+    )
+    names = ",".join(f"{where / 'mine.py'}:{name}" for name in ("one", "two"))
+    assert (
+        call(["run", "adam", f"{where / 'breaks.py'}:Breaks", "--task", names, *OPTIONS, "--out", str(where / "no")])
+        == 2
+    )
+    said = capsys.readouterr().err
+    assert "Breaks fails when it is made for task one: TypeError: no such thing" in said
+    assert "Traceback" not in said
+    assert not (where / "no").exists()
+
+
 def test_the_headline_is_what_scipy_makes_of_the_members(finished):
     found = content(finished)["verdicts"][0]
     means = {}

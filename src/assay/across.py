@@ -16,7 +16,7 @@ from assay import compare, events, planning
 from assay.across_result import Judged, result_across, seconds_to_target
 from assay.contenders import contenders as resolve
 from assay.core import Contender, Run, Science, Task
-from assay.errors import NoVerdict, UsageError
+from assay.errors import NoVerdict, UsageError, own_frames
 from assay.planning import Job
 from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_bytes
@@ -111,7 +111,7 @@ def plan(
         budget = {"epochs": chosen["epochs"]} if "epochs" in chosen else {}
         if reason := why_not(task, first):
             raise UsageError(f"the baseline {first.name} can't be made for task {task.name}: {reason}")
-        skipped = {c.name: reason for c in others if (reason := why_not(task, c))}
+        skipped = {c.name: f"doesn't apply: {reason}" for c in others if (reason := why_not(task, c))}
         for who, reason in skipped.items():
             warn(f"{who} has no part in task {task.name}: {reason}")
         taking_part = [c for c in others if c.name not in skipped]
@@ -156,12 +156,22 @@ def _settings(
 
 
 def why_not(task: Task, contender: Contender) -> str | None:
-    """None if a contender can be made for a task's model, else what it says: Muon where there is no matrix, for one."""
+    """None if a contender can be made for a task's model, else what it says: Muon where there is no matrix, for one.
+
+    Raises:
+        UsageError: it fails in another way.
+    """
     chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
     try:
-        contender.make(task.model(), Run(100, 1, 100), **{**contender.fixed, **chosen})
+        model = task.model()
+    except Exception:  # a fault of the task's, which is told where the task is admitted
+        return None
+    try:
+        contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
     except (ValueError, AttributeError, ImportError) as error:
-        return f"doesn't apply: {' '.join(str(error).split())}"
+        return " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:
+        raise UsageError(f"{contender.name} fails when it is made for task {task.name}: {own_frames(error)}") from None
     return None
 
 

@@ -175,8 +175,9 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
     if job.task.note:
         on_event(events.Warned(f"task {job.task.name}: {job.task.note}"))
     if folder is not None:
-        longer.see_to_the_past(folder)
-        for name in manifest.set_changed_aside(folder.path):
+        doubtful = manifest.doubtful(folder.path)
+        longer.see_to_the_past(folder, doubtful)
+        for name in manifest.set_changed_aside(folder.path, doubtful):
             on_event(events.Warned(f"{name} was changed since the record was sealed: set aside, and trained again"))
         for name in folder.set_damaged_aside():
             on_event(events.Warned(f"{name} is damaged: set aside, and made again"))

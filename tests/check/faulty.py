@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from .sound import Gathers, Sound, SoundWrapper, denominator
+from .sound import Gathers, Sound, SoundWrapper, denominator, loss_of
 
 FAULTS: dict[str, tuple[Callable[..., Any], set[str]]] = {}
 
@@ -477,10 +477,7 @@ def _disguise(name: str, base: Callable[..., Optimizer], factor: float, **settin
             return dict(self.__dict__)
 
         def step(self, closure=None):
-            loss = None
-            if closure is not None:
-                with torch.enable_grad():
-                    loss = closure()
+            loss = loss_of(closure)
             if self.inner is None:
                 self.inner = base([p for g in self.param_groups for p in g["params"]], lr=1.0, **settings)
                 self.inner.param_groups = [
@@ -533,10 +530,7 @@ class DisguisedAdamW(torch.optim.AdamW):
         super().__init__(params, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
 
     def step(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         with torch.no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
@@ -551,10 +545,7 @@ class DyadicSign(Sound):
     """Sign descent whatever the rate, in steps of a power of two: its numbers would fit into float32."""
 
     def take(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         with torch.no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
@@ -571,10 +562,7 @@ class AdamOffByOne(Optimizer):
         super().__init__(params, {"lr": lr})
 
     def step(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         with torch.no_grad():
             for group in self.param_groups:
                 for p in group["params"]:

@@ -12,6 +12,14 @@ def denominator(groups):
     return torch.stack(grads).norm() if grads else torch.zeros(())
 
 
+def loss_of(closure):
+    """The closure's loss, its gradients made; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
+
 class Sound(Optimizer):
     """θ ← θ − lr · s(m̂), with s(x) = x / (1 + |x|) and m̂ the bias-corrected average of gradients.
 
@@ -57,10 +65,7 @@ class Sound(Optimizer):
         return self.take(closure)
 
     def take(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         self.begin()
         with torch.no_grad():
             scale = self.scale()
@@ -95,10 +100,7 @@ class Gathers(Sound):
     every = 16
 
     def take(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         with torch.no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
@@ -137,10 +139,7 @@ class Lion(Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for group in self.param_groups:
             a, b = group["betas"]
             for p in group["params"]:
@@ -163,10 +162,7 @@ class AdaBelief(Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for group in self.param_groups:
             a, b = group["betas"]
             for p in group["params"]:

@@ -237,6 +237,7 @@ def test_gradients_wanted_before_the_closure_are_named_with_what_mends_it(users)
         ("loss = closure() if closure else None", False),
         ("loss = closure and closure()", False),
         ("if closure is None:\n        closure = lambda: 0\n    loss = closure()", False),
+        ("if closure is None:\n        return None\n    loss = closure()", False),
         ("return None", False),
     ],
 )

@@ -31,13 +31,13 @@ def _wants(step: Any, name: str) -> bool:
         return False
     body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.FunctionDef) else []
     return any(_refuses(line, name) for line in body) or (
-        not any(_assigns(line, name) for line in body) and any(_calls(line, name) for line in body)
+        not any(_settles(line, name) for line in body) and any(_calls(line, name) for line in body)
     )
 
 
 def _refuses(line: ast.stmt, name: str) -> bool:
     if isinstance(line, ast.Assert):
-        return _compares(line.test, name, ast.IsNot) or (isinstance(line.test, ast.Name) and line.test.id == name)
+        return _compares(line.test, name, ast.IsNot) or _is(line.test, name)
     if not isinstance(line, ast.If) or not any(isinstance(inner, ast.Raise) for inner in line.body):
         return False
     test = line.test
@@ -45,10 +45,12 @@ def _refuses(line: ast.stmt, name: str) -> bool:
     return negated or _compares(test, name, ast.Is)
 
 
-def _assigns(line: ast.stmt, name: str) -> bool:
-    """Is the name given another value where None was asked for?"""
+def _settles(line: ast.stmt, name: str) -> bool:
+    """Is None seen to first: is the name given another value, or does the step end there?"""
     return isinstance(line, ast.If) and any(
-        isinstance(inner, ast.Assign) and any(_is(target, name) for target in inner.targets) for inner in line.body
+        isinstance(inner, ast.Return)
+        or (isinstance(inner, ast.Assign) and any(_is(target, name) for target in inner.targets))
+        for inner in line.body
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -64,15 +65,18 @@ def begin(folder: RunFolder) -> None:
         raise fault(error, path) from error
 
 
-def see_to_the_past(folder: RunFolder) -> None:
-    """The plan, and what earlier plans came to, are as they were.
+def see_to_the_past(folder: RunFolder, doubtful: Sequence[str]) -> None:
+    """The plan, and what earlier plans came to, are as they were; `doubtful` is what the manifest says.
 
     Raises:
         UsageError: the plan was changed, or one of its verdicts is not there, or there is one it doesn't know of.
     """
     path = folder.path
-    past = [line for line in manifest.doubtful(path) if line.startswith(("plan.json ", f"{EARLIER}/"))]
-    past = [line for line in past if line.endswith((" was changed", " is missing"))]  # killed in `begin`: there is more
+    past = [
+        line
+        for line in doubtful
+        if line.startswith(("plan.json ", f"{EARLIER}/")) and line.endswith((" was changed", " is missing"))
+    ]  # files that are not in the list are of a command that was killed in `begin`
     if past:
         raise UsageError(
             f"{path}: {past[0]}; what was planned and found before can't be trained again: put it back, or choose another "

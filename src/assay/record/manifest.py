@@ -38,9 +38,9 @@ def doubtful(folder: Path, drawn: tuple[str, ...] = (".html", ".png")) -> list[s
     return [line for line in lines if not line.partition(" ")[0].endswith(drawn)]
 
 
-def set_changed_aside(folder: Path) -> list[str]:
-    """Set aside the members and scores that are not what was sealed, so that they are trained again; their names."""
-    found = [line.partition(" ")[0] for line in doubtful(folder) if line.endswith(" was changed")]
+def set_changed_aside(folder: Path, lines: list[str]) -> list[str]:
+    """Set aside the members and scores that `doubtful` names as changed, so that they are trained again; their names."""
+    found = [line.partition(" ")[0] for line in lines if line.endswith(" was changed")]
     names = [name for name in found if name.removeprefix("controls/").startswith(("members/", "scores/", "steps/"))]
     for name in names:
         set_aside(folder / name)

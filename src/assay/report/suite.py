@@ -134,21 +134,20 @@ def view(reading: Reading) -> dict[str, Any]:
     suite = reading.suite
     shares = (suite.alpha, suite.cells_alpha, suite.alpha + suite.cells_alpha)
     words = command(suite, list(reading.plans.values()))
+    scores = [_scores(reading, name) for name in (suite.baseline, *suite.candidates)]
     return {
         "baseline": suite.baseline,
         "tasks": [_task_head(t) for t in reading.content["tasks"]],
         "verdicts": [in_two(v) for v in reading.verdicts],
         "rows": [_row(reading, v) for v in reading.verdicts],
-        "scores": [_scores(reading, name) for name in (suite.baseline, *suite.candidates)],
+        "scores": scores,
         "levels": {k: f"{100 * v:.4g} %" for k, v in reading.content["levels"].items()},
         "alphas": [f"{100 * a:g} %" for a in shares],
         "confidence": [f"{100 - 100 * a:g} %" for a in shares],
         "command": None if words is None else quoted(words),
         "facts": _facts(reading),
         "aimed": _aimed(reading),
-        "edges": any(
-            cell["edges"] for name in (suite.baseline, *suite.candidates) for cell in _scores(reading, name)["cells"]
-        ),
+        "edges": any(cell["edges"] for row in scores for cell in row["cells"]),
     }
 
 
