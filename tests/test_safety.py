@@ -145,6 +145,6 @@ def test_names_in_a_manifest_lead_nowhere_else(hostile, tmp_path):
     from assay.core import digest
 
     (copy / manifest.NAME).write_bytes(canonical(manifest.Manifest(files, digest(files))))
-    manifest.set_changed_aside(copy)
+    manifest.set_changed_aside(copy, manifest.doubtful(copy))
     assert outside.read_text() == "mine"
     assert call(["verify", str(copy)]) == 1
