@@ -39,17 +39,19 @@ import numpy as np
 import scipy.stats
 from planted import off_centre
 
-from assay import compare, events, planning, seeds
+from assay import events, seeds
+from assay.answer.evidence import Findings
 from assay.contenders import contenders
 from assay.core import Contender, Member, Numerics, Plan, Verdict
-from assay.evidence import Findings
-from assay.fold import Fold, Lane
+from assay.driver import compare
+from assay.driver import plan as planning
+from assay.driver.engines import settle
+from assay.driver.plan import Job
+from assay.driver.scheduler import Fold, Lane
 from assay.judge import Evidence, judge
-from assay.planning import Job
 from assay.record import RunFolder
-from assay.settle import settle
-from assay.train import workers
-from assay.train.numerics import cpu_model, torch_build
+from assay.training.numerics import cpu_model, torch_build
+from assay.workers import local as workers
 
 RANGES = {"adam": "0.005..0.1:log", "sgd": "0.05..1:log"}
 STARTUP = 2  # random trials before the sampler learns from them

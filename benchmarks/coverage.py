@@ -37,14 +37,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from assay.core import Contender, Numerics, Split, Splits, Task
+from assay.engine.compiled.cache import engine_source
+from assay.engine.compiled.interpreted import Interpreted
+from assay.engine.compiled.population import Compiled
+from assay.engine.eager.population import Population
+from assay.engine.select.parity import members, probe
 from assay.errors import AssayError
 from assay.tasks.metrics import accuracy
-from assay.train import loop
-from assay.train.artifacts import engine_source
-from assay.train.compiled import Compiled
-from assay.train.interpreted import Interpreted
-from assay.train.population import Population
-from assay.train.probe import members, probe
+from assay.training import loop
 
 NUMERICS = Numerics("vectorized", False, 3, "float64", "cpu", 1, "", "")
 LIMIT = 900.0  # seconds for one class

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from engine_rows import MODELS, ROWS, Setting, own_width
 
-from assay.train.workers import THREAD_VARIABLES, cores
+from assay.workers.local import THREAD_VARIABLES, cores
 
 LIMITS = {"× floor": 1.7, "of JAX": 1 / 2, "of the tuned loop": 1 / 1.8, "from 32 to 1,024 members": 1.15}
 MLP_ONLY = ("floor", "JAX + optax", "JAX, own threads")

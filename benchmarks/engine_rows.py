@@ -11,12 +11,12 @@ from torch import nn
 
 from assay.contenders import contenders
 from assay.core import Contender, Member, Numerics, Run, Task
+from assay.engine.compiled.population import Compiled
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.population import Population
+from assay.engine.select.chunk_size import evenly, width_on_cpu
 from assay.tasks.mnist1d import mnist1d_mlp
-from assay.train import loop
-from assay.train.batches import Batches
-from assay.train.compiled import Compiled
-from assay.train.population import Population
-from assay.train.widths import evenly, width_on_cpu
+from assay.training import loop
 
 Steps = Callable[[int], None]  # take so many steps of every member
 

@@ -26,11 +26,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from assay import seeds
 from assay.contenders import contenders
 from assay.core import Contender, Member, Numerics, Task
+from assay.engine.eager import train as vectorized
+from assay.engine.select.select import settle
 from assay.space import Float
 from assay.tasks.mnist1d import mnist1d_mlp
-from assay.train import vectorized, workers
-from assay.train.engines import settle
-from assay.train.numerics import Wanted
+from assay.training.numerics import Wanted
+from assay.workers import local as workers
 
 SHARING = 100  # trainings on one data set
 

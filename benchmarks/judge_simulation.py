@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from assay.judge.decide import critical, error_factor
-from assay.judge.planning import detectable_difference, expected_half_width, power
+from assay.judge.power import detectable_difference, expected_half_width, power
 from assay.judge.second_opinion import bca_interval
 
 ALPHA = 0.05

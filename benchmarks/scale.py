@@ -51,7 +51,7 @@ class Stub(Executor):
         return f"{seed:064x}"
 
     def settle(self, *_: Any) -> tuple[Any, float]:
-        from assay.train.numerics import loop_here
+        from assay.training.numerics import loop_here
 
         return msgspec.structs.replace(loop_here(), engine="vectorized", width=WIDTH), 1e-4
 
@@ -87,7 +87,8 @@ class Stub(Executor):
 
 def one(members: int, export: bool) -> dict[str, Any]:
     """One plan, in this process."""
-    from assay import compare, events
+    from assay import events
+    from assay.driver import compare
 
     Stub.export = export
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.evidence import Findings
+from assay.answer.evidence import Findings
 from assay.judge import select
 from assay.record import RunFolder
 

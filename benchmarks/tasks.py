@@ -19,15 +19,15 @@ import torch
 
 from assay.contenders import contenders
 from assay.core import Contender, Numerics, Run, Task
+from assay.engine.compiled.population import Compiled
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.select.choose import evenly, width_on_cpu
+from assay.engine.select.parity import members, probe
 from assay.tasks import TASKS, find
-from assay.train import loop
-from assay.train.batches import Batches
-from assay.train.choose import evenly, width_on_cpu
-from assay.train.compiled import Compiled
-from assay.train.numerics import loop_here
-from assay.train.population import Population
-from assay.train.probe import members, probe
-from assay.train.refusal import NotVectorizable
+from assay.training import loop
+from assay.training.numerics import loop_here
 
 STEPS, LOCKSTEP = 10, 12  # in a round; replicates that train together, as by default
 

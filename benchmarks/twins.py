@@ -19,13 +19,14 @@ import msgspec
 import numpy as np
 from scipy import stats
 
-from assay import planning, seeds
+from assay import seeds
 from assay.contenders import contenders
 from assay.core import Contender, Curves, Member, Numerics, Task
-from assay.fold import chunked, gather
+from assay.driver import plan as planning
+from assay.driver.scheduler import chunked, gather
 from assay.tasks import find
-from assay.train import workers
-from assay.train.numerics import loop_here
+from assay.training.numerics import loop_here
+from assay.workers import local as workers
 
 
 def trained(pool: workers.LocalWorkers, task: Task, arm: Contender, plan: list[Member], numerics: Numerics) -> Curves:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from assay.driver.plan import STAGES
 from assay.judge.decide import paired_interval
 from assay.judge.two_stage import reached, two_stage_interval, wanted
-from assay.planning import STAGES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from judge_simulation import collapsing, lognormal, normal, skewed, skewed_alike

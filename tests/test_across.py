@@ -14,11 +14,13 @@ import torch
 from scipy import stats
 from torch import nn
 
-from assay import across, events, verify
+from assay import events
+from assay.answer.evidence import Findings
 from assay.cli import call
 from assay.core import Contender, Split, Splits
+from assay.driver import suite as across
+from assay.driver import verify
 from assay.errors import NoVerdict, UsageError
-from assay.evidence import Findings
 from assay.record import RunFolder
 from assay.space import Float
 

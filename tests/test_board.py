@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from assay import across, board
 from assay.cli import call
 from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
+from assay.driver import board
+from assay.driver import suite as across
 from assay.tasks import find
 
 from . import tiny

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assay import compare as job
 from assay import events
 from assay.core import Split, Splits
+from assay.driver import compare as job
 from assay.errors import NoVerdict, UsageError
 
 from . import tiny

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import Protocol, canonical
-from assay.planning import science_of
+from assay.driver.plan import science_of
+from assay.driver.study import SAMPLER_OPTIONS
 from assay.space import Choice, Float, Int
-from assay.tune import SAMPLER_OPTIONS
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from assay import cli, compare
+from assay.cli import commands as cli
 from assay.contenders.resolve import parse_space
 from assay.core import Plan, canonical
+from assay.driver import compare
 from assay.errors import AssayError, UsageError
 from assay.record import RunFolder, manifest
 from assay.space import Choice, Float, Int
@@ -113,7 +114,7 @@ class Accepted(AssayError):
 @pytest.fixture
 def _nothing_is_trained(monkeypatch):
     import assay.check
-    import assay.estimate
+    import assay.driver.estimate
 
     def accept(job, *_):
         p = job.science.protocol
@@ -129,7 +130,7 @@ def _nothing_is_trained(monkeypatch):
         raise Accepted("accepted")
 
     monkeypatch.setattr(compare, "run", accept)
-    monkeypatch.setattr(assay.estimate, "estimated", accept)
+    monkeypatch.setattr(assay.driver.estimate, "estimated", accept)
     monkeypatch.setattr(assay.check, "check", checked)
     monkeypatch.chdir(ROOT)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from assay import compare as job
-from assay import events, planning, verify
+from assay import events
+from assay.driver import compare as job
+from assay.driver import plan as planning
+from assay.driver import verify
 from assay.errors import UsageError
 from assay.judge import looks
 from assay.record import manifest
@@ -79,7 +81,7 @@ def test_a_change_of_anything_else_is_another_plan(finished, tmp_path):
 
 
 def test_killed_while_it_is_lengthened(finished, monkeypatch):
-    from assay.record import longer
+    from assay.record import extend as longer
 
     def killed(*_):
         raise KeyboardInterrupt

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from assay import compare as job
-from assay import open_data
 from assay.cli import call
 from assay.contenders import contenders
+from assay.driver import compare as job
 from assay.errors import UsageError
+from assay.export import tables as open_data
 
 from . import tiny
 

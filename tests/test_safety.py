@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from assay import compare as job
-from assay import planning
 from assay.cli import call
 from assay.contenders import contenders
 from assay.core import Plan, canonical
+from assay.driver import compare as job
+from assay.driver import plan as planning
 from assay.record import RunFolder, manifest
 
 from . import tiny
@@ -102,7 +102,7 @@ def test_a_pickle_among_the_weights_is_not_opened(tmp_path, task):
 
     found = contenders(["adam", "sgd"])
     protocol = planning.protocol_of("honest", found, trials=2, replicates=2, final_seeds=1)
-    from assay.train.numerics import loop_here
+    from assay.training.numerics import loop_here
 
     plan = Plan(planning.science_of(task, found, protocol, 0), (loop_here(), loop_here()))
     folder = RunFolder.create(tmp_path / "run", plan)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay import compare as job
 from assay import events
 from assay.core import Plan, canonical
+from assay.driver import compare as job
+from assay.driver.verify import faults
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
 from assay.report.command import command
-from assay.train.numerics import loop_here
-from assay.verify import faults
+from assay.training.numerics import loop_here
 
 from . import tiny
 
@@ -134,7 +134,7 @@ def test_the_plan_is_frozen_before_anything_is_trained(bound):
 
 
 def test_the_estimate_says_what_it_may_come_to(task):
-    from assay.estimate import estimate, sentence
+    from assay.driver.estimate import estimate, sentence
 
     planned = job.plan("adam", "sgd", task=task, replicates="auto:24")
     found = estimate(planned.science, task, 100, 0.001, 2)

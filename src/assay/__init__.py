@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from assay import check, optim
-    from assay.across import AcrossResult, compare_across
-    from assay.compare import Result, compare
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
+    from assay.driver.compare import Result, compare
+    from assay.driver.suite import AcrossResult, compare_across
     from assay.space import Choice, Float, Int
     from assay.tasks import metrics
 
@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("Choice", "Float", "Int"), "assay.space"),
     **dict.fromkeys(("Contender", "Loaders", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
-    **dict.fromkeys(("Result", "compare"), "assay.compare"),
-    **dict.fromkeys(("AcrossResult", "compare_across"), "assay.across"),
+    **dict.fromkeys(("Result", "compare"), "assay.driver.compare"),
+    **dict.fromkeys(("AcrossResult", "compare_across"), "assay.driver.suite"),
     "check": "assay",
     "metrics": "assay.tasks",
     "optim": "assay",

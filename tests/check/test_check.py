@@ -14,10 +14,10 @@ import torch
 import assay
 from assay.check import as_data, check, render
 from assay.check.catalogue import CATALOGUE
+from assay.check.testing import check_optimizer
 from assay.core import Contender
 from assay.errors import UsageError
 from assay.space import Float
-from assay.testing import check_optimizer
 
 from . import sound
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from assay.check import Report, check
+from assay.check.testing import check_optimizer
 from assay.contenders import CONTENDERS
-from assay.testing import check_optimizer
 
 from . import sound
 

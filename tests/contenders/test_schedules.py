@@ -11,8 +11,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from assay.contenders import contenders
 from assay.contenders.resolve import again
 from assay.contenders.schedules import Schedule, split_schedule
+from assay.driver.plan import contender_info
 from assay.errors import UsageError
-from assay.planning import contender_info
 
 
 def test_cosine_is_torchs():

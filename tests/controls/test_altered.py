@@ -13,8 +13,8 @@ from assay.contenders import contenders
 from assay.controls.altered import MakeHalted, MakeReplayed
 from assay.controls.plan import REPLAY_SPACE
 from assay.core import Run
-from assay.train.numerics import loop_here
-from assay.train.probe import probe
+from assay.engine.select.parity import probe
+from assay.training.numerics import loop_here
 
 from .. import tiny
 

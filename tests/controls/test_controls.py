@@ -12,18 +12,18 @@ import pytest
 import torch
 from scipy import stats
 
-from assay import compare as job
 from assay import events
+from assay.answer.evidence import Findings
 from assay.cli import call
 from assay.controls.judged import Trained, judged
 from assay.core import Curves, Member, Split, Splits
+from assay.driver import compare as job
+from assay.driver.verify import faults, retrain
 from assay.errors import BrokenRecord, Interrupted, UsageError
-from assay.evidence import Findings
 from assay.record import RunFolder, chunks, manifest
 from assay.report import draw
-from assay.train import loop
-from assay.train.numerics import loop_here
-from assay.verify import faults, retrain
+from assay.training import loop
+from assay.training.numerics import loop_here
 
 from .. import tiny
 
@@ -157,7 +157,7 @@ def test_step_norms_are_what_the_epoch_means_are_means_of(controlled):
 
 def test_both_engines_keep_the_same_step_norms():
     from assay.contenders import contenders
-    from assay.train import vectorized
+    from assay.engine.eager import train as vectorized
 
     (adam,) = contenders(["adam"])
     members = [Member(0, "final", 0, i, {"lr": 0.01 * (i + 1)}, 5, i, i, i) for i in range(3)]
@@ -425,7 +425,7 @@ def test_the_page_and_the_command_line_show_them(controlled, capsys, monkeypatch
 
 
 def test_the_estimate_counts_them(task):
-    from assay.estimate import estimate, sentence
+    from assay.driver.estimate import estimate, sentence
 
     planned = job.plan("adam", "sgd", "rmsprop", task=task, controls=True)
     found = estimate(planned.science, task, 100, 0.001, 2, controls=True)

@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
 from assay.judge.decide import outcome
-from assay.judge.planning import (
-    detectable_difference,
-    expected_half_width,
-    power,
-    settling_margin,
-    settling_replicates,
-)
+from assay.judge.power import detectable_difference, expected_half_width, power, settling_margin, settling_replicates
 
 
 @pytest.mark.parametrize("replicates", [2, 4, 12, 30, 200])

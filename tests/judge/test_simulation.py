@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from assay.judge.decide import paired_interval
-from assay.judge.planning import detectable_difference, power
+from assay.judge.power import detectable_difference, power
 
 EXPERIMENTS = 6_000
 DRAWS = {

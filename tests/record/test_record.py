@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assay import planning, seeds
+from assay import seeds
 from assay.contenders import contenders
 from assay.core import Curves, DataFacts, Member, Plan
+from assay.driver import plan as planning
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_atomically, write_bytes
-from assay.train.numerics import loop_here
+from assay.training.numerics import loop_here
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from assay import seeds
+from assay.answer.result import result
 from assay.core import ContenderInfo, Curves, DataFacts, Member, Numerics, Plan, Protocol, Science, TaskInfo
 from assay.record import RunFolder
-from assay.result import result
 from assay.space import Float
 
 HOSTILE = "<script>alert(1)</script>"

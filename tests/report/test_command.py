@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from assay import cli, compare
+from assay.cli import commands as cli
 from assay.core import Contender, Plan
+from assay.driver import compare
 from assay.report.command import command, quoted
 from assay.space import Float
-from assay.train.numerics import loop_here
+from assay.training.numerics import loop_here
 
 from .. import tiny
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from assay import compare as job
 from assay.cli import call
 from assay.core import Metric, Split, Splits
+from assay.driver import compare as job
 from assay.errors import UsageError
 from assay.tasks import find
 from assay.tasks.metrics import accuracy, rmse
-from assay.train.admit import admit
+from assay.training.validate import admit
 
 from .. import tiny
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from assay import compare as job
 from assay import events
 from assay.contenders import contenders
 from assay.core import Loaders, Split, Splits
+from assay.driver import compare as job
+from assay.driver.study import member
 from assay.errors import UsageError
 from assay.tasks import find
-from assay.train import loop
-from assay.train.admit import admit
-from assay.train.numerics import loop_here
-from assay.tune import member
+from assay.training import loop
+from assay.training.numerics import loop_here
+from assay.training.validate import admit
 
 from .. import tiny
 

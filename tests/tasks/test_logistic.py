@@ -10,11 +10,11 @@ import statsmodels.api as sm
 from assay import seeds
 from assay.contenders import contenders
 from assay.core import Member, Numerics, Split
+from assay.engine.select.parity import probe
 from assay.tasks import find
 from assay.tasks.logistic import CLASSES, FEATURES, SCALES, generate, teacher
-from assay.train import loop
-from assay.train.numerics import loop_here
-from assay.train.probe import probe
+from assay.training import loop
+from assay.training.numerics import loop_here
 
 
 def standardised(split: Split) -> np.ndarray:

@@ -11,13 +11,13 @@ from sklearn.datasets import load_digits
 
 from assay.contenders import contenders
 from assay.core import Splits
-from assay.planning import task_info
+from assay.driver.plan import task_info
+from assay.engine.select.select import settle
 from assay.tasks import TASKS, again, find
 from assay.tasks.char_attention import SYMBOLS, names
 from assay.tasks.quadratic import CONDITION, root
-from assay.train.admit import admit
-from assay.train.engines import settle
-from assay.train.numerics import Wanted
+from assay.training.numerics import Wanted
+from assay.training.validate import admit
 
 OURS = [name for name in TASKS if name != "mnist1d-mlp"]  # that one is drawn by many tests
 SLOW = ("mnist1d-cnn", "mnist1d-gru")  # 8,000 samples take 3 s to draw: fewer are drawn here

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from assay.answer.evidence import Findings, reached, with_replicates
 from assay.core import Hyperparameters, Plan, Verdict
-from assay.evidence import Findings, reached, with_replicates
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.exploratory import exploratory

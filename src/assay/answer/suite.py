@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 
 from assay import seeds
+from assay.answer.evidence import Findings
+from assay.answer.result import result
 from assay.core import Plan
 from assay.errors import NoVerdict
-from assay.evidence import Findings
 from assay.judge import across, speed
 from assay.judge.across_sentence import TaskFinding, holding, sentence
 from assay.judge.decide import outcome
@@ -24,7 +25,6 @@ from assay.judge.second_opinion import holm
 from assay.judge.verdict import plain
 from assay.record import RunFolder
 from assay.record.suite import Entry, Suite
-from assay.result import result
 
 THRESHOLDS = np.arange(-60, 61) / 10  # margins, at which the performance profiles are given
 

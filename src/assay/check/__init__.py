@@ -6,8 +6,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from .driver import check
-from .report import Finding, Report, as_data, render, summary
+from assay.check.driver import check
+from assay.check.report import Finding, Report, as_data, render, summary
 
 __all__ = ["Finding", "Report", "as_data", "check", "render", "summary"]
 

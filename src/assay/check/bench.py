@@ -21,13 +21,12 @@ from typing import Any
 
 import cloudpickle
 
+from assay.check.catalogue import BY_NAME, Spec
+from assay.check.job import Job, opened
+from assay.check.outcome import Failed, Passed, Skip
+from assay.check.output import Output
+from assay.check.report import Finding
 from assay.errors import UsageError, own_frames
-
-from .catalogue import BY_NAME, Spec
-from .job import Job, opened
-from .outcome import Failed, Passed, Skip
-from .output import Output
-from .report import Finding
 
 
 def serve(connection: Any, job: Job, engine_of: bytes) -> None:
@@ -40,8 +39,8 @@ def serve(connection: Any, job: Job, engine_of: bytes) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from .lab import Lab
-    from .script import Script
+    from assay.check.lab import Lab
+    from assay.check.script import Script
 
     try:
         contender, target = opened(job)

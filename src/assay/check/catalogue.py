@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .report import Kind
+from assay.check.report import Kind
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.check.catalogue import BY_NAME, CATALOGUE, Spec
+from assay.check.job import Job, job_of
+from assay.check.report import Finding, Report
 from assay.core import Contender
 from assay.errors import UsageError
-
-from .catalogue import BY_NAME, CATALOGUE, Spec
-from .job import Job, job_of
-from .report import Finding, Report
 
 LIMIT = 15.0  # seconds for one check
 STARTING = 60.0  # seconds for a process to load torch and the contender's module, on top
@@ -169,7 +168,7 @@ class _Bench:
         return Finding(spec.name, spec.title, "fail", f"{how} where {spec.where}", example, spec.kind)
 
     def _start(self) -> None:
-        from .bench import serve
+        from assay.check.bench import serve
 
         self.connection, theirs = self.context.Pipe()
         process = self.context.Process(target=serve, args=(theirs, *self.arguments), daemon=True)
@@ -208,7 +207,7 @@ class _Bench:
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    from assay.train.workers import _without_main as hidden
+    from assay.workers.local import _without_main as hidden
 
     with hidden():
         yield

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from .known import Known, Settings, from_line, to_line
+from assay.check.known import Known, Settings, from_line, to_line
 
 _NEAR = 0.8  # a misfit above this, root mean square, is not worth fitting settings for
 _CLOSE = 0.15  # nor is one that a first fit leaves above this, root mean square

@@ -11,11 +11,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from assay.check.outcome import Failed, Skip
+from assay.check.script import Script
 from assay.core import Contender, Run
 from assay.space import Float, Int, midpoint
-
-from .outcome import Failed, Skip
-from .script import Script
 
 RUN = Run(total_steps=1000, epochs=10, steps_per_epoch=100)
 FAST = Run(total_steps=1000, epochs=10, steps_per_epoch=100, fused=True)

@@ -117,8 +117,8 @@ def run(
     quiet
         Print the conclusion only.
     """
-    from assay import terminal
-    from assay.train.crew import check as check_crew
+    from assay.cli import screen as terminal
+    from assay.workers.choose import check as check_crew
 
     crew = check_crew(workers, ray_address, time_limit)
     options: dict[str, Any] = {
@@ -141,7 +141,9 @@ def run(
         axes["train_samples"] = [train_samples]
     several = task == "suite" or "," in task or any(len(values) > 1 for values in axes.values())
     with terminal.view(quiet=quiet or json) as on_event:
-        from assay import across, compare, events  # with torch, so only now
+        from assay import events  # with torch, so only now
+        from assay.driver import compare
+        from assay.driver import suite as across
         from assay.tasks import find
 
         if several:
@@ -167,9 +169,9 @@ def run(
 
 def _estimated(job: Any, workers: int | str | None, on_event: Any) -> Any:
     """What a plan will cost. UsageError for a folder that holds something else."""
-    from assay.estimate import estimated
+    from assay.driver.estimate import estimated
     from assay.record import RunFolder
-    from assay.train.numerics import torch_build
+    from assay.training.numerics import torch_build
 
     RunFolder.resume(job.folder, job.science, torch_build())
     return estimated(job, workers, on_event)
@@ -220,13 +222,14 @@ def board(
     quiet
         Print the conclusions only.
     """
-    from assay import terminal
+    from assay.cli import screen as terminal
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: it must be 1 at least")
     with terminal.view(quiet=quiet or json) as on_event:
-        from assay import across, events  # with torch, so only now
-        from assay import board as the_board
+        from assay import events  # with torch, so only now
+        from assay.driver import board as the_board
+        from assay.driver import suite as across
 
         numbers = {"trials": trials, "replicates": replicates, "final_seeds": final_seeds}
         choices = {"seed": seed, "engine": engine, "device": device, "out": out}
@@ -306,8 +309,8 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
     workers
         Processes for that; one a core by default.
     """
-    from assay import terminal
-    from assay import verify as verification
+    from assay.cli import screen as terminal
+    from assay.driver import verify as verification
 
     found = list(verification.faults(folder))
     again = verification.retrain(folder, retrain, workers) if retrain is not None and not found else []
@@ -327,7 +330,7 @@ def export(folder: Path, *, csv: Path | None = None, tensorboard: Path | None = 
     tensorboard
         Where TensorBoard's event files go, a run a member (needs: pip install 'assay[tensorboard]').
     """
-    from assay import open_data
+    from assay.export import tables as open_data
 
     if csv is None and tensorboard is None:
         raise UsageError("assay export: say what to write: --csv FOLDER, --tensorboard FOLDER, or both")
@@ -347,7 +350,7 @@ def status(folder: Path) -> int:
     folder
         The run folder.
     """
-    from assay import terminal
+    from assay.cli import screen as terminal
 
     return terminal.status(folder)
 
@@ -355,7 +358,7 @@ def status(folder: Path) -> int:
 @app.command(name="list")
 def list_() -> int:
     """Contenders, tasks and engines, a line each."""
-    from assay import terminal
+    from assay.cli import screen as terminal
 
     terminal.listing()
     return 0

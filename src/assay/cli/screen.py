@@ -18,10 +18,10 @@ from rich.text import Text
 from assay import events
 
 if TYPE_CHECKING:
-    from assay.across import Jobs
-    from assay.estimate import Estimate
-    from assay.planning import Job
-    from assay.verify import Retrained
+    from assay.driver.estimate import Estimate
+    from assay.driver.plan import Job
+    from assay.driver.suite import Jobs
+    from assay.driver.verify import Retrained
 
 MANY = 3  # candidates that a table has a column for, each
 
@@ -136,7 +136,7 @@ def conclude(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: boo
 
 def planned(job: Job, found: Estimate, *, json: bool) -> int:
     """The plan, its cost and its power, on standard output."""
-    from assay.estimate import as_data, sentence
+    from assay.driver.estimate import as_data, sentence
 
     science = job.science
     if json:
@@ -199,7 +199,7 @@ def _cell(cell: Mapping[str, Any]) -> Text:
 
 def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
     """The plan and cost of every task, and of them all, on standard output."""
-    from assay.estimate import as_data, duration, sentence
+    from assay.driver.estimate import as_data, duration, sentence
 
     if json:
         import msgspec
@@ -221,9 +221,9 @@ def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
 
 def status(path: Path) -> int:
     """What is finished of what is planned, and whether a command is at work."""
+    from assay.answer.evidence import reached
     from assay.controls.judged import controls_record, has_controls
     from assay.core import Stages
-    from assay.evidence import reached
     from assay.record import RunFolder, manifest
     from assay.record.folder import is_busy
     from assay.record.suite import is_suite, open_suite

@@ -1,6 +1,6 @@
 """Contenders: what is compared. `registry` names the known ones, `resolve` finds them and `adapt` makes them fit."""
 
-from .registry import CONTENDERS
-from .resolve import again, contenders, load
+from assay.contenders.registry import CONTENDERS
+from assay.contenders.resolve import again, contenders, load
 
 __all__ = ["CONTENDERS", "again", "contenders", "load"]

@@ -11,12 +11,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from assay.contenders.interface import needs_closure
+from assay.contenders.registry import LEARNING_RATE
 from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Space
-
-from .interface import needs_closure
-from .registry import LEARNING_RATE
 
 PARAMS = ("params", "parameters")
 NAMED = ("named_parameters", "named_params")

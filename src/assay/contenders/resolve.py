@@ -17,14 +17,13 @@ from typing import Any
 
 import cloudpickle
 
+from assay.contenders.adapt import adapt, signature_of
+from assay.contenders.registry import CONTENDERS
+from assay.contenders.schedules import split_schedule
+from assay.contenders.source import note_helpers, source_of
 from assay.core import Contender, ContenderInfo
 from assay.errors import UsageError, nearest, own_frames
 from assay.space import Choice, Dimension, Float, Int
-
-from .adapt import adapt, signature_of
-from .registry import CONTENDERS
-from .schedules import split_schedule
-from .source import note_helpers, source_of
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 

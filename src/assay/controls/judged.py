@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from assay.answer.evidence import Findings, reached
+from assay.controls import plan
+from assay.controls.plan import Control
 from assay.core import Hyperparameters, Stages, TaskInfo
-from assay.evidence import Findings, reached
 from assay.judge import outcome, paired_interval
 from assay.judge.decide import resolution
 from assay.judge.digits import printed
@@ -17,9 +19,6 @@ from assay.judge.sentence import counted, difference_text
 from assay.judge.two_stage import two_stage_interval
 from assay.judge.verdict import plain
 from assay.record import RunFolder
-
-from . import plan
-from .plan import Control
 
 ALARM = 0.001  # below this p value two copies of one optimizer differ by more than luck explains
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from assay.answer.evidence import Findings
+from assay.controls import plan
 from assay.errors import BrokenRecord
-from assay.evidence import Findings
 from assay.record import RunFolder
 from assay.record.files import write_atomically
-
-from . import plan
 
 
 def lengths(norms: np.ndarray, alive: np.ndarray, name: str) -> np.ndarray | str:

@@ -8,12 +8,11 @@ import msgspec
 import numpy as np
 
 from assay import seeds
+from assay.answer.evidence import Findings
+from assay.controls import lengths, plan
+from assay.controls.judged import Trained, controls_record, replayed_at
 from assay.core import ContenderInfo, Member, Science
-from assay.evidence import Findings
 from assay.record import RunFolder, chunks
-
-from . import lengths, plan
-from .judged import Trained, controls_record, replayed_at
 
 TOLERANCE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from assay import across
 from assay.contenders import contenders as resolve
 from assay.core import Contender
+from assay.driver import suite as across
 from assay.errors import UsageError
 
 ALPHA = 0.05

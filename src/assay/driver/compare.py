@@ -15,24 +15,27 @@ from typing import Any
 
 import msgspec
 
-from assay import events, export, planning, seeds
-from assay.controls import run as controls_
+from assay import events, seeds
+from assay.answer.evidence import Findings, reached, with_replicates
+from assay.answer.result import result
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, Verdict
+from assay.driver import controls as controls_
+from assay.driver import plan as planning
+from assay.driver.engines import settle
+from assay.driver.estimate import estimate_on
+from assay.driver.plan import Job, plan
+from assay.driver.scheduler import Fold, chunked, gather, result_of
+from assay.driver.study import final, finals, lanes, member, study
 from assay.errors import Interrupted, UsageError
-from assay.estimate import estimate_on
-from assay.evidence import Findings, reached, with_replicates
-from assay.fold import Fold, chunked, gather, result_of
-from assay.planning import Job, plan
-from assay.record import RunFolder, locked, longer, manifest
+from assay.export import optuna as export
+from assay.record import RunFolder, cache, locked, manifest
+from assay.record import extend as longer
 from assay.record.files import sweep, write_bytes
-from assay.result import result
-from assay.settle import settle
-from assay.tasks import cache
-from assay.train import patience, workers
-from assay.train.crew import check, crew
-from assay.train.numerics import cpu_model, torch_build
-from assay.tune import final, finals, lanes, member, study
+from assay.training.numerics import cpu_model, torch_build
+from assay.workers import local as workers
+from assay.workers import watchdog as patience
+from assay.workers.choose import check, crew
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from assay import events, seeds
+from assay.answer.evidence import Findings, reached
+from assay.controls import lengths, plan
+from assay.controls.judged import Trained, controls_record, has_controls, replayed_at
 from assay.core import Contender, Numerics, Plan, Science
+from assay.driver.engines import together
+from assay.driver.plan import Job
+from assay.driver.scheduler import Fold, chunked, gather
+from assay.driver.study import final, finals, lanes, study
 from assay.errors import BrokenRecord
-from assay.evidence import Findings, reached
-from assay.fold import Fold, chunked, gather
-from assay.planning import Job
 from assay.record import RunFolder
-from assay.settle import together
-from assay.train import workers
-from assay.train.numerics import torch_build
-from assay.tune import final, finals, lanes, study
-
-from . import lengths, plan
-from .judged import Trained, controls_record, has_controls, replayed_at
+from assay.training.numerics import torch_build
+from assay.workers import local as workers
 
 
 def train(fold: Fold, job: Job) -> None:
@@ -68,7 +67,7 @@ def objects(
     """The contenders of the controls' plan: those of the question, and the baseline as each control alters it."""
     import torch
 
-    from .altered import MakeHalted, MakeReplayed
+    from assay.controls.altered import MakeHalted, MakeReplayed
 
     baseline, infos = question[0], science.contenders[len(question) :]
     source = f"{baseline.source}; {plan.code()}"

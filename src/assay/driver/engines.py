@@ -6,9 +6,9 @@ from concurrent.futures import Executor
 
 from assay import events, seeds
 from assay.core import Numerics, Protocol
-from assay.fold import gather
-from assay.planning import Job
-from assay.train import workers
+from assay.driver.plan import Job
+from assay.driver.scheduler import gather
+from assay.workers import local as workers
 
 
 def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tuple[tuple[Numerics, ...], float | None]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task
-from assay.fold import result_of
-from assay.judge.planning import detectable_difference, expected_half_width
-from assay.planning import Job, control_trainings, most_replicates, trainings
-from assay.settle import settle
+from assay.driver.engines import settle
+from assay.driver.plan import Job, control_trainings, most_replicates, trainings
+from assay.driver.scheduler import result_of
+from assay.driver.study import member
+from assay.judge.power import detectable_difference, expected_half_width
 from assay.space import midpoint
-from assay.train import workers
-from assay.train.crew import crew
-from assay.tune import member
+from assay.workers import local as workers
+from assay.workers.choose import crew
 
 
 @dataclass(frozen=True)

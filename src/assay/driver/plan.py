@@ -15,11 +15,11 @@ import msgspec
 from assay import seeds
 from assay.contenders import contenders as resolve
 from assay.core import MOST_PLANNED, Contender, ContenderInfo, Protocol, Science, Stages, Task, TaskInfo
+from assay.driver.study import SAMPLER_OPTIONS
 from assay.errors import UsageError
-from assay.record.longer import home
+from assay.record.extend import home
 from assay.tasks import find
-from assay.train.numerics import Wanted, check
-from assay.tune import SAMPLER_OPTIONS
+from assay.training.numerics import Wanted, check
 
 HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
 PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}

@@ -18,7 +18,8 @@ from assay import events
 from assay.core import Contender, Curves, Member, Task
 from assay.errors import Interrupted
 from assay.record import RunFolder
-from assay.train import patience, workers
+from assay.workers import local as workers
+from assay.workers import watchdog as patience
 
 LANES = 64  # that are at work at once, at least
 Result = TypeVar("Result")

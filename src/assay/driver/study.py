@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay import events, seeds
 from assay.core import Contender, Hyperparameters, Member, Numerics, Phase, Science
-from assay.fold import Lane, chunked
+from assay.driver.scheduler import Lane, chunked
 from assay.space import Choice, Dimension, Float, Int
 
 if TYPE_CHECKING:

@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
-from assay import compare, events, planning
-from assay.across_result import Judged, result_across, seconds_to_target
+from assay import events
+from assay.answer.suite import Judged, result_across, seconds_to_target
 from assay.contenders import contenders as resolve
 from assay.core import Contender, Run, Science, Task
+from assay.driver import compare
+from assay.driver import plan as planning
+from assay.driver.plan import Job
 from assay.errors import NoVerdict, UsageError, own_frames
-from assay.planning import Job
 from assay.record import RunFolder, locked, manifest
 from assay.record.files import write_bytes
 from assay.record.suite import Entry, Suite, start

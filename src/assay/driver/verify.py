@@ -13,16 +13,17 @@ import numpy as np
 import polars as pl
 
 from assay import seeds
+from assay.answer.evidence import Findings, reached, with_replicates
+from assay.answer.result import result
 from assay.controls import lengths, verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER, skipped
 from assay.core import Contender, Curves, Member
 from assay.errors import BrokenRecord, NoVerdict, UsageError
-from assay.evidence import Findings, reached, with_replicates
-from assay.record import RunFolder, chunks, longer, manifest
+from assay.record import RunFolder, chunks, manifest
+from assay.record import extend as longer
 from assay.record.suite import NAME as SUITE_NAME
 from assay.record.suite import is_suite, open_suite
-from assay.result import result
 
 FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
@@ -63,7 +64,7 @@ def _recomputed(path: Path) -> Iterator[str]:
 
 def _suite(path: Path) -> Iterator[str]:
     """Every run of a suite by itself, then the answer across them."""
-    from assay.across_result import read, result_across
+    from assay.answer.suite import read, result_across
 
     suite, runs = open_suite(path), []
     for entry in suite.entries:
@@ -186,12 +187,12 @@ def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrai
     Raises:
         UsageError: contenders that can't be made again from their references, or whose source has changed.
     """
-    from assay import planning
     from assay.contenders import again
-    from assay.fold import gather
+    from assay.driver import plan as planning
+    from assay.driver.scheduler import gather
     from assay.tasks import again as task_again
-    from assay.train import workers
-    from assay.train.numerics import cpu_model, torch_build
+    from assay.training.numerics import cpu_model, torch_build
+    from assay.workers import local as workers
 
     if is_suite(path):
         raise UsageError(
@@ -250,7 +251,7 @@ class _Record:
 
 
 def _controls(record: RunFolder, contenders: tuple[Contender, ...]) -> _Record:
-    from assay.controls.run import objects
+    from assay.driver.controls import objects
 
     science, count = record.plan.science, len(contenders)
     tables = {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.evidence import Findings, reached
+from assay.answer.evidence import Findings, reached
+from assay.driver.study import distribution
 from assay.record import RunFolder, files
-from assay.tune import distribution
 
 NAME = "studies.db"
 

@@ -12,7 +12,7 @@ from assay.core import MOST_PLANNED, Outcome, Protocol, Stages, TaskInfo
 from assay.judge.decide import Interval, by_the_margin
 from assay.judge.digits import ceiling, percent, printed, step, times
 from assay.judge.edges import Edge
-from assay.judge.planning import MOST_REPLICATES
+from assay.judge.power import MOST_REPLICATES
 from assay.space import Dimension
 
 DEFAULT_SEED = 0

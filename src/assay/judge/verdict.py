@@ -17,7 +17,7 @@ from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import edges, wider_spaces
 from assay.judge.looks import look_interval
-from assay.judge.planning import settling_margin, settling_replicates
+from assay.judge.power import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
 from assay.judge.sentence import DEFAULT_SEED, Findings, sentence
 from assay.judge.superiority import p_superior

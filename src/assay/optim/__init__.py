@@ -3,7 +3,7 @@
 Importing this package imports torch.
 """
 
-from .gns_adam import GNSAdam
-from .grad_norm_scaled import GradNormScaled
+from assay.optim.gns_adam import GNSAdam
+from assay.optim.grad_norm_scaled import GradNormScaled
 
 __all__ = ["GNSAdam", "GradNormScaled"]

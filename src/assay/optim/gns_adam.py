@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.optimizer import ParamsT
 
-from .grad_norm_scaled import GradNormScaled
+from assay.optim.grad_norm_scaled import GradNormScaled
 
 
 class GNSAdam(GradNormScaled):

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.optimizer import ParamsT
 
-from ._gradient import gradients, total_norm
-from ._kernels import choose_kernel, device_of_rate, suits_fused_now
+from assay.optim._gradient import gradients, total_norm
+from assay.optim._kernels import choose_kernel, device_of_rate, suits_fused_now
 
 
 class GradNormScaled(Optimizer):

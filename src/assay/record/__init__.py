@@ -1,5 +1,5 @@
 """The record: files in, files out; atomic."""
 
-from .folder import RunFolder, locked
+from assay.record.folder import RunFolder, locked
 
 __all__ = ["RunFolder", "locked"]

@@ -13,9 +13,8 @@ import polars as pl
 
 from assay.core import Curves, DataFacts, Member, canonical
 from assay.errors import BrokenRecord
-
-from . import checksum
-from .files import write_bytes
+from assay.record import checksum
+from assay.record.files import write_bytes
 
 UNREADABLE = (Exception, pl.exceptions.PanicException)  # damaged files make polars panic, which is no Exception
 CURVES = ("validation", "test", "train_loss", "grad_norm", "update_norm")

@@ -9,10 +9,9 @@ import msgspec
 
 from assay.core import Plan, Science, canonical
 from assay.errors import AssayError, UsageError
-
-from . import manifest
-from .files import fault, write_bytes
-from .folder import RunFolder
+from assay.record import manifest
+from assay.record.files import fault, write_bytes
+from assay.record.folder import RunFolder
 
 EARLIER = "earlier"
 KEPT = ("plan.json", "result.json")

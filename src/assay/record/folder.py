@@ -15,9 +15,8 @@ import polars as pl
 
 from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
-
-from . import checksum, chunks, sane
-from .files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
+from assay.record import checksum, chunks, sane
+from assay.record.files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
 
 SCORES: dict[str, Any] = {
     **{k: chunks.SCHEMA[k] for k in ("slot", "phase", "replicate", "index")},
@@ -51,7 +50,7 @@ class RunFolder:
         folder = cls.open(path)
         folder.members.mkdir(exist_ok=True)
         if folder.plan.science.plan_hash != science.plan_hash:
-            from .longer import lengthened
+            from assay.record.extend import lengthened
 
             longer = lengthened(path, science)
             folder = cls(path, longer) if longer else folder

@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 
 from assay.core import canonical, digest
-
-from .files import TEMPORARY, set_aside, write_bytes
+from assay.record.files import TEMPORARY, set_aside, write_bytes
 
 NAME = "manifest.json"
 

@@ -8,8 +8,7 @@ import msgspec
 
 from assay.core import canonical, digest
 from assay.errors import UsageError
-
-from .files import fault, write_bytes
+from assay.record.files import fault, write_bytes
 
 NAME = "suite.json"
 VERSION = 1

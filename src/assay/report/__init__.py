@@ -6,8 +6,7 @@ from pathlib import Path
 
 from assay.record.files import write_bytes
 from assay.record.suite import is_suite
-
-from .page import summary_html
+from assay.report.page import summary_html
 
 __all__ = ["draw", "summary_html"]
 
@@ -21,11 +20,11 @@ def draw(folder: str | Path) -> Path:
         UsageError: no run folder, no result in it yet, or it can't be written. BrokenRecord: a damaged file.
         Interrupted: the disk is full.
     """
-    from . import honest, published  # matplotlib takes most of a second: only when something is drawn
-    from .page import page
-    from .reading import read
-    from .render import render
-    from .style import drawing
+    from assay.report import honest, published  # matplotlib takes most of a second: only when something is drawn
+    from assay.report.page import page
+    from assay.report.reading import read
+    from assay.report.render import render
+    from assay.report.style import drawing
 
     path = Path(folder)
     if is_suite(path):
@@ -42,9 +41,9 @@ def draw(folder: str | Path) -> Path:
 
 
 def _draw_suite(path: Path) -> Path:
-    from . import suite
-    from .render import render
-    from .style import drawing
+    from assay.report import suite
+    from assay.report.render import render
+    from assay.report.style import drawing
 
     reading = suite.read(path)
     with drawing():

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .figures import Card
-from .figures.strips import Strip, strips
-from .reading import Reading
-from .style import look
-from .units import listed
+from assay.report.figures import Card
+from assay.report.figures.strips import Strip, strips
+from assay.report.reading import Reading
+from assay.report.style import look
+from assay.report.units import listed
 
 NAMES = {
     "again": "A/A",

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 from assay.core import Numerics, Plan, Stages
 from assay.judge.sentence import amount
-
-from .reading import Reading
-from .units import duration, number
+from assay.report.reading import Reading
+from assay.report.units import duration, number
 
 
 class Facts(NamedTuple):

@@ -10,17 +10,16 @@ import numpy as np
 from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
-
-from . import controls
-from .figures import Card, epochs
-from .figures.epochs import Series
-from .figures.reach import Arrivals, reach
-from .figures.scores import scores
-from .figures.strips import Strip, strips
-from .norms import norms
-from .panels import panels
-from .reading import Arm, Reading
-from .units import listed
+from assay.report import controls
+from assay.report.figures import Card, epochs
+from assay.report.figures.epochs import Series
+from assay.report.figures.reach import Arrivals, reach
+from assay.report.figures.scores import scores
+from assay.report.figures.strips import Strip, strips
+from assay.report.norms import norms
+from assay.report.panels import panels
+from assay.report.reading import Arm, Reading
+from assay.report.units import listed
 
 
 def cards(reading: Reading) -> list[Card]:

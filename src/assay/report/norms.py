@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .figures import Card, epochs
-from .figures.epochs import Series
-from .reading import Reading
+from assay.report.figures import Card, epochs
+from assay.report.figures.epochs import Series
+from assay.report.reading import Reading
 
 
 def norms(reading: Reading) -> Card:

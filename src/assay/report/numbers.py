@@ -6,10 +6,9 @@ from typing import Any
 
 from assay.judge.digits import ceiling, minus, percent, printed, times
 from assay.judge.sentence import amount
-
-from .facts import Facts
-from .reading import Reading
-from .units import MISSING, number, p_text
+from assay.report.facts import Facts
+from assay.report.reading import Reading
+from assay.report.units import MISSING, number, p_text
 
 
 def numbers(reading: Reading) -> list[Facts]:

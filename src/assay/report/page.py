@@ -8,15 +8,15 @@ from typing import Any
 
 import jinja2
 
-from . import controls, tables
-from .command import command, quoted
-from .facts import facts
-from .figures import Card
-from .numbers import numbers
-from .reading import Reading
-from .render import Drawn
-from .style import PALETTE
-from .units import Units, settings
+from assay.report import controls, tables
+from assay.report.command import command, quoted
+from assay.report.facts import facts
+from assay.report.figures import Card
+from assay.report.numbers import numbers
+from assay.report.reading import Reading
+from assay.report.render import Drawn
+from assay.report.style import PALETTE
+from assay.report.units import Units, settings
 
 
 def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from assay.report.figures.scores import MOST_PANELS, Panel, Trials
+from assay.report.reading import Arm, Reading
 from assay.space import Choice, Dimension, Float
-
-from .figures.scores import MOST_PANELS, Panel, Trials
-from .reading import Arm, Reading
 
 
 def panels(reading: Reading) -> list[Panel]:

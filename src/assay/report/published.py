@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .figures import Card, epochs
-from .figures.epochs import Series
-from .figures.scores import scores
-from .norms import norms
-from .panels import panels
-from .reading import Reading
-from .units import listed, settings
+from assay.report.figures import Card, epochs
+from assay.report.figures.epochs import Series
+from assay.report.figures.scores import scores
+from assay.report.norms import norms
+from assay.report.panels import panels
+from assay.report.reading import Reading
+from assay.report.units import listed, settings
 
 
 def cards(reading: Reading) -> list[Card]:

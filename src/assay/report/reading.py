@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from assay.answer.evidence import Findings, reached
 from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
-from assay.evidence import Findings, reached
 from assay.judge.divergence import floored
 from assay.record import RunFolder
-
-from .style import Look, look
-from .units import Units
+from assay.report.style import Look, look
+from assay.report.units import Units
 
 
 @dataclass(frozen=True)

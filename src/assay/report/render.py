@@ -7,7 +7,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from .style import INK, PALETTE
+from assay.report.style import INK, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

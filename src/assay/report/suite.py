@@ -18,16 +18,15 @@ from assay.judge.digits import minus, percent
 from assay.judge.sentence import counted
 from assay.record import RunFolder
 from assay.record.suite import Suite, open_suite
-
-from .command import across as command
-from .command import quoted
-from .figures import Card
-from .figures.forest import Row, forest
-from .figures.profiles import Profile, profiles
-from .page import environment, in_two
-from .render import Drawn
-from .style import PALETTE, look
-from .units import MISSING, Units, duration, number, settings
+from assay.report.command import across as command
+from assay.report.command import quoted
+from assay.report.figures import Card
+from assay.report.figures.forest import Row, forest
+from assay.report.figures.profiles import Profile, profiles
+from assay.report.page import environment, in_two
+from assay.report.render import Drawn
+from assay.report.style import PALETTE, look
+from assay.report.units import MISSING, Units, duration, number, settings
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
 FEW = 3  # candidates for whom every task is drawn

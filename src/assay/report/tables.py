@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from .reading import Arm, Reading
-from .units import MISSING, duration, number, settings
+from assay.report.reading import Arm, Reading
+from assay.report.units import MISSING, duration, number, settings
 
 
 def contenders(reading: Reading) -> list[dict[str, Any]]:

@@ -12,16 +12,15 @@ from assay.contenders.resolve import source_of_file
 from assay.contenders.source import source_of
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
-
-from .char_attention import char_attention
-from .digits import digits
-from .friedman import friedman1
-from .given import with_factory
-from .logistic import logistic_regression
-from .mnist1d import mnist1d_mlp
-from .mnist1d_cnn import mnist1d_cnn
-from .mnist1d_gru import mnist1d_gru
-from .quadratic import quadratic
+from assay.tasks.char_attention import char_attention
+from assay.tasks.digits import digits
+from assay.tasks.friedman import friedman1
+from assay.tasks.given import with_factory
+from assay.tasks.logistic import logistic_regression
+from assay.tasks.mnist1d import mnist1d_mlp
+from assay.tasks.mnist1d_cnn import mnist1d_cnn
+from assay.tasks.mnist1d_gru import mnist1d_gru
+from assay.tasks.quadratic import quadratic
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
     "mnist1d-mlp": (mnist1d_mlp, "MNIST-1D, one hidden layer of 256: the task of the original study"),

@@ -15,11 +15,10 @@ import numpy as np
 
 from assay.core import Split, Splits, Task
 from assay.errors import UsageError
-
-from .losses import cross_entropy
-from .metrics import bits
-from .network import Network
-from .options import asked, at_least
+from assay.tasks.losses import cross_entropy
+from assay.tasks.metrics import bits
+from assay.tasks.network import Network
+from assay.tasks.options import asked, at_least
 
 SHA256 = "75e63653d6421a7251216714395dde5b33f996a6bd6e2f5fb4fec17c0cac0fa4"
 SYMBOLS = "\n -0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

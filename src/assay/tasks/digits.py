@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Split, Splits, Task
-
-from .cache import cached
-from .losses import cross_entropy
-from .metrics import accuracy
-from .network import Network
-from .noise import NoisyLabels
-from .options import asked, at_least
-from .partition import Partitioned
+from assay.record.cache import cached
+from assay.tasks.losses import cross_entropy
+from assay.tasks.metrics import accuracy
+from assay.tasks.network import Network
+from assay.tasks.noise import NoisyLabels
+from assay.tasks.options import asked, at_least
+from assay.tasks.partition import Partitioned
 
 SIZES = (1280, 256, 261)  # 1,280 is whole batches of any power of two: a batch of one has no variance to normalise by
 

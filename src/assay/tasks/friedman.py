@@ -12,13 +12,12 @@ from itertools import pairwise
 import numpy as np
 
 from assay.core import Split, Splits, Task
-
-from .cache import cached
-from .losses import mean_squared_error
-from .metrics import rmse
-from .network import Network
-from .noise import NoisyTargets
-from .options import asked, at_least
+from assay.record.cache import cached
+from assay.tasks.losses import mean_squared_error
+from assay.tasks.metrics import rmse
+from assay.tasks.network import Network
+from assay.tasks.noise import NoisyTargets
+from assay.tasks.options import asked, at_least
 
 FEATURES = 10
 TRAIN_SAMPLES = 2000

@@ -10,8 +10,7 @@ import numpy as np
 
 from assay.core import Loaders, Split, Splits, Task
 from assay.errors import UsageError
-
-from .partition import Partitioned, sizes_of
+from assay.tasks.partition import Partitioned, sizes_of
 
 SAME_SPLIT = (
     "every replicate has the same split, for its data is a DataLoader and no function of a seed that returns one: the "
@@ -73,7 +72,7 @@ class Factory:
         """The data of a seed. UsageError where it is of no known kind."""
         made = self.data(seed)
         if isinstance(made, Loaders):
-            from assay.train.loaders import read  # with torch, which a user's loader has loaded
+            from assay.tasks.loaders import read  # with torch, which a user's loader has loaded
 
             return read(made)
         if not isinstance(made, Splits):

@@ -11,11 +11,10 @@ from functools import lru_cache
 import numpy as np
 
 from assay.core import Split, Splits, Task
-
-from .metrics import accuracy
-from .mnist1d import cross_entropy
-from .noise import NoisyLabels
-from .options import asked
+from assay.tasks.metrics import accuracy
+from assay.tasks.mnist1d import cross_entropy
+from assay.tasks.noise import NoisyLabels
+from assay.tasks.options import asked
 
 FEATURES, CLASSES = 20, 4
 TRAIN, HELD_OUT = 512, 1024  # samples; as many to validate as to test

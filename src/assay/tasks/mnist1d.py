@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from assay.core import Split, Splits, Task
-
-from .cache import cached
-from .losses import cross_entropy
-from .metrics import accuracy
-from .network import Network
-from .noise import NoisyLabels
-from .options import asked, at_least
-from .signals import signals
+from assay.record.cache import cached
+from assay.tasks.losses import cross_entropy
+from assay.tasks.metrics import accuracy
+from assay.tasks.network import Network
+from assay.tasks.noise import NoisyLabels
+from assay.tasks.options import asked, at_least
+from assay.tasks.signals import signals
 
 PUBLISHED_SEED = 42  # mnist1d's own default, hence the data of the published page
 TRAIN_SAMPLES = 8000

@@ -6,10 +6,9 @@ Greydanus & Kobak (2024, "Scaling down deep learning with MNIST-1D") report 94 %
 from __future__ import annotations
 
 from assay.core import Task
-
-from .mnist1d import TRAIN_SAMPLES, mnist1d
-from .network import Network
-from .options import asked, at_least
+from assay.tasks.mnist1d import TRAIN_SAMPLES, mnist1d
+from assay.tasks.network import Network
+from assay.tasks.options import asked, at_least
 
 
 def mnist1d_cnn(train_samples: int = TRAIN_SAMPLES, width: int = 25, label_noise: float = 0.0) -> Task:

@@ -8,10 +8,9 @@ batching rule).
 from __future__ import annotations
 
 from assay.core import Task
-
-from .mnist1d import TRAIN_SAMPLES, mnist1d
-from .network import Network
-from .options import asked, at_least
+from assay.tasks.mnist1d import TRAIN_SAMPLES, mnist1d
+from assay.tasks.network import Network
+from assay.tasks.options import asked, at_least
 
 
 def mnist1d_gru(train_samples: int = TRAIN_SAMPLES, width: int = 32, label_noise: float = 0.0) -> Task:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core import Metric, Split, Splits, Task
-
-from .network import Network
-from .options import asked, at_least
+from assay.tasks.network import Network
+from assay.tasks.options import asked, at_least
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -75,7 +75,7 @@ def epoch(data: Data, batch_size: int, order: torch.Generator, dtype: str) -> It
     """The training batches of one epoch, in an order drawn from `order`; the last may be smaller."""
     inputs, targets = data.train
     if data.loader is not None:
-        from . import loaders
+        from assay.tasks import loaders
 
         for x, y in loaders.epoch(data.loader, int(torch.randint(2**62, (), generator=order))):
             x = x.to(getattr(torch, dtype)) if x.is_floating_point() else x

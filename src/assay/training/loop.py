@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from assay.contenders.interface import needs_closure
 from assay.core import Contender, Curves, Member, Numerics, Run, Task
 from assay.errors import UsageError
-
-from .data import Data, load
-from .data import epoch as epoch_of
-from .seeding import seed_all
+from assay.training.data import Data, load
+from assay.training.data import epoch as epoch_of
+from assay.training.seeding import seed_all
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:

@@ -11,10 +11,9 @@ import torch
 
 from assay.contenders.interface import needs_closure
 from assay.core import Contender, Member, Numerics, Run, Task
-
-from . import loop
-from .data import load
-from .seeding import seed_all
+from assay.training import loop
+from assay.training.data import load
+from assay.training.seeding import seed_all
 
 ROUNDS, STEPS = 15, 20
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 from assay import events
 from assay.errors import UsageError
-
-from . import workers
-from .patience import Patience
-from .ray_workers import RayWorkers
+from assay.workers import local as workers
+from assay.workers.ray import RayWorkers
+from assay.workers.watchdog import Patience
 
 Crew = workers.LocalWorkers | RayWorkers
 

@@ -23,9 +23,8 @@ import numpy as np
 
 from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames
-
-from .numerics import Wanted
-from .patience import Patience
+from assay.training.numerics import Wanted
+from assay.workers.watchdog import Patience
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -58,8 +57,8 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
     reason = ""
     try:
         if numerics.engine == "vectorized":
-            from assay.train import vectorized
-            from assay.train.refusal import Hindered, NotVectorizable
+            from assay.engine.eager import train as vectorized
+            from assay.engine.eager.refusal import Hindered, NotVectorizable
 
             try:
                 return vectorized.train(task, contender, members, numerics)
@@ -67,7 +66,7 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
                 raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
             except NotVectorizable as error:  # the same members always are, wherever they train
                 reason = str(error)
-        from assay.train import loop
+        from assay.training import loop
 
         return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
     except AssayError:
@@ -88,14 +87,14 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """In a worker: test scores (n,) of trained members."""
-    from assay.train.loop import score_weights
+    from assay.training.loop import score_weights
 
     return score_weights(_open(packed_task), members, weights, numerics)
 
 
 def settle(packed_task: bytes, packed_contender: bytes, wanted: Wanted, *numbers: int) -> tuple[Numerics, float | None]:
     """In a worker: `engines.settle`, whose numbers these are, in its order."""
-    from assay.train import engines
+    from assay.engine.select import select as engines
 
     found = engines.settle(_open(packed_task), _open(packed_contender), wanted, *numbers)
     return found.numerics, found.step_seconds
@@ -103,7 +102,7 @@ def settle(packed_task: bytes, packed_contender: bytes, wanted: Wanted, *numbers
 
 def make_data(packed_task: bytes, seed: int) -> str:
     """In a worker: see that a data set is made and kept, and fit to be trained on; its digest."""
-    from assay.train.admit import admit
+    from assay.training.validate import admit
 
     task = _open(packed_task)
     try:
@@ -118,7 +117,7 @@ def make_data(packed_task: bytes, seed: int) -> str:
 
 def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
     """In a worker: `timing.step_seconds`."""
-    from assay.train.timing import step_seconds
+    from assay.training.timing import step_seconds
 
     return step_seconds(_open(packed_task), _open(packed_contender), member, numerics)
 
@@ -127,7 +126,7 @@ def time_optimizers(
     packed_task: bytes, packed_contenders: Sequence[bytes], members: Sequence[Member], numerics: Numerics
 ) -> list[float]:
     """In a worker: `timing.optimizer_seconds`."""
-    from assay.train.timing import optimizer_seconds
+    from assay.training.timing import optimizer_seconds
 
     return optimizer_seconds(_open(packed_task), [_open(c) for c in packed_contenders], members, numerics)
 
@@ -164,7 +163,7 @@ class LocalWorkers(ProcessPoolExecutor):
         context = multiprocessing.get_context(kind)
         with _one_thread():
             if kind == "forkserver":
-                context.set_forkserver_preload(["assay.train.loop"])
+                context.set_forkserver_preload(["assay.training.loop"])
                 from multiprocessing import forkserver
 
                 with _without_interrupts():  # it loads torch before it ignores Ctrl-C

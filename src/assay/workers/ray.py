@@ -24,9 +24,8 @@ from typing import Any
 
 import assay
 from assay.errors import UsageError
-
-from .numerics import torch_build
-from .workers import _one_thread, cores
+from assay.training.numerics import torch_build
+from assay.workers.local import _one_thread, cores
 
 RETRIES = 5  # of a call whose worker or node was lost
 ANSWER = 60.0  # seconds for a cluster to answer
@@ -280,7 +279,8 @@ def _look() -> dict[str, Any]:
 
     found: dict[str, Any] = {"python": sys.executable, "assay": None, "torch": None, "cpu": None}
     try:
-        from assay.train import numerics, ray_workers
+        from assay.training import numerics
+        from assay.workers import ray as ray_workers
     except ImportError:
         return found
     found["cpu"] = numerics.cpu_model()
@@ -296,7 +296,7 @@ def _run(identity: dict[str, str], function: tuple[str, str], kinds: str, *value
     import pickle
 
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
-    from assay.train.ray_workers import call
+    from assay.workers.ray import call
 
     return pickle.dumps(call(identity, function, kinds, values))
 

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from assay.check.checks.reads import CountReads
 from assay.check.lab import FAST, MATRICES, Lab, Training, gradients, start_values
 from assay.check.outcome import Failed, Passed, Skip
-
-from .reads import CountReads
 
 _LEAK_STEPS = 1000
 _SECONDS = 6.0
@@ -155,7 +154,7 @@ def _reachable(root: Any) -> list[Tensor]:
 
 def check_engine(lab: Lab) -> Passed:
     """Ask the parity probe, or whoever else is named. No engine trains what can't train a network with biases by `step()`."""
-    from assay.train.reached import engine_reached
+    from assay.engine.select.coverage import engine_reached
 
     ask: Callable[[Any], tuple[str, str]] = lab.facts.get("engine_of") or engine_reached
     try:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from assay.check.checks.closure import quadratic
 from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, gradients, same, start_values
 from assay.check.outcome import Failed, Passed, Skip
-
-from .closure import quadratic
 
 
 def check_none_grad(lab: Lab) -> Passed:

@@ -7,10 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from assay.check.checks.closure import takes_closure
 from assay.check.lab import Lab, Training, cosine_of, difference, gradients, linear, start_values
 from assay.check.outcome import Failed, Passed, Skip
-
-from .closure import takes_closure
 
 _STEPS = 8
 _SCALE = 16.0  # a power of two: scaling rounds nothing

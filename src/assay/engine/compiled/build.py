@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import artifacts, graphs, tracing
-from .batches import Batches
-from .forward import draw_masks, dropout_sites
-from .host import as_numpy, program
-from .population import Population
-from .refusal import Again, NotCompilable, refusal
-from .values import Kind, Tracked, Values, holds, read_values
+from assay.engine.compiled import cache as artifacts
+from assay.engine.compiled import partition as graphs
+from assay.engine.compiled import trace as tracing
+from assay.engine.compiled.scalar_program import as_numpy, program
+from assay.engine.compiled.values import Kind, Tracked, Values, holds, read_values
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.model_mode import draw_masks, dropout_sites
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import Again, NotCompilable, refusal
 
 ROUNDS = 8  # traces until every number that changes is an input
 MOST_VARIANTS = 6

@@ -25,12 +25,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.tasks.cache import cache_folder
-
-from .graphs import Step
-from .host import program
-from .refusal import NotCompilable
-from .values import Guard, Kind, Tracked
+from assay.engine.compiled.partition import Step
+from assay.engine.compiled.scalar_program import program
+from assay.engine.compiled.values import Guard, Kind, Tracked
+from assay.engine.eager.refusal import NotCompilable
+from assay.record.cache import cache_folder
 
 Runner = Callable[[list[Tensor]], list[Tensor]]
 
@@ -96,7 +95,7 @@ def hashes(files: Sequence[str] | set[str]) -> dict[str, str]:
 def engine_source() -> str:
     """SHA-256 of this engine's own source: another engine, another artifact."""
     sha = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
         sha.update(path.read_bytes())
     return sha.hexdigest()
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .artifacts import Artifact, Variant, make_buffers
-from .batches import Batches
-from .building import Building
-from .compiled import Compiled
+from assay.engine.compiled.build import Building
+from assay.engine.compiled.cache import Artifact, Variant, make_buffers
+from assay.engine.compiled.population import Compiled
+from assay.engine.eager.batches import Batches
 
 
 class Interpreted(Compiled):

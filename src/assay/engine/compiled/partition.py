@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
-from .host import emit
-from .refusal import NotCompilable
-from .rewriting import COPY, shield, simplify, sweep, widest_last
-from .tracing import Trace
-from .values import Values
+from assay.engine.compiled.passes import COPY, shield, simplify, sweep, widest_last
+from assay.engine.compiled.scalar_program import emit
+from assay.engine.compiled.trace import Trace
+from assay.engine.compiled.values import Values
+from assay.engine.eager.refusal import NotCompilable
 
 aten = torch.ops.aten
 

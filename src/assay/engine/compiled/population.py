@@ -14,18 +14,17 @@ import torch
 from torch import Tensor
 
 from assay.core import Contender, Member, Numerics, Task
-
-from . import artifacts
-from .artifacts import Artifact, Variant
-from .batches import Batches
-from .batching import level, wrap
-from .building import Building, equal_values
-from .host import as_numpy
-from .leaves import code_of_class, settings, token, walk
-from .marks import as_number, is_number
-from .population import Population
-from .refusal import Hindered, NotCompilable
-from .values import holds, read_values
+from assay.engine.compiled import cache as artifacts
+from assay.engine.compiled.build import Building, equal_values
+from assay.engine.compiled.cache import Artifact, Variant
+from assay.engine.compiled.scalar_program import as_numpy
+from assay.engine.compiled.values import holds, read_values
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.object_graph import code_of_class, settings, token, walk
+from assay.engine.eager.population import Population
+from assay.engine.eager.python_numbers import as_number, is_number
+from assay.engine.eager.refusal import Hindered, NotCompilable
+from assay.engine.eager.vmap import level, wrap
 
 
 class Compiled(Population):

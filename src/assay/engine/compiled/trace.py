@@ -20,18 +20,18 @@ from torch.func import functionalize
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from . import loop
-from .batches import Batches
-from .batching import is_batched, level, physical, spread, wrap
-from .forward import losses_and_gradients
-from .leaves import Leaf, attributes, replace_known, token, walk
-from .lifted_math import lifted_math
-from .lifting import Lifting
-from .marks import as_number, is_number
-from .one import One, build
-from .population import Population, norms
-from .refusal import NotCompilable, shared_write
-from .values import Guard, Kind, Tracked, Values, kind_of, scalar
+from assay.engine.compiled.values import Guard, Kind, Tracked, Values, kind_of, scalar
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.member import One, build
+from assay.engine.eager.model_mode import losses_and_gradients
+from assay.engine.eager.object_graph import Leaf, attributes, replace_known, token, walk
+from assay.engine.eager.optimizer_mode import Lifting
+from assay.engine.eager.population import Population, norms
+from assay.engine.eager.python_math import lifted_math
+from assay.engine.eager.python_numbers import as_number, is_number
+from assay.engine.eager.refusal import NotCompilable, shared_write
+from assay.engine.eager.vmap import is_batched, level, physical, spread, wrap
+from assay.training import loop
 
 
 @dataclass

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batching import is_batched, physical
-from .leaves import walk
-from .marks import is_number
-from .population import Population
+from assay.engine.eager.object_graph import walk
+from assay.engine.eager.population import Population
+from assay.engine.eager.python_numbers import is_number
+from assay.engine.eager.vmap import is_batched, physical
 
 
 @dataclass

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from assay.core import Member, Numerics, Run, Task
-
-from .data import Data, load
-from .refusal import NotVectorizable
+from assay.engine.eager.refusal import NotVectorizable
+from assay.training.data import Data, load
 
 
 class Batches:

@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from assay.core import Task
-
-from .forward import outputs_of
-from .population import Population
+from assay.engine.eager.model_mode import outputs_of
+from assay.engine.eager.population import Population
 
 BLOCK_BYTES = 1 << 28  # inputs of the members that a device scores at once
 

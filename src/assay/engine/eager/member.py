@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from assay.core import Contender, Member, Numerics, Run, Task
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.object_graph import Leaf, walk
+from assay.engine.eager.refusal import NotVectorizable
 from assay.space import Choice
-
-from . import loop
-from .batches import Batches
-from .leaves import Leaf, walk
-from .refusal import NotVectorizable
-from .seeding import seed_all
+from assay.training import loop
+from assay.training.seeding import seed_all
 
 
 @dataclass

@@ -16,11 +16,10 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from assay.core import Task
-
-from .batching import level, spread, wrap
-from .cells import CELLS
-from .convolution import convolve, small
-from .refusal import NotVectorizable
+from assay.engine.eager.cells import CELLS
+from assay.engine.eager.convolution import convolve, small
+from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.eager.vmap import level, spread, wrap
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
 

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .marks import is_number
-from .refusal import NotVectorizable
+from assay.engine.eager.python_numbers import is_number
+from assay.engine.eager.refusal import NotVectorizable
 
 Setter = Callable[[Any], None]
 _RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .batching import is_batched, physical, wrap
-from .lifted import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE, foreach_elements, foreach_name
-from .marks import as_number, is_number, mark_all
-from .refusal import NotVectorizable
-from .special import SPECIAL
+from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE, foreach_elements, foreach_name
+from assay.engine.eager.overrides import SPECIAL
+from assay.engine.eager.python_numbers import as_number, is_number, mark_all
+from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.eager.vmap import is_batched, physical, wrap
 
 
 class Lifting(TorchFunctionMode):

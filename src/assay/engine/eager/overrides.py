@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .batching import is_batched, spread, wrap
-from .lifted import DECOMPOSED, HALF
-from .marks import is_number
-from .refusal import NotVectorizable
+from assay.engine.eager.op_tables import DECOMPOSED, HALF
+from assay.engine.eager.python_numbers import is_number
+from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.eager.vmap import is_batched, spread, wrap
 
 
 def _refuse(reason: str) -> Callable[..., Any]:

@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 
 from assay.core import Contender, Member, Numerics, Task
-
-from . import loop
-from .batches import Batches
-from .batching import level, wrap
-from .forward import losses_and_gradients
-from .leaves import Leaf, replace_known, token
-from .lifted_math import lifted_math
-from .lifting import Lifting
-from .marks import as_number
-from .one import One, build, tuned_numbers
-from .refusal import Again, Hindered, NotVectorizable, refusal
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.member import One, build, tuned_numbers
+from assay.engine.eager.model_mode import losses_and_gradients
+from assay.engine.eager.object_graph import Leaf, replace_known, token
+from assay.engine.eager.optimizer_mode import Lifting
+from assay.engine.eager.python_math import lifted_math
+from assay.engine.eager.python_numbers import as_number
+from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
+from assay.engine.eager.vmap import level, wrap
+from assay.training import loop
 
 
 class Population:

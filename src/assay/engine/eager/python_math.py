@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .lifted import MATH
-from .lifting import Lifting
-from .marks import mark_all
+from assay.engine.eager.op_tables import MATH
+from assay.engine.eager.optimizer_mode import Lifting
+from assay.engine.eager.python_numbers import mark_all
 
 
 @contextlib.contextmanager

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from assay.core import Contender, Curves, Member, Numerics, Task
-
-from .batches import Batches
-from .evaluation import scores
-from .forward import Site, draw_masks, dropout_sites
-from .population import Population
-from .refusal import Again, NotVectorizable, refusal
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.evaluation import scores
+from assay.engine.eager.model_mode import Site, draw_masks, dropout_sites
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import Again, NotVectorizable, refusal
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -30,7 +29,7 @@ def train(task: Task, contender: Contender, members: Sequence[Member], numerics:
         NotVectorizable: the reason in one line; nothing is kept, the loop can train the same members.
     """
     if numerics.compiled:
-        from .compiled import Compiled
+        from assay.engine.compiled.population import Compiled
 
         return train_with(Compiled, task, contender, members, numerics)
     return train_with(Population, task, contender, members, numerics)

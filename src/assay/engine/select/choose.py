@@ -12,16 +12,15 @@ from typing import NamedTuple
 import torch
 
 from assay.core import Contender, Member, Numerics, Task
-from assay.tasks import cache
-
-from . import artifacts
-from .artifacts import Artifact
-from .batches import Batches
-from .compiled import Compiled
-from .probe import members as spread_members
-from .refusal import NotVectorizable, refusal
-from .stopwatch import begun, seconds_of, seconds_of_loop
-from .widths import evenly, widest_on_gpu, width_on_cpu, width_on_gpu
+from assay.engine.compiled import cache as artifacts
+from assay.engine.compiled.cache import Artifact
+from assay.engine.compiled.population import Compiled
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.refusal import NotVectorizable, refusal
+from assay.engine.select.chunk_size import evenly, widest_on_gpu, width_on_cpu, width_on_gpu
+from assay.engine.select.parity import members as spread_members
+from assay.engine.select.stopwatch import begun, seconds_of, seconds_of_loop
+from assay.record import cache
 
 # Seconds, on two cores of an Intel Xeon with AVX-512 or of an AMD EPYC (Zen 3), with torch 2.13
 SHORT = 5.0  # a job that the loop does in less isn't worth measuring

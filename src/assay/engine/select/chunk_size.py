@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from assay.core import Contender, Member, Numerics, Task
-
-from .batches import Batches
-from .evaluation import scores
-from .one import build
-from .stopwatch import begun
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.evaluation import scores
+from assay.engine.eager.member import build
+from assay.engine.select.stopwatch import begun
 
 CHUNK_BYTES = 5_000_000  # a chunk's weights, state and activations that a core still gets through quickly (Zen 3)
 DATA_BYTES = 256_000_000  # of members' training data in their own orders, in each process

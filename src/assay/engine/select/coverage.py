@@ -7,10 +7,9 @@ import numpy as np
 from torch import nn
 
 from assay.core import Contender, Split, Splits, Task
+from assay.engine.select.parity import probe
 from assay.tasks.metrics import accuracy
-
-from .numerics import loop_here
-from .probe import probe
+from assay.training.numerics import loop_here
 
 
 def engine_reached(contender: Contender) -> tuple[str, str]:

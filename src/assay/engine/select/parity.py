@@ -16,14 +16,13 @@ import torch
 from torch import nn
 
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.model_mode import dropout_sites
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import NotVectorizable, refusal
+from assay.engine.eager.train import train_with
 from assay.space import Choice
-
-from . import loop
-from .batches import Batches
-from .forward import dropout_sites
-from .population import Population
-from .refusal import NotVectorizable, refusal
-from .vectorized import train_with
+from assay.training import loop
 
 MEMBERS = 3
 EPOCHS = 3
@@ -51,7 +50,7 @@ def probe(
     if kind is None:
         kind = Population
         if numerics.compiled:
-            from .interpreted import Interpreted
+            from assay.engine.compiled.interpreted import Interpreted
 
             kind = Interpreted
     for dtype in ("float64", "float32"):

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from assay.core import Contender, Numerics, Task
-
-from .choose import choose
-from .numerics import Wanted, loop_here
-from .probe import probe
+from assay.engine.select.choose import choose
+from assay.engine.select.parity import probe
+from assay.training.numerics import Wanted, loop_here
 
 
 class Settled(NamedTuple):

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from assay.core import Contender, Member, Numerics, Run, Task
-
-from . import loop
-from .batches import Batches
-from .forward import draw_masks, dropout_sites
-from .population import Population
-from .refusal import Again
-from .seeding import seed_all
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.model_mode import draw_masks, dropout_sites
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import Again
+from assay.training import loop
+from assay.training.seeding import seed_all
 
 
 def seconds_of_loop(

@@ -1,0 +1,46 @@
+"""The nouns, by who reads them: what a user brings, the plan, its trainings, the answer. Plain frozen data, no torch."""
+
+from .canonical import canonical, digest
+from .contender import Contender, Run
+from .plan import (
+    MOST_PLANNED,
+    PLAN_VERSION,
+    ContenderInfo,
+    Numerics,
+    Plan,
+    Protocol,
+    Science,
+    Stages,
+    TaskInfo,
+)
+from .task import Loaders, Metric, Split, Splits, Task
+from .training import Curves, DataFacts, Hyperparameters, Member, Phase
+from .verdict import Outcome, Verdict
+
+__all__ = [
+    "MOST_PLANNED",
+    "PLAN_VERSION",
+    "Contender",
+    "ContenderInfo",
+    "Curves",
+    "DataFacts",
+    "Hyperparameters",
+    "Loaders",
+    "Member",
+    "Metric",
+    "Numerics",
+    "Outcome",
+    "Phase",
+    "Plan",
+    "Protocol",
+    "Run",
+    "Science",
+    "Split",
+    "Splits",
+    "Stages",
+    "Task",
+    "TaskInfo",
+    "Verdict",
+    "canonical",
+    "digest",
+]  # fmt: skip

@@ -1,0 +1,40 @@
+"""What a user brings: an optimizer under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from assay.space import Space
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a contender may know of the training it is made for: lengths in steps and epochs, never data or scores."""
+
+    total_steps: int
+    epochs: int
+    steps_per_epoch: int
+    fused: bool = False  # the engine asks for torch's fused kernels where the optimizer offers the choice
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An optimizer under test: how it is made and what of it is tuned.
+
+    `make(model, run, **hyperparameters)` returns a fresh optimizer, draws no randomness and gets plain Python numbers.
+    `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
+    `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
+    `reference` and `source` say where it comes from and which version of it (a package version or a hash).
+    """
+
+    name: str
+    make: Callable[..., Any]
+    space: Space
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Callable[[float], float] | None = None
+    closure: Literal["no", "yes", "graph"] = "no"
+    reference: str = ""
+    source: str = ""
+    note: str = ""  # what a reader of the report must know of how it was adapted

@@ -1,0 +1,161 @@
+"""The plan: contenders × task × protocol as data, frozen before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from assay.space import Dimension
+
+from .canonical import digest
+
+PLAN_VERSION = 2
+MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw their data from one 32-bit seed
+
+
+class ContenderInfo(msgspec.Struct, frozen=True):
+    """A contender as the plan knows it: data only."""
+
+    name: str
+    reference: str
+    source: str
+    space: dict[str, Dimension]
+    fixed: dict[str, str]
+    schedule: str | None
+    closure: str
+    note: str = ""
+
+
+class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task as the plan knows it: data only. `margin` and scores are in the metric's file units."""
+
+    name: str
+    reference: str
+    source: str
+    options: dict[str, float | int | str | bool]
+    metric: str
+    direction: Literal["max", "min"]
+    unit: str
+    scale: float
+    epochs: int
+    batch_size: int
+    margin: float
+    margin_reason: str
+    generated: bool
+    family: str = ""
+    note: str = ""
+
+    @property
+    def sign(self) -> int:
+        """+1 where larger scores are better, −1 where smaller are."""
+        return 1 if self.direction == "max" else -1
+
+
+class Stages(msgspec.Struct, frozen=True):
+    """Two stages of replicates (Stein 1945): the spread of the `first` decides how many there are, `most` at most."""
+
+    first: int
+    most: int
+
+
+class Protocol(msgspec.Struct, frozen=True):
+    """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
+
+    With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
+    end, the record says (`evidence.reached`).
+    """
+
+    name: Literal["honest", "published"]
+    replicates: int
+    trials: int
+    final_seeds: int
+    alpha: float = 0.05
+    sampler: str = "optuna TPE"
+    sampler_options: dict[str, int | bool] = {}
+    stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
+    looks: tuple[int, ...] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # replicates at which the answer may end it (`judge.looks`)
+
+
+class Science(msgspec.Struct, frozen=True):
+    """Everything that decides what is asked. Its hash names the record. The first contender is the baseline."""
+
+    task: TaskInfo
+    contenders: tuple[ContenderInfo, ...]
+    protocol: Protocol
+    seed: int
+
+    @property
+    def plan_hash(self) -> str:
+        """SHA-256 of the canonical JSON of the science."""
+        return digest(self)
+
+    def training_hash(self, slot: int) -> str:
+        """SHA-256 of what can change a training of contender `slot`.
+
+        The margin, α, and the numbers of replicates, trials and final seeds are left out: they ask another question of
+        the same trainings, which are then the same files.
+        """
+        task = msgspec.structs.replace(self.task, margin=0.0, margin_reason="")
+        contender = msgspec.structs.replace(self.contenders[slot], name="", note="")
+        return digest((task, contender, self.protocol.name, self.seed))
+
+    def differences(self, other: Science) -> list[str]:
+        """What differs in another science, a phrase each."""
+        before, after = (_flatten(msgspec.to_builtins(science)) for science in (self, other))
+        names = [c.name for c in self.contenders]
+        found = []
+        for key in sorted(before.keys() | after.keys()):
+            a, b = before.get(key, "none"), after.get(key, "none")
+            if a != b:
+                parts = key.split(".")
+                same = parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names)
+                reference = ".".join([*parts[:2], "reference"])
+                if same and before.get(reference) == after.get(reference):
+                    found.append(f"the source of {names[int(parts[1])]} was edited since the record was made")
+                else:
+                    found.append(f"{key} {a} → {b}")
+        return found
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    return {
+        k: v for name, item in items for k, v in _flatten(item, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+class Numerics(msgspec.Struct, frozen=True):
+    """How a contender's numbers are computed; settled before the first training.
+
+    Same science and numerics → the same bits. `reason` says why this engine; it changes no number.
+    """
+
+    engine: Literal["loop", "vectorized"]
+    compiled: bool
+    width: int  # members in a chunk
+    dtype: str
+    device: str
+    threads: int
+    torch: str
+    cpu: str
+    reason: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Contenders × task × protocol, and the numerics of each contender.
+
+    `earlier`: the numbers of replicates that were planned, finished and judged before more were asked for.
+    """
+
+    science: Science
+    numerics: tuple[Numerics, ...]
+    version: int = PLAN_VERSION
+    earlier: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET

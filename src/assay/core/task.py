@@ -1,0 +1,104 @@
+"""What a user brings: what the contenders are judged on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Split(NamedTuple):
+    """Samples: inputs (n, …) and targets (n, …), NumPy arrays."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Splits:
+    """One data set of a task. `validation` is None for a task that has no split of its own to tune on."""
+
+    train: Split
+    validation: Split | None
+    test: Split
+    loader: Any = None  # where training batches come from, if not from the arrays: a DataLoader (loop engine only)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over every array's shape, type and bytes."""
+        sha = hashlib.sha256()
+        for name in ("train", "validation", "test"):
+            for array in getattr(self, name) or ():
+                sha.update(f"{name}{array.shape}{array.dtype.str}".encode())
+                sha.update(np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
+
+
+class Loaders(NamedTuple):
+    """A data set as `torch.utils.data.DataLoader`s, whose batches are (inputs, targets).
+
+    The loop engine takes its training batches from `train`, an epoch a pass, drawn from each training's own seed;
+    `validation` and `test` are read once. What is lost: whole populations at once, so a comparison takes longer.
+    """
+
+    train: Any
+    validation: Any
+    test: Any
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of a model on a split.
+
+    `score(outputs, targets)` → 0-dimensional tensor. `constant(train_targets, targets)` → the score of the best
+    constant predictor, the floor that a diverged member is given. `scale` turns file units into text units
+    (accuracies are fractions in files and points in text).
+    """
+
+    name: str
+    score: Callable[[Tensor, Tensor], Tensor]
+    constant: Callable[[np.ndarray, np.ndarray], float]
+    direction: Literal["max", "min"]
+    unit: str
+    scale: float = 1.0
+
+    @property
+    def sign(self) -> int:
+        """+1 where larger is better, −1 where smaller is."""
+        return 1 if self.direction == "max" else -1
+
+
+@dataclass(frozen=True, eq=False)  # two tasks are never equal: callables can't be compared
+class Task:
+    """What the contenders are judged on: data, model, loss, metric, budget, and the smallest difference that matters.
+
+    Fixed data is partitioned anew for each replicate: (inputs, targets) 60 : 20 : 20, `Splits` in the sizes they have.
+    A function of a seed draws a data set of its own for each (`generated`), or partitions one (`generated=False`).
+    """
+
+    name: str
+    data: Callable[[int], Splits]  # or (inputs, targets), Splits, Loaders, or a function that returns Loaders
+    model: Callable[[], nn.Module]  # new weights from torch's global generator
+    loss: Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) of a batch → their mean loss
+    metric: Metric
+    epochs: int
+    batch_size: int
+    margin: float  # in the metric's unit (0.01 is one point of accuracy)
+    margin_reason: str  # why a smaller difference would not matter
+    generated: bool = True
+    # what follows is for assay's own tasks; `published`: the data of the study that the published protocol reproduces
+    published: Callable[[], Splits] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # what was asked for beside the name, e.g. train_samples
+    reference: str = ""  # how it is found again: a registered name, pkg.mod:name or path/file.py:name
+    source: str = ""
+    seed_sd: float | None = None  # recorded: spread of one tuned run's score between seeds, metric units
+    replicate_sd: float | None = None  # recorded: spread of a replicate's paired difference (r = 8), metric units
+    family: str = ""  # tasks of one family share their data, and count once across tasks; by default its own name
+    note: str = ""  # what a reader of the report must know of its data

@@ -1,0 +1,1 @@
+"""Engines beside the reference loop: whole populations of models at once, with unmodified optimizers."""

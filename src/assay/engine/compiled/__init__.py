@@ -1,0 +1,1 @@
+"""The eager step traced, parted into scalars and tensors, compiled and kept on disk."""

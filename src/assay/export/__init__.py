@@ -1,0 +1,1 @@
+"""The record in other tools' formats. Exports only: the record is the one source of truth."""

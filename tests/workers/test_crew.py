@@ -1,0 +1,112 @@
+"""Whom one may ask to do the work, and what is said where they can't."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import pytest
+
+from assay.cli import call
+from assay.contenders import contenders
+from assay.core import Plan
+from assay.driver import plan as planning
+from assay.driver import scheduler as fold
+from assay.driver import study as tune
+from assay.errors import Interrupted, UsageError
+from assay.record import RunFolder
+from assay.training.numerics import loop_here
+from assay.workers import ray as ray_workers
+from assay.workers import watchdog as patience
+from assay.workers.choose import check
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_may_be_asked_for():
+    assert check(None) is None
+    assert check("3") == 3
+    assert check("ray") == "ray"
+    assert check("ray", "10.0.0.1:6379") == "ray:10.0.0.1:6379"
+    for wrong in ({"asked": "many"}, {"asked": 0}, {"asked": 2, "ray_address": "a:1"}, {"asked": 1, "time_limit": 0}):
+        with pytest.raises(UsageError):
+            check(**wrong)
+
+
+def test_ray_is_not_imported_unless_it_is_asked_for():
+    code = (
+        "import sys, assay.driver.compare, assay.cli; from assay.workers import choose; choose.check(2); "
+        "sys.exit('ray' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    asked = ["run", "adam", "sgd", "--task", "tests/tiny.py:task", "--workers", "ray", "--out", str(tmp_path / "r")]
+    assert call(asked) == 2
+    assert "pip install 'assay[ray]'" in capsys.readouterr().err
+
+
+def test_an_address_where_nobody_is_takes_one_line():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, and never listening
+        port = nobody.getsockname()[1]
+        with pytest.raises(UsageError, match=f"no Ray cluster answers at 127.0.0.1:{port}"):
+            ray_workers._answers(f"127.0.0.1:{port}")
+    with pytest.raises(UsageError, match="client isn't supported"):
+        ray_workers._answers("ray://there:10001")
+    with pytest.raises(UsageError, match="no Ray cluster answers"):
+        ray_workers._answers("127.0.0.1:port")
+
+
+class Silent(Executor):
+    """Workers that take everything and never answer."""
+
+    patience = patience.Patience(0.05)
+
+    def submit(self, fn, /, *args, **kwargs):
+        return Future()
+
+
+def test_workers_that_hang_are_given_up():
+    with pytest.raises(Interrupted, match=r"waiting for time sleep|waiting for sleep"):
+        fold.gather(Silent(), [(time.sleep, (1,))], lambda i: None)
+
+
+class Half(Executor):
+    """Trains what is asked of the first contender, and never comes back from the second's."""
+
+    patience = patience.Patience(0.3)
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: Future = Future()
+        if args[2][0].slot == 0:
+            future.set_result(fn(*args))
+        return future
+
+
+def test_a_member_that_hangs_is_named_when_all_else_is_done(tmp_path, task):
+    found = contenders(["adam", "sgd"])
+    science = planning.science_of(task, found, planning.protocol_of("honest", found, 2, 2, 1), 0)
+    folder = RunFolder.create(tmp_path / "run", Plan(science, (loop_here(), loop_here())))
+    going = fold.Fold(folder, task, found, Half(), lambda event: None)
+    chunks = [[tune.member(science, slot, "tune", k, 0, {"lr": 0.1})] for slot in (1, 0) for k in range(2)]
+    with pytest.raises(Interrupted, match="waiting for sgd, tune 0 of replicate 0: its worker hangs"):
+        going.drive([tune.final(chunk) for chunk in chunks])
+    assert folder.counts() == {(0, "tune"): 2}
+
+
+def test_patience_grows_with_the_longest_piece_of_work():
+    usual = patience.Patience()
+    assert usual.seconds == patience.LEAST
+    usual.saw(float("nan"))
+    usual.saw(100.0)
+    usual.saw(1.0)
+    assert usual.seconds == 100 * patience.TIMES
+    assert patience.Patience(5.0).seconds == 5.0
