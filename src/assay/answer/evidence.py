@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import Hyperparameters, Plan, Stages
+from assay.core import Hyperparameters, Plan, Stages, steps_per_epoch
 from assay.errors import BrokenRecord
 from assay.judge import Evidence, select, two_stage
 from assay.judge.decide import outcome, resolution
@@ -144,7 +144,7 @@ class Findings:
         tune, finals = self.members(slot, "tune"), self.members(slot, "final")
         studies = [self.study(slot, k) for k in range(self.protocol.replicates)]
         alive = pl.concat([tune, finals]).filter(pl.col("diverged") == 0)
-        steps = -(-tune["train_samples"][0] // self.task.batch_size) * self.task.epochs
+        steps = steps_per_epoch(tune["train_samples"][0], self.task.batch_size) * self.task.epochs
         return Evidence(
             name=contender.name,
             space=contender.space,

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from assay.answer.evidence import Findings, reached, with_replicates
-from assay.core import Hyperparameters, Plan, Verdict
+from assay.core import Hyperparameters, Plan, Verdict, steps_per_epoch
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.exploratory import exploratory
@@ -149,7 +149,7 @@ def _ledger(findings: Findings) -> dict[str, Any]:
     for slot, contender in enumerate(findings.plan.science.contenders):
         for phase in ("tune", "final"):
             rows = findings.members(slot, phase)
-            steps = -(-int(rows["train_samples"][0]) // findings.task.batch_size) * findings.task.epochs
+            steps = steps_per_epoch(int(rows["train_samples"][0]), findings.task.batch_size) * findings.task.epochs
             spent.setdefault(contender.name, {})[phase] = {
                 "trainings": len(rows),
                 "allotted_steps": steps * len(rows),

@@ -14,7 +14,7 @@ import polars as pl
 from assay import seeds
 from assay.answer.evidence import Findings
 from assay.answer.result import result
-from assay.core import Plan
+from assay.core import Plan, steps_per_epoch
 from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import TaskFinding, holding, sentence
@@ -227,7 +227,7 @@ def _steps(run: Judged, slot: int) -> dict[str, Any] | None:
     target = target_of(f)
     if target is None:
         return None
-    per_epoch = -(-int(f.members(0, "final")["train_samples"][0]) // f.task.batch_size)
+    per_epoch = steps_per_epoch(int(f.members(0, "final")["train_samples"][0]), f.task.batch_size)
     reached = [per_epoch * speed.epochs_to(f.task.sign * f.curves(s, "validation"), target) for s in (slot, 0)]
     return plain(
         {

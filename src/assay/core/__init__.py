@@ -13,7 +13,7 @@ from .plan import (
     Stages,
     TaskInfo,
 )
-from .task import Loaders, Metric, Split, Splits, Task
+from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
 from .training import Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict
 
@@ -43,4 +43,5 @@ __all__ = [
     "Verdict",
     "canonical",
     "digest",
+    "steps_per_epoch",
 ]  # fmt: skip

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """⌈samples / batch_size⌉: the last batch of an epoch may be smaller."""
+    return -(-samples // batch_size)
+
+
 class Split(NamedTuple):
     """Samples: inputs (n, …) and targets (n, …), NumPy arrays."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay import events, seeds
-from assay.core import Numerics, Science, Stages, Task
+from assay.core import Numerics, Science, Stages, Task, steps_per_epoch
 from assay.driver.engines import settle
 from assay.driver.plan import Job, control_trainings, most_replicates, trainings
 from assay.driver.scheduler import result_of
@@ -58,7 +58,7 @@ def estimate(
     extra = control_trainings(science) if controls else 0
     count, replicates = trainings(science) + extra, most_replicates(p)
     most = count * replicates // p.replicates if replicates > p.replicates else None
-    steps = count * science.task.epochs * -(-train_samples // science.task.batch_size)
+    steps = count * science.task.epochs * steps_per_epoch(train_samples, science.task.batch_size)
     detectable = half_width = None
     if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1:
         sd = replicate_sd(task, p.final_seeds)

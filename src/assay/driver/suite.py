@@ -15,7 +15,7 @@ import msgspec
 from assay import events
 from assay.answer.suite import Judged, result_across, seconds_to_target
 from assay.contenders import contenders as resolve
-from assay.core import Contender, Run, Science, Task
+from assay.core import Contender, Run, Science, Task, steps_per_epoch
 from assay.driver import compare
 from assay.driver import plan as planning
 from assay.driver.plan import Job
@@ -240,7 +240,8 @@ def _step_seconds(run: Judged) -> dict[str, float]:
     found = {}
     for slot, contender in enumerate(run.plan.science.contenders):
         rows = run.findings.members(slot, "final")
-        steps = -(-int(rows["train_samples"][0]) // run.plan.science.task.batch_size) * run.plan.science.task.epochs
+        task = run.plan.science.task
+        steps = steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs
         found[contender.name] = float(rows["seconds"].median()) / steps  # type: ignore[arg-type]
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.core import steps_per_epoch
 from assay.report.reading import Arm, Reading
 from assay.report.units import MISSING, duration, number, settings
 
@@ -84,7 +85,7 @@ def _step(arm: Arm) -> float | None:
     """Seconds of one training step: the median over the trainings that ran to their end."""
     rows = _members(arm).filter(pl.col("diverged") == 0)
     task = arm.findings.task
-    steps = -(-rows["train_samples"] // task.batch_size) * task.epochs
+    steps = steps_per_epoch(rows["train_samples"], task.batch_size) * task.epochs
     middle = (rows["seconds"] / steps).median()
     return float(middle) if isinstance(middle, int | float) else None
 

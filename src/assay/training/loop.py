@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.contenders.interface import needs_closure
-from assay.core import Contender, Curves, Member, Numerics, Run, Task
+from assay.core import Contender, Curves, Member, Numerics, Run, Task, steps_per_epoch
 from assay.errors import UsageError
 from assay.training.data import Data, load
 from assay.training.data import epoch as epoch_of
@@ -26,7 +26,7 @@ def train(task: Task, contender: Contender, members: Sequence[Member], numerics:
 def _train_one(task: Task, contender: Contender, member: Member, numerics: Numerics) -> Curves:
     started = time.perf_counter()
     data = load(task, member.split, numerics.dtype, numerics.device)
-    steps = -(-len(data.train[0]) // task.batch_size)
+    steps = steps_per_epoch(len(data.train[0]), task.batch_size)
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
     with torch.random.fork_rng(devices=[]):

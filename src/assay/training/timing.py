@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from assay.contenders.interface import needs_closure
-from assay.core import Contender, Member, Numerics, Run, Task
+from assay.core import Contender, Member, Numerics, Run, Task, steps_per_epoch
 from assay.training import loop
 from assay.training.data import load
 from assay.training.seeding import seed_all
@@ -24,7 +24,7 @@ def step_seconds(task: Task, contender: Contender, member: Member, numerics: Num
     loop.train(short, contender, [member], numerics)  # pays for what torch sets up on first use
     curves = loop.train(short, contender, [member], numerics)
     samples = curves.data[0].train_samples
-    return samples, float(curves.seconds[0]) / -(-samples // task.batch_size)
+    return samples, float(curves.seconds[0]) / steps_per_epoch(samples, task.batch_size)
 
 
 def optimizer_seconds(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from assay.core import Split, Splits, Task
+from assay.core import Split, Splits, Task, steps_per_epoch
 from assay.errors import AssayError, UsageError, own_frames
 
 
@@ -75,7 +75,7 @@ def _loader(splits: Splits, batch_size: int) -> None:
     if splits.loader is None:
         return
     n, steps, own = len(splits.train.targets), len(splits.loader), getattr(splits.loader, "batch_size", None)
-    if own != batch_size or steps != -(-n // batch_size):
+    if own != batch_size or steps != steps_per_epoch(n, batch_size):
         raise UsageError(
             f"its DataLoader gives {steps} batches of {own} for {n} samples, and the task's batch_size is {batch_size}: give "
             "both the same batch_size"

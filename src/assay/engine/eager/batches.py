@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from assay.core import Member, Numerics, Run, Task
+from assay.core import Member, Numerics, Run, Task, steps_per_epoch
 from assay.engine.eager.refusal import NotVectorizable
 from assay.training.data import Data, load
 
@@ -30,7 +30,7 @@ class Batches:
             if data.train[0].shape != inputs.shape or data.train[1].shape != targets.shape:
                 raise NotVectorizable("the members' data sets have different shapes")
         self.samples = len(inputs)
-        self.steps = -(-self.samples // task.batch_size)
+        self.steps = steps_per_epoch(self.samples, task.batch_size)
         self.run = Run(task.epochs * self.steps, task.epochs, self.steps, fused=False)
         self.orders = [torch.Generator().manual_seed(member.batches) for member in members]
         self.x = inputs.new_empty(len(members), *inputs.shape)
