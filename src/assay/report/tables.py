@@ -84,10 +84,11 @@ def _beside(name: str, seconds: float | None, baseline: float | None) -> dict[st
 def _step(arm: Arm) -> float | None:
     """Seconds of one training step: the median over the trainings that ran to their end."""
     rows = _members(arm).filter(pl.col("diverged") == 0)
+    middle = rows["seconds"].median()
+    if not isinstance(middle, int | float):
+        return None
     task = arm.findings.task
-    steps = steps_per_epoch(rows["train_samples"], task.batch_size) * task.epochs
-    middle = (rows["seconds"] / steps).median()
-    return float(middle) if isinstance(middle, int | float) else None
+    return middle / (steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs)
 
 
 def _members(arm: Arm) -> pl.DataFrame:
