@@ -25,12 +25,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from assay import seeds
 from assay.contenders import contenders
-from assay.core import Contender, Member, Numerics, Task
+from assay.core import Contender, EngineOptions, Member, Numerics, Task
 from assay.engine.eager import train as vectorized
 from assay.engine.select.select import settle
 from assay.space import Float
 from assay.tasks.mnist1d import mnist1d_mlp
-from assay.training.numerics import Wanted
 from assay.workers import local as workers
 
 SHARING = 100  # trainings on one data set
@@ -129,7 +128,7 @@ def main() -> None:
         found: Any = settle(
             task,
             contender,
-            Wanted("vectorized", "auto", "cuda"),
+            EngineOptions(engine="vectorized", device="cuda"),
             len(members),
             len(members),
             0,

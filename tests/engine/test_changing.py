@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from assay.core import EngineOptions
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable
@@ -21,7 +22,6 @@ from assay.engine.eager.train import train_with
 from assay.engine.select.parity import probe
 from assay.engine.select.select import settle
 from assay.training import loop
-from assay.training.numerics import Wanted
 
 from .small import KINDS, assert_same, contender, make_task, members, numerics
 
@@ -204,7 +204,9 @@ class Wary(torch.optim.SGD):
 
 
 def settled(make: Any) -> Any:
-    return settle(make_task(), contender(make), Wanted("vectorized", "on"), 600, 4, lone=0, cores=2, split=0).numerics
+    return settle(
+        make_task(), contender(make), EngineOptions(engine="vectorized", compile="on"), 600, 4, lone=0, cores=2, split=0
+    ).numerics
 
 
 def test_what_cant_be_compiled_runs_eagerly() -> None:

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 import torch
 
+from assay.core import EngineOptions
 from assay.engine.select import choose as chooser
 from assay.engine.select.choose import choose, expected_gain, saved
 from assay.engine.select.select import settle
-from assay.training.numerics import Wanted, loop_here
+from assay.training.numerics import loop_here
 
 from .small import contender, make_task
 
@@ -118,6 +119,15 @@ def test_the_parity_probe_has_the_last_word():
             super().__init__(params, lr=lr)
             self.hidden = iter([lr] * 10**6)
 
-    found = settle(make_task(), contender(Fixed), Wanted("vectorized", "off"), 100, 4, lone=0, cores=2, split=0)
+    found = settle(
+        make_task(),
+        contender(Fixed),
+        EngineOptions(engine="vectorized", compile="off"),
+        100,
+        4,
+        lone=0,
+        cores=2,
+        split=0,
+    )
     assert found.numerics.engine == "loop"
     assert "hidden" in found.numerics.reason

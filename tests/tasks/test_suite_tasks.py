@@ -10,13 +10,12 @@ import torch
 from sklearn.datasets import load_digits
 
 from assay.contenders import contenders
-from assay.core import Splits
+from assay.core import EngineOptions, Splits
 from assay.driver.plan import task_info
 from assay.engine.select.select import settle
 from assay.tasks import TASKS, again, find
 from assay.tasks.char_attention import SYMBOLS, names
 from assay.tasks.quadratic import CONDITION, root
-from assay.training.numerics import Wanted
 from assay.training.validate import admit
 
 OURS = [name for name in TASKS if name != "mnist1d-mlp"]  # that one is drawn by many tests
@@ -46,7 +45,7 @@ def test_data_is_the_seeds_and_fits_the_model(name):
 @pytest.mark.parametrize("name", OURS)
 def test_the_vectorized_engine_passes_the_parity_probe(name):
     (adam,) = contenders(["adam"])
-    found = settle(small(name), adam, Wanted("vectorized", "off"), 8, 4, 0, 1, 1)
+    found = settle(small(name), adam, EngineOptions(engine="vectorized", compile="off"), 8, 4, 0, 1, 1)
     assert found.numerics.engine == "vectorized", found.numerics.reason
 
 

@@ -2,6 +2,7 @@
 
 from .canonical import canonical, digest
 from .contender import Contender, Run
+from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
 from .plan import (
     MOST_PLANNED,
     PLAN_VERSION,
@@ -20,10 +21,12 @@ from .verdict import Outcome, Verdict
 __all__ = [
     "MOST_PLANNED",
     "PLAN_VERSION",
+    "BudgetOptions",
     "Contender",
     "ContenderInfo",
     "Curves",
     "DataFacts",
+    "EngineOptions",
     "Hyperparameters",
     "Loaders",
     "Member",
@@ -33,6 +36,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Protocol",
+    "ProtocolOptions",
     "Run",
     "Science",
     "Split",
@@ -40,7 +44,9 @@ __all__ = [
     "Stages",
     "Task",
     "TaskInfo",
+    "TaskOptions",
     "Verdict",
+    "WorkerOptions",
     "canonical",
     "digest",
     "steps_per_epoch",

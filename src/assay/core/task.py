@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
 
@@ -38,6 +37,8 @@ class Splits:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over every array's shape, type and bytes."""
+        import numpy as np
+
         sha = hashlib.sha256()
         for name in ("train", "validation", "test"):
             for array in getattr(self, name) or ():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import numpy as np
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Phase = Literal["tune", "final"]
 Hyperparameters = dict[str, float | int | str | bool]
@@ -72,6 +74,8 @@ class Curves:
     @staticmethod
     def concatenate(parts: Sequence[Curves]) -> Curves:
         """One Curves with the members of all parts, in order."""
+        import numpy as np
+
         joined: dict[str, Any] = {}
         for name in (f.name for f in fields(Curves)):
             values = [getattr(part, name) for part in parts]

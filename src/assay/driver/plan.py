@@ -14,12 +14,12 @@ import msgspec
 
 from assay import seeds
 from assay.contenders import contenders as resolve
-from assay.core import MOST_PLANNED, Contender, ContenderInfo, Protocol, Science, Stages, Task, TaskInfo
+from assay.core import MOST_PLANNED, Contender, ContenderInfo, EngineOptions, Protocol, Science, Stages, Task, TaskInfo
 from assay.driver.study import SAMPLER_OPTIONS
 from assay.errors import UsageError
 from assay.record.extend import home
 from assay.tasks import find
-from assay.training.numerics import Wanted, check
+from assay.training.numerics import check
 
 HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
 PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
@@ -35,7 +35,7 @@ class Job:
     task: Task
     contenders: tuple[Contender, ...]
     folder: Path
-    wanted: Wanted
+    wanted: EngineOptions
     controls: bool = False  # beside the question; no part of the science
 
 
@@ -59,7 +59,7 @@ def plan(
     out: str | Path | None = None,
 ) -> Job:
     """Settle what is asked before anything is trained. Arguments and faults as in `compare`."""
-    wanted = check(Wanted(engine, compile, device))
+    wanted = check(EngineOptions(engine=engine, compile=compile, device=device))  # type: ignore[arg-type]
     found = resolve([baseline, *candidates], space)
     settled = with_looks(protocol_of(protocol, found, trials, replicates, final_seeds), looks, replicates)
     if controls:

@@ -6,23 +6,13 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-import msgspec
-
-from assay.core import Numerics
+from assay.core import EngineOptions, Numerics
 from assay.errors import UsageError, nearest
 
 ENGINES = ("auto", "vectorized", "loop")
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What the user asked for; `auto` leaves it to a measurement."""
-
-    engine: str = "auto"
-    compile: str = "auto"
-    device: str = "cpu"
-
-
-def check(wanted: Wanted) -> Wanted:
+def check(wanted: EngineOptions) -> EngineOptions:
     """The wish, if it can be granted here. UsageError for an engine or device that isn't there."""
     if wanted.engine not in ENGINES:
         raise UsageError(f"no engine is called {wanted.engine!r}; {nearest(wanted.engine, ENGINES)}")

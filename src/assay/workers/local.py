@@ -21,9 +21,8 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from assay.core import Contender, Curves, Member, Numerics, Task
+from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames
-from assay.training.numerics import Wanted
 from assay.workers.watchdog import Patience
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -92,7 +91,9 @@ def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarr
     return score_weights(_open(packed_task), members, weights, numerics)
 
 
-def settle(packed_task: bytes, packed_contender: bytes, wanted: Wanted, *numbers: int) -> tuple[Numerics, float | None]:
+def settle(
+    packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, *numbers: int
+) -> tuple[Numerics, float | None]:
     """In a worker: `engines.settle`, whose numbers these are, in its order."""
     from assay.engine.select import select as engines
 

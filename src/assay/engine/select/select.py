@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from assay.core import Contender, Numerics, Task
+from assay.core import Contender, EngineOptions, Numerics, Task
 from assay.engine.select.choose import choose
 from assay.engine.select.parity import probe
-from assay.training.numerics import Wanted, loop_here
+from assay.training.numerics import loop_here
 
 
 class Settled(NamedTuple):
@@ -20,7 +20,14 @@ class Settled(NamedTuple):
 
 
 def settle(
-    task: Task, contender: Contender, wanted: Wanted, population: int, lockstep: int, lone: int, cores: int, split: int
+    task: Task,
+    contender: Contender,
+    wanted: EngineOptions,
+    population: int,
+    lockstep: int,
+    lone: int,
+    cores: int,
+    split: int,
 ) -> Settled:
     """The numerics for `population` trainings of a contender on `cores` processes.
 

@@ -1,0 +1,132 @@
+"""What may be asked for: the options of the command line and of `assay.compare`, by what they decide. No torch, no NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What the contenders are compared on.
+
+    Parameters
+    ----------
+    task
+        What they are compared on (see assay list); several parted by commas, or suite for all of them, give one verdict
+        across them.
+    epochs
+        Epochs of each training; a stress axis, as are width, batch-size and label-noise: given twice, each value is run.
+    margin
+        The smallest difference that matters, in the unit of the scores (0.01 is one point of accuracy).
+    margin_in_text
+        The same in the unit of the metric's text (points for accuracies).
+    train_samples
+        Training samples, for a task whose data is generated.
+    width
+        Width of the task's network (docs/tasks.md says of what).
+    batch_size
+        Samples in a batch.
+    label_noise
+        Noise on the training targets: a share of labels replaced, or standard deviations added.
+    """
+
+    task: str | Task | Sequence[str | Task] = "mnist1d-mlp"
+    epochs: int | Sequence[int] | None = None
+    margin: float | None = None
+    margin_in_text: float | None = None
+    train_samples: int | None = None
+    width: int | Sequence[int] | None = None
+    batch_size: int | Sequence[int] | None = None
+    label_noise: float | Sequence[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions:
+    """How much of each is done.
+
+    Parameters
+    ----------
+    trials
+        Tuning trials for each contender.
+    replicates
+        How often the whole procedure is repeated, data, tuning and all: a number (a larger one than a finished run had
+        adds to it, and calls what comes of it exploratory), or auto for as many as the spread of
+        the first 12 asks for, 48 at most (auto:MOST for another maximum). 10,000 are the most that can be planned.
+    final_seeds
+        Final trainings of each tuned contender in each replicate.
+    seed
+        The root of every seed.
+    """
+
+    trials: int | None = None
+    replicates: int | str | None = None
+    final_seeds: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolOptions(BudgetOptions):
+    """How the comparison is made.
+
+    Parameters
+    ----------
+    protocol
+        honest: replicates with their own data and tuning, a verdict with an interval. published: the original
+        study's way, one seed, tuned on the test set.
+    looks
+        Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
+    space
+        A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale, or a|b|c. Can be repeated.
+    controls
+        Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
+        of it changes the verdict.
+    """
+
+    protocol: Literal["honest", "published"] = "honest"
+    looks: str | Sequence[int] | None = None
+    space: Sequence[str] = ()
+    controls: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How populations are trained; `auto` leaves it to a measurement.
+
+    Parameters
+    ----------
+    engine
+        How populations are trained: auto measures what is quickest here and passes the parity probe.
+    compile
+        Whether the vectorized engine compiles its steps; auto weighs what that saves against what it takes.
+    device
+        cpu or cuda.
+    """
+
+    engine: Literal["auto", "vectorized", "loop"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """Who does the work. The numbers don't depend on it.
+
+    Parameters
+    ----------
+    workers
+        Processes: one a core by default, four for a GPU; or ray, for a cluster (see docs/cluster.md). The numbers
+        don't depend on it.
+    ray_address
+        The cluster's HOST:PORT, by default $RAY_ADDRESS, for --workers ray; without either, one is started here.
+    time_limit
+        Seconds without any result after which workers are taken to hang: by default 1800, or 50 times the longest
+        piece of work, if that is more.
+    """
+
+    workers: int | str | None = None
+    ray_address: str | None = None
+    time_limit: float | None = None
