@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")  # workers run the code that is tested, from anywhere
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
 
