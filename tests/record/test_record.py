@@ -184,10 +184,12 @@ def test_the_manifest_names_what_changed(tmp_path):
     (tmp_path / "members" / "b").write_bytes(b"twO")
     (tmp_path / "c").write_bytes(b"new")
     (tmp_path / "a").unlink()
-    assert manifest.changes(tmp_path) == ["a is missing", "members/b was changed", "c is not in manifest.json"]
+    found = manifest.changes(tmp_path)
+    assert [str(c) for c in found] == ["a is missing", "members/b was changed", "c is not in manifest.json"]
+    assert [(c.path, c.kind) for c in found] == [("a", "missing"), ("members/b", "changed"), ("c", "added")]
     text = (tmp_path / manifest.NAME).read_text()
     (tmp_path / manifest.NAME).write_text(text.replace('"a"', '"d"'))
-    assert manifest.changes(tmp_path) == ["manifest.json was changed"]
+    assert [str(c) for c in manifest.changes(tmp_path)] == ["manifest.json was changed"]
 
 
 def test_many_missing_files_are_counted_after_the_first_three(tmp_path):
@@ -197,6 +199,26 @@ def test_many_missing_files_are_counted_after_the_first_three(tmp_path):
     (tmp_path / "e").write_bytes(b"two")
     for name in "abc":
         (tmp_path / name).unlink()
-    assert manifest.brief(manifest.changes(tmp_path)) == manifest.changes(tmp_path)
+    assert manifest.brief(manifest.changes(tmp_path)) == [str(c) for c in manifest.changes(tmp_path)]
     (tmp_path / "d").unlink()
     assert manifest.brief(manifest.changes(tmp_path)) == ["a, b, c and 1 more are missing", "e was changed"]
+
+
+def test_what_a_file_is_called_says_nothing_of_what_became_of_it(tmp_path):
+    (tmp_path / "members").mkdir()
+    for name in ("page.html", "members/kept", "members/lost is missing"):
+        write_bytes(tmp_path / name, b"one")
+    manifest.seal(tmp_path)
+    for name in ("figure.png", "my figure.png", "members/b was changed"):
+        (tmp_path / name).write_bytes(b"new")
+    (tmp_path / "members" / "kept").write_bytes(b"two")
+    (tmp_path / "members" / "lost is missing").write_bytes(b"two")
+    found = manifest.doubtful(tmp_path)
+    assert [str(c) for c in found] == [
+        "members/kept was changed",
+        "members/lost is missing was changed",
+        "members/b was changed is not in manifest.json",
+    ]
+    assert manifest.brief(found, named=0) == [str(c) for c in found]
+    assert manifest.set_changed_aside(tmp_path, found) == ["members/kept", "members/lost is missing"]
+    assert (tmp_path / "members" / "b was changed").exists()

@@ -235,7 +235,7 @@ def status(path: Path) -> int:
             else:
                 Console(highlight=False, soft_wrap=True).print(Text(f"{entry.name}: not begun"))
         console = Console(highlight=False, soft_wrap=True)
-        sealed = (path / "result.json").exists() and (path / manifest.NAME).exists()
+        sealed = (path / "result.json").exists() and manifest.sealed(path)
         state = (
             "running"
             if is_busy(path)
@@ -264,7 +264,7 @@ def status(path: Path) -> int:
         console.print(Text(f"controls: {own} trainings"))
     if folder.plan.earlier:
         console.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
-    sealed = (path / "result.json").exists() and (path / manifest.NAME).exists()
+    sealed = (path / "result.json").exists() and manifest.sealed(path)
     state = "running" if folder.busy() else "finished" if sealed else "stopped; the command that made it goes on"
     doubtful = manifest.doubtful(path) if state == "finished" else []
     for line in manifest.brief(doubtful):

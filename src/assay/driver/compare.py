@@ -137,7 +137,7 @@ def run(
 
 def finished(job: Job) -> dict[str, Any] | None:
     """What a run came to that is finished, sealed and as it was; None where there is work to do, controls among it."""
-    if not (job.folder / manifest.NAME).exists() or manifest.changes(job.folder):
+    if not manifest.sealed(job.folder) or manifest.changes(job.folder):
         return None
     content = json.loads((job.folder / "result.json").read_bytes())
     asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)

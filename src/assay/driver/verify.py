@@ -39,7 +39,7 @@ def faults(path: Path) -> Iterator[str]:
     try:
         yield from _suite(path) if is_suite(path) else _recomputed(path)
     except Exception as error:
-        if not changed or changed[0].startswith(f"{manifest.NAME} is missing"):
+        if not changed or not manifest.sealed(path):
             raise
         yield f"the rest can't be computed again ({type(error).__name__}: {error})"
 

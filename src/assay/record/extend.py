@@ -12,6 +12,7 @@ from assay.errors import AssayError, UsageError
 from assay.record import manifest
 from assay.record.files import fault, write_bytes
 from assay.record.folder import RunFolder
+from assay.record.manifest import Change
 
 EARLIER = "earlier"
 KEPT = ("plan.json", "result.json")
@@ -22,7 +23,7 @@ def lengthened(path: Path, science: Science) -> Plan | None:
 
     A record whose replicates were decided by their spread, or by planned looks, has said itself how many there are.
     """
-    if not all((path / name).exists() for name in ("plan.json", "result.json", manifest.NAME)):
+    if not all((path / name).exists() for name in (*KEPT, manifest.NAME)):
         return None
     plan = RunFolder.open(path).plan
     before = plan.science.protocol
@@ -46,8 +47,8 @@ def begin(folder: RunFolder) -> None:
     on_record = RunFolder.open(path).plan
     if on_record == folder.plan:
         return
-    lines = manifest.changes(path)
-    if changed := [name for name in (*KEPT, manifest.NAME) if any(line.startswith(f"{name} ") for line in lines)]:
+    differing = {c.path for c in manifest.changes(path)}
+    if changed := [name for name in (*KEPT, manifest.NAME) if name in differing]:
         raise UsageError(
             f"{path / changed[0]} was changed since the record was sealed, and is part of the first verdict: put it back, or "
             "choose another folder with --out"
@@ -64,7 +65,7 @@ def begin(folder: RunFolder) -> None:
         raise fault(error, path) from error
 
 
-def see_to_the_past(folder: RunFolder, doubtful: Sequence[str]) -> None:
+def see_to_the_past(folder: RunFolder, doubtful: Sequence[Change]) -> None:
     """The plan, and what earlier plans came to, are as they were; `doubtful` is what the manifest says.
 
     Raises:
@@ -72,9 +73,7 @@ def see_to_the_past(folder: RunFolder, doubtful: Sequence[str]) -> None:
     """
     path = folder.path
     past = [
-        line
-        for line in doubtful
-        if line.startswith(("plan.json ", f"{EARLIER}/")) and line.endswith((" was changed", " is missing"))
+        c for c in doubtful if c.kind != "added" and (c.path == "plan.json" or c.path.startswith(f"{EARLIER}/"))
     ]  # files that are not in the list are of a command that was killed in `begin`
     if past:
         raise UsageError(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +14,8 @@ from assay.core import canonical, digest
 from assay.record.files import TEMPORARY, set_aside, write_bytes
 
 NAME = "manifest.json"
+DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
+RETRAINED = ("members/", "scores/", "steps/")
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -18,6 +23,25 @@ class Manifest(msgspec.Struct, frozen=True):
 
     files: dict[str, str]
     digest: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one file differs from the manifest, or what is wrong with the manifest itself."""
+
+    path: str  # within the folder, parted by /
+    kind: Literal["changed", "missing", "added", "damaged"]
+
+    def __str__(self) -> str:
+        if self == Change(NAME, "missing"):
+            return f"{NAME} is missing: the run was not finished, or the file was deleted"
+        words = {
+            "changed": "was changed",
+            "missing": "is missing",
+            "added": f"is not in {NAME}",
+            "damaged": "is damaged",
+        }
+        return f"{self.path} {words[self.kind]}"
 
 
 def seal(folder: Path) -> None:
@@ -31,53 +55,49 @@ def unseal(folder: Path) -> None:
     (folder / NAME).unlink(missing_ok=True)
 
 
-def doubtful(folder: Path, drawn: tuple[str, ...] = (".html", ".png")) -> list[str]:
+def sealed(folder: Path) -> bool:
+    """Whether the folder has a manifest."""
+    return (folder / NAME).exists()
+
+
+def doubtful(folder: Path) -> list[Change]:
     """What differs from the manifest, drawings aside; nothing where there is no manifest yet."""
-    lines = changes(folder) if (folder / NAME).exists() else []
-    return [line for line in lines if not line.partition(" ")[0].endswith(drawn)]
+    return [c for c in changes(folder) if not c.path.endswith(DRAWN)] if sealed(folder) else []
 
 
-def set_changed_aside(folder: Path, lines: list[str]) -> list[str]:
-    """Set aside the members and scores that `doubtful` names as changed, so that they are trained again; their names."""
-    found = [line.partition(" ")[0] for line in lines if line.endswith(" was changed")]
-    names = [name for name in found if name.removeprefix("controls/").startswith(("members/", "scores/", "steps/"))]
+def set_changed_aside(folder: Path, found: Sequence[Change]) -> list[str]:
+    """Set aside the members and scores that were changed, so that they are trained again; their names."""
+    names = [c.path for c in found if c.kind == "changed" and c.path.removeprefix("controls/").startswith(RETRAINED)]
     for name in names:
         set_aside(folder / name)
     return names
 
 
-def changes(folder: Path) -> list[str]:
-    """What differs from the manifest, a line for each file: changed, missing, or not in the list."""
+def changes(folder: Path) -> list[Change]:
+    """How a folder differs from its manifest; where that can't be trusted, the manifest alone."""
     try:
         manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=Manifest)
     except FileNotFoundError:
-        return [f"{NAME} is missing: the run was not finished, or the file was deleted"]
+        return [Change(NAME, "missing")]
     except (msgspec.MsgspecError, ValueError):
-        return [f"{NAME} is damaged"]
+        return [Change(NAME, "damaged")]
     if digest(manifest.files) != manifest.digest:
-        return [f"{NAME} was changed"]
-    found = _hashes(folder)
+        return [Change(NAME, "changed")]
+    listed, found = manifest.files, _hashes(folder)
     return [
-        *(f"{name} is missing" for name in sorted(manifest.files.keys() - found.keys())),
-        *(
-            f"{name} was changed"
-            for name in sorted(manifest.files)
-            if found.get(name, manifest.files[name]) != manifest.files[name]
-        ),
-        *(f"{name} is not in {NAME}" for name in sorted(found.keys() - manifest.files.keys())),
+        *(Change(path, "missing") for path in sorted(listed.keys() - found.keys())),
+        *(Change(path, "changed") for path in sorted(listed.keys() & found.keys()) if found[path] != listed[path]),
+        *(Change(path, "added") for path in sorted(found.keys() - listed.keys())),
     ]
 
 
-def brief(lines: list[str], named: int = 3) -> list[str]:
-    """What `changes` found, files that are missing in one line where there are more of them than are `named`."""
-    gone = [line for line in lines if line.endswith(" is missing")]
+def brief(found: Sequence[Change], named: int = 3) -> list[str]:
+    """A line for each change; one for all missing files where there are more of them than are `named`."""
+    gone = [c.path for c in found if c.kind == "missing"]
     if len(gone) <= named:
-        return lines
-    names = ", ".join(line.removesuffix(" is missing") for line in gone[:named])
-    return [
-        f"{names} and {len(gone) - named:,} more are missing",
-        *(line for line in lines if line not in set(gone)),
-    ]
+        return [str(c) for c in found]
+    rest = [str(c) for c in found if c.kind != "missing"]
+    return [f"{', '.join(gone[:named])} and {len(gone) - named:,} more are missing", *rest]
 
 
 def _hashes(folder: Path) -> dict[str, str]:
