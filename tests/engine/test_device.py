@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from assay.engine.eager import batches as batches_module
 from assay.engine.eager import train as vectorized
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.optimizer_mode import Lifting
+from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import Again, NotVectorizable
-from assay.engine.eager.vmap import level, wrap
+from assay.engine.eager.torch_private import batched, vmap_level
 from assay.engine.select.chunk_size import evenly, fitting, width_on_gpu
 from assay.optim import GNSAdam
 from assay.training import loop
@@ -91,8 +91,8 @@ def test_a_scheduled_one_neither(ends: list[Tensor]) -> None:
 
 def test_what_reads_a_value_back_is_refused() -> None:
     nowhere = torch.ones(2, 5, device="meta")
-    with level(2) as number, Lifting(2, number, {}, "meta"):
-        norm = wrap(nowhere, number).square().sum()
+    with vmap_level(2) as level, OptimizerMode(2, level, {}, "meta"):
+        norm = batched(nowhere, level).square().sum()
         with pytest.raises(NotVectorizable, match="reads a value back from the device"):
             bool(norm > 0)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from assay.contenders import contenders
-from assay.engine.eager.optimizer_mode import Lifting
+from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
+from assay.engine.eager.torch_private import batched, expanded, vmap_level
 from assay.engine.eager.train import train_with
-from assay.engine.eager.vmap import level, spread, wrap
 from assay.training import loop
 
 from .small import KINDS, assert_same, make_task, members, numerics
@@ -49,10 +49,10 @@ def test_numbers_meet_half_precision_as_python_numbers_do(name: str, dtype: torc
     x = members_of(dtype, 40, 5)
     own = torch.rand(WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     expected = torch.stack([NUMBERS[name](row, float(n)) for row, n in zip(x, own, strict=True)])
-    with level(WIDTH) as number, Lifting(WIDTH, number, {}):
-        result = NUMBERS[name](wrap(x, number), as_number(wrap(own, number)))
-    with level(WIDTH):
-        found = spread(result, WIDTH)
+    with vmap_level(WIDTH) as level, OptimizerMode(WIDTH, level, {}):
+        result = NUMBERS[name](batched(x, level), as_number(batched(own, level)))
+    with vmap_level(WIDTH):
+        found = expanded(result, WIDTH)
     assert found.dtype is expected.dtype
     if found.dtype is torch.float64:
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -65,10 +65,10 @@ def test_numbers_meet_half_precision_as_python_numbers_do(name: str, dtype: torc
 def test_products_are_torchs_to_the_bit(name: str, shape: tuple[int, int]) -> None:
     x = members_of(torch.bfloat16, *shape)
     expected = torch.stack([PRODUCTS[name](row) for row in x])
-    with level(WIDTH) as number, Lifting(WIDTH, number, {}):
-        result = PRODUCTS[name](wrap(x, number))
-    with level(WIDTH):
-        torch.testing.assert_close(spread(result, WIDTH), expected, rtol=0, atol=0)
+    with vmap_level(WIDTH) as level, OptimizerMode(WIDTH, level, {}):
+        result = PRODUCTS[name](batched(x, level))
+    with vmap_level(WIDTH):
+        torch.testing.assert_close(expanded(result, WIDTH), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

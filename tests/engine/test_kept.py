@@ -134,13 +134,13 @@ def test_a_count_that_begins_again_runs_compiled() -> None:
 
 @pytest.mark.parametrize("equal_nan", [False, True])
 def test_isclose_is_torchs(equal_nan: bool) -> None:
-    from assay.engine.eager.optimizer_mode import Lifting
-    from assay.engine.eager.vmap import level, spread, wrap
+    from assay.engine.eager.optimizer_mode import OptimizerMode
+    from assay.engine.eager.torch_private import batched, expanded, vmap_level
 
     odd = torch.tensor([0.0, 1.0, 1.0 + 1e-6, float("inf"), -float("inf"), float("nan")], dtype=torch.float64)
     x, y = odd.repeat(6), odd.repeat_interleave(6)
-    with level(2) as number, Lifting(2, number, {}):
-        result = torch.isclose(wrap(x.repeat(2, 1), number), wrap(y.repeat(2, 1), number), equal_nan=equal_nan)
-    with level(2):
-        found = spread(result, 2)
+    with vmap_level(2) as level, OptimizerMode(2, level, {}):
+        result = torch.isclose(batched(x.repeat(2, 1), level), batched(y.repeat(2, 1), level), equal_nan=equal_nan)
+    with vmap_level(2):
+        found = expanded(result, 2)
     assert torch.equal(found[1], torch.isclose(x, y, equal_nan=equal_nan))

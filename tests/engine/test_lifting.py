@@ -10,10 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.engine.eager.optimizer_mode import Lifting
-from assay.engine.eager.python_math import lifted_math
+from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
-from assay.engine.eager.vmap import level, spread, wrap
+from assay.engine.eager.torch_private import batched, expanded, vmap_level
 
 BINARY = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
@@ -41,14 +40,14 @@ def test_numbers_follow_pythons_arithmetic(name: str, own: list[float], other: f
     if name == "**" and isinstance(other, int) and other < 0 and isinstance(own[0], int):
         return  # Python makes a float of it; torch refuses, and the member's chunk goes to the loop
     dtype = torch.int64 if isinstance(own[0], int) else torch.float64
-    with level(2) as number:
-        mode = Lifting(2, number, {})
-        mine = as_number(wrap(torch.tensor(own, dtype=dtype), number))
-        with lifted_math(mode), mode:
+    with vmap_level(2) as level:
+        mode = OptimizerMode(2, level, {})
+        mine = as_number(batched(torch.tensor(own, dtype=dtype), level))
+        with mode:
             result = function(mine, other)
             kept = mine * 1
-        values = spread(result, 2).tolist() if isinstance(result, torch.Tensor) else [result] * 2
-        assert spread(kept, 2).tolist() == own
+        values = expanded(result, 2).tolist() if isinstance(result, torch.Tensor) else [result] * 2
+        assert expanded(kept, 2).tolist() == own
     assert values == pytest.approx(expected, rel=1e-12)
 
 
@@ -69,10 +68,10 @@ def test_a_number_meets_a_tensor_as_a_python_number_does() -> None:
         lambda x, n: torch.pow(1 + x.abs(), n),
     ):
         expected = torch.stack([function(x, n) for n in own])
-        with level(2) as number:
-            mine = as_number(wrap(torch.tensor(own, dtype=torch.float64), number))
-            with Lifting(2, number, {}):
-                result = function(wrap(x.repeat(2, 1), number), mine)
-            found = spread(result, 2)
+        with vmap_level(2) as level:
+            mine = as_number(batched(torch.tensor(own, dtype=torch.float64), level))
+            with OptimizerMode(2, level, {}):
+                result = function(batched(x.repeat(2, 1), level), mine)
+            found = expanded(result, 2)
         assert found.dtype is expected.dtype
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)

@@ -24,7 +24,7 @@ from assay.engine.eager.object_graph import code_of_class, settings, token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import as_number, is_number
 from assay.engine.eager.refusal import Hindered, NotCompilable
-from assay.engine.eager.vmap import level, wrap
+from assay.engine.eager.torch_private import batched, vmap_level
 
 
 class Compiled(Population):
@@ -156,7 +156,7 @@ class Compiled(Population):
         """Give the template the values that the variants have reached."""
         if self.eager:
             return
-        with level(self.width) as number:
+        with vmap_level(self.width) as level:
             for path, leaf in walk(self.optimizer, self.known).items():
                 value = self.scalars.get(path)
                 if value is None:
@@ -165,7 +165,7 @@ class Compiled(Population):
                     if path in self.host_updated:
                         self.tensors[path].copy_(torch.as_tensor(value))
                 elif path in self.artifact.tracked or leaf.kind == "tensor":
-                    leaf.put(as_number(wrap(torch.as_tensor(value), number)) if np.ndim(value) else value.item())
+                    leaf.put(as_number(batched(torch.as_tensor(value), level)) if np.ndim(value) else value.item())
 
     def _external(self) -> list[str]:
         """Paths of the groups' learning rates that a schedule sets."""

@@ -25,12 +25,11 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.member import One, build
 from assay.engine.eager.model_mode import losses_and_gradients
 from assay.engine.eager.object_graph import Leaf, attributes, replace_known, token, walk
-from assay.engine.eager.optimizer_mode import Lifting
+from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population, norms
-from assay.engine.eager.python_math import lifted_math
 from assay.engine.eager.python_numbers import as_number, is_number
 from assay.engine.eager.refusal import NotCompilable, shared_write
-from assay.engine.eager.vmap import is_batched, level, physical, spread, wrap
+from assay.engine.eager.torch_private import batched, expanded, is_batched, physical, vmap_level
 from assay.training import loop
 
 
@@ -119,10 +118,10 @@ class _Attempt:
         numbers = {path: next(given) for path in values.numbers}
         x, y, *masks = given
 
-        with level(width) as number:
-            wrapped = {name: wrap(tensor, number) for name, tensor in weights.items()}
+        with vmap_level(width) as level:
+            wrapped = {name: batched(tensor, level) for name, tensor in weights.items()}
             own = {
-                path: wrap(tensor, number) if path in values.batched else tensor
+                path: batched(tensor, level) if path in values.batched else tensor
                 for path, tensor in {**tensors, **numbers}.items()
             }
             for path in numbers:
@@ -137,13 +136,13 @@ class _Attempt:
             raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed).lstrip('.')}")
         grad_norm = norms([g for g in gradients if g is not None])
         before = [weights[name].clone() for name in population.trained]
-        with level(width) as number, torch.no_grad():
+        with vmap_level(width) as level, torch.no_grad():
             grads = {
-                id(wrapped[name]): None if g is None else wrap(g, number)
+                id(wrapped[name]): None if g is None else batched(g, level)
                 for name, g in zip(population.trained, gradients, strict=True)
             }
-            mode = Lifting(width, number, grads, on_read=self._note)
-            with lifted_math(mode), mode, contextlib.redirect_stdout(io.StringIO()) as printed:
+            mode = OptimizerMode(width, level, grads, on_read=self._note)
+            with mode, contextlib.redirect_stdout(io.StringIO()) as printed:
                 self.one.optimizer.step()
         if printed.getvalue():
             raise NotCompilable("it prints as it steps")
@@ -223,7 +222,7 @@ class _Attempt:
             raise NotCompilable(f"what it keeps changes its shape: {leaf.path.lstrip('.')}")
         if is_batched(leaf.value) and not is_batched(was):
             raise shared_write(leaf.path.lstrip("."))
-        target.copy_(spread(leaf.value, self.population.width) if is_batched(was) else leaf.value)
+        target.copy_(expanded(leaf.value, self.population.width) if is_batched(was) else leaf.value)
 
     def _number(self, path: str, leaf: Leaf) -> Tensor | None:
         """The new value of a number that is an input, or None where its input must change first."""
@@ -239,7 +238,7 @@ class _Attempt:
             self.found[path] = kind
             return None
         value = value.to(current.dtype)
-        return spread(value, self.population.width).clone() if own else physical(value).clone()
+        return expanded(value, self.population.width).clone() if own else physical(value).clone()
 
 
 def _wider(a: torch.dtype, b: torch.dtype) -> torch.dtype:

@@ -13,7 +13,7 @@ from torch import Tensor
 from assay.engine.eager.object_graph import walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import is_number
-from assay.engine.eager.vmap import is_batched, physical
+from assay.engine.eager.torch_private import is_batched, physical
 
 
 @dataclass

@@ -18,13 +18,14 @@ from torch.overrides import TorchFunctionMode
 from assay.core import Task
 from assay.engine.eager.cells import CELLS
 from assay.engine.eager.convolution import convolve, small
+from assay.engine.eager.patching import patched
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.eager.vmap import level, spread, wrap
+from assay.engine.eager.torch_private import batched, expanded, vmap_level
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
 
 
-class _Modelling(TorchFunctionMode):
+class ModelMode(TorchFunctionMode):
     """Around a model: dropout multiplies by masks it is given; attention and recurrent cells are their definitions.
 
     `mask(shape, probability)` gives the next mask, already scaled by 1 / (1 − probability). Inside a function that torch
@@ -34,18 +35,15 @@ class _Modelling(TorchFunctionMode):
     def __init__(self, mask: Callable[[tuple[int, ...], float], Tensor], products: bool = False) -> None:
         super().__init__()
         self.mask, self.products = mask, products
-        self.before: dict[str, Any] = {}
 
-    def __enter__(self) -> _Modelling:
-        self.before = {name: getattr(F, name) for name in (*_DROPOUT_NAMES, *_REFUSED_NAMES, _ATTENTION)}
-        for name in self.before:
-            setattr(F, name, functools.partial(self.run, self.before[name], name))
-        super().__enter__()
-        return self
+    def __enter__(self) -> ModelMode:
+        names = (*_DROPOUT_NAMES, *_REFUSED_NAMES, _ATTENTION)
+        self.patches = patched({(F, name): functools.partial(self.run, getattr(F, name), name) for name in names})
+        self.patches.__enter__()
+        return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
-        for name, function in self.before.items():
-            setattr(F, name, function)
+        self.patches.__exit__(*error)
         super().__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -127,7 +125,7 @@ def dropout_sites(model: nn.Module, x: Tensor) -> list[Site]:
         return torch.ones(shape, dtype=x.dtype, device=x.device)
 
     probe = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), _Modelling(mask):
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), ModelMode(mask):
         probe(x)
     return sites
 
@@ -166,11 +164,11 @@ def losses_and_gradients(
     """
     width = len(x)
     leaves = {name: weights[name].detach().requires_grad_() for name in trained}
-    with level(width) as number, _masked(masks, number), torch.enable_grad():
-        batched = {name: wrap(leaves.get(name, tensor), number) for name, tensor in weights.items()}
-        before = dict(batched)
-        losses = spread(task.loss(functional_call(model, batched, (wrap(x, number),)), wrap(y, number)), width)
-        if replaced := [name for name, tensor in batched.items() if tensor is not before[name]]:
+    with vmap_level(width) as level, _masked(masks, level), torch.enable_grad():
+        inner = {name: batched(leaves.get(name, tensor), level) for name, tensor in weights.items()}
+        before = dict(inner)
+        losses = expanded(task.loss(functional_call(model, inner, (batched(x, level),)), batched(y, level)), width)
+        if replaced := [name for name, tensor in inner.items() if tensor is not before[name]]:
             raise NotVectorizable(f"the model replaces its buffer {replaced[0]} instead of changing its values")
     if losses.shape != (width,):
         raise NotVectorizable(f"the task's loss isn't a single number: shape {tuple(losses.shape[1:])}")
@@ -186,16 +184,16 @@ def _like_weight(gradient: Tensor, weight: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _masked(masks: Sequence[Tensor], number: int) -> Iterator[None]:
+def _masked(masks: Sequence[Tensor], level: int) -> Iterator[None]:
     given = iter(zip(masks, masks.sites if isinstance(masks, Masks) else [None] * len(masks), strict=True))
 
     def mask(shape: tuple[int, ...], probability: float) -> Tensor:
         drawn, site = next(given, (None, None))
         if drawn is None or site not in (None, (shape, probability)):
             raise NotVectorizable("the model's dropout changes as it trains")
-        return wrap(drawn, number)
+        return batched(drawn, level)
 
-    with _Modelling(mask, products=True):
+    with ModelMode(mask, products=True):
         yield
 
 
@@ -203,9 +201,9 @@ def _masked(masks: Sequence[Tensor], number: int) -> Iterator[None]:
 def outputs_of(model: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """The model's outputs (members, n, …) on inputs (members, n, …)."""
     width = len(x)
-    with level(width) as number, _masked((), number):
-        batched = {name: wrap(tensor, number) for name, tensor in weights.items()}
-        return spread(functional_call(model, batched, (wrap(x, number),)), width)
+    with vmap_level(width) as level, _masked((), level):
+        inner = {name: batched(tensor, level) for name, tensor in weights.items()}
+        return expanded(functional_call(model, inner, (batched(x, level),)), width)
 
 
 __all__ = ["Masks", "Site", "draw_masks", "dropout_sites", "losses_and_gradients", "outputs_of"]

@@ -1,4 +1,4 @@
-"""The tables of `lifting`: which operations take scalars that may not be tensors, and what they are by definition."""
+"""The tables of `OptimizerMode`: which operations take scalars that may not be tensors, and what they are by definition."""
 
 from __future__ import annotations
 

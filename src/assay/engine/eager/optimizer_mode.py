@@ -1,4 +1,6 @@
-"""Around an unmodified `optimizer.step()` whose numbers and tensors are batched: what torch refuses there is done otherwise.
+"""The `TorchFunctionMode` around an unmodified `optimizer.step()` whose numbers and tensors are batched.
+
+What torch refuses to do with them there is done otherwise.
 
 *Numbers* are 0-dimensional tensors that stand where Python numbers stood (a learning rate of each member's own, a step
 count): they are float64 or int64 and follow Python's arithmetic, and meet a tensor as a Python number would, cast to the
@@ -17,18 +19,20 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE, foreach_elements, foreach_name
-from assay.engine.eager.overrides import SPECIAL
-from assay.engine.eager.python_numbers import as_number, is_number, mark_all
+from assay.engine.eager.overrides import OVERRIDES
+from assay.engine.eager.patching import patched
+from assay.engine.eager.python_math import number_functions
+from assay.engine.eager.python_numbers import as_number, as_numbers, is_number
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.eager.vmap import is_batched, physical, wrap
+from assay.engine.eager.torch_private import batched, is_batched, physical, values_of
 
 
-class Lifting(TorchFunctionMode):
+class OptimizerMode(TorchFunctionMode):
     """The mode to hold around `step()`.
 
     Args:
         width: members.
-        number: the vmap level that the batched tensors live on.
+        level: the vmap level that the batched tensors live on.
         grads: id of a parameter → its gradient, or None; stands for `p.grad`.
         device: where the members are.
         alive: (members,) bool, who still counts where members must agree; all, if None.
@@ -38,28 +42,37 @@ class Lifting(TorchFunctionMode):
     def __init__(
         self,
         width: int,
-        number: int,
+        level: int,
         grads: dict[int, Tensor | None],
         device: str = "cpu",
         alive: Tensor | None = None,
         on_read: Callable[[Tensor, Any], None] | None = None,
     ) -> None:
         super().__init__()
-        self.width, self.number, self.grads, self.device = width, number, grads, device
+        self.width, self.level, self.grads, self.device = width, level, grads, device
         self.alive, self.on_read = alive, on_read
+
+    def __enter__(self) -> OptimizerMode:
+        self.patches = patched(number_functions(self.item))
+        self.patches.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self.patches.__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation inside."""
         return self.call(func, args, kwargs or {})
 
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """One operation, lifted where it has to be."""
+        """One operation, another in its place where it has to be."""
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
             return self._into(out, self.call(func, args, kwargs))
-        special = SPECIAL.get(func)
-        if special is not None:
-            return special(self, *args, **kwargs)
+        override = OVERRIDES.get(func)
+        if override is not None:
+            return override(self, *args, **kwargs)
         name = getattr(func, "__name__", "")
         if name.startswith("_foreach_"):
             return self._foreach(name, args, kwargs)
@@ -87,7 +100,7 @@ class Lifting(TorchFunctionMode):
     def own(self, made: Tensor) -> Tensor:
         """What was made once, as each member's own. A scalar goes to their device: torch lets it meet any, vmap doesn't."""
         made = made.to(self.device) if made.dim() == 0 else made
-        return wrap(made.expand(self.width, *made.shape).clone(), self.number)
+        return batched(made.expand(self.width, *made.shape).clone(), self.level)
 
     @staticmethod
     def _run(func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -114,7 +127,7 @@ class Lifting(TorchFunctionMode):
                 return value.to(torch.float64) if isinstance(value, Tensor) and value.dtype is torch.int64 else value
 
             args = tuple(map(widen, args))
-        return mark_all(func(*args, **kwargs))
+        return as_numbers(func(*args, **kwargs))
 
     def _in_single(self, func: Any, name: str, args: Any, kwargs: Any, dtype: torch.dtype) -> Any:
         """Torch doesn't round these operations' Python numbers to half precision, only what comes of them."""
@@ -154,7 +167,7 @@ class Lifting(TorchFunctionMode):
             raise NotVectorizable("it reads a tensor of several values as one")
         if tensor.device.type != "cpu":
             raise NotVectorizable("it reads a value back from the device in each step")
-        values = [kind(value) for value in _concrete(tensor)]
+        values = [kind(value) for value in values_of(tensor)]
         if self.alive is not None and len(values) == self.width:
             values = [value for value, alive in zip(values, self.alive.tolist(), strict=True) if alive] or values[:1]
         if any(value != values[0] and not (value != value and values[0] != values[0]) for value in values):
@@ -206,20 +219,6 @@ def _out_of_place(func: Any, name: str) -> tuple[Any, str]:
     if name.endswith("_") and not name.endswith("__"):
         plain = name[:-1]
     return (getattr(Tensor, plain), plain) if plain != name and hasattr(Tensor, plain) else (func, name)
-
-
-def _concrete(tensor: Tensor) -> list[Any]:
-    """The values, also while the operations are being traced."""
-    if not _tracing():
-        return physical(tensor).reshape(-1).tolist()
-    from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
-
-    with disable_proxy_modes_tracing():
-        return physical(tensor).detach().clone().reshape(-1).tolist()
-
-
-def _tracing() -> bool:
-    return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
 
 
 def _flat(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:

@@ -1,6 +1,6 @@
-"""Operations that are something else under `lifting`: properties, reads, factories, and what is refused.
+"""What `OptimizerMode` does in an operation's place: properties, reads, factories, and what is refused.
 
-Each takes the mode and the operation's own arguments.
+Each override takes the mode and the operation's own arguments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from assay.engine.eager.op_tables import DECOMPOSED, HALF
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.eager.vmap import is_batched, spread, wrap
+from assay.engine.eager.torch_private import batched, expanded, is_batched
 
 
 def _refuse(reason: str) -> Callable[..., Any]:
@@ -78,15 +78,15 @@ def _addmm(mode: Any, x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: 
     own = any(isinstance(scalar, Tensor) for scalar in scalars.values())
     if own or x.dtype not in HALF or not any(map(is_batched, (x, a, b))):
         return DECOMPOSED["addmm"].run(x, a, b, **scalars)
-    each = zip(*(spread(t, mode.width).unbind() for t in (x, a, b)), strict=True)
-    return wrap(torch.stack([torch.addmm(*operands, **scalars) for operands in each]), mode.number)
+    each = zip(*(expanded(t, mode.width).unbind() for t in (x, a, b)), strict=True)
+    return batched(torch.stack([torch.addmm(*operands, **scalars) for operands in each]), mode.level)
 
 
 def _get(name: str) -> Any:
     return getattr(Tensor, name).__get__
 
 
-SPECIAL: dict[Any, Callable[..., Any]] = {
+OVERRIDES: dict[Any, Callable[..., Any]] = {
     _get("grad"): lambda mode, tensor: mode.get_grad(tensor),
     Tensor.grad.__set__: lambda mode, tensor, value: mode.set_grad(tensor, value),  # type: ignore[attr-defined]
     Tensor.grad.__delete__: lambda mode, tensor: mode.set_grad(tensor, None),  # type: ignore[attr-defined]

@@ -15,11 +15,10 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.member import One, build, tuned_numbers
 from assay.engine.eager.model_mode import losses_and_gradients
 from assay.engine.eager.object_graph import Leaf, replace_known, token
-from assay.engine.eager.optimizer_mode import Lifting
-from assay.engine.eager.python_math import lifted_math
+from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
 from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
-from assay.engine.eager.vmap import level, wrap
+from assay.engine.eager.torch_private import batched, vmap_level
 from assay.training import loop
 
 
@@ -105,8 +104,8 @@ class Population:
                 raise NotVectorizable(f"the members' models differ in the shape of {name}")
         device = self.numerics.device
         self.weights = {name: self.lay(torch.stack([n[name].detach() for n in named]).to(device)) for name in named[0]}
-        with level(self.width) as number:
-            self.wrapped = {name: wrap(tensor, number) for name, tensor in self.weights.items()}
+        with vmap_level(self.width) as level:
+            self.wrapped = {name: batched(tensor, level) for name, tensor in self.weights.items()}
             for path, leaf in first.items():
                 leaves = [w[path] for w in walked]
                 if leaf.kind == "number" and all(kind.kind == "number" for kind in leaves):
@@ -114,7 +113,7 @@ class Population:
                     if path in self.stacked or any(
                         v != values[0] and not (v != v and values[0] != values[0]) for v in values
                     ):
-                        leaf.put(as_number(wrap(number_tensor(values, path, device), number)))
+                        leaf.put(as_number(batched(number_tensor(values, path, device), level)))
                         self.stacked = sorted({*self.stacked, path})
                 elif any(kind.kind != leaf.kind or token(kind) != token(leaf) for kind in leaves):
                     raise NotVectorizable(f"the members' optimizers differ in {path.lstrip('.')}: {_shown(leaves)}")
@@ -122,7 +121,7 @@ class Population:
                     values = [kind.value.detach() for kind in leaves]
                     shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
                     own = torch.stack(values).to(device)  # a scalar may have lived on the CPU
-                    leaf.put(values[0] if shared else wrap(self.lay(own), number))
+                    leaf.put(values[0] if shared else batched(self.lay(own), level))
         replace_known(self.optimizer, self.template.known, self.wrapped)
 
     def lay(self, stacked: Tensor) -> Tensor:
@@ -159,31 +158,31 @@ class Population:
         return torch.stack([losses, grad_norm, update_norm])
 
     def _optimize(self, gradients: Sequence[Tensor | None]) -> None:
-        with level(self.width) as number, torch.no_grad():
+        with vmap_level(self.width) as level, torch.no_grad():
             grads = {
-                id(self.wrapped[name]): None if g is None else wrap(g, number)
+                id(self.wrapped[name]): None if g is None else batched(g, level)
                 for name, g in zip(self.trained, gradients, strict=True)
             }
             alive = None if bool(self.alive.all()) else self.alive
-            mode = Lifting(self.width, number, grads, self.numerics.device, alive)
-            with lifted_math(mode), mode:
+            mode = OptimizerMode(self.width, level, grads, self.numerics.device, alive)
+            with mode:
                 self.optimizer.step()
 
     def _apply_schedule(self) -> None:
         factor = self.contender.schedule(self.taken / self.run.total_steps)  # type: ignore[misc]
-        with level(self.width) as number:
+        with vmap_level(self.width) as level:
             for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
-                group["lr"] = as_number(wrap(initial * factor, number))
+                group["lr"] = as_number(batched(initial * factor, level))
 
     def switch(self, training: bool) -> None:
         """Tell an optimizer that keeps two sets of weights which of them is wanted, as the loop does."""
         switch = getattr(self.optimizer, "train" if training else "eval", None)
         if callable(switch):
             try:
-                with level(self.width) as number, torch.no_grad():
+                with vmap_level(self.width) as level, torch.no_grad():
                     none: dict[int, Tensor | None] = {id(self.wrapped[name]): None for name in self.trained}
-                    mode = Lifting(self.width, number, none, self.numerics.device)
-                    with lifted_math(mode), mode:
+                    mode = OptimizerMode(self.width, level, none, self.numerics.device)
+                    with mode:
                         switch()
             except Exception as error:
                 raise refusal(error) from error

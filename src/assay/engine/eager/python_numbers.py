@@ -20,8 +20,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Tensor) and _MARK in value.__dict__
 
 
-def mark_all(result: Any) -> Any:
+def as_numbers(result: Any) -> Any:
     """Mark every tensor of a result as a number."""
     if isinstance(result, Tensor):
         return as_number(result)
-    return type(result)(map(mark_all, result)) if type(result) in (list, tuple) else result
+    return type(result)(map(as_numbers, result)) if type(result) in (list, tuple) else result

@@ -1,0 +1,30 @@
+"""The one place where names outside assay are replaced for the whole process, and put back. Tried with torch 2.13.0.
+
+A `TorchFunctionMode` sees what is called with tensors, and only from outside torch's own Python code. Two kinds of calls
+escape it, and are met under their names in the modules instead, while one step or one forward pass runs:
+
+- `math.sqrt(1 - beta2**t)`, `max(lr, floor)`: Python's own functions of numbers read a tensor's value, and members differ;
+- `torch.nn.functional.dropout` and its kin, called by functions that torch writes in Python (attention calls dropout).
+
+A process trains one chunk at a time, so that nobody else meets the replacements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+
+@contextlib.contextmanager
+def patched(functions: Mapping[tuple[ModuleType, str], Callable[..., Any]]) -> Iterator[None]:
+    """Inside, each (module, name) is another function."""
+    before = {(module, name): getattr(module, name) for module, name in functions}
+    for (module, name), function in functions.items():
+        setattr(module, name, function)
+    try:
+        yield
+    finally:
+        for (module, name), function in before.items():
+            setattr(module, name, function)

@@ -1,0 +1,73 @@
+"""Every private name of torch that the engines use. Tried with torch 2.13.0.
+
+One level of `torch.func.vmap`, entered and left by hand, so that an optimizer can keep batched tensors between steps: the
+public vmap wraps a function, and an `optimizer.step()` is no function of its tensors. A *batched* tensor looks like one
+member's tensor and is all members': dimension 0 of the *physical* tensor behind it counts the members. It remembers only
+its level's number, so it lives on when the level is left and entered again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch._C import _functorch  # type: ignore[attr-defined]  # the primitives that torch.func.vmap itself is made of
+
+torch_functions_off = torch._C.DisableTorchFunction  # a context in which no TorchFunctionMode is asked
+
+
+@contextlib.contextmanager
+def vmap_level(members: int) -> Iterator[int]:
+    """Members 0..members−1 are mapped over inside. An operation without a batching rule is an error, not a slow loop."""
+    _load_decompositions()
+    fallback = _functorch._is_vmap_fallback_enabled()
+    _functorch._set_vmap_fallback_enabled(False)
+    level = _functorch._vmap_increment_nesting(members, "error")
+    try:
+        yield level
+    finally:
+        _functorch._vmap_decrement_nesting()
+        _functorch._set_vmap_fallback_enabled(fallback)
+
+
+@functools.cache
+def _load_decompositions() -> None:
+    """Let torch register the batching rules that it writes in Python: its own vmap does so when first called."""
+    torch.func.vmap(torch.neg)(torch.zeros(1))
+
+
+def batched(physical: Tensor, level: int) -> Tensor:
+    """(members, …) → one member's (…), inside a level."""
+    return _functorch._add_batch_dim(physical, 0, level)
+
+
+def is_batched(tensor: Tensor) -> bool:
+    """Whether each member has a value of its own."""
+    return _functorch.is_batchedtensor(tensor)
+
+
+def physical(tensor: Tensor) -> Tensor:
+    """The tensor behind, members first where it is batched; it shares memory, so what is written shows."""
+    if not is_batched(tensor):
+        return tensor
+    behind, dimension = _functorch.get_unwrapped(tensor), _functorch.maybe_get_bdim(tensor)
+    return behind if dimension == 0 else behind.movedim(dimension, 0)
+
+
+def expanded(tensor: Tensor, members: int) -> Tensor:
+    """As `physical`, and (members, …) for what all members share too."""
+    behind = physical(tensor)
+    return behind if is_batched(tensor) else behind.expand(members, *behind.shape)
+
+
+def values_of(tensor: Tensor) -> list[bool | int | float]:
+    """The values of the tensor behind, also while its operations are being traced."""
+    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is None:
+        return physical(tensor).reshape(-1).tolist()
+    from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
+
+    with disable_proxy_modes_tracing():
+        return physical(tensor).detach().clone().reshape(-1).tolist()
