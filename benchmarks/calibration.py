@@ -40,7 +40,7 @@ import scipy.stats
 from planted import off_centre
 
 from assay import events, seeds
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.contenders import contenders
 from assay.core import Contender, Member, Numerics, Plan, Verdict
 from assay.driver import compare
@@ -48,7 +48,7 @@ from assay.driver import plan as planning
 from assay.driver.engines import settle
 from assay.driver.plan import Job
 from assay.driver.scheduler import Fold, Lane
-from assay.judge import Evidence, judge
+from assay.judge import ContenderScores, judge
 from assay.record import RunFolder
 from assay.training.numerics import cpu_model, torch_build
 from assay.workers import local as workers
@@ -66,7 +66,7 @@ class Population:
     """R replicates of some contenders, the baseline first, as the judge takes them. Floors (R,)."""
 
     job: Job
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[ContenderScores, ...]
     test_floor: np.ndarray
     validation_floor: np.ndarray
 
@@ -108,7 +108,7 @@ class Population:
         }
 
 
-def _cut(evidence: Evidence, group: slice) -> Evidence:
+def _cut(evidence: ContenderScores, group: slice) -> ContenderScores:
     arrays = ("test", "validation_final", "chosen_validation", "chosen_positions")
     return replace(evidence, **{name: getattr(evidence, name)[group] for name in arrays})
 
@@ -186,8 +186,8 @@ class Bench:
             fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, events.ignore)
             compare._tune(fold, job.contenders, range(count))
             compare._train(fold, range(count))
-        findings = Findings(folder.plan, folder.frame())
-        evidence = tuple(findings.evidence(slot) for slot in range(len(rivals)))
+        findings = RecordArrays(folder.plan, folder.frame())
+        evidence = tuple(findings.contender(slot) for slot in range(len(rivals)))
         floors = findings.floors("test_floor"), findings.floors("validation_floor")
         if not self.options.records:
             shutil.rmtree(path)
@@ -199,7 +199,7 @@ def _kind(c: Contender) -> tuple[str, str]:
     return c.reference, c.source
 
 
-def _joined(parts: Sequence[Evidence]) -> Evidence:
+def _joined(parts: Sequence[ContenderScores]) -> ContenderScores:
     arrays = ("test", "validation_final", "chosen_validation", "chosen_positions")
     return replace(parts[0], **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays})
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.judge import select
 from assay.record import RunFolder
 
@@ -35,7 +35,7 @@ def main(folders: list[Path]) -> None:
     print(f"{'contender':<14}{'trials':>7}  {'rule':<16}{'mean regret':>12}{'sd':>8}{'worst 5 %':>11}   points")
     for path in folders:
         folder = RunFolder.open(path)
-        findings = Findings(folder.plan, folder.frame())
+        findings = RecordArrays(folder.plan, folder.frame())
         scale = folder.plan.science.task.scale
         for slot, info in enumerate(folder.plan.science.contenders):
             studies = [findings.study(slot, k) for k in range(findings.protocol.replicates)]

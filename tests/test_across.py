@@ -15,7 +15,7 @@ from scipy import stats
 from torch import nn
 
 from assay import events
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.cli import call
 from assay.core import Contender, Split, Splits
 from assay.driver import suite as across
@@ -149,7 +149,7 @@ def test_the_headline_is_what_scipy_makes_of_the_members(finished):
 def test_steps_to_the_target_count_misses_as_infinite(finished):
     run = RunFolder.open(finished / "three")
     frame = run.frame()
-    findings = Findings(run.plan, frame)
+    findings = RecordArrays(run.plan, frame)
     studies = [findings.study(0, k) for k in range(3)]
     target = np.median([s.validation[s.chosen] for s in studies])
     steps = []

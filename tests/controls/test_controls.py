@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 
 from assay import events
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.cli import call
 from assay.controls.judged import Trained, judged
 from assay.core import Curves, Member, Split, Splits
@@ -96,7 +96,7 @@ def test_each_interval_is_the_t_interval_of_its_own_trainings(controlled):
 def test_equal_differences_of_a_copy_are_no_alarm(controlled, monkeypatch):
     """By hand: means of two runs are rounded to half a test sample, 1/120; all three differ by 1/60."""
     base = np.array([[30, 31], [40, 42], [35, 37]]) / 60
-    monkeypatch.setattr(Findings, "scores", lambda self, slot: base)
+    monkeypatch.setattr(RecordArrays, "scores", lambda self, slot: base)
     monkeypatch.setattr(Trained, "scores", lambda self, control: base + 1 / 60)
     (again,) = [e for e in judged(RunFolder.open(controlled.folder)) if e["control"] == "again"]
     se = 1 / 120 / np.sqrt(12) / np.sqrt(3)

@@ -13,7 +13,7 @@ from assay.core import Protocol, Stages, TaskInfo
 from assay.judge.decide import Interval, by_the_margin, outcome
 from assay.judge.digits import percent, printed, times
 from assay.judge.edges import Edge
-from assay.judge.sentence import Findings, sentence
+from assay.judge.sentence import VerdictFacts, sentence
 from assay.space import Float
 
 NAN = math.nan
@@ -28,14 +28,14 @@ def task(**changes) -> TaskInfo:
     return TaskInfo(**{**fields, **changes})
 
 
-def findings(mean=-0.005, low=-0.009, high=-0.001, **changes) -> Findings:
+def findings(mean=-0.005, low=-0.009, high=-0.001, **changes) -> VerdictFacts:
     info = changes.pop("task", task())
     fields = {
         "task": info, "protocol": Protocol("honest", 12, 20, 8), "candidate": "gns-adam", "baseline": "adam",
         "outcome": outcome(low, high, info.margin), "interval": Interval(mean, low, high, 0.02, 0.006, 0.002, 0.95),
         "p_superior": 0.39,
     }  # fmt: skip
-    return Findings(**{**fields, **changes})
+    return VerdictFacts(**{**fields, **changes})
 
 
 TWIN = " A single run of it beats its adam twin 39 % of the time."

@@ -16,7 +16,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from assay.core import Protocol, Stages, TaskInfo, Verdict
 from assay.errors import NoVerdict
-from assay.judge import Evidence, judge
+from assay.judge import ContenderScores, judge
 from assay.space import Float
 
 LR = {"lr": Float(1e-5, 1e-1, log=True)}
@@ -28,11 +28,11 @@ PROTOCOL = Protocol("honest", 12, 20, 8)
 FLOOR = 0.1
 
 
-def evidence(name: str, mean: float, seed: int, replicates: int = 12, **changes) -> Evidence:
+def evidence(name: str, mean: float, seed: int, replicates: int = 12, **changes) -> ContenderScores:
     """Made-up scores with a spread between seeds of 1.1 points and between replicates of 0.4."""
     rng = np.random.default_rng(seed)
     test = mean + rng.normal(0, 0.004, (replicates, 1)) + rng.normal(0, 0.011, (replicates, 8))
-    made = Evidence(
+    made = ContenderScores(
         name=name, space=LR, test=test, validation_final=test + 0.002, chosen_validation=test.mean(axis=1) + 0.015,
         chosen_positions=np.full((replicates, 1), 0.7), trials=20, allotted_steps=945, gradient_evaluations=945,
         steps=945,
@@ -44,11 +44,11 @@ judged = partial(judge, task=TASK, protocol=PROTOCOL, test_floor=FLOOR, validati
 ADAM = evidence("adam", 0.70, seed=1)
 
 
-def one(candidate: Evidence, baseline: Evidence = ADAM, **changes) -> Verdict:
+def one(candidate: ContenderScores, baseline: ContenderScores = ADAM, **changes) -> Verdict:
     return judged([baseline, candidate], **changes)[0]
 
 
-def diverging(made: Evidence, count: int) -> Evidence:
+def diverging(made: ContenderScores, count: int) -> ContenderScores:
     test = made.test.copy()
     test.flat[:count] = math.nan
     return replace(made, test=test, validation_final=np.where(np.isnan(test), math.nan, made.validation_final))
@@ -83,7 +83,7 @@ def test_two_replicates_that_differ_by_the_same_few_samples_decide_nothing():
 def test_smaller_is_better_where_the_task_says_so():
     new = evidence("new", 0.69, seed=2)
 
-    def flipped(c: Evidence) -> Evidence:
+    def flipped(c: ContenderScores) -> ContenderScores:
         return replace(
             c, test=-c.test, validation_final=-c.validation_final, chosen_validation=-c.chosen_validation
         )  # fmt: skip
@@ -217,7 +217,7 @@ def test_metrics_that_are_not_numbers_count_as_diverged():
     assert one(replace(new, chosen_validation=np.full(12, math.nan))).details["candidate"]["winners_curse_test"] < 0
 
 
-def diverging_first_column(made: Evidence) -> Evidence:
+def diverging_first_column(made: ContenderScores) -> ContenderScores:
     return replace(made, test=np.where(np.arange(8) == 0, math.nan, made.test))
 
 

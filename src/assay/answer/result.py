@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.answer.evidence import Findings, reached, with_replicates
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached, with_replicates
 from assay.core import Hyperparameters, Plan, Verdict, steps_per_epoch
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
@@ -33,14 +34,14 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     Raises:
         BrokenRecord: members are missing. NoVerdict: none can be given.
     """
-    findings = Findings(reached(plan, frame), frame)
-    verdicts = _published(findings) if plan.science.protocol.name == "published" else _honest(findings)
-    earlier = {k: _honest(Findings(with_replicates(plan, k), frame)) for k in plan.earlier or ()}
+    arrays = RecordArrays(reached(plan, frame), frame)
+    verdicts = _published(arrays) if plan.science.protocol.name == "published" else _honest(arrays)
+    earlier = {k: _honest(RecordArrays(with_replicates(plan, k), frame)) for k in plan.earlier or ()}
     return {
         **({"earlier": [msgspec.to_builtins(v) for found in earlier.values() for v in found]} if earlier else {}),
         "verdicts": [msgspec.to_builtins(v) for v in exploratory(verdicts, list(earlier.values()))],
-        "contenders": {c.name: _contender(findings, slot) for slot, c in enumerate(plan.science.contenders)},
-        "ledger": _ledger(findings),
+        "contenders": {c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
+        "ledger": _ledger(arrays),
         "data": _data(frame),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "unit": plan.science.task.unit,
@@ -49,51 +50,51 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _published(findings: Findings) -> list[Verdict]:
-    contenders = findings.plan.science.contenders
-    scores = {c.name: float(findings.curves(slot, "test")[0, 0, -1]) for slot, c in enumerate(contenders)}
-    return conclude(findings.task, contenders[0].name, scores)
+def _published(arrays: RecordArrays) -> list[Verdict]:
+    contenders = arrays.plan.science.contenders
+    scores = {c.name: float(arrays.curves(slot, "test")[0, 0, -1]) for slot, c in enumerate(contenders)}
+    return conclude(arrays.task, contenders[0].name, scores)
 
 
-def _honest(findings: Findings) -> list[Verdict]:
-    science = findings.plan.science
+def _honest(arrays: RecordArrays) -> list[Verdict]:
+    science = arrays.plan.science
     verdicts = judge(
-        [findings.evidence(slot) for slot in range(len(science.contenders))],
+        [arrays.contender(slot) for slot in range(len(science.contenders))],
         science.task,
         science.protocol,
-        test_floor=findings.floors("test_floor"),
-        validation_floor=findings.floors("validation_floor"),
+        test_floor=arrays.floors("test_floor"),
+        validation_floor=arrays.floors("validation_floor"),
         seed=science.seed,
-        test_fraction=None if science.task.generated else findings.test_fraction(),
+        test_fraction=None if science.task.generated else arrays.test_fraction(),
     )
     return [
-        msgspec.structs.replace(v, details={**v.details, "speed": _speed(findings, slot)})
+        msgspec.structs.replace(v, details={**v.details, "speed": _speed(arrays, slot)})
         for slot, v in enumerate(verdicts, start=1)
     ]
 
 
-def _speed(findings: Findings, slot: int) -> dict[str, Any] | None:
+def _speed(arrays: RecordArrays, slot: int) -> dict[str, Any] | None:
     """Epochs to the tuned baseline's median final validation score less one margin."""
-    task, protocol = findings.task, findings.protocol
-    baseline, candidate = (task.sign * findings.curves(s, "validation") for s in (0, slot))
+    task, protocol = arrays.task, arrays.protocol
+    baseline, candidate = (task.sign * arrays.curves(s, "validation") for s in (0, slot))
     target = speed.target_of(baseline[:, :, -1], task.margin)
     if target is None:
         return None
-    fraction = None if task.generated else findings.test_fraction()
+    fraction = None if task.generated else arrays.test_fraction()
     found = speed.compare(
-        candidate, baseline, target, protocol.alpha, len(findings.plan.science.contenders) - 1, fraction
+        candidate, baseline, target, protocol.alpha, len(arrays.plan.science.contenders) - 1, fraction
     )
     return plain({**found._asdict(), "target": task.sign * target, "faster": found.faster._asdict()})
 
 
-def _contender(findings: Findings, slot: int) -> dict[str, Any]:
+def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
     """What came of one contender; scores in file units, diverged runs at the floor."""
-    info = findings.plan.science.contenders[slot]
-    replicates = range(findings.protocol.replicates)
-    chosen = [findings.chosen(slot, k) for k in replicates]
-    studies = [findings.study(slot, k) for k in replicates]
-    tests = findings.curves(slot, "test")[:, :, -1]
-    scores = floored(tests, findings.floors("test_floor"))
+    info = arrays.plan.science.contenders[slot]
+    replicates = range(arrays.protocol.replicates)
+    chosen = [arrays.chosen(slot, k) for k in replicates]
+    studies = [arrays.study(slot, k) for k in replicates]
+    tests = arrays.curves(slot, "test")[:, :, -1]
+    scores = floored(tests, arrays.floors("test_floor"))
     incumbents = [[float(s.test[t]) for t in s.incumbents] for s in studies]
     return plain(
         {
@@ -105,31 +106,31 @@ def _contender(findings: Findings, slot: int) -> dict[str, Any]:
             "diverged": int(np.sum(~np.isfinite(tests))),
             "final_runs": tests.size,
             "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
-            "trials": len(studies) * findings.protocol.trials,
+            "trials": len(studies) * arrays.protocol.trials,
             "tuning_curve": incumbents,
-            "good_range": _good_range(findings, slot),
-            "fallbacks": _fallbacks(findings, slot),
+            "good_range": _good_range(arrays, slot),
+            "fallbacks": _fallbacks(arrays, slot),
             "note": info.note,
         }
     )
 
 
-def _fallbacks(findings: Findings, slot: int) -> dict[str, int]:
+def _fallbacks(arrays: RecordArrays, slot: int) -> dict[str, int]:
     """How many of a contender's members the loop trained though the plan's engine is another, by the reason."""
-    rows = pl.concat([findings.members(slot, phase) for phase in ("tune", "final")])
+    rows = pl.concat([arrays.members(slot, phase) for phase in ("tune", "final")])
     counted = rows.filter(pl.col("fallback") != "").group_by("fallback").len().sort("fallback")
     return {row["fallback"]: row["len"] for row in counted.to_dicts()}
 
 
-def _good_range(findings: Findings, slot: int) -> dict[str, tuple[float, float]]:
+def _good_range(arrays: RecordArrays, slot: int) -> dict[str, tuple[float, float]]:
     """Of each ordered hyperparameter, where the expected validation score is within one margin of its best."""
-    studies = [findings.study(slot, k) for k in range(findings.protocol.replicates)]
+    studies = [arrays.study(slot, k) for k in range(arrays.protocol.replicates)]
     positions = np.concatenate([s.positions for s in studies])
     turned = np.concatenate([s.turned for s in studies])
     found: dict[str, tuple[float, float]] = {}
-    for column, (name, dimension) in enumerate(findings.plan.science.contenders[slot].space.items()):
+    for column, (name, dimension) in enumerate(arrays.plan.science.contenders[slot].space.items()):
         if not isinstance(dimension, Choice):
-            low, high = good_range(positions[:, column], turned, findings.task.margin)
+            low, high = good_range(positions[:, column], turned, arrays.task.margin)
             found[name] = dimension.from_unit(low), dimension.from_unit(high)
     return found
 
@@ -143,13 +144,13 @@ def _typical(chosen: list[Hyperparameters], space: Space) -> Hyperparameters:
     return middle
 
 
-def _ledger(findings: Findings) -> dict[str, Any]:
+def _ledger(arrays: RecordArrays) -> dict[str, Any]:
     """Trainings, steps allotted to them and gradients spent, by contender and phase."""
     spent: dict[str, Any] = {}
-    for slot, contender in enumerate(findings.plan.science.contenders):
+    for slot, contender in enumerate(arrays.plan.science.contenders):
         for phase in ("tune", "final"):
-            rows = findings.members(slot, phase)
-            steps = steps_per_epoch(int(rows["train_samples"][0]), findings.task.batch_size) * findings.task.epochs
+            rows = arrays.members(slot, phase)
+            steps = steps_per_epoch(int(rows["train_samples"][0]), arrays.task.batch_size) * arrays.task.epochs
             spent.setdefault(contender.name, {})[phase] = {
                 "trainings": len(rows),
                 "allotted_steps": steps * len(rows),

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from assay import seeds
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.answer.result import result
 from assay.core import Plan, steps_per_epoch
 from assay.errors import NoVerdict
@@ -40,9 +40,9 @@ class Judged:
     shared: str = ""  # the source of an earlier run that saw the very same data
 
     @cached_property
-    def findings(self) -> Findings:
+    def arrays(self) -> RecordArrays:
         """Its members as arrays."""
-        return Findings(self.plan, self.frame)
+        return RecordArrays(self.plan, self.frame)
 
     @property
     def source(self) -> str:
@@ -61,7 +61,7 @@ class Judged:
 
     def scores(self, slot: int) -> np.ndarray:
         """Turned test scores (K, r) of the final runs, diverged ones at the floor."""
-        f = self.findings
+        f = self.arrays
         return f.task.sign * floored(f.curves(slot, "test")[:, :, -1], f.floors("test_floor"))
 
 
@@ -134,7 +134,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dic
             if v is not None and v["ci_low"] is not None and run.entry.setting
         ]
     )
-    findings = [
+    own_outcomes = [
         TaskFinding(run.entry.name, None if v is None else v["outcome"], candidate not in run.entry.skipped)
         for run, v in own
     ]
@@ -159,13 +159,13 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> dic
                 decided,
                 interval,
                 len(by_source),
-                findings,
+                own_outcomes,
                 level,
                 judged[0].plan.science.protocol.trials,
                 found,
                 len({run.entry.task for run in judged}),
             ),
-            "holds_on": holding(decided, findings),
+            "holds_on": holding(decided, own_outcomes),
             "tasks": tasks,
             "details": {
                 "level": interval.level,
@@ -223,7 +223,7 @@ def _cell(run: Judged, candidate: str, verdict: dict[str, Any] | None) -> dict[s
 
 def _steps(run: Judged, slot: int) -> dict[str, Any] | None:
     """Steps to the target; a median is None where most runs never get there. None where there is no target."""
-    f = run.findings
+    f = run.arrays
     target = target_of(f)
     if target is None:
         return None
@@ -240,15 +240,15 @@ def _steps(run: Judged, slot: int) -> dict[str, Any] | None:
     )
 
 
-def target_of(findings: Findings) -> float | None:
+def target_of(arrays: RecordArrays) -> float | None:
     """The turned target of a run: what the tuned baseline reaches with seeds that are not judged."""
-    studies = [findings.study(0, k) for k in range(findings.protocol.replicates)]
-    return across.target_of(findings.task.sign * np.array([s.validation[s.chosen] for s in studies]))
+    studies = [arrays.study(0, k) for k in range(arrays.protocol.replicates)]
+    return across.target_of(arrays.task.sign * np.array([s.validation[s.chosen] for s in studies]))
 
 
 def seconds_to_target(run: Judged) -> dict[str, float | None]:
     """Median seconds of training to the target for each contender, measured, hence no part of any result; None: missed."""
-    f = run.findings
+    f = run.arrays
     target = target_of(f)
     if target is None or run.content is None:
         return {}
@@ -288,6 +288,6 @@ def _task(run: Judged) -> dict[str, Any]:
 
 def _edges(run: Judged, slot: int) -> list[dict[str, Any]]:
     """Ends of its ranges that too many replicates chose."""
-    studies = [run.findings.study(slot, k) for k in range(run.findings.protocol.replicates)]
+    studies = [run.arrays.study(slot, k) for k in range(run.arrays.protocol.replicates)]
     space = run.plan.science.contenders[slot].space
     return [edge._asdict() for edge in edges(np.array([s.positions[s.chosen] for s in studies]), space)]

@@ -221,7 +221,7 @@ def planned_across(jobs: Jobs, found: Sequence[Estimate], *, json: bool) -> int:
 
 def status(path: Path) -> int:
     """What is finished of what is planned, and whether a command is at work."""
-    from assay.answer.evidence import reached
+    from assay.answer.reached import reached
     from assay.controls.judged import controls_record, has_controls
     from assay.core import Stages
     from assay.record import RunFolder, manifest

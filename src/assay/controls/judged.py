@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.answer.evidence import Findings, reached
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
 from assay.controls import plan
 from assay.controls.plan import Control
 from assay.core import Hyperparameters, Stages, TaskInfo
@@ -36,11 +37,11 @@ def controls_record(folder: RunFolder) -> RunFolder:
 class Trained:
     """The controls' record beside that of the question."""
 
-    def __init__(self, findings: Findings, folder: RunFolder) -> None:
-        self.question, self.folder = findings, folder
+    def __init__(self, arrays: RecordArrays, folder: RunFolder) -> None:
+        self.question, self.folder = arrays, folder
         self.science = folder.plan.science
         self.frame = folder.frame()
-        self.controls = plan.controls(len(findings.plan.science.contenders))
+        self.controls = plan.controls(len(arrays.plan.science.contenders))
 
     def skipped(self, control: Control) -> str | None:
         """Why it was not trained."""
@@ -50,7 +51,7 @@ class Trained:
         """The first of its final seeds: A/A has some of its own, after the question's."""
         return self.question.protocol.final_seeds if control.kind == "again" else 0
 
-    def findings(self, control: Control) -> Findings:
+    def arrays(self, control: Control) -> RecordArrays:
         """Its members as arrays; final seeds count from 0.
 
         The sceptic's first n trials are the question's, and so are final runs at the hyperparameters chosen there too.
@@ -63,22 +64,22 @@ class Trained:
             others = self.question.frame.filter(pl.col("slot") == 0).join(rows, on=place, how="anti")
             rows = pl.concat([others, rows])
         shift = pl.when(pl.col("phase") == "final").then(self.first_seed(control)).otherwise(0)
-        return Findings(whole, rows.with_columns(index=(pl.col("index") - shift).cast(pl.Int32)))
+        return RecordArrays(whole, rows.with_columns(index=(pl.col("index") - shift).cast(pl.Int32)))
 
     def chosen(self, control: Control) -> dict[int, Hyperparameters]:
         """The hyperparameters that its trials choose, by replicate. BrokenRecord where trials are missing."""
-        findings = self.findings(control)
-        return {k: findings.chosen(control.slot, k) for k in range(findings.protocol.replicates)}
+        arrays = self.arrays(control)
+        return {k: arrays.chosen(control.slot, k) for k in range(arrays.protocol.replicates)}
 
     def scores(self, control: Control) -> np.ndarray:
         """Test scores of its final runs (K, r), turned, diverged ones at the floor."""
-        return self.question.scores_of(self.findings(control).curves(control.slot, "test")[:, :, -1])
+        return self.question.scores_of(self.arrays(control).curves(control.slot, "test")[:, :, -1])
 
 
-def replayed_at(findings: Findings) -> dict[int, Hyperparameters]:
+def replayed_at(arrays: RecordArrays) -> dict[int, Hyperparameters]:
     """What a replay's members have in each replicate beside their multiplier: what the baseline was tuned to there."""
-    replicates = range(findings.protocol.replicates)
-    return {k: {**findings.chosen(0, k), plan.REPLICATE: k} for k in replicates}
+    replicates = range(arrays.protocol.replicates)
+    return {k: {**arrays.chosen(0, k), plan.REPLICATE: k} for k in replicates}
 
 
 def judged(folder: RunFolder) -> list[dict[str, Any]]:
@@ -91,8 +92,8 @@ def judged(folder: RunFolder) -> list[dict[str, Any]]:
         BrokenRecord: members are missing.
     """
     frame = folder.frame()
-    findings = Findings(reached(folder.plan, frame), frame)
-    trained = Trained(findings, controls_record(folder))
+    arrays = RecordArrays(reached(folder.plan, frame), frame)
+    trained = Trained(arrays, controls_record(folder))
     return [plain(entry) for control in trained.controls for entry in _entries(trained, control)]
 
 
@@ -103,23 +104,21 @@ def _entries(trained: Trained, control: Control) -> list[dict[str, Any]]:
         about = names[control.candidate or 0]
         said = f"Schedule replay: skipped for {about}, for {reason}."
         return [{**_blank(control.kind, about, baseline), "skipped": reason, "sentence": said}]
-    findings = trained.question
-    base, ours = findings.scores(0), trained.scores(control)
+    arrays = trained.question
+    base, ours = arrays.scores(0), trained.scores(control)
     if control.kind == "again":
-        return [_again(_compared(findings, control.kind, names[control.slot], ours, baseline, base), findings.task)]
+        return [_again(_compared(arrays, control.kind, names[control.slot], ours, baseline, base), arrays.task)]
     if control.kind == "sabotage":
-        return [_sabotage(_compared(findings, control.kind, names[control.slot], ours, baseline, base), findings.task)]
+        return [_sabotage(_compared(arrays, control.kind, names[control.slot], ours, baseline, base), arrays.task)]
     if control.kind == "sceptic":
         return [
-            _sceptic(_compared(findings, control.kind, names[slot], findings.scores(slot), baseline, ours), findings)
-            for slot in range(1, len(findings.plan.science.contenders))
+            _sceptic(_compared(arrays, control.kind, names[slot], arrays.scores(slot), baseline, ours), arrays)
+            for slot in range(1, len(arrays.plan.science.contenders))
         ]
     slot, replay = control.candidate or 0, names[control.slot]
-    rule = _compared(findings, control.kind, names[slot], findings.scores(slot), replay, ours)
-    schedule = _compared(findings, control.kind, replay, ours, baseline, base)
-    return [
-        {**entry, "about": names[slot]} for entry in (_rule(rule, findings.task), _schedule(schedule, findings.task))
-    ]
+    rule = _compared(arrays, control.kind, names[slot], arrays.scores(slot), replay, ours)
+    schedule = _compared(arrays, control.kind, replay, ours, baseline, base)
+    return [{**entry, "about": names[slot]} for entry in (_rule(rule, arrays.task), _schedule(schedule, arrays.task))]
 
 
 def _blank(kind: str, first: str, second: str) -> dict[str, Any]:
@@ -128,18 +127,18 @@ def _blank(kind: str, first: str, second: str) -> dict[str, Any]:
 
 
 def _compared(
-    findings: Findings, kind: str, first: str, ours: np.ndarray, second: str, theirs: np.ndarray
+    arrays: RecordArrays, kind: str, first: str, ours: np.ndarray, second: str, theirs: np.ndarray
 ) -> dict[str, Any]:
     """Two arms' scores (K, r), with the interval that the question's own rule gives one pair.
 
     Its spread is not taken to be smaller than rounding makes it, as in the verdict: else two equal differences of a copy
     would be a false alarm. What a score is rounded to is seen in all that are known, the question's and the control's.
     """
-    task, p = findings.task, findings.protocol
-    asked = [findings.scores(slot) for slot in range(len(findings.plan.science.contenders))]
+    task, p = arrays.task, arrays.protocol
+    asked = [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
     step = resolution([*asked, ours, theirs])
     differences = (ours - theirs).mean(axis=1)
-    fraction = None if task.generated else findings.test_fraction()
+    fraction = None if task.generated else arrays.test_fraction()
     if isinstance(p.stages, Stages):
         found = two_stage_interval(differences, p.stages.first, p.alpha, 1, fraction, step)
     else:
@@ -179,11 +178,11 @@ def _sabotage(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
     return {**entry, "passed": passed, "sentence": said}
 
 
-def _sceptic(entry: dict[str, Any], findings: Findings) -> dict[str, Any]:
-    n = findings.protocol.trials
+def _sceptic(entry: dict[str, Any], arrays: RecordArrays) -> dict[str, Any]:
+    n = arrays.protocol.trials
     said = (
         f"Sceptic: {entry['first']} tuned with {counted(n, 'trial')} scores "
-        f"{_scored(entry, findings.task, f' tuned with {2 * n}')}: {entry['outcome']}."
+        f"{_scored(entry, arrays.task, f' tuned with {2 * n}')}: {entry['outcome']}."
     )
     return {**entry, "sentence": said}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.controls import plan
 from assay.errors import BrokenRecord
 from assay.record import RunFolder
@@ -46,13 +46,13 @@ def lengths(norms: np.ndarray, alive: np.ndarray, name: str) -> np.ndarray | str
     return np.exp(np.stack([total / number for total, number in others]))
 
 
-def of_record(folder: RunFolder, findings: Findings) -> dict[int, np.ndarray | str]:
+def of_record(folder: RunFolder, arrays: RecordArrays) -> dict[int, np.ndarray | str]:
     """The lengths for a replay of each candidate, by slot, from the question's record.
 
     Raises:
         BrokenRecord: final runs whose steps are not on record.
     """
-    science, found = findings.plan.science, dict[int, np.ndarray | str]()
+    science, found = arrays.plan.science, dict[int, np.ndarray | str]()
     baseline = science.contenders[0]
     for slot, info in enumerate(science.contenders[1:], start=1):
         taken = {plan.MULTIPLIER, plan.REPLICATE} & baseline.space.keys()
@@ -61,12 +61,12 @@ def of_record(folder: RunFolder, findings: Findings) -> dict[int, np.ndarray | s
         elif taken:
             found[slot] = f"{baseline.name} has a hyperparameter called {min(taken)}, as the replay has"
         else:
-            found[slot] = lengths(*_norms(folder, findings, slot), info.name)
+            found[slot] = lengths(*_norms(folder, arrays, slot), info.name)
     return found
 
 
-def _norms(folder: RunFolder, findings: Findings, slot: int) -> tuple[np.ndarray, np.ndarray]:
-    p, kept = findings.protocol, folder.step_norms(slot)
+def _norms(folder: RunFolder, arrays: RecordArrays, slot: int) -> tuple[np.ndarray, np.ndarray]:
+    p, kept = arrays.protocol, folder.step_norms(slot)
     places = [(k, i) for k in range(p.replicates) for i in range(p.final_seeds)]
     missing = [place for place in places if place not in kept]
     if missing:
@@ -74,7 +74,7 @@ def _norms(folder: RunFolder, findings: Findings, slot: int) -> tuple[np.ndarray
             f"{len(missing)} final runs are on record without their steps; run the command that made it again"
         )
     norms = np.stack([kept[place] for place in places]).reshape(p.replicates, p.final_seeds, -1)
-    diverged = findings.members(slot, "final")["diverged"].to_numpy().reshape(p.replicates, p.final_seeds)
+    diverged = arrays.members(slot, "final")["diverged"].to_numpy().reshape(p.replicates, p.final_seeds)
     return norms, diverged == 0
 
 

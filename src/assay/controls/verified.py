@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from assay import seeds
-from assay.answer.evidence import Findings
+from assay.answer.arrays import RecordArrays
 from assay.controls import lengths, plan
 from assay.controls.judged import Trained, controls_record, replayed_at
 from assay.core import ContenderInfo, Member, Science
@@ -17,20 +17,20 @@ from assay.record import RunFolder, chunks
 TOLERANCE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
 
 
-def faults(folder: RunFolder, findings: Findings) -> Iterator[str]:
+def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
     """What is wrong with the controls of a question, a line each.
 
     Raises:
         BrokenRecord: members are missing, or a file can't be read.
     """
-    trained = Trained(findings, controls_record(folder))
+    trained = Trained(arrays, controls_record(folder))
     yield from _another_plan(folder, trained)
-    digests = dict(findings.frame.select("replicate", "digest").iter_rows())
+    digests = dict(arrays.frame.select("replicate", "digest").iter_rows())
     for control in trained.controls:
         if trained.skipped(control):
             continue
-        found, name = trained.findings(control), trained.science.contenders[control.slot].name
-        given = replayed_at(findings) if control.kind == "replay" else {}
+        found, name = trained.arrays(control), trained.science.contenders[control.slot].name
+        given = replayed_at(arrays) if control.kind == "replay" else {}
         for phase in ("tune", "final"):
             rows = found.members(control.slot, phase)
             shift = trained.first_seed(control) if phase == "final" else 0

@@ -63,7 +63,7 @@ class Protocol(msgspec.Struct, frozen=True):
     """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
 
     With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
-    end, the record says (`evidence.reached`).
+    end, the record says (`answer.reached`).
     """
 
     name: Literal["honest", "published"]

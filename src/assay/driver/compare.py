@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from assay import events, seeds
-from assay.answer.evidence import Findings, reached, with_replicates
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, Verdict
@@ -239,7 +240,7 @@ def _tune(fold: Fold, contenders: Sequence[Contender], replicates: range) -> Non
 def _train(fold: Fold, replicates: range) -> None:
     """The final seeds of every contender, at the hyperparameters chosen in each of these replicates."""
     science = fold.science
-    findings = Findings(with_replicates(fold.folder.plan, replicates.stop), fold.folder.frame())
+    findings = RecordArrays(with_replicates(fold.folder.plan, replicates.stop), fold.folder.frame())
     fold.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
     runs = []
     for slot, numerics in enumerate(fold.numerics):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from assay import events, seeds
-from assay.answer.evidence import Findings, reached
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
 from assay.controls import lengths, plan
 from assay.controls.judged import Trained, controls_record, has_controls, replayed_at
 from assay.core import Contender, Numerics, Plan, Science
@@ -29,7 +30,7 @@ def train(fold: Fold, job: Job) -> None:
             `Fold.drive`.
     """
     frame = fold.folder.frame()
-    findings = Findings(reached(fold.folder.plan, frame), frame)
+    findings = RecordArrays(reached(fold.folder.plan, frame), frame)
     science = findings.plan.science
     path = fold.folder.path / plan.FOLDER
     tables = lengths.of_record(fold.folder, findings)
@@ -94,7 +95,7 @@ def _settle(fold: Fold, job: Job, contenders: tuple[Contender, ...], science: Sc
     return tuple(fold.numerics[i] if i < count else found.get(i, fold.numerics[0]) for i in range(len(contenders)))
 
 
-def _tune(fold: Fold, contenders: tuple[Contender, ...], known: list[plan.Control], findings: Findings) -> None:
+def _tune(fold: Fold, contenders: tuple[Contender, ...], known: list[plan.Control], findings: RecordArrays) -> None:
     science = fold.science
     p, replicates = science.protocol, range(science.protocol.replicates)
     fold.on_event(
@@ -117,7 +118,7 @@ def _tune(fold: Fold, contenders: tuple[Contender, ...], known: list[plan.Contro
     fold.score()
 
 
-def _final(fold: Fold, known: list[plan.Control], findings: Findings) -> None:
+def _final(fold: Fold, known: list[plan.Control], findings: RecordArrays) -> None:
     p = fold.science.protocol
     fold.on_event(events.Stage("controls_final", len(known) * p.replicates * p.final_seeds))
     trained = Trained(findings, fold.folder)

@@ -239,7 +239,7 @@ def _step_seconds(run: Judged) -> dict[str, float]:
     """Seconds of one training step of each contender, training time over steps."""
     found = {}
     for slot, contender in enumerate(run.plan.science.contenders):
-        rows = run.findings.members(slot, "final")
+        rows = run.arrays.members(slot, "final")
         task = run.plan.science.task
         steps = steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs
         found[contender.name] = float(rows["seconds"].median()) / steps  # type: ignore[arg-type]

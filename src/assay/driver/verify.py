@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from assay import seeds
-from assay.answer.evidence import Findings, reached, with_replicates
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
 from assay.controls import lengths, verified
 from assay.controls.judged import controls_record, has_controls, judged
@@ -48,7 +49,7 @@ def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
     try:
         frame = folder.frame()
-        findings = Findings(reached(folder.plan, frame), frame)
+        findings = RecordArrays(reached(folder.plan, frame), frame)
         yield from _misnamed(folder)
         if has_controls(folder):
             yield from _misnamed(controls_record(folder), f"{FOLDER}/")
@@ -84,7 +85,7 @@ def _misnamed(folder: RunFolder, where: str = "") -> Iterator[str]:
             yield f"{where}members/{path.name} isn't named by the members in it and this plan"
 
 
-def _wrong_seeds(findings: Findings) -> Iterator[str]:
+def _wrong_seeds(findings: RecordArrays) -> Iterator[str]:
     """Every member has the seeds that the plan gives it, the same for all contenders."""
     science = findings.plan.science
     for slot, contender in enumerate(science.contenders):
@@ -103,7 +104,7 @@ def _unpaired(frame: pl.DataFrame, generated: bool) -> Iterator[str]:
         yield "two replicates saw the same data"
 
 
-def _not_as_chosen(findings: Findings) -> Iterator[str]:
+def _not_as_chosen(findings: RecordArrays) -> Iterator[str]:
     """The final runs have the hyperparameters that the protocol chooses from the trials."""
     for slot, contender in enumerate(findings.plan.science.contenders):
         for member in chunks.to_members(findings.members(slot, "final")):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.answer.evidence import Findings, reached
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
 from assay.driver.study import distribution
 from assay.record import RunFolder, files
 
@@ -24,7 +25,7 @@ def studies(path: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = RunFolder.open(path)
     frame = folder.frame()
-    findings = Findings(reached(folder.plan, frame), frame)
+    findings = RecordArrays(reached(folder.plan, frame), frame)
     science = findings.plan.science
 
     def write(temporary: Path) -> None:

@@ -2,12 +2,12 @@
 
 Axes: K replicates, r final seeds, n trials, d hyperparameters, E epochs. Scores are turned (larger is better) unless
 a docstring says file units. One file a question: decide, select, divergence, edges, superiority, second_opinion,
-planning, two_stage, speed, stability; digits and sentence put it into words; verdict puts it together.
+power, two_stage, speed, stability; digits and sentence put it into words; verdict puts it together.
 """
 
 from __future__ import annotations
 
 from assay.judge.decide import Interval, outcome, paired_interval
-from assay.judge.verdict import Evidence, judge
+from assay.judge.verdict import ContenderScores, judge
 
-__all__ = ["Evidence", "Interval", "judge", "outcome", "paired_interval"]
+__all__ = ["ContenderScores", "Interval", "judge", "outcome", "paired_interval"]

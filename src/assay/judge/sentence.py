@@ -19,7 +19,7 @@ DEFAULT_SEED = 0
 
 
 @dataclass(frozen=True)
-class Findings:
+class VerdictFacts:
     """What is to be said of one candidate. Differences are turned (positive is better), in the metric's file units.
 
     Pairs are (candidate, baseline). `edges` holds (contender, edge, range).
@@ -45,9 +45,9 @@ class Findings:
     asked: int | None = None  # replicates that the first of two stages asked for; None: more than any number
 
 
-def sentence(findings: Findings) -> str:
+def sentence(facts: VerdictFacts) -> str:
     """The decisive sentence first, then what must not be missed, a short sentence each."""
-    return " ".join([_decisive(findings), *_follow_ups(findings)])
+    return " ".join([_decisive(facts), *_follow_ups(facts)])
 
 
 def amount(number: str, unit: str) -> str:
@@ -70,7 +70,7 @@ def difference_text(mean: float, number: str, digits: int, task: TaskInfo, basel
     return f"{amount(number.removeprefix('−'), task.unit)} {above if mean > 0 else below} {baseline}"
 
 
-def _decisive(f: Findings) -> str:
+def _decisive(f: VerdictFacts) -> str:
     task, replicates = f.task, counted(f.protocol.replicates, "replicate")
     options = ", ".join(f"{name} {value}" for name, value in task.options.items())
     where = f"{task.name} ({options})" if options else task.name
@@ -96,7 +96,7 @@ def _decisive(f: Findings) -> str:
     return f"On {where}, {who} {score} {span}: {_conclusion(f, margin_text)}."
 
 
-def _conclusion(f: Findings, margin: str) -> str:
+def _conclusion(f: VerdictFacts, margin: str) -> str:
     if f.loser:
         return f"{f.outcome}, because every final run of {getattr(f, f.loser)} diverged"
     if f.outcome == "equivalent":
@@ -108,12 +108,12 @@ def _conclusion(f: Findings, margin: str) -> str:
     return f.outcome
 
 
-def _interval_text(f: Findings, interval: Interval) -> str:
+def _interval_text(f: VerdictFacts, interval: Interval) -> str:
     text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)
     return f"{100 * interval.level:.4g} % interval {text.low} to {text.high}"
 
 
-def _follow_ups(f: Findings) -> Iterator[str]:
+def _follow_ups(f: VerdictFacts) -> Iterator[str]:
     if math.isfinite(f.p_superior):
         yield f"A single run of it beats its {f.baseline} twin {percent(f.p_superior)} of the time."
     if isinstance(f.protocol.stages, Stages):
@@ -143,7 +143,7 @@ def _follow_ups(f: Findings) -> Iterator[str]:
         yield f"This is the answer for seed {f.seed}, not the default {DEFAULT_SEED}."
 
 
-def _settling(f: Findings, settling_margin: float) -> str:
+def _settling(f: VerdictFacts, settling_margin: float) -> str:
     text = printed(f.interval.mean, f.interval.low, f.interval.high, f.task.margin, f.task.scale)
     wider = amount(ceiling(settling_margin, text.digits, f.task.scale), f.task.unit)
     if isinstance(f.protocol.stages, Stages):
@@ -162,7 +162,7 @@ def _settling(f: Findings, settling_margin: float) -> str:
     return f"Any margin above {wider} would have settled it; at {amount(text.margin, f.task.unit)}, {needed}."
 
 
-def _two_stages(f: Findings, stages: Stages) -> str:
+def _two_stages(f: VerdictFacts, stages: Stages) -> str:
     """How the number of replicates came about, and whether the maximum bound it."""
     made, margin = f.protocol.replicates, amount(f"{f.task.scale * f.task.margin:.6g}", f.task.unit)
     if f.asked is not None and f.asked <= stages.first:
@@ -173,7 +173,7 @@ def _two_stages(f: Findings, stages: Stages) -> str:
     return f"{why}; the maximum of {made} bound it." if bound else f"{why}."
 
 
-def _divergence(f: Findings) -> str:
+def _divergence(f: VerdictFacts) -> str:
     total = f.protocol.replicates * f.protocol.final_seeds
     ours, theirs = (count or "none" for count in f.diverged)
     return (
@@ -182,7 +182,7 @@ def _divergence(f: Findings) -> str:
     )
 
 
-def _survivors(f: Findings, interval: Interval, outcome: Outcome) -> str:
+def _survivors(f: VerdictFacts, interval: Interval, outcome: Outcome) -> str:
     if not interval.exists:
         return f"Runs that diverged decide this: among the pairs that survived it is {outcome}, without an interval."
     text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)

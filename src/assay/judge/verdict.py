@@ -19,13 +19,13 @@ from assay.judge.edges import edges, wider_spaces
 from assay.judge.looks import look_interval
 from assay.judge.power import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
-from assay.judge.sentence import DEFAULT_SEED, Findings, sentence
+from assay.judge.sentence import DEFAULT_SEED, VerdictFacts, sentence
 from assay.judge.superiority import p_superior
 from assay.space import Space
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ContenderScores:
     """What one contender left. K replicates, r final seeds, d hyperparameters; scores in file units, NaN = diverged.
 
     `trials` and `allotted_steps` are its budget: the steps it may take in one training. `gradient_evaluations` were
@@ -46,7 +46,7 @@ class Evidence:
 
 
 def judge(
-    evidence: Sequence[Evidence],
+    evidence: Sequence[ContenderScores],
     task: TaskInfo,
     protocol: Protocol,
     test_floor: float | np.ndarray,
@@ -134,8 +134,13 @@ class _Setting:
 
 
 def _findings(
-    setting: _Setting, candidate: Evidence, baseline: Evidence, ours: np.ndarray, theirs: np.ndarray, interval: Interval
-) -> Findings:
+    setting: _Setting,
+    candidate: ContenderScores,
+    baseline: ContenderScores,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    interval: Interval,
+) -> VerdictFacts:
     """What is to be said of one candidate; turned, floored scores (K, r)."""
     task, protocol = setting.task, setting.protocol
     loses = loser(candidate.test, baseline.test, candidate.name, baseline.name)
@@ -158,7 +163,7 @@ def _findings(
             setting.candidates,
             test_fraction=setting.test_fraction,
         )
-    return Findings(
+    return VerdictFacts(
         task=task,
         protocol=protocol,
         candidate=candidate.name,
@@ -191,7 +196,12 @@ def _second_opinion(setting: _Setting, differences: np.ndarray, slot: int, holm_
 
 
 def _details(
-    setting: _Setting, f: Findings, candidate: Evidence, baseline: Evidence, ours: np.ndarray, theirs: np.ndarray
+    setting: _Setting,
+    f: VerdictFacts,
+    candidate: ContenderScores,
+    baseline: ContenderScores,
+    ours: np.ndarray,
+    theirs: np.ndarray,
 ) -> dict[str, Any]:
     task = setting.task
     superiority = setting.superiority(ours, theirs)
@@ -227,7 +237,9 @@ def _details(
     }
 
 
-def _facts(c: Evidence, task: TaskInfo, test_floor: float | np.ndarray, validation_floor: float | np.ndarray) -> dict:
+def _facts(
+    c: ContenderScores, task: TaskInfo, test_floor: float | np.ndarray, validation_floor: float | np.ndarray
+) -> dict:
     """What is said of one contender by itself; scores in file units, not turned; the winner's curse turned."""
     test, validation = floored(c.test, test_floor), floored(c.validation_final, validation_floor)
     tuning = floored(c.chosen_validation, validation_floor)
@@ -246,14 +258,14 @@ def _facts(c: Evidence, task: TaskInfo, test_floor: float | np.ndarray, validati
     }
 
 
-def _gradient_ratio(candidate: Evidence, baseline: Evidence) -> float | None:
+def _gradient_ratio(candidate: ContenderScores, baseline: ContenderScores) -> float | None:
     if not (candidate.steps and baseline.steps and baseline.gradient_evaluations):
         return None
     ours, theirs = (c.gradient_evaluations / c.steps for c in (candidate, baseline))
     return ours / theirs
 
 
-def _verdict(f: Findings, details: dict[str, Any]) -> Verdict:
+def _verdict(f: VerdictFacts, details: dict[str, Any]) -> Verdict:
     return Verdict(
         task=f.task.name,
         candidate=f.candidate,
@@ -283,7 +295,9 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _check(evidence: Sequence[Evidence], task: TaskInfo, protocol: Protocol, test_fraction: float | None) -> None:
+def _check(
+    evidence: Sequence[ContenderScores], task: TaskInfo, protocol: Protocol, test_fraction: float | None
+) -> None:
     if len(evidence) < 2:
         raise ValueError("a verdict needs a baseline and at least one candidate")
     if not task.generated and test_fraction is None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.answer.evidence import Findings, reached
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
 from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
@@ -25,7 +26,7 @@ class Arm:
 
     slot: int
     info: ContenderInfo
-    findings: Findings
+    findings: RecordArrays
     came: dict[str, Any]  # what result.json says of it
 
     @property
@@ -80,7 +81,7 @@ class Arm:
 class Reading:
     """Everything the report shows."""
 
-    findings: Findings
+    findings: RecordArrays
     content: dict[str, Any]
     timings: dict[str, Any]
 
@@ -123,7 +124,7 @@ def read(path: Path) -> Reading:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     timings = path / "timings.json"
     frame = folder.frame()
-    findings = Findings(reached(folder.plan, frame), frame)
+    findings = RecordArrays(reached(folder.plan, frame), frame)
     return Reading(findings, content, _json(timings) if timings.exists() else {})
 
 

@@ -10,12 +10,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import Hyperparameters, Plan, Stages, steps_per_epoch
+from assay.core import Hyperparameters, Plan, steps_per_epoch
 from assay.errors import BrokenRecord
-from assay.judge import Evidence, select, two_stage
-from assay.judge.decide import outcome, resolution
+from assay.judge import ContenderScores, select
 from assay.judge.divergence import floored
-from assay.judge.looks import look_interval
 from assay.space import Choice
 
 
@@ -56,7 +54,7 @@ class Study:
         return select.raw(self.turned)
 
 
-class Findings:
+class RecordArrays:
     """What a record holds, as arrays. K replicates, r final seeds, n trials, E epochs."""
 
     def __init__(self, plan: Plan, frame: pl.DataFrame) -> None:
@@ -138,14 +136,14 @@ class Findings:
         first = self.members(0, "final").row(0, named=True)
         return first["test_samples"] / first["train_samples"]
 
-    def evidence(self, slot: int) -> Evidence:
+    def contender(self, slot: int) -> ContenderScores:
         """What one contender left, for the judge."""
         contender = self.plan.science.contenders[slot]
         tune, finals = self.members(slot, "tune"), self.members(slot, "final")
         studies = [self.study(slot, k) for k in range(self.protocol.replicates)]
         alive = pl.concat([tune, finals]).filter(pl.col("diverged") == 0)
         steps = steps_per_epoch(tune["train_samples"][0], self.task.batch_size) * self.task.epochs
-        return Evidence(
+        return ContenderScores(
             name=contender.name,
             space=contender.space,
             test=self.curves(slot, "test")[:, :, -1],
@@ -158,58 +156,3 @@ class Findings:
             steps=steps * len(alive),
             diverged_tune=float((tune["diverged"] > 0).mean()),  # type: ignore[arg-type]
         )
-
-
-def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
-    """The plan with as many replicates as the record says: more than planned only with two stages (`two_stage`) or looks.
-
-    Until the first stage or look is on record, whole, the plan stays what it is.
-    """
-    science, stages, looks = plan.science, plan.science.protocol.stages, plan.science.protocol.looks
-    if isinstance(looks, tuple):
-        for look in looks:
-            plan = with_replicates(plan, look)
-            if _undecided(plan, frame, looks) is not True:
-                break
-        return plan
-    if not isinstance(stages, Stages):
-        return plan
-    first = Findings(plan, frame)
-    differences = _differences(first)
-    if differences is None:
-        return plan
-    fraction = None if science.task.generated else first.test_fraction()
-    asked = two_stage.asked(differences, stages.first, science.task.margin, science.protocol.alpha, fraction)
-    return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
-
-
-def _differences(findings: Findings) -> list[np.ndarray] | None:
-    """Each candidate's differences (K,) from the baseline, turned; None where members are missing."""
-    scores = _scores(findings)
-    return None if scores is None else [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
-
-
-def _scores(findings: Findings) -> list[np.ndarray] | None:
-    """Each contender's turned scores (K, r); None where members are missing."""
-    try:
-        return [findings.scores(slot) for slot in range(len(findings.plan.science.contenders))]
-    except BrokenRecord:
-        return None
-
-
-def _undecided(plan: Plan, frame: pl.DataFrame, looks: tuple[int, ...]) -> bool | None:
-    """Whether a look leaves a candidate inconclusive; None where it can't be taken yet."""
-    findings, science = Findings(plan, frame), plan.science
-    scores, differences = _scores(findings), _differences(findings)
-    if scores is None or differences is None:
-        return None
-    alpha, step = science.protocol.alpha, resolution(scores)
-    intervals = [look_interval(d, looks, alpha, len(differences), step) for d in differences]
-    return any(outcome(i.low, i.high, science.task.margin) == "inconclusive" for i in intervals)
-
-
-def with_replicates(plan: Plan, replicates: int) -> Plan:
-    """The plan with another number of replicates."""
-    science = plan.science
-    protocol = msgspec.structs.replace(science.protocol, replicates=replicates)
-    return msgspec.structs.replace(plan, science=msgspec.structs.replace(science, protocol=protocol))

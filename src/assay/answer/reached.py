@@ -1,0 +1,69 @@
+"""How many replicates a record has come to: with two stages or looks, its members decide."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from assay.answer.arrays import RecordArrays
+from assay.core import Plan, Stages
+from assay.errors import BrokenRecord
+from assay.judge import two_stage
+from assay.judge.decide import outcome, resolution
+from assay.judge.looks import look_interval
+
+
+def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
+    """The plan with as many replicates as the record says: more than planned only with two stages (`two_stage`) or looks.
+
+    Until the first stage or look is on record, whole, the plan stays what it is.
+    """
+    science, stages, looks = plan.science, plan.science.protocol.stages, plan.science.protocol.looks
+    if isinstance(looks, tuple):
+        for look in looks:
+            plan = with_replicates(plan, look)
+            if _undecided(plan, frame, looks) is not True:
+                break
+        return plan
+    if not isinstance(stages, Stages):
+        return plan
+    first = RecordArrays(plan, frame)
+    differences = _differences(first)
+    if differences is None:
+        return plan
+    fraction = None if science.task.generated else first.test_fraction()
+    asked = two_stage.asked(differences, stages.first, science.task.margin, science.protocol.alpha, fraction)
+    return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
+
+
+def _differences(arrays: RecordArrays) -> list[np.ndarray] | None:
+    """Each candidate's differences (K,) from the baseline, turned; None where members are missing."""
+    scores = _scores(arrays)
+    return None if scores is None else [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
+
+
+def _scores(arrays: RecordArrays) -> list[np.ndarray] | None:
+    """Each contender's turned scores (K, r); None where members are missing."""
+    try:
+        return [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
+    except BrokenRecord:
+        return None
+
+
+def _undecided(plan: Plan, frame: pl.DataFrame, looks: tuple[int, ...]) -> bool | None:
+    """Whether a look leaves a candidate inconclusive; None where it can't be taken yet."""
+    arrays, science = RecordArrays(plan, frame), plan.science
+    scores, differences = _scores(arrays), _differences(arrays)
+    if scores is None or differences is None:
+        return None
+    alpha, step = science.protocol.alpha, resolution(scores)
+    intervals = [look_interval(d, looks, alpha, len(differences), step) for d in differences]
+    return any(outcome(i.low, i.high, science.task.margin) == "inconclusive" for i in intervals)
+
+
+def with_replicates(plan: Plan, replicates: int) -> Plan:
+    """The plan with another number of replicates."""
+    science = plan.science
+    protocol = msgspec.structs.replace(science.protocol, replicates=replicates)
+    return msgspec.structs.replace(plan, science=msgspec.structs.replace(science, protocol=protocol))
