@@ -6,10 +6,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from assay.check.driver import check
+from assay.check.ask import check, check_optimizer
 from assay.check.report import Finding, Report, as_data, render, summary
 
-__all__ = ["Finding", "Report", "as_data", "check", "render", "summary"]
+__all__ = ["Finding", "Report", "as_data", "check", "check_optimizer", "render", "summary"]
 
 
 class _Callable(ModuleType):

@@ -1,146 +1,136 @@
-"""The process that checks: it loads the contender once, then answers one check after the other, each in a fork.
-
-A check that hangs, exits or crashes takes only its own fork with it; what it printed is kept and named.
-"""
+"""The processes that check, as who asks sees them: hung and crashed ones are replaced. Torch is never imported."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import os
-import pickle
 import signal
-import sys
+import tempfile
 import threading
-import traceback
-import warnings
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from assay.check.catalogue import BY_NAME, Spec
-from assay.check.job import Job, opened
-from assay.check.outcome import Failed, Passed, Skip
-from assay.check.output import Output
+from assay.check.catalogue import Spec
+from assay.check.job import Job
 from assay.check.report import Finding
-from assay.errors import UsageError, own_frames
+from assay.core import Contender
+from assay.errors import UsageError
+
+STARTING = 60.0  # seconds for a process to load torch and the contender's module, on top of a check's own
+BENCHES = 2
+EngineOf = Callable[[Contender], tuple[str, str]]
 
 
-def serve(connection: Any, job: Job, engine_of: bytes) -> None:
-    """Answer `(name, facts)` with a finding until None comes. The first message says whether the contender loads."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setsid()  # so that all this process starts can be ended with it
-    _end_with_driver()
-    output = Output()
-    warnings.simplefilter("ignore")
-    import torch
+class Benches:
+    """Two processes that share the checks of one contender."""
 
-    torch.set_num_threads(1)
-    from assay.check.lab import Lab
-    from assay.check.script import Script
+    def __init__(self, job: Job, limit: float, engine_of: EngineOf | None) -> None:
+        self.limit = limit
+        kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        context = multiprocessing.get_context(kind)
+        context.set_forkserver_preload(["assay.check.preload"])
+        arguments = (job, cloudpickle.dumps(engine_of))
+        self.folder = tempfile.TemporaryDirectory(prefix="assay-check-")
+        self.benches = [Bench(context, arguments, Path(self.folder.name) / str(i)) for i in range(BENCHES)]
 
-    try:
-        contender, target = opened(job)
-    except UsageError as error:
-        connection.send(("refused", str(error)))
-        return
-    except BaseException as error:  # a module may raise anything, SystemExit included
-        connection.send(("refused", f"{job.name} fails to load: {own_frames(error)}"))
-        return
-    script = Script(contender, target)
-    connection.send(("ready", None))
-    while (asked := connection.recv()) is not None:
-        name, facts = asked
-        lab = Lab(
-            contender,
-            script,
-            {**facts, "engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference), "output": output},
-        )
-        connection.send(_in_a_fork(BY_NAME[name], lab))
+    def __enter__(self) -> Benches:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        for bench in self.benches:
+            bench.end()
+        self.folder.cleanup()
 
-def _in_a_fork(spec: Spec, lab: Any) -> Finding:
-    if not hasattr(os, "fork"):
-        return answer(spec, lab)
-    sys.stdout.flush()
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        with contextlib.suppress(BaseException):
-            found = pickle.dumps(answer(spec, lab))
-            with os.fdopen(writer, "wb") as pipe:
-                pipe.write(found)
-            os._exit(0)
-        os._exit(1)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        found = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    if found:
-        return pickle.loads(found)
-    return died(spec, os.waitstatus_to_exitcode(status), Path(lab.facts["note"]).read_text(encoding="utf-8") or None)
+    def work(self, specs: Sequence[Spec], found: dict[str, Finding], at_once: int = BENCHES) -> None:
+        """Have the checks answered, in order as benches come free, `at_once` beside each other; findings go to `found`."""
+        facts = {k: v for finding in found.values() for k, v in finding.facts.items()}
+        waiting, lock, errors = list(specs), threading.Lock(), []
+
+        def answer(bench: Bench) -> None:
+            while not errors:
+                with lock:
+                    if not waiting:
+                        return
+                    spec = waiting.pop(0)
+                try:
+                    found[spec.name] = bench.ask(spec, facts, max(self.limit, spec.limit))
+                except BaseException as error:
+                    errors.append(error)
+
+        threads = [threading.Thread(target=answer, args=(b,), daemon=True) for b in self.benches[:at_once]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
 
 
-def _end_with_driver() -> None:
-    """A killed command leaves none of its benches behind, nor their forks: wait for its end, and end the session."""
-    driver = multiprocessing.parent_process()
-    if driver is None or not hasattr(os, "getpgid") or os.getpgid(0) != os.getpid():
-        return
+class Bench:
+    """One process that checks; started again when it is lost."""
 
-    def wait() -> None:
-        multiprocessing.connection.wait([driver.sentinel])
-        os.killpg(os.getpid(), signal.SIGKILL)
+    def __init__(self, context: Any, arguments: tuple[Any, ...], note: Path) -> None:
+        self.context, self.arguments = context, arguments
+        self.note = note  # where a check writes down its example, should it be lost
+        self.process: Any = None
+        self.connection: Any = None
 
-    threading.Thread(target=wait, daemon=True).start()
+    def ask(self, spec: Spec, facts: dict[str, Any], limit: float) -> Finding:
+        """The finding of one check. A bench that is silent for `limit` seconds is killed, and the check fails."""
+        if self.process is None:
+            self._start()
+        try:
+            self.note.write_text("")
+            self.connection.send((spec.name, {**facts, "note": str(self.note)}))
+            if self.connection.poll(limit):
+                return self.connection.recv()
+        except (EOFError, OSError):
+            return self._lost(spec, f"the process ends with exit code {self._ended()}")
+        self.end()
+        return self._lost(spec, f"it hangs (over {limit:g} s)")
 
+    def _lost(self, spec: Spec, how: str) -> Finding:
+        return spec.finding("fail", f"{how} where {spec.where}", self.note.read_text() or None)
 
-def died(spec: Spec, code: int | None, example: str | None = None) -> Finding:
-    """The finding on a check whose process ended without an answer."""
-    if code is not None and code < 0:
-        how = f"the interpreter crashes with {signal.Signals(-code).name}"
-    else:
-        how = f"the process ends with exit code {code}"
-    return Finding(spec.name, spec.title, "fail", f"{how} where {spec.where}", example, spec.kind)
+    def _start(self) -> None:
+        from assay.check.serve import serve
 
+        self.connection, theirs = self.context.Pipe()
+        process = self.context.Process(target=serve, args=(theirs, *self.arguments), daemon=True)
+        process.start()
+        self.process = process
+        theirs.close()
+        try:
+            state, text = self.connection.recv() if self.connection.poll(STARTING) else ("hung", None)
+        except (EOFError, OSError):
+            code = self._ended()
+            how = f"crashes with {signal.Signals(-code).name}" if code and code < 0 else f"ends with exit code {code}"
+            raise UsageError(f"{self.arguments[0].name}: importing it {how}") from None
+        if state == "ready":
+            return
+        self.end()
+        raise UsageError(text or f"{self.arguments[0].name}: importing it hangs (over {STARTING:g} s)")
 
-def answer(spec: Spec, lab: Any) -> Finding:
-    """Run one check, here and now."""
-    check = getattr(import_module(f"assay.check.checks.{spec.module}"), f"check_{spec.name}")
-    try:
-        passed: Passed = check(lab)
-    except Skip as skip:
-        return Finding(spec.name, spec.title, "not applicable", str(skip), None, spec.kind)
-    except Failed as failed:
-        return Finding(spec.name, spec.title, "fail", str(failed), failed.example or lab.example, spec.kind)
-    except SystemExit as exit_:
-        return Finding(
-            spec.name,
-            spec.title,
-            "fail",
-            f"it calls sys.exit({exit_.code!r}) where {spec.where}",
-            lab.example,
-            spec.kind,
-        )
-    except BaseException as error:
-        return Finding(
-            spec.name, spec.title, "fail", f"it raises {_told(error)} where {spec.where}", lab.example, spec.kind
-        )
-    return Finding(
-        spec.name, spec.title, "pass", passed.sentence, None, spec.kind, dict(passed.value), dict(passed.facts)
-    )
+    def _ended(self) -> int | None:
+        """The exit code of the process, which has gone."""
+        self.process.join(5)
+        code = self.process.exitcode
+        self.end()
+        return code
 
-
-def _told(error: BaseException) -> str:
-    """The error on one line, and where in the contender's own code it came from."""
-    text = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
-    own = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if not any(part in f.filename for part in ("/assay/check/", "/assay/contenders/", "importlib", "/torch/"))
-    ]
-    return f"{text} ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else text
+    def end(self) -> None:
+        """End the process and all that it started."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        if process.pid:
+            with contextlib.suppress(OSError, AttributeError):
+                if os.getpgid(process.pid) == process.pid:
+                    os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.join()
+        self.connection.close()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
-from assay.check.known import Known, Settings, from_line, to_line
+from assay.check.known import Known, Settings, Walk, from_line, to_line
+from assay.check.lab import flat
 
 _NEAR = 0.8  # a misfit above this, root mean square, is not worth fitting settings for
 _CLOSE = 0.15  # nor is one that a first fit leaves above this, root mean square
@@ -18,8 +19,26 @@ EQUAL = 2e-7
 PARALLEL = 5e-3  # where an eps is scaled with the rest, small elements turn a little
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A known optimizer at settings, its learning rate times the `factor` that suits best.
+
+    `misfit`: the worst element's share of its path that is missed; `residual` (elements, steps): all of them.
+    """
+
+    candidate: Known
+    settings: Settings
+    misfit: float
+    factor: float
+    residual: Tensor
+
+    def walk(self, start: Sequence[Tensor], lr: float) -> Walk:
+        """It from `start`, where the other one's learning rate is `lr`."""
+        return Walk(self.candidate, start, self.factor * lr, self.settings)
+
+
 class Fit:
-    """One known optimizer, fitted to a path.
+    """One known optimizer, to be fitted to a path.
 
     Args:
         start: where the parameters were.
@@ -32,28 +51,24 @@ class Fit:
         self.candidate, self.start, self.rows, self.path, self.lr = candidate, start, rows, path, lr
         self.scale = path.norm(dim=1).clamp_min(1e-9 * float(path.norm()))[:, None]  # each element counts alike
 
-    def walk(self, lr: float, settings: Settings) -> Tensor | None:
+    def _walk(self, lr: float, settings: Settings) -> Tensor | None:
         """The candidate's displacements (elements, steps); None where it refuses the settings."""
-        params = [Parameter(s.clone()) for s in self.start]
         try:
-            optimizer = self.candidate.make(params, lr, settings)
-            path = []
+            walk, path = Walk(self.candidate, self.start, lr, settings), []
             for row in self.rows:
-                for p, g in zip(params, row, strict=True):
-                    p.grad = g.clone()
-                optimizer.step()
-                path.append(torch.cat([(p.detach() - s).flatten() for p, s in zip(params, self.start, strict=True)]))
+                walk.feed(row)
+                path.append(flat(walk.moved()))
         except (ValueError, RuntimeError, OverflowError):
             return None
         stacked = torch.stack(path, 1)
         return stacked if bool(torch.isfinite(stacked).all()) else None
 
-    def misfit(self, settings: Settings) -> tuple[float, float, Tensor]:
-        """The best factor on the learning rate for these settings: misfit, factor, residual (elements, steps)."""
-        nothing = math.inf, 1.0, torch.ones_like(self.path)
-        factor = 1.0
+    def at(self, settings: Settings) -> Fitted:
+        """The best factor on the learning rate for these settings."""
+        nothing = Fitted(self.candidate, settings, math.inf, 1.0, torch.ones_like(self.path))
+        factor, residual = 1.0, nothing.residual
         for attempt in range(3):  # where steps aren't proportional to lr (weight decay), once or twice more
-            walked = self.walk(self.lr * factor, settings)
+            walked = self._walk(self.lr * factor, settings)
             if walked is None:
                 return nothing
             a, b = walked / self.scale, self.path / self.scale
@@ -69,11 +84,11 @@ class Fit:
             factor *= more
             if "weight_decay" not in settings:
                 break
-        return float(residual.norm(dim=1).max()), factor, residual
+        return Fitted(self.candidate, settings, float(residual.norm(dim=1).max()), factor, residual)
 
     def factors(self, settings: Settings) -> Tensor | None:
         """Factors (steps,) that make each of the candidate's steps the path's; None where directions differ."""
-        walked = self.walk(self.lr, settings)
+        walked = self._walk(self.lr, settings)
         if walked is None:
             return None
         own, other = increments(self.path) / self.scale, increments(walked) / self.scale
@@ -84,8 +99,8 @@ class Fit:
         rest = (own - factors * other).norm(dim=1) / own.norm(dim=1).clamp_min(1e-12)
         return factors if float(rest.max()) < PARALLEL else None
 
-    def best(self, hints: Settings) -> tuple[float, float, Settings]:
-        """Misfit, factor and settings, fitted where the defaults or hints come near."""
+    def best(self, hints: Settings) -> Fitted:
+        """The settings that fit best, sought where the defaults or hints come near."""
         fitted = dict(self.candidate.fitted)
         hints = {k: v for k, v in hints.items() if k != "weight_decay" or v}
         starts = [{**fitted, **hints}]
@@ -99,32 +114,27 @@ class Fit:
         if "dampening" in fitted:  # an average rather than a sum
             starts += [{**s, "dampening": s["momentum"]} for s in list(starts)]
         best = self._best_of(starts, list(fitted))
-        if best[0] >= EQUAL and self.candidate.decays and not starts[0].get("weight_decay"):
+        if best.misfit >= EQUAL and self.candidate.decays and not starts[0].get("weight_decay"):
             decaying = [{**starts[0], "weight_decay": decay} for decay in (1e-4, 1e-3, 1e-2, 1e-1)]
-            best = min(best, self._best_of(decaying, [*fitted, "weight_decay"]), key=lambda found: found[0])
+            best = min(best, self._best_of(decaying, [*fitted, "weight_decay"]), key=lambda found: found.misfit)
         return best
 
-    def _best_of(self, starts: Sequence[Settings], names: list[str]) -> tuple[float, float, Settings]:
+    def _best_of(self, starts: Sequence[Settings], names: list[str]) -> Fitted:
         """From the start that comes nearest; the named settings are refined where it comes near."""
-        tried = [(*self.misfit(s), s) for s in starts]
-        misfit, factor, residual, settings = min(tried, key=lambda t: float(t[2].norm()))
-        near = float(residual.norm()) / math.sqrt(len(self.path)) < _NEAR
-        if misfit >= EQUAL and near and names:
-            return self._refined(misfit, factor, settings, names)
-        return misfit, factor, settings
+        nearest = min(map(self.at, starts), key=lambda found: float(found.residual.norm()))
+        near = float(nearest.residual.norm()) / math.sqrt(len(self.path)) < _NEAR
+        return self._refined(nearest, names) if nearest.misfit >= EQUAL and near and names else nearest
 
-    def _refined(
-        self, misfit: float, factor: float, settings: Settings, names: list[str]
-    ) -> tuple[float, float, Settings]:
+    def _refined(self, nearest: Fitted, names: list[str]) -> Fitted:
         from scipy.optimize import least_squares
 
         def of(places: Any) -> Settings:
-            return {**settings, **{n: from_line(n, float(x)) for n, x in zip(names, places, strict=True)}}
+            return {**nearest.settings, **{n: from_line(n, float(x)) for n, x in zip(names, places, strict=True)}}
 
         def residual(places: Any) -> Any:
-            return self.misfit(of(places))[2].flatten().numpy()
+            return self.at(of(places)).residual.flatten().numpy()
 
-        places = [to_line(n, settings[n]) for n in names]
+        places = [to_line(n, nearest.settings[n]) for n in names]
         for evaluations in (10, 30):
             try:
                 fit = least_squares(residual, places, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=evaluations)
@@ -133,11 +143,11 @@ class Fit:
             places = list(fit.x)
             if math.sqrt(2 * fit.cost / len(self.path)) > _CLOSE:
                 break
-        best = (misfit, factor, settings)
-        for found in (of(places), {n: _rounded(v) for n, v in of(places).items()}):
-            here = self.misfit(found)
-            if here[0] < best[0] or here[0] < EQUAL:
-                best = (here[0], here[1], found)
+        best = nearest
+        for settings in (of(places), {n: _rounded(v) for n, v in of(places).items()}):
+            found = self.at(settings)
+            if found.misfit < best.misfit or found.misfit < EQUAL:
+                best = found
         return best
 
 

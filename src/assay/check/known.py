@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import SGD, Optimizer
 
 from assay.contenders.registry import CONTENDERS
@@ -51,17 +52,34 @@ class Known:
     fitted: Mapping[str, float] = field(default_factory=dict)
     decays: bool = False
 
-    def make(self, params: Sequence[Tensor], lr: float, settings: Mapping[str, float]) -> Optimizer:
-        """One over the parameters. `beta1` and `beta2` become `betas`."""
-        return self.kind(list(params), lr=lr, **self.fixed, **arguments(settings))
+    def arguments(self, lr: float, settings: Settings) -> dict[str, Any]:
+        """All that its class is given beside the parameters: `beta1` and `beta2` become `betas`."""
+        given: dict[str, Any] = {"lr": lr, **self.fixed, **settings}
+        if "beta1" in given:
+            given["betas"] = (given.pop("beta1"), given.pop("beta2"))
+        return given
 
 
-def arguments(settings: Mapping[str, float]) -> dict[str, Any]:
-    """Settings as the class takes them."""
-    given: dict[str, Any] = {k: v for k, v in settings.items() if k not in ("beta1", "beta2")}
-    if "beta1" in settings:
-        given["betas"] = (settings["beta1"], settings["beta2"])
-    return given
+class Walk:
+    """A known optimizer on its way from `start`, fed gradients or minimising a loss."""
+
+    def __init__(self, candidate: Known, start: Sequence[Tensor], lr: float, settings: Settings) -> None:
+        self.start, self.params = start, [Parameter(s.clone()) for s in start]
+        self.optimizer = candidate.kind(self.params, **candidate.arguments(lr, settings))
+
+    def feed(self, row: Sequence[Tensor]) -> None:
+        """One step on these gradients."""
+        for p, g in zip(self.params, row, strict=True):
+            p.grad = g.clone()
+        self.optimizer.step()
+
+    def minimise(self, loss: Callable[[Sequence[Tensor]], Tensor]) -> None:
+        """One step on the gradients of a loss."""
+        self.feed(torch.autograd.grad(loss(self.params), self.params))
+
+    def moved(self) -> list[Tensor]:
+        """How far each parameter is from its start."""
+        return [p.detach() - s for p, s in zip(self.params, self.start, strict=True)]
 
 
 # Of settings not named here (maximize, foreach, …) none makes another rule of it.
@@ -69,15 +87,7 @@ _FITTED = ("momentum", "alpha", "rho", "eps", "lr_decay", "momentum_decay", "pow
 _UNFITTED = {"sgd": ("momentum", "dampening"), "asgd": ("alpha",), "adafactor": ("eps",)}
 _LONGEST = math.log(1e-6)  # an average over more steps than a million is a sum, another rule
 _DECAYING = ("sgd", "sgd-momentum", "adamw")
-_FIRST = (
-    "sgd",
-    "sgd-momentum",
-    "sgd-nesterov",
-    "sign-sgd",
-    "signum",
-    "adam",
-    "rmsprop",
-)  # of two that fit, the simpler one
+_FIRST = ("sgd", "sgd-momentum", "sgd-nesterov", "sign-sgd", "signum", "adam", "rmsprop")  # of two, the simpler one
 
 
 def known() -> list[Known]:
@@ -85,8 +95,8 @@ def known() -> list[Known]:
     found = [
         Known("sign-sgd", Signum, "assay.check.known.Signum"),
         Known("signum", Signum, "assay.check.known.Signum", fitted={"momentum": 0.9}),
+        Known("sgd-nesterov", SGD, "torch.optim.SGD", {"nesterov": True}, {"momentum": 0.9}),
     ]
-    found.append(Known("sgd-nesterov", SGD, "torch.optim.SGD", {"nesterov": True}, {"momentum": 0.9}))
     for name, entry in CONTENDERS.items():
         kind, _ = load(entry.reference)
         fitted = {k: v for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
@@ -116,9 +126,7 @@ def hinted(candidate: Known, optimizer: Any) -> Settings:
     for name, value in groups[0].items():
         if name == "betas" and "betas" in accepted and isinstance(value, tuple | list) and len(value) == 2:
             hints["beta1"], hints["beta2"] = (float(v) for v in value)
-        elif (name in candidate.fitted or (name == "weight_decay" and name in accepted)) and isinstance(
-            value, int | float
-        ):
+        elif name in {*candidate.fitted, "weight_decay"} and name in accepted and isinstance(value, int | float):
             hints[name] = float(value)
     return hints
 

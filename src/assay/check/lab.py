@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from assay.check.outcome import Failed, Skip
+from assay.check.report import Failed, Skip
 from assay.check.script import Script
 from assay.core import Contender, Run
 from assay.space import Float, Int, midpoint
 
 RUN = Run(total_steps=1000, epochs=10, steps_per_epoch=100)
-FAST = Run(total_steps=1000, epochs=10, steps_per_epoch=100, fused=True)
 Shapes = tuple[tuple[int, ...], ...]
 PATIENCE = 52  # steps after which what gathers gradients, or averages weights now and then, has moved
 STANDARD: Shapes = ((4, 3), (5,))
@@ -82,9 +82,23 @@ class Lab:
         if not isinstance(space, Float | Int):
             return [self.lr]
         places = (0.5, 0.75, 0.25, 0.95, 0.05)
-        if space.log:
-            return [math.exp(math.log(space.low) + p * (math.log(space.high) - math.log(space.low))) for p in places]
-        return [space.low + p * (space.high - space.low) for p in places]
+        return [space.from_unit(place) for place in places]
+
+    def start(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        """Where its parameters begin, a tensor for each of its shapes."""
+        return start_values(self.shapes, dtype)
+
+    def rows(self, steps: int, dtype: torch.dtype = torch.float32) -> list[list[Tensor]]:
+        """The gradients of so many steps."""
+        return gradients(self.shapes, steps, dtype)
+
+    def training(self, dtype: torch.dtype = torch.float32, steps: int = 0) -> Training:
+        """A training from `start`, so many steps along on `rows`."""
+        return Training(self, self.start(dtype)).feed_all(self.rows(steps, dtype))
+
+    def made(self, variable: str, over: str) -> str:
+        """Lines of an example that make an optimizer over a list of parameters or groups."""
+        return "\n".join(self.script.made(variable, over, self.lr))
 
     def shows(self, body: str, **options: Any) -> None:
         """Remember the example that shows what is being tried (see `Script.text`)."""
@@ -99,7 +113,6 @@ class Training:
     Args:
         start: initial values; the parameters are copies that keep dtype and memory layout.
         groups: which parameters form which group, and each group's learning rate.
-        optimizer: made by now, over `start` itself (of a copy).
     """
 
     def __init__(
@@ -119,10 +132,22 @@ class Training:
                 {"params": [self.params[i] for i in members], **({} if rate is None else {"lr": rate})}
                 for members, rate in groups
             ]
-        self.rng = torch.Generator().manual_seed(4).get_state()
+        self.rng = _first_rng()
         with self._own_randomness():
             self.optimizer = lab.make(Holder(self.params, as_groups), lr, run)
-        self._begin()
+        self.start = self.values()
+        self.switch("train")
+
+    def switch(self, to: Literal["train", "eval"]) -> None:
+        """Schedule-free optimizers keep two sets of weights, one to train and one to be judged by."""
+        if callable(switch := getattr(self.optimizer, to, None)):
+            switch()
+
+    def with_other(self, params: Sequence[nn.Parameter], optimizer: Any) -> Training:
+        """This training where it stands, with other parameters and another optimizer over them."""
+        other = copy.copy(self)
+        other.params, other.optimizer = list(params), optimizer
+        return other
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
@@ -138,26 +163,12 @@ class Training:
     @property
     def drew(self) -> bool:
         """Has it drawn random numbers?"""
-        return not torch.equal(self.rng, torch.Generator().manual_seed(4).get_state())
+        return not torch.equal(self.rng, _first_rng())
 
-    def _begin(self) -> None:
-        self.start = [p.detach().clone() for p in self.params]
-        if callable(getattr(self.optimizer, "train", None)):  # schedule-free optimizers keep two sets of weights
-            self.optimizer.train()
-
-    @classmethod
-    def of(cls, lab: Lab, params: Sequence[nn.Parameter], optimizer: Any) -> Training:
-        """A training over an optimizer that exists."""
-        new = cls.__new__(cls)
-        new.rng = torch.Generator().manual_seed(4).get_state()
-        new.lab, new.params, new.optimizer = lab, list(params), optimizer
-        new.start = [p.detach().clone() for p in params]
-        return new
-
-    def feed(self, gradients: Sequence[Tensor | None]) -> Any:
+    def feed(self, gradients: Sequence[Tensor | None]) -> None:
         """One step on these gradients, whatever the parameters are."""
         if self.lab.mode == "graph":
-            return self.minimise(curved(gradients), graph=True)
+            return self.minimise(curved(gradients))
 
         def evaluate() -> Tensor:
             for p, g in zip(self.params, gradients, strict=True):
@@ -165,32 +176,34 @@ class Training:
             with torch.no_grad():
                 return linear(gradients)(self.params)
 
-        return self._take(evaluate)
+        self._take(evaluate)
 
-    def minimise(self, loss: Loss, graph: bool = False) -> Any:
-        """One step on the gradients of a loss."""
+    def minimise(self, loss: Loss, *, steps: int = 1) -> None:
+        """Steps on the gradients of a loss."""
 
         def evaluate() -> Tensor:
             for p in self.params:
                 p.grad = None
             with torch.enable_grad():
                 value = loss(self.params)
-                value.backward(create_graph=graph or self.lab.mode == "graph")
+                value.backward(create_graph=self.lab.mode == "graph")
             return value
 
-        return self._take(evaluate)
+        for _ in range(steps):
+            self._take(evaluate)
 
     def step_with(self, closure: Callable[[], Tensor]) -> Any:
         """One step that is given this closure, as it is."""
         with self._own_randomness():
             return self.optimizer.step(closure)
 
-    def _take(self, evaluate: Callable[[], Tensor]) -> Any:
+    def _take(self, evaluate: Callable[[], Tensor]) -> None:
         with self._own_randomness():
-            if self.lab.mode != "no":
-                return self.optimizer.step(evaluate)
-            evaluate()
-            return self.optimizer.step()
+            if self.lab.mode == "no":
+                evaluate()
+                self.optimizer.step()
+            else:
+                self.optimizer.step(evaluate)
 
     def feed_all(self, sequence: Sequence[Sequence[Tensor | None]]) -> Training:
         """A step on each; returns itself."""
@@ -201,6 +214,14 @@ class Training:
     def moved(self) -> list[Tensor]:
         """How far each parameter is from its start, float64."""
         return [p.detach().double() - s.double() for p, s in zip(self.params, self.start, strict=True)]
+
+    def moves(self) -> list[bool]:
+        """Whether each parameter is elsewhere than at its start (or not a number)."""
+        return [bool((m != 0).any()) for m in self.moved()]
+
+    def way(self) -> Tensor:
+        """The same as one vector."""
+        return flat(self.moved())
 
     def values(self) -> list[Tensor]:
         """The parameters' values, copied."""
@@ -213,6 +234,15 @@ class Training:
         if not isinstance(groups, list) or not groups:
             raise Skip("it has no param_groups")
         return groups
+
+
+def _first_rng() -> Tensor:
+    return torch.Generator().manual_seed(4).get_state()
+
+
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    """All elements as one vector."""
+    return torch.cat([t.flatten() for t in tensors])
 
 
 def in_single(lab: Lab) -> bool:
@@ -245,6 +275,11 @@ def linear(gradients: Sequence[Tensor | None]) -> Loss:
         return torch.stack([t.float() if t.dtype == torch.bfloat16 else t for t in terms]).sum() if terms else _ZERO
 
     return loss
+
+
+def quadratic(params: Sequence[Tensor]) -> Tensor:
+    """Σ (p − 1)², of a start that is elsewhere."""
+    return torch.stack([((p - 1) ** 2).sum() for p in params]).sum()
 
 
 def curved(gradients: Sequence[Tensor | None]) -> Loss:

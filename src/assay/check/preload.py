@@ -12,8 +12,8 @@ gc.disable()
 import torch  # noqa: E402
 import torch._dynamo  # noqa: E402
 
-import assay.check.bench  # noqa: E402
 import assay.check.checks  # noqa: E402
+import assay.check.serve  # noqa: E402
 import assay.contenders  # noqa: E402, F401
 
 torch.set_num_threads(1)

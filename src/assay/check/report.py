@@ -1,16 +1,31 @@
-"""What a check found, and how it is shown: plain lines, or plain data. Torch is never imported."""
+"""How a check answers, and how what it found is shown: plain lines, or plain data. Torch is never imported."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["pass", "fail", "not applicable"]
 Kind = Literal["check", "measure"]
-_WORDS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a"}
-_WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A check's answer where all is well: one sentence, what was measured, and `facts` that later checks need."""
+
+    sentence: str
+    value: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Failed(Exception):
+    """A check raises it for a fault, told in one sentence; the lab's last example shows it."""
+
+
+class Skip(Exception):
+    """A check raises it where it doesn't apply, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +37,10 @@ class Finding:
 
     name: str
     title: str
+    kind: Kind
     status: Status
     sentence: str
     example: str | None = None
-    kind: Kind = "check"
     value: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)  # what later checks need to know; not shown
 
@@ -60,6 +75,10 @@ class Report:
         raise KeyError(f"no check is called {name!r}; there are {', '.join(f.name for f in self.findings)}")
 
 
+_WORDS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a"}
+_WIDTH = 16  # of the column of names
+
+
 def render(report: Report) -> list[str]:
     """The report as lines of plain text: failures with their examples first come where they stand, measures last."""
     lines = [f"{report.contender}: {summary(report)}", ""]
@@ -86,16 +105,7 @@ def summary(report: Report) -> str:
 
 def as_data(report: Report) -> dict[str, Any]:
     """The report as plain data, for JSON: contender, ok, and the findings with all their fields."""
-    findings = [
-        {
-            "name": f.name,
-            "title": f.title,
-            "kind": f.kind,
-            "status": f.status,
-            "sentence": f.sentence,
-            "example": f.example,
-            "value": dict(f.value),
-        }
-        for f in report.findings
-    ]
+    findings = [asdict(finding) for finding in report.findings]
+    for finding in findings:
+        del finding["facts"]
     return {"contender": report.contender, "ok": report.ok, "summary": summary(report), "findings": findings}

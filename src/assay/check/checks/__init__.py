@@ -1,5 +1,17 @@
 """The checks: functions of a `Lab`, one module a subject. They return `Passed` or raise `Failed` or `Skip`."""
 
-from assay.check.checks import basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors
+from collections.abc import Callable
 
-__all__ = ["basic", "checkpoint", "closure", "cost", "gradients", "groups", "identity", "invariance", "tensors"]
+from assay.check.checks import basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors
+from assay.check.lab import Lab
+from assay.check.report import Passed
+
+_MODULES = (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
+
+CHECKS: dict[str, Callable[[Lab], Passed]] = {
+    name.removeprefix("check_"): function
+    for module in _MODULES
+    for name, function in vars(module).items()
+    if name.startswith("check_")
+}
+"""Every check by the name that the catalogue gives it."""

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from textwrap import indent
 from typing import Any
 
 import torch
 
-from assay.check.lab import (
-    MATRICES,
-    PATIENCE,
-    STANDARD,
-    Lab,
-    Training,
-    finite,
-    gradients,
-    in_single,
-    same,
-    start_values,
-)
-from assay.check.outcome import Failed, Passed
+from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, in_single, quadratic, same, start_values
+from assay.check.report import Failed, Passed
 from assay.contenders.interface import needs_closure
 
 
@@ -31,13 +22,11 @@ def check_made(lab: Lab) -> Passed:
     )
     note = ""
     try:
-        training = Training(lab, start_values(STANDARD, torch.float32))
-    except Failed:
-        raise
+        training = lab.training()
     except ValueError as error:
         lab.shapes = MATRICES
         try:
-            training = Training(lab, start_values(MATRICES, torch.float32))
+            training = lab.training()
         except Exception:
             raise error from None
         note = f", of matrices only ({' '.join(str(error).split())[:80]})"
@@ -62,10 +51,7 @@ def _mode(lab: Lab, optimizer: Any) -> Any:
 def _steps(lab: Lab, mode: Any) -> bool:
     lab.mode, before = mode, lab.mode
     try:
-        values = start_values(lab.shapes, torch.float32)
-        training = Training(lab, values)
-        for _ in range(2):
-            training.minimise(lambda params: sum(((p - 1) ** 2).sum() for p in params))  # pyright: ignore[reportArgumentType]
+        lab.training().minimise(quadratic, steps=2)
         return True
     except Exception:
         return False
@@ -77,18 +63,17 @@ def _doubles(lab: Lab, mode: Any) -> bool:
     """Do float64 parameters stay so, and computed as such?"""
     lab.mode = mode
     try:
-        training = Training(lab, start_values(lab.shapes, torch.float64))
-        training.feed_all(gradients(lab.shapes, 3, torch.float64))
+        training = lab.training(torch.float64, steps=3)
         return all(p.dtype == torch.float64 for p in training.params) and not in_single(lab)
     except Exception:
         return False
 
 
 def check_steps(lab: Lab) -> Passed:
-    """Twelve steps on gradients far from zero move every parameter."""
+    """Steps on gradients far from zero move every parameter: 12, or as many as what gathers gradients may need."""
     lab.shows(
-        """
-for _ in range(52):
+        f"""
+for _ in range({PATIENCE}):
     p.grad, q.grad = torch.full((4, 3), 0.5), torch.full((3, 5), 0.5)
     opt.step()
 for x in (p, q):
@@ -97,29 +82,23 @@ for x in (p, q):
         params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))",
         over="[p, q]",
     )
-    start = start_values(lab.shapes, torch.float32)
-    lab.mode = _mode(lab, Training(lab, start).optimizer)
+    lab.mode = _mode(lab, lab.training().optimizer)
     wide = _doubles(lab, lab.mode)
     dtype = torch.float64 if wide else torch.float32  # steps may be too small for float32 to see
-    training = Training(lab, start_values(lab.shapes, dtype)).feed_all(gradients(lab.shapes, 12, dtype))
+    training = lab.training(dtype, steps=12)
     if not finite(training.values()):
         raise Failed("twelve steps on gradients of everyday size make parameters NaN or infinite")
-    moved = [bool((m != 0).any()) for m in training.moved()]
-    if not any(moved):  # some gather gradients first
-        training.feed_all(gradients(lab.shapes, PATIENCE, dtype)[12:])
-        moved = [bool((m != 0).any()) for m in training.moved()]
+    if not any(training.moves()):  # some gather gradients first
+        training.feed_all(lab.rows(PATIENCE, dtype)[12:])
+    moved = training.moves()
     if not any(moved):
         raise Failed(f"it never moves a parameter ({PATIENCE} steps, gradients far from zero)")
     if not all(moved):
         which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
         raise Failed(f"of {len(moved)} parameters it never moves number {which}")
-    words = {
-        "no": "",
-        "yes": "; its step needs a closure",
-        "graph": "; its step needs a closure with create_graph=True",
-    }
-    facts = {"mode": lab.mode, "single": not wide}
-    return Passed(f"every parameter moves{words[lab.mode]}", facts=facts)
+    needs = {"no": "", "yes": "; its step needs a closure"}
+    needed = needs.get(lab.mode, "; its step needs a closure with create_graph=True")
+    return Passed(f"every parameter moves{needed}", facts={"mode": lab.mode, "single": not wide})
 
 
 def check_descends(lab: Lab) -> Passed:
@@ -129,7 +108,7 @@ def check_descends(lab: Lab) -> Passed:
 start, losses = torch.linspace(-1, 1, 12).view(4, 3), []
 for lr in {[float(f"{r:.3g}") for r in lab.rates() if r is not None] or [None]}:
     p = torch.nn.Parameter(start.clone())
-{_indented(lab)}
+{_made_at_lr(lab)}
     for _ in range(100):
         p.grad = p.detach() - 2.0  # of the loss ½‖p − 2‖²
         opt.step()
@@ -146,12 +125,10 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
         terms = [(c * (p - t) ** 2).sum() for p, t, c in zip(params, targets, curvatures, strict=True)]
         return torch.stack(terms).sum()
 
-    best, tried, raised = float("inf"), 0, None
-    start = start_values(lab.shapes, torch.float32)
-    first = float(loss(start))
+    best, raised = math.inf, None
+    first = float(loss(lab.start()))
     for rate in lab.rates():
-        training = Training(lab, start, lr=rate)
-        tried += 1
+        training = Training(lab, lab.start(), lr=rate)
         for step in range(100):
             try:
                 training.minimise(loss)
@@ -161,45 +138,23 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
                 raised = error  # it has diverged at this rate, and can't go on with what is infinite
                 break
             if step % 10 == 9:
-                with torch.no_grad():
-                    best = min(best, _finite(float(loss(_evaluated(training)))))
-                _train(training.optimizer)
+                training.switch("eval")
+                best = min(best, float(loss(training.values())))  # NaN is no less
+                training.switch("train")
                 if best < 0.5 * first:
-                    return Passed(
-                        f"the loss falls from {first:.3g} to {best:.3g} in {step + 1} steps at lr {_rate(rate)}"
-                    )
+                    at = "its default" if rate is None else f"{rate:.2g}"
+                    return Passed(f"the loss falls from {first:.3g} to {best:.3g} in {step + 1} steps at lr {at}")
     if best >= first:
         if raised is not None:
             raise raised
+        tried = len(lab.rates())
         raise Failed(f"the loss of a convex quadratic never falls below its start, at none of {tried} learning rates")
     return Passed(f"the loss falls, but slowly: from {first:.3g} to {best:.3g} in 100 steps")
 
 
-def _indented(lab: Lab) -> str:
-    lines = lab.script.made("opt", "[p]", lab.lr)
-    text = "\n".join("    " + line for line in lines)
+def _made_at_lr(lab: Lab) -> str:
+    text = indent(lab.made("opt", "[p]"), "    ")
     return text.replace(f"lr={lab.script.settings['lr']}", "lr=lr") if "lr" in lab.script.settings else text
-
-
-def _evaluated(training: Training) -> list[torch.Tensor]:
-    switch = getattr(training.optimizer, "eval", None)
-    if callable(switch):
-        switch()
-    return training.values()
-
-
-def _train(optimizer: Any) -> None:
-    switch = getattr(optimizer, "train", None)
-    if callable(switch):
-        switch()
-
-
-def _finite(value: float) -> float:
-    return value if value == value else float("inf")
-
-
-def _rate(rate: float | None) -> str:
-    return "its default" if rate is None else f"{rate:.2g}"
 
 
 def check_deterministic(lab: Lab) -> Passed:
@@ -209,7 +164,7 @@ def check_deterministic(lab: Lab) -> Passed:
 def run():
     torch.manual_seed(0)
     p = torch.nn.Parameter(torch.ones(4, 3))
-{_once(lab)}
+{indent(lab.made("opt", "[p]"), "    ")}
     for t in range(10):
         p.grad = torch.full((4, 3), 0.5 + t)
         opt.step()
@@ -219,22 +174,13 @@ assert torch.equal(run(), run()), "two runs of one seed differ"
         over="",
         params="",
     )
-    ends, drawn = [], False
-    for _ in range(2):
-        training = Training(lab, start_values(lab.shapes, torch.float32))
-        training.feed_all(gradients(lab.shapes, 10, torch.float32))
-        drawn = training.drew
-        ends.append(training.values())
-    if not same(*ends):
+    first, second = lab.training(steps=10), lab.training(steps=10)
+    if not same(first.values(), second.values()):
         raise Failed(
             "two runs of one seed differ: it draws from, or keeps, something that torch.manual_seed doesn't reset"
         )
-    drawing = ", though it draws random numbers" if drawn else ""
-    return Passed(f"two runs give the same bits{drawing}", {"random": drawn}, {"deterministic": True})
-
-
-def _once(lab: Lab) -> str:
-    return "\n".join("    " + line for line in lab.script.made("opt", "[p]", lab.lr))
+    drawing = ", though it draws random numbers" if second.drew else ""
+    return Passed(f"two runs give the same bits{drawing}", {"random": second.drew}, {"deterministic": True})
 
 
 def check_quiet(lab: Lab) -> Passed:
@@ -248,10 +194,10 @@ raise SystemExit("look at what was printed above")
     )
     output = lab.facts["output"]
     mark = output.mark()
-    training = Training(lab, start_values(lab.shapes, torch.float32))
+    training = lab.training()
     made = output.since(mark)
     mark = output.mark()
-    training.feed_all(gradients(lab.shapes, 5, torch.float32))
+    training.feed_all(lab.rows(5))
     stepping = output.since(mark)
     if not finite(training.values()):
         return Passed("it prints nothing" if not stepping else "it prints only of what is not finite")

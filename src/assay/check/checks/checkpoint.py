@@ -11,20 +11,19 @@ import cloudpickle
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, difference, gradients, is_torch, same, start_values
-from assay.check.outcome import Failed, Passed, Skip
+from assay.check.lab import Lab, Training, difference, is_torch, same
+from assay.check.report import Failed, Passed, Skip
 
 _STEPS = 7  # no multiple of the periods that rules have
 _TORCHS_OWN = {"_opt_called", "_warned_capturable_if_run_uncaptured"}  # attributes that torch sets, and steps don't use
-_HEAD = """
+_FIRST_STEPS = """
 def feed(opt, p, t):
     p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3)
     opt.step()
 for t in range(6):
     feed(opt, p, t)
-q = torch.nn.Parameter(p.detach().clone())
 """
-_TAIL = """
+_LAST_STEPS = """
 for t in range(6, 12):
     feed(opt, p, t)
     feed(again, q, t)
@@ -32,28 +31,19 @@ assert torch.equal(p, q), f"resumed steps differ by {(p - q).abs().max().item():
 """
 
 
-def _shows(lab: Lab, how: str) -> None:
-    made = "\n".join(lab.script.made("again", "[q]", lab.lr))
-    if how in ("copy.deepcopy(opt)", "pickle"):
-        middle = {
-            "copy.deepcopy(opt)": "import copy\nq, again = copy.deepcopy((p, opt))\n",
-            "pickle": "import pickle\nq, again = pickle.loads(pickle.dumps((p, opt)))\n",
-        }[how]
-        lab.shows(_HEAD.rsplit("q = ", 1)[0] + middle + _TAIL)
-    elif how == "torch.save":
-        through = "import io\nfile = io.BytesIO()\ntorch.save(opt.state_dict(), file)\nfile.seek(0)\n"
-        lab.shows(f"{_HEAD}{made}\n{through}again.load_state_dict(torch.load(file))\n{_TAIL}")
-    else:
-        lab.shows(f"{_HEAD}{made}\nimport copy\nagain.load_state_dict(copy.deepcopy(opt.state_dict()))\n{_TAIL}")
+def _shows_copy(lab: Lab, lines: str) -> None:
+    """The example of a copy: these lines make q and again of p and opt."""
+    lab.shows(f"{_FIRST_STEPS}{lines}\n{_LAST_STEPS}")
 
 
-def _rows(lab: Lab) -> list[list[Tensor]]:
-    return gradients(lab.shapes, 2 * _STEPS, torch.float32)
+def _shows_resumed(lab: Lab, lines: str) -> None:
+    """The example of a rebuilt object: these lines load it."""
+    _shows_copy(lab, f"q = torch.nn.Parameter(p.detach().clone())\n{lab.made('again', '[q]')}\n{lines}")
 
 
 def _went(lab: Lab) -> Training:
-    """A training six steps along. Skip where it can't be saved."""
-    training = Training(lab, start_values(lab.shapes, torch.float32))
+    """A training some steps along. Skip where it can't be saved."""
+    training = lab.training()
     if not is_torch(training.optimizer):
         for name in ("state_dict", "load_state_dict"):
             if not callable(getattr(training.optimizer, name, None)):
@@ -61,29 +51,35 @@ def _went(lab: Lab) -> Training:
     return training.feed_all(_rows(lab)[:_STEPS])
 
 
+def _rows(lab: Lab) -> list[list[Tensor]]:
+    return lab.rows(2 * _STEPS)
+
+
 def _resumed(lab: Lab, training: Training, state: Any) -> Training:
+    """The training in a new object that has loaded this state."""
     again = Training(lab, training.values())
     again.optimizer.load_state_dict(state)
-    again.start, again.rng = [s.clone() for s in training.start], training.rng
-    return again
+    return training.with_other(again.params, again.optimizer)
+
+
+def _resumed_in_memory(lab: Lab, training: Training) -> Training:
+    return _resumed(lab, training, copy.deepcopy(training.optimizer.state_dict()))
 
 
 def _apart(lab: Lab, training: Training, other: Training) -> float:
     """Go on with both; how far apart they end up, 0 where they are the same to the bit."""
-    ends = []
     for one in (training, other):
-        ends.append(one.feed_all(_rows(lab)[_STEPS:]))
-    if same(*(e.values() for e in ends)):
+        one.feed_all(_rows(lab)[_STEPS:])
+    if same(training.values(), other.values()):
         return 0.0
-    return max(difference(*(e.moved() for e in ends)), 1e-300)
+    return max(difference(training.moved(), other.moved()), 1e-300)
 
 
 def check_resume(lab: Lab) -> Passed:
     """A new object that loads the state goes on with the very bits, and has the groups' settings."""
-    _shows(lab, "resume")
+    _shows_resumed(lab, "import copy\nagain.load_state_dict(copy.deepcopy(opt.state_dict()))")
     training = _went(lab)
-    state = copy.deepcopy(training.optimizer.state_dict())
-    again = _resumed(lab, training, state)
+    again = _resumed_in_memory(lab, training)
     lost = _lost(training.optimizer, again.optimizer)
     apart = _apart(lab, training, again)
     if apart:
@@ -99,21 +95,17 @@ def _settings(lab: Lab, training: Training) -> None:
     if not groups or not isinstance(groups[0].get("lr"), float):
         return
     lab.shows(
-        "\n".join(
-            [
-                'opt.param_groups[0]["lr"] *= 0.5  # as a scheduler does',
-                "q = torch.nn.Parameter(torch.ones(4, 3))",
-                *lab.script.made("again", "[q]", lab.lr),
-                "again.load_state_dict(opt.state_dict())",
-                'assert again.param_groups[0]["lr"] == opt.param_groups[0]["lr"], "the saved lr is not restored"',
-            ]
-        )
+        f"""
+opt.param_groups[0]["lr"] *= 0.5  # as a scheduler does
+q = torch.nn.Parameter(torch.ones(4, 3))
+{lab.made("again", "[q]")}
+again.load_state_dict(opt.state_dict())
+assert again.param_groups[0]["lr"] == opt.param_groups[0]["lr"], "the saved lr is not restored"
+"""
     )
     groups[0]["lr"] *= 0.5
     wanted = groups[0]["lr"]
-    again = Training(lab, training.values())
-    again.optimizer.load_state_dict(copy.deepcopy(training.optimizer.state_dict()))
-    if again.optimizer.param_groups[0]["lr"] != wanted:
+    if _resumed_in_memory(lab, training).optimizer.param_groups[0]["lr"] != wanted:
         raise Failed("load_state_dict doesn't restore a learning rate that was changed before saving")
 
 
@@ -137,15 +129,15 @@ def check_torch_save(lab: Lab) -> Passed:
     """The same through a file."""
     try:
         training = _went(lab)
-        plain = _resumed(lab, training, copy.deepcopy(training.optimizer.state_dict()))
-        sound = not _apart(lab, training, plain)
+        sound = not _apart(lab, training, _resumed_in_memory(lab, training))
     except Skip:
         raise
     except Exception:
         sound = False
     if not sound:
         raise Skip("it doesn't resume even in memory")
-    _shows(lab, "torch.save")
+    through = "import io\nfile = io.BytesIO()\ntorch.save(opt.state_dict(), file)\nfile.seek(0)\n"
+    _shows_resumed(lab, f"{through}again.load_state_dict(torch.load(file))")
     training = _went(lab)
     file = io.BytesIO()
     torch.save(training.optimizer.state_dict(), file)
@@ -165,16 +157,15 @@ def check_torch_save(lab: Lab) -> Passed:
 
 def check_deepcopy(lab: Lab) -> Passed:
     """A deep copy takes the same steps, and they leave the original alone."""
-    _shows(lab, "copy.deepcopy(opt)")
-    training = _copyable(lab)
-    params, optimizer = copy.deepcopy((training.params, training.optimizer))
-    return _judge_copy(lab, training, _copied(lab, training, params, optimizer), "deep copy")
+    _shows_copy(lab, "import copy\nq, again = copy.deepcopy((p, opt))")
+    training = lab.training().feed_all(_rows(lab)[:_STEPS])
+    return _judge_copy(lab, training, copy.deepcopy((training.params, training.optimizer)), "deep copy")
 
 
 def check_pickle(lab: Lab) -> Passed:
     """A pickled copy takes the same steps."""
-    _shows(lab, "pickle")
-    training = _copyable(lab)
+    _shows_copy(lab, "import pickle\nq, again = pickle.loads(pickle.dumps((p, opt)))")
+    training = lab.training().feed_all(_rows(lab)[:_STEPS])
     try:
         packed = pickle.dumps((training.params, training.optimizer))
         note = ""
@@ -183,25 +174,15 @@ def check_pickle(lab: Lab) -> Passed:
             raise Failed(f"it can't be pickled: {' '.join(str(error).split())[:120]}") from None
         packed = cloudpickle.dumps((training.params, training.optimizer))
         note = ", by cloudpickle, since its class can't be imported"
-    params, optimizer = pickle.loads(packed)
-    passed = _judge_copy(lab, training, _copied(lab, training, params, optimizer), "pickled copy")
-    return Passed(passed.sentence + note)
+    return Passed(_judge_copy(lab, training, pickle.loads(packed), "pickled copy").sentence + note)
 
 
-def _copyable(lab: Lab) -> Training:
-    training = Training(lab, start_values(lab.shapes, torch.float32))
-    return training.feed_all(_rows(lab)[:_STEPS])
-
-
-def _copied(lab: Lab, training: Training, params: Any, optimizer: Any) -> Training:
+def _judge_copy(lab: Lab, training: Training, copies: tuple[list[Any], Any], what: str) -> Passed:
+    """Go on with the copied parameters and optimizer, then with the training itself."""
+    params, optimizer = copies
     if type(optimizer) is not type(training.optimizer):
         raise Failed(f"the copy is a {type(optimizer).__name__}, not a {type(training.optimizer).__name__}")
-    copied = Training.of(lab, params, optimizer)
-    copied.start, copied.rng = [s.clone() for s in training.start], training.rng
-    return copied
-
-
-def _judge_copy(lab: Lab, training: Training, copied: Training, what: str) -> Passed:
+    copied = training.with_other(params, optimizer)
     before = training.values()
     held = copied.values()
     copied.feed_all(_rows(lab)[_STEPS:])
@@ -228,13 +209,13 @@ opt.step()
 assert calls == ["before", "after"], calls
 """
     )
-    training = Training(lab, start_values(lab.shapes, torch.float32))
-    register = [getattr(training.optimizer, f"register_step_{when}_hook", None) for when in ("pre", "post")]
-    if not all(callable(r) for r in register):
+    training = lab.training()
+    register = (getattr(training.optimizer, f"register_step_{when}_hook", None) for when in ("pre", "post"))
+    if not all(map(callable, register)):
         raise Skip("it is no torch.optim.Optimizer and has no step hooks")
     calls: list[str] = []
-    register[0](lambda *_: calls.append("before"))  # pyright: ignore[reportOptionalCall]
-    register[1](lambda *_: calls.append("after"))  # pyright: ignore[reportOptionalCall]
+    training.optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    training.optimizer.register_step_post_hook(lambda *_: calls.append("after"))
     training.feed_all(_rows(lab)[:3])
     if calls != ["before", "after"] * 3:
         count = f"{calls.count('before')} calls before and {calls.count('after')} after"

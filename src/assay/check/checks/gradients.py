@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from assay.check.checks.closure import quadratic
-from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, gradients, same, start_values
-from assay.check.outcome import Failed, Passed, Skip
+from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
+from assay.check.report import Failed, Passed, Skip
+
+_PAIR = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))"
 
 
 def check_none_grad(lab: Lab) -> Passed:
     """A parameter without a gradient stays, also one that had one before; one whose gradient comes later moves then;
     with none at all nothing moves.
     """
-    pair = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))"
     lab.shows(
         """
 for _ in range(3):
@@ -22,19 +24,30 @@ for _ in range(3):
     opt.step()
 assert torch.equal(q, torch.ones(3, 5)), "q moved without a gradient"
 """,
-        params=pair,
+        params=_PAIR,
         over="[p, q]",
     )
-    shapes = (*lab.shapes, (3, 5))
-    training = Training(lab, start_values(shapes, lab.exact))
-    for _ in range(PATIENCE):
-        training.minimise(lambda params: quadratic([params[0], params[2]]))
-    moved = [bool((m != 0).any()) for m in training.moved()]
-    if moved[1]:
+    training = Training(lab, start_values((*lab.shapes, (3, 5)), lab.exact))
+    _none_at_first(lab, training)
+    _one_that_comes_late(lab, training)
+    _one_that_ends(lab, training)
+    if lab.mode != "graph":  # there is nothing to differentiate
+        _none_at_all(lab)
+    return Passed("a parameter without a gradient stays where it is, and moves while it has one")
+
+
+def _without_the_second(params: Sequence[Tensor]) -> Tensor:
+    return quadratic([params[0], params[2]])
+
+
+def _none_at_first(lab: Lab, training: Training) -> None:
+    training.minimise(_without_the_second, steps=PATIENCE)
+    _, second, third = training.moves()
+    if second:
         raise Failed("a parameter moves though its gradient is None")
     lab.shows(
-        """
-for _ in range(52):
+        f"""
+for _ in range({PATIENCE}):
     p.grad, q.grad, r.grad = torch.ones(4, 3), None, torch.ones(3, 5)
     opt.step()
 assert not torch.equal(r, torch.ones(3, 5)), "r never moves"
@@ -42,25 +55,30 @@ assert not torch.equal(r, torch.ones(3, 5)), "r never moves"
         params="p, q, r = (torch.nn.Parameter(torch.ones(s)) for s in ((4, 3), (4, 3), (3, 5)))",
         over="[p, q, r]",
     )
-    if not moved[2]:
+    if not third:
         raise Failed("of two parameters with gradients around one without, the second never moves")
+
+
+def _one_that_comes_late(lab: Lab, training: Training) -> None:
     lab.shows(
-        """
-for _ in range(52):
+        f"""
+for _ in range({PATIENCE}):
     p.grad = torch.ones(4, 3)
     opt.step()
-for _ in range(52):
+for _ in range({PATIENCE}):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(3, 5)
     opt.step()
 assert not torch.equal(q, torch.ones(3, 5)), "q never moves"
 """,
-        params=pair,
+        params=_PAIR,
         over="[p, q]",
     )
-    for _ in range(PATIENCE):
-        training.minimise(quadratic)
-    if not bool((training.moved()[1] != 0).any()):
+    training.minimise(quadratic, steps=PATIENCE)
+    if not training.moves()[1]:
         raise Failed("a parameter whose first gradient comes late never moves")
+
+
+def _one_that_ends(lab: Lab, training: Training) -> None:
     lab.shows(
         """
 for t in range(40):
@@ -71,25 +89,26 @@ for t in range(40):
     opt.step()
 assert torch.equal(q, before), "q goes on though its gradient is None"
 """,
-        params=pair,
+        params=_PAIR,
         over="[p, q]",
     )
-    for t in range(28):  # the others' gradients hardly count: what couples parameters, as LBFGS does, may move them all
-        if t == 18:
-            before = training.values()[1]
-        training.minimise(lambda params: 1e-12 * quadratic([params[0], params[2]]))
+
+    def hardly(params: Sequence[Tensor]) -> Tensor:
+        # what couples parameters, as LBFGS does, may move them all, so these gradients hardly count
+        return 1e-12 * _without_the_second(params)
+
+    training.minimise(hardly, steps=18)
+    before = training.values()[1]
+    training.minimise(hardly, steps=10)
     if not torch.equal(training.values()[1], before):
         raise Failed("a parameter goes on moving after its gradient has become None")
-    done = Passed("a parameter without a gradient stays where it is, and moves while it has one")
-    if lab.mode == "graph":  # there is nothing to differentiate
-        return done
+
+
+def _none_at_all(lab: Lab) -> None:
     lab.shows("opt.step()  # no parameter has a gradient yet")
-    training = Training(lab, start_values(lab.shapes, torch.float32))
-    for _ in range(2):
-        training.feed([None] * len(lab.shapes))
-    if any(bool((m != 0).any()) for m in training.moved()):
+    training = lab.training().feed_all([[None] * len(lab.shapes)] * 2)
+    if any(training.moves()):
         raise Failed("parameters move though no gradient was ever given")
-    return done
 
 
 def check_zero_grad(lab: Lab) -> Passed:
@@ -102,9 +121,9 @@ for g in (0.0, 0.0, 1.0, 0.0):
 assert torch.isfinite(p).all(), "p is not finite"
 """
     )
-    training = Training(lab, start_values(lab.shapes, torch.float32))
+    training = lab.training()
     zeros = [torch.zeros(s) for s in lab.shapes]
-    for step, row in enumerate([zeros, zeros, zeros, *gradients(lab.shapes, 2, torch.float32), zeros, zeros]):
+    for step, row in enumerate([zeros, zeros, zeros, *lab.rows(2), zeros, zeros]):
         training.feed(row)
         if not finite(training.values()):
             before = "at once" if step == 0 else "later"
@@ -120,9 +139,8 @@ p.grad = torch.full((4, 3), float("nan"))
 opt.step()
 """
     )
-    training = Training(lab, start_values(lab.shapes, torch.float32))
-    rows = gradients(lab.shapes, 4, torch.float32)
-    training.feed_all(rows[:2])
+    rows = lab.rows(4)
+    training = lab.training().feed_all(rows[:2])
     before = training.values()
     training.feed([torch.full(s, float("nan")) for s in lab.shapes])
     if not finite(training.values()):
@@ -148,8 +166,8 @@ assert torch.isfinite(p).all() and torch.isfinite(q).all(), "not finite"
         params=f"p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones({other}))",
         over="[p, q]",
     )
-    training = Training(lab, start_values(lab.shapes, torch.float32))
-    for row in gradients(lab.shapes, 3, torch.float32):
+    training = lab.training()
+    for row in lab.rows(3):
         training.feed([g.sign() * 1e10 for g in row])
         if not finite(training.values()):
             raise Failed("gradients of 1e10 make parameters NaN or infinite, though float32 reaches 3e38")
@@ -170,7 +188,7 @@ assert p.grad is not None and torch.equal(p.grad, before), "the step changed p.g
 """
     )
     for decay in (False, True):
-        training = Training(lab, start_values(lab.shapes, torch.float32))
+        training = lab.training()
         groups = getattr(training.optimizer, "param_groups", [])
         if decay:
             groups = [g for g in groups if isinstance(g, dict) and "weight_decay" in g]
@@ -178,7 +196,7 @@ assert p.grad is not None and torch.equal(p.grad, before), "the step changed p.g
                 group["weight_decay"] = 0.1
             if not groups:
                 break
-        for row in gradients(lab.shapes, 3, torch.float32):
+        for row in lab.rows(3):
             training.feed(row)
             after: list[Tensor | None] = [p.grad for p in training.params]
             if any(g is None for g in after):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from assay.check.lab import PATIENCE, Lab, Training, difference, gradients, is_torch, start_values
-from assay.check.outcome import Failed, Passed, Skip
+from assay.check.lab import PATIENCE, Lab, Training, difference, flat, gradients, is_torch, start_values
+from assay.check.report import Failed, Passed, Skip
 
 _PAIR = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))"
 
 
-def _rate(lab: Lab, training: Training) -> float:
+def _rate(training: Training) -> float:
     """The learning rate its groups have; Skip where they have none."""
     rate = training.groups[0].get("lr")
     if isinstance(rate, Tensor):
@@ -25,10 +25,9 @@ def _rate(lab: Lab, training: Training) -> float:
 
 def grouped(lab: Lab, rates: tuple[float | None, float | None]) -> Training:
     """Over two groups, one parameter each. Skip where it takes none."""
-    start = start_values(lab.shapes, lab.exact)
-    probe = Training(lab, start)
+    probe = lab.training(lab.exact)
     try:
-        training = Training(lab, start, groups=[((0,), rates[0]), ((1,), rates[1])])
+        training = Training(lab, lab.start(lab.exact), groups=[((0,), rates[0]), ((1,), rates[1])])
     except (ValueError, NotImplementedError) as error:
         raise Skip(f"it refuses parameter groups: {' '.join(str(error).split())[:90]}") from None
     except Exception as error:
@@ -42,12 +41,11 @@ def grouped(lab: Lab, rates: tuple[float | None, float | None]) -> Training:
 
 def check_groups(lab: Lab) -> Passed:
     """With rates a and b for two groups, each moves as it does where both have its rate."""
-    start = start_values(lab.shapes, lab.exact)
-    rate = _rate(lab, Training(lab, start))
+    rate = _rate(lab.training(lab.exact))
     low = rate / 4
     lab.shows(
-        """
-for _ in range(52):
+        f"""
+for _ in range({PATIENCE}):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(p, q), "the second group moves at the first group's lr"
@@ -55,7 +53,7 @@ assert not torch.equal(p, q), "the second group moves at the first group's lr"
         params=_PAIR,
         over=f'[{{"params": [p], "lr": {rate:.6g}}}, {{"params": [q], "lr": {low:.6g}}}]',
     )
-    rows = gradients(lab.shapes, PATIENCE, lab.exact)  # some gather gradients first
+    rows = lab.rows(PATIENCE, lab.exact)  # some gather gradients first
     mixed, high, lower = (grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
     expected = [high.moved()[0], lower.moved()[1]]
     apart = [difference([a], [b]) for a, b in zip(mixed.moved(), expected, strict=True)]
@@ -83,16 +81,15 @@ def feed(opt):
         p.fill_(1.0); q.fill_(1.0)
     return moved
 two = feed(opt)
-{chr(10).join(lab.script.made("opt", "[p, q]", lab.lr))}
+{lab.made("opt", "[p, q]")}
 one = feed(opt)
 assert all(torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in zip(one, two)), "two equal groups differ from one"
 """,
         params="p, q = (torch.nn.Parameter(torch.ones(4, 3).double()) for _ in range(2))",
         over='[{"params": [p]}, {"params": [q]}]',
     )
-    rows = gradients(lab.shapes, 8, lab.exact)
-    one = Training(lab, start_values(lab.shapes, lab.exact)).feed_all(rows)
-    two = grouped(lab, (None, None)).feed_all(rows)
+    one = lab.training(lab.exact, steps=8)
+    two = grouped(lab, (None, None)).feed_all(lab.rows(8, lab.exact))
     if one.drew:
         raise Skip("it draws random numbers, so that one group and two can't be compared")
     apart = difference(one.moved(), two.moved())
@@ -103,19 +100,19 @@ assert all(torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in zip(one, two)), "
 
 def check_add_group(lab: Lab) -> Passed:
     """A parameter added after two steps moves, at its own rate, and the others go on."""
-    training = Training(lab, start_values(lab.shapes, lab.exact))
+    training = lab.training(lab.exact)
     add = getattr(training.optimizer, "add_param_group", None)
     if not callable(add):
         raise Skip("it has no add_param_group")
     grouped(lab, (None, None))
     lab.shows(
-        """
+        f"""
 p.grad = torch.ones(4, 3)
 opt.step()
 q = torch.nn.Parameter(torch.ones(4, 3))
-opt.add_param_group({"params": [q]})
+opt.add_param_group({{"params": [q]}})
 before = p.detach().clone()
-for _ in range(52):
+for _ in range({PATIENCE}):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(q, torch.ones(4, 3)), "the added parameter never moves"
@@ -142,62 +139,24 @@ def check_schedulers(lab: Lab) -> Passed:
     """A quarter of the rate, set in the group and by a torch scheduler, changes the steps and isn't overwritten; and a
     thousandth of it ends them.
     """
-    plain = Training(lab, start_values(lab.shapes, lab.exact))
-    rate = _rate(lab, plain)
-    other = "\n".join(["q = torch.nn.Parameter(torch.ones(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
+    plain = lab.training(lab.exact)
+    rate = _rate(plain)
+    other = f"q = torch.nn.Parameter(torch.ones(4, 3))\n{lab.made('other', '[q]')}"
     lab.shows(_QUARTERED.replace("OTHER", other))
-    rows = gradients(lab.shapes, 16, lab.exact)
-    switch = 6
-    full = _steps(plain, rows, None, switch)
-    by_hand = _steps(Training(lab, start_values(lab.shapes, lab.exact)), rows, "hand", switch)
-    ratio = _obeyed(full, by_hand, switch, "a learning rate written into its groups")
+    full = _steps(plain)
+    ratio = _obeyed(full, _steps(lab.training(lab.exact), "hand"), "a learning rate written into its groups")
     _ends(lab, rate)
     if not is_torch(plain.optimizer):
         return Passed(
             f"steps are {ratio:.2g} times as long where its groups' lr falls to 0.25; torch's schedulers take none but torch's"
         )
     lab.shows(_SCHEDULED.replace("OTHER", other))
-    by_torch = _steps(Training(lab, start_values(lab.shapes, lab.exact)), rows, "torch", switch)
-    _obeyed(full, by_torch, switch, "torch's LambdaLR")
+    _obeyed(full, _steps(lab.training(lab.exact), "torch"), "torch's LambdaLR")
     return Passed(f"steps are {ratio:.2g} times as long where a scheduler sets the rate to 0.25 of {rate:.3g}")
 
 
-def _ends(lab: Lab, rate: float) -> None:
-    """Where the rate falls to a thousandth, does it move less in the end, on one and the same gradient?
-
-    Averages of steps may take their time, and a perturbation that is moved to and fro leads nowhere. From zero, and without
-    weight decay where the groups hold one, so that a decay counts for little: a rate that reaches nothing else is not obeyed.
-    """
-    other = "\n".join(["q = torch.nn.Parameter(torch.zeros(4, 3))", *lab.script.made("other", "[q]", lab.lr)])
-    lab.shows(
-        _ENDED.replace("OTHER", other).replace("WAIT", str(6 + _WAIT)).replace("END", str(6 + 2 * _WAIT)),
-        params="p = torch.nn.Parameter(torch.zeros(4, 3))",
-    )
-    rows = gradients(lab.shapes, 7, lab.exact)
-    ways = []
-    for factor in (1.0, 1e-3):
-        training = Training(lab, [torch.zeros_like(s) for s in start_values(lab.shapes, lab.exact)])
-        for group in training.groups:
-            if isinstance(group.get("weight_decay"), int | float):
-                group["weight_decay"] = 0.0
-        training.feed_all(rows[:6])
-        for group in training.groups:
-            group["lr"] = group["lr"] * factor
-        training.feed_all(rows[6:] * _WAIT)
-        before = training.values()
-        training.feed_all(rows[6:] * _WAIT)
-        ways.append(
-            float(torch.cat([(a - b).flatten() for a, b in zip(training.values(), before, strict=True)]).norm())
-        )
-    full, ended = ways
-    if full and not ended < 0.9 * full:
-        raise Failed(
-            f"its steps are not scaled by the learning rate: {_WAIT} steps after lr fell to a thousandth of {rate:.3g} it "
-            f"still moves {ended / full:.2g} times as far as without"
-        )
-
-
-_WAIT = 50
+_SWITCH = 6  # the first step at the scheduled rate
+_WAIT = 50  # steps until what a thousandth of the rate does is measured, and steps that are
 _ENDED = """
 OTHER
 for each in (opt, other):
@@ -240,37 +199,76 @@ assert not torch.equal(p, q), "the scheduler is ignored"
 """
 
 
-def _steps(training: Training, rows: Any, how: str | None, switch: int) -> list[Tensor]:
-    """The steps taken, flat, the rate a quarter from step `switch` on."""
+def _ends(lab: Lab, rate: float) -> None:
+    """Where the rate falls to a thousandth, does it move less in the end, on one and the same gradient?
+
+    Averages of steps may take their time, and a perturbation that is moved to and fro leads nowhere. From zero, and without
+    weight decay where the groups hold one, so that a decay counts for little: a rate that reaches nothing else is not obeyed.
+    """
+    other = f"q = torch.nn.Parameter(torch.zeros(4, 3))\n{lab.made('other', '[q]')}"
+    lab.shows(
+        _ENDED.replace("OTHER", other).replace("WAIT", str(_SWITCH + _WAIT)).replace("END", str(_SWITCH + 2 * _WAIT)),
+        params="p = torch.nn.Parameter(torch.zeros(4, 3))",
+    )
+    full, ended = _way_in_the_end(lab, 1.0), _way_in_the_end(lab, 1e-3)
+    if full and not ended < 0.9 * full:
+        raise Failed(
+            f"its steps are not scaled by the learning rate: {_WAIT} steps after lr fell to a thousandth of {rate:.3g} it "
+            f"still moves {ended / full:.2g} times as far as without"
+        )
+
+
+def _way_in_the_end(lab: Lab, factor: float) -> float:
+    """The length of its way in `_WAIT` steps, begun as many after the rate was multiplied."""
+    training = Training(lab, [torch.zeros_like(s) for s in lab.start(lab.exact)])
+    for group in training.groups:
+        if isinstance(group.get("weight_decay"), int | float):
+            group["weight_decay"] = 0.0
+    rows = lab.rows(_SWITCH + 1, lab.exact)
+    training.feed_all(rows[:_SWITCH])
+    _multiply(training, factor)
+    training.feed_all(rows[_SWITCH:] * _WAIT)
+    before = flat(training.values())
+    training.feed_all(rows[_SWITCH:] * _WAIT)
+    return float((flat(training.values()) - before).norm())
+
+
+def _multiply(training: Training, factor: float) -> None:
+    """Do what a scheduler does."""
+    for group in training.groups:
+        group["lr"] = group["lr"] * factor
+
+
+def _steps(training: Training, how: Literal["constant", "hand", "torch"] = "constant") -> list[Tensor]:
+    """The steps taken, flat; the rate a quarter from step `_SWITCH` on, set by hand or by torch's scheduler."""
     scheduler = None
     if how == "torch":
-        scheduler = torch.optim.lr_scheduler.LambdaLR(training.optimizer, lambda t: 1.0 if t < switch else 0.25)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(training.optimizer, lambda t: 1.0 if t < _SWITCH else 0.25)
     steps = []
-    for t, row in enumerate(rows):
-        if how == "hand" and t == switch:
-            for group in training.groups:
-                group["lr"] = group["lr"] * 0.25
+    for t, row in enumerate(training.lab.rows(16, training.lab.exact)):
+        if how == "hand" and t == _SWITCH:
+            _multiply(training, 0.25)
         expected = [group["lr"] for group in training.groups]
-        before = training.values()
+        before = flat(training.values())
         training.feed(row)
         for group, wanted in zip(training.groups, expected, strict=True):
-            if how and group["lr"] != wanted:
+            if how != "constant" and group["lr"] != wanted:
                 raise Failed(
                     f"a scheduler is overruled: step() overwrites group['lr'], {float(wanted):.4g} becomes "
                     f"{float(group['lr']):.4g}"
                 )
         if scheduler:
             scheduler.step()
-        steps.append(torch.cat([(a - b).flatten() for a, b in zip(training.values(), before, strict=True)]))
+        steps.append(flat(training.values()) - before)
     return steps
 
 
-def _obeyed(full: list[Tensor], scheduled: list[Tensor], switch: int, what: str) -> float:
-    ratios = [
-        float(b.norm() / a.norm()) for a, b in zip(full[switch:], scheduled[switch:], strict=True) if float(a.norm())
-    ]
+def _obeyed(full: list[Tensor], scheduled: list[Tensor], what: str) -> float:
+    """The median of how long the scheduled steps are, as a share of the others."""
+    full, scheduled = full[_SWITCH:], scheduled[_SWITCH:]
+    ratios = [float(b.norm() / a.norm()) for a, b in zip(full, scheduled, strict=True) if float(a.norm())]
     if not ratios:
         raise Skip("it doesn't move after the first steps")
-    if difference(full[switch:], scheduled[switch:]) < 1e-6:
+    if difference(full, scheduled) < 1e-6:
         raise Failed(f"a scheduler is ignored: {what} changes nothing, its steps stay as they were")
     return sorted(ratios)[len(ratios) // 2]

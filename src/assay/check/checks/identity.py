@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
-from assay.check.fit import EQUAL, PARALLEL, Fit
-from assay.check.known import Known, Settings, arguments, hinted, known
-from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, start_values
-from assay.check.outcome import Failed, Passed, Skip
+from assay.check.fit import EQUAL, PARALLEL, Fit, Fitted
+from assay.check.known import Known, Settings, hinted, known
+from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, flat, start_values
+from assay.check.report import Failed, Passed, Skip
 
 _STEPS = 32
 _LONG = 1200
@@ -32,64 +32,49 @@ def check_identity(lab: Lab) -> Passed:
     if lab.facts.get("single"):
         raise Skip("it doesn't work in float64, where rounding is small enough to tell")
     lab.shows("")
-    rows = sequence(lab.shapes)
-    start = start_values(lab.shapes, torch.float64)
-    training = Training(lab, start)
-    itself = _itself(training.optimizer)
-    if itself:
+    if itself := _itself(lab.training(torch.float64).optimizer):
         return Passed(f"it is {itself} itself", {"is": itself, "itself": True})
-    path = _path(training, rows)
-    way, size = float(path.abs().max()), max(float(s.abs().max()) for s in start)
-    if 0 < way < _SHORT * size:  # the way would drown in the rounding of where it begins
-        start = [s * (way / size) for s in start]
-        training = Training(lab, start)
-        path = _path(training, rows)
-    if not all(bool(torch.isfinite(p).all()) for p in path) or not float(path.abs().max()):
-        raise Skip("it doesn't move to numbers on the gradients it is compared on")
-    lr = lab.lr or 1.0
-    nearest: tuple[float, str] = (math.inf, "")
-    paced: list[tuple[Known, Settings, Tensor]] = []
+    rows = sequence(lab.shapes)
+    training, path = _walked(lab, rows)
+    nearest, paced = None, None
     for candidate in known():
-        fit = Fit(candidate, start, rows, path, lr)
-        misfit, factor, settings = fit.best(hinted(candidate, training.optimizer))
-        if misfit < nearest[0]:
-            nearest = misfit, candidate.name
-        if misfit < EQUAL and _agrees(lab, candidate, factor, settings, lr):
-            _example(lab, candidate, factor * lr, settings)
+        hints = hinted(candidate, training.optimizer)
+        fit = Fit(candidate, training.start, rows, path, lab.lr or 1.0)
+        found = fit.best(hints)
+        if found.misfit < EQUAL and _agrees(lab, found):
+            _example(lab, found)
             raise Failed(
-                f"this is {candidate.name} with lr × {factor:.3g}{_settings_text(candidate, settings)}: the same steps "
-                "to rounding, at these settings and a constant rate"
+                f"this is {candidate.name} with lr × {found.factor:.3g}{_settings_text(found)}: the same steps to rounding, "
+                "at these settings and a constant rate"
             )
-        plain = {**candidate.fitted, **hinted(candidate, training.optimizer)}
-        factors = None if paced else fit.factors(plain)
-        if (
-            factors is not None
-            and float(factors.std()) > _VARIES * float(factors.mean())
-            and _paced(lab, candidate, plain, lr)
-        ):
-            paced.append((candidate, plain, factors))
-    value = {"is": None, "nearest": nearest[1], "difference": nearest[0]}
+        nearest = min((f for f in (nearest, found) if f), key=lambda f: f.misfit)
+        paced = paced or _pace(lab, fit, {**candidate.fitted, **hints})
+    assert nearest is not None
+    name = nearest.candidate.name
+    value = {"is": None, "nearest": name, "difference": nearest.misfit}
     if paced:
-        candidate, plain, factors = paced[0]
-        name = candidate.name
-        low, high = float(factors.min()), float(factors.max())
-        if difference([factors], [_factors_elsewhere(lab, candidate, lr)]) < PARALLEL:
-            _example_of_schedule(lab, candidate, lr, plain)
-            raise Failed(
-                f"this is {name} with a schedule built in: lr × {float(factors[0]):.3g} at the first step, "
-                f"{low:.3g} to {high:.3g} in all (so does a bias correction that is off by one)"
-            )
+        return _same_but_for_the_rate(lab, paced, value)
+    if nearest.misfit < EQUAL:
         return Passed(
-            f"each step is {name}'s, at a rate that follows the gradients (lr × {low:.3g} to {high:.3g})",
-            {**value, "is_scheduled": name},
-        )
-    if nearest[0] < EQUAL:
-        return Passed(
-            f"it is no known optimizer: on gradients that are given its steps are {nearest[1]}'s, while it minimises a loss, "
-            "or over many steps, they are others",
+            f"it is no known optimizer: on gradients that are given its steps are {name}'s, while it minimises a loss, or over "
+            "many steps, they are others",
             value,
         )
-    return Passed(f"it is no known optimizer; the nearest, {nearest[1]}, steps otherwise by {nearest[0]:.2g}", value)
+    return Passed(f"it is no known optimizer; the nearest, {name}, steps otherwise by {nearest.misfit:.2g}", value)
+
+
+def _walked(lab: Lab, rows: list[list[Tensor]]) -> tuple[Training, Tensor]:
+    """Its training on these gradients, and the path (elements, steps). Skip where that tells nothing."""
+    start = lab.start(torch.float64)
+    training = Training(lab, start)
+    path = _path(training, rows)
+    way, size = float(path.abs().max()), float(flat(start).abs().max())
+    if 0 < way < _SHORT * size:  # the way would drown in the rounding of where it begins
+        training = Training(lab, [s * (way / size) for s in start])
+        path = _path(training, rows)
+    if not finite([path]) or not path.any():
+        raise Skip("it doesn't move to numbers on the gradients it is compared on")
+    return training, path
 
 
 def _itself(optimizer: Any) -> str | None:
@@ -118,30 +103,51 @@ def sequence(shapes: Shapes, seed: int = 11) -> list[list[Tensor]]:
     return rows
 
 
-def _factors_elsewhere(lab: Lab, candidate: Known, lr: float) -> Tensor:
-    """The factors on other gradients: the same where they come from the step count alone."""
-    start, rows = start_values(lab.shapes, torch.float64), sequence(lab.shapes, seed=23)
-    training = Training(lab, start)
-    fit = Fit(candidate, start, rows, _path(training, rows), lr)
-    factors = fit.factors({**candidate.fitted, **hinted(candidate, training.optimizer)})
-    return torch.zeros(_STEPS) if factors is None else factors
+@dataclass(frozen=True)
+class _Pace:
+    """Each of its steps is this candidate's at these settings, but for a factor on the rate (steps,)."""
+
+    candidate: Known
+    settings: Settings
+    factors: Tensor
 
 
-def _paced(lab: Lab, candidate: Known, settings: Settings, lr: float) -> bool:
-    """Are its steps the candidate's, but for a factor each, also on the gradients it meets while it minimises losses?"""
+def _pace(lab: Lab, fit: Fit, settings: Settings) -> _Pace | None:
+    """The pace, where steps differ by varying factors only, on given gradients and while it minimises losses."""
+    factors = fit.factors(settings)
+    if factors is None or not float(factors.std()) > _VARIES * float(factors.mean()):
+        return None
     for shapes, loss in _problems():
-        start = start_values(shapes, torch.float64, seed=13)
-        training = Training(lab, start)
+        training = Training(lab, start_values(shapes, torch.float64, seed=13))
         rows, path = [], []
         for _ in range(20):
             params = [p.detach().clone().requires_grad_() for p in training.params]
             rows.append(list(torch.autograd.grad(loss(params), params)))
             training.minimise(loss)
-            path.append(torch.cat([m.flatten() for m in training.moved()]))
-        fit = Fit(candidate, start, rows, torch.stack(path, 1), lr)
-        if fit.factors(settings) is None:
-            return False
-    return True
+            path.append(training.way())
+        if Fit(fit.candidate, training.start, rows, torch.stack(path, 1), fit.lr).factors(settings) is None:
+            return None
+    return _Pace(fit.candidate, settings, factors)
+
+
+def _same_but_for_the_rate(lab: Lab, pace: _Pace, value: dict[str, Any]) -> Passed:
+    """A fault where the factors come from the step count alone: then they are the same on other gradients."""
+    name, factors = pace.candidate.name, pace.factors
+    low, high = float(factors.min()), float(factors.max())
+    rows = sequence(lab.shapes, seed=23)
+    training = lab.training(torch.float64)
+    fit = Fit(pace.candidate, training.start, rows, _path(training, rows), lab.lr or 1.0)
+    elsewhere = fit.factors({**pace.candidate.fitted, **hinted(pace.candidate, training.optimizer)})
+    if elsewhere is not None and difference([factors], [elsewhere]) < PARALLEL:
+        _example_of_schedule(lab, pace)
+        raise Failed(
+            f"this is {name} with a schedule built in: lr × {float(factors[0]):.3g} at the first step, {low:.3g} to "
+            f"{high:.3g} in all (so does a bias correction that is off by one)"
+        )
+    return Passed(
+        f"each step is {name}'s, at a rate that follows the gradients (lr × {low:.3g} to {high:.3g})",
+        {**value, "is_scheduled": name},
+    )
 
 
 def _path(training: Training, rows: Sequence[Sequence[Tensor]]) -> Tensor:
@@ -149,15 +155,16 @@ def _path(training: Training, rows: Sequence[Sequence[Tensor]]) -> Tensor:
     path = []
     for row in rows:
         training.feed(row)
-        path.append(torch.cat([m.flatten() for m in training.moved()]))
+        path.append(training.way())
     return torch.stack(path, 1)
 
 
-def _agrees(lab: Lab, candidate: Known, factor: float, settings: Settings, lr: float) -> bool:
-    """Does it take the same steps on three losses, at this learning rate and at a third of it?
+def _agrees(lab: Lab, found: Fitted) -> bool:
+    """Does it take the same steps on all losses, at this learning rate and at a third of it, and for long?
 
     One that doesn't look at the rate it is given takes those of this rate at the third, too.
     """
+    lr = lab.lr or 1.0
     compared = 0
     for shapes, loss in _problems():
         start = start_values(shapes, torch.float64, seed=13)
@@ -166,52 +173,34 @@ def _agrees(lab: Lab, candidate: Known, factor: float, settings: Settings, lr: f
                 training = Training(lab, start, lr=rate)
             except Exception:
                 continue
-            for _ in range(25):
-                training.minimise(loss)
+            training.minimise(loss, steps=25)
             apart = []
             for own in {rate if "lr" in lab.settings else lr, lr}:
-                moved = _minimised(candidate, start, loss, factor * own, settings)
+                walk = found.walk(start, own)
+                for _ in range(25):
+                    walk.minimise(loss)
+                moved = walk.moved()
                 if finite(moved) and max(float(m.norm()) for m in moved) < 1e6:
                     apart.append(difference(training.moved(), moved))
             if apart and min(apart) > _EQUAL_ELSEWHERE:
                 return False
             compared += bool(apart)
-    return compared >= 2 and _agrees_for_long(lab, candidate, factor, settings, lr)
+    return compared >= 2 and _agrees_for_long(lab, found)
 
 
-def _minimised(candidate: Known, start: Sequence[Tensor], loss: Loss, lr: float, settings: Settings) -> list[Tensor]:
-    """How far 25 steps of a known optimizer lead."""
-    params = [Parameter(s.clone()) for s in start]
-    other = candidate.make(params, lr, settings)
-    for _ in range(25):
-        for p in params:
-            p.grad = None
-        loss(params).backward()
-        other.step()
-    return [p.detach() - s for p, s in zip(params, start, strict=True)]
-
-
-def _agrees_for_long(lab: Lab, candidate: Known, factor: float, settings: Settings, lr: float) -> bool:
+def _agrees_for_long(lab: Lab, found: Fitted) -> bool:
     """Does it take the same 1,200 steps? Some rules begin as another one, and change when they have warmed up."""
     rows, start = sequence(lab.shapes, seed=29), start_values(lab.shapes, torch.float64, seed=31)
-    training, params = Training(lab, start), [Parameter(s.clone()) for s in start]
-    other = candidate.make(params, factor * lr, settings)
-    for step in range(_LONG + len(rows)):
-        row = rows[step % len(rows)]
-        if step == _LONG and _apart(training, params, start) > _EQUAL_ELSEWHERE:
+    training, walk = Training(lab, start), found.walk(start, lab.lr or 1.0)
+    turned = rows[_LONG % len(rows) :] + rows[: _LONG % len(rows)]
+    large = [[1e3 * g for g in row] for row in turned]  # in the end: a bound that is hardly ever met is another rule
+    for stretch in ([rows[step % len(rows)] for step in range(_LONG)], large):
+        for row in stretch:
+            training.feed(row)
+            walk.feed(row)
+        if difference(training.moved(), walk.moved()) > _EQUAL_ELSEWHERE:
             return False
-        if step >= _LONG:  # large ones, in the end: a bound that is hardly ever met is another rule
-            row = [1e3 * g for g in row]
-        training.feed(row)
-        for p, g in zip(params, row, strict=True):
-            p.grad = g.clone()
-        other.step()
-    return _apart(training, params, start) < _EQUAL_ELSEWHERE
-
-
-def _apart(training: Training, params: Sequence[Tensor], start: Sequence[Tensor]) -> float:
-    """How far what it moved is from what the other one did."""
-    return difference(training.moved(), [p.detach() - s for p, s in zip(params, start, strict=True)])
+    return True
 
 
 def _problems() -> list[tuple[Shapes, Loss]]:
@@ -245,46 +234,36 @@ def _problems() -> list[tuple[Shapes, Loss]]:
     ]
 
 
-def _settings_text(candidate: Known, settings: Settings) -> str:
+def _settings_text(found: Fitted) -> str:
     """The settings that differ from the candidate's own."""
-    own = candidate.fitted
-    others = {
-        k: v
-        for k, v in settings.items()
-        if k not in own or abs(v - own[k]) > 1e-4 * min(max(abs(v), 1e-30), max(1 - v, 1e-3))
-    }
-    others = {
-        k: v
-        for k, v in others.items()
-        if k != "eps" or abs(math.log(max(v, 1e-30) / max(own.get("eps", 1e-8), 1e-30))) > 0.1
-    }
-    return "".join(f", {k} {v:.6g}" for k, v in others.items())
+    own = found.candidate.fitted
+
+    def differs(name: str, value: float) -> bool:
+        if name == "eps" and abs(math.log(max(value, 1e-30) / max(own.get("eps", 1e-8), 1e-30))) <= 0.1:
+            return False
+        room = 1e-4 * min(max(abs(value), 1e-30), max(1 - value, 1e-3))
+        return name not in own or abs(value - own[name]) > room
+
+    return "".join(f", {k} {v:.6g}" for k, v in found.settings.items() if differs(k, v))
 
 
-def _example(lab: Lab, candidate: Known, lr: float, settings: Settings) -> None:
-    lab.shows(
-        _SIDE_BY_SIDE.format(
-            other=_other(candidate, lr, settings),
-            before="",
-            after="",
-            shown='assert not torch.allclose(p, q, rtol=1e-6), "the same steps"',
-        ),
-        params=_COUNTED,
-    )
+def _example(lab: Lab, found: Fitted) -> None:
+    other = _other(found.candidate, found.factor * (lab.lr or 1.0), found.settings)
+    shown = 'assert not torch.allclose(p, q, rtol=1e-6), "the same steps"'
+    lab.shows(_SIDE_BY_SIDE.format(other=other, before="", after="", shown=shown), params=_COUNTED)
 
 
-def _example_of_schedule(lab: Lab, candidate: Known, lr: float, settings: Settings) -> None:
-    lab.shows(
-        _SIDE_BY_SIDE.format(
-            other="spread = []\n" + _other(candidate, lr, settings),
-            before="    before = p.detach().clone(), q.detach().clone()\n",
-            after="    ratio = (p.detach() - before[0]) / (q.detach() - before[1])\n"
-            "    print(t + 1, ratio.mean().item())\n"
-            "    spread.append((ratio.std() / ratio.mean().abs()).item())\n",
-            shown='assert max(spread) > 1e-3, "each step is the other\'s, times one factor for all elements"',
-        ),
-        params=_COUNTED,
-    )
+def _example_of_schedule(lab: Lab, pace: _Pace) -> None:
+    other = _other(pace.candidate, lab.lr or 1.0, pace.settings)
+    before = "    before = p.detach().clone(), q.detach().clone()\n"
+    after = """\
+    ratio = (p.detach() - before[0]) / (q.detach() - before[1])
+    print(t + 1, ratio.mean().item())
+    spread.append((ratio.std() / ratio.mean().abs()).item())
+"""
+    shown = 'assert max(spread) > 1e-3, "each step is the other\'s, times one factor for all elements"'
+    text = _SIDE_BY_SIDE.format(other=f"spread = []\n{other}", before=before, after=after, shown=shown)
+    lab.shows(text, params=_COUNTED)
 
 
 _COUNTED = "p = torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3))"
@@ -301,7 +280,6 @@ for t in range(20):
 
 def _other(candidate: Known, lr: float, settings: Settings) -> str:
     """Lines that make the known optimizer over a copy `q` of `p`."""
-    options = {"lr": lr, **candidate.fixed, **arguments(settings)}
-    given = ", ".join(f"{k}={v!r}" for k, v in options.items())
+    given = ", ".join(f"{k}={v!r}" for k, v in candidate.arguments(lr, settings).items())
     head = candidate.text.rpartition(".")[0]
     return f"import {head}\nq = torch.nn.Parameter(p.detach().clone())\nother = {candidate.text}([q], {given})"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from assay.check.checks.closure import takes_closure
-from assay.check.lab import Lab, Training, cosine_of, difference, gradients, linear, start_values
-from assay.check.outcome import Failed, Passed, Skip
+from assay.check.lab import Lab, Training, cosine_of, difference, linear
+from assay.check.report import Failed, Passed, Skip
 
 _STEPS = 8
 _SCALE = 16.0  # a power of two: scaling rounds nothing
@@ -20,7 +20,7 @@ def _limit(lab: Lab) -> float:
 
 
 def _plain(lab: Lab) -> tuple[list[Tensor], list[list[Tensor]], Training]:
-    start, rows = start_values(lab.shapes, lab.exact), gradients(lab.shapes, _STEPS, lab.exact)
+    start, rows = lab.start(lab.exact), lab.rows(_STEPS, lab.exact)
     training = Training(lab, start).feed_all(rows)
     if training.drew:
         raise Skip("it draws random numbers, so that no two trainings can be compared")
@@ -40,7 +40,7 @@ def feed(opt):
         p.fill_(1.0); q.fill_(1.0)
     return ends
 first = feed(opt)
-{chr(10).join(lab.script.made("opt", "[q, p]", lab.lr))}
+{lab.made("opt", "[q, p]")}
 second = feed(opt)
 assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(first, second)), "the order matters"
 """,
@@ -56,20 +56,19 @@ assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(first, second)), "the
 
 
 def _power(plain: Training, scaled: Training, what: str) -> Passed:
-    a, b = (torch.cat([m.flatten() for m in t.moved()]) for t in (plain, scaled))
+    a, b = plain.way(), scaled.way()
     if not (float(a.norm()) and float(b.norm())) or not bool(torch.isfinite(b).all()):
         raise Skip(f"with {what} times {_SCALE:g} it doesn't move, or not to numbers")
     power = math.log(float(b.norm() / a.norm())) / math.log(_SCALE)
     cosine = cosine_of(a, b)
-    value = {"power": power, "cosine": cosine}
-    if abs(power) < 1e-3 and cosine > 1 - 1e-6:
-        return Passed(f"scaling {what} leaves its steps as they are", {**value, "invariant": True})
-    if cosine > 1 - 1e-6:
-        return Passed(f"steps grow as the {power:+.2f} power of a factor on {what}", {**value, "invariant": False})
-    return Passed(
-        f"a factor of {_SCALE:g} on {what} changes the steps' length by {_SCALE**power:.3g} and turns them (cosine {cosine:.3f})",
-        {**value, "invariant": False},
-    )
+    parallel = cosine > 1 - 1e-6
+    value = {"power": power, "cosine": cosine, "invariant": abs(power) < 1e-3 and parallel}
+    if value["invariant"]:
+        return Passed(f"scaling {what} leaves its steps as they are", value)
+    if parallel:
+        return Passed(f"steps grow as the {power:+.2f} power of a factor on {what}", value)
+    length = f"changes the steps' length by {_SCALE**power:.3g}"
+    return Passed(f"a factor of {_SCALE:g} on {what} {length} and turns them (cosine {cosine:.3f})", value)
 
 
 def _first_order(lab: Lab) -> None:

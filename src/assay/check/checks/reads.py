@@ -71,7 +71,7 @@ class CountReads(TorchFunctionMode):
 
 def _line() -> str:
     frame = sys._getframe(2)
-    while frame.f_back and ("/torch/" in frame.f_code.co_filename or "/check/" in frame.f_code.co_filename):
+    while frame.f_back and ("/torch/" in frame.f_code.co_filename or "/assay/check/" in frame.f_code.co_filename):
         if "/torch/optim/" in frame.f_code.co_filename:
             break
         frame = frame.f_back

@@ -13,11 +13,12 @@ from assay.check.lab import (
     cosine_of,
     difference,
     finite,
+    flat,
     gradients,
     in_single,
     start_values,
 )
-from assay.check.outcome import Failed, Passed, Skip
+from assay.check.report import Failed, Passed, Skip
 
 
 def check_float64(lab: Lab) -> Passed:
@@ -34,8 +35,7 @@ assert not torch.equal(p, p.float().double()), "the steps were computed in float
 """,
         params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.float64))",
     )
-    training = Training(lab, start_values(lab.shapes, torch.float64))
-    training.feed_all(gradients(lab.shapes, 4, torch.float64))
+    training = lab.training(torch.float64, steps=4)
     if any(p.dtype != torch.float64 for p in training.params):
         raise Failed(f"float64 parameters become {training.params[0].dtype}")
     if in_single(lab):
@@ -46,19 +46,18 @@ assert not torch.equal(p, p.float().double()), "the steps were computed in float
 def check_bf16(lab: Lab) -> Passed:
     """Parameters stay bfloat16, finite, and move the way float32 ones do."""
     for steps in (5, 25):  # some wait before they move
-        rows = gradients(lab.shapes, steps, torch.float32)
-        small, wide = (
-            Training(lab, [torch.zeros(s, dtype=d) for s in lab.shapes]) for d in (torch.bfloat16, torch.float32)
-        )
-        wide.feed_all([[g.bfloat16().float() for g in row] for row in rows])
-        if any(bool(m.any()) for m in wide.moved()):
+        rows = [[g.bfloat16() for g in row] for row in lab.rows(steps)]
+        zeros = [torch.zeros_like(g) for g in rows[0]]
+        small, wide = Training(lab, zeros), Training(lab, [z.float() for z in zeros])
+        wide.feed_all([[g.float() for g in row] for row in rows])
+        if any(wide.moves()):
             break
     else:
         raise Skip("float32 parameters that begin at zero don't move either")
     lab.shows(
         f"""
 q = torch.nn.Parameter(torch.zeros(4, 3))
-{chr(10).join(lab.script.made("wide", "[q]", lab.lr))}
+{lab.made("wide", "[q]")}
 for t in range({steps}):
     p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3).bfloat16()
     q.grad = p.grad.float()
@@ -71,23 +70,22 @@ assert a @ b > 0.7, "it goes elsewhere than in float32"
 """,
         params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.bfloat16))",
     )
-    small.feed_all([[g.bfloat16() for g in row] for row in rows])
+    small.feed_all(rows)
     if any(p.dtype != torch.bfloat16 for p in small.params):
         raise Failed(f"bfloat16 parameters become {small.params[0].dtype}")
     if not finite(small.values()):
         raise Failed("bfloat16 parameters become NaN or infinite at gradients of everyday size")
-    a, b = (torch.cat([m.flatten() for m in t.moved()]) for t in (small, wide))
-    cosine = cosine_of(a, b)
-    if not float(a.norm()):
+    if not any(small.moves()):
         raise Failed("bfloat16 parameters never move")
+    cosine = cosine_of(small.way(), wide.way())
     if cosine < 0.7:
         raise Failed(f"bfloat16 parameters move elsewhere than float32 ones (cosine {cosine:.2f} after {steps} steps)")
     return Passed(f"bfloat16 parameters move as float32 ones do (cosine {cosine:.3f} after {steps} steps)")
 
 
-def _rounding(values: list[Tensor], moved: list[Tensor]) -> float:
+def _rounding(training: Training) -> float:
     """What a few roundings to float32, somewhere on the way, are of the parameters' way, which may be short."""
-    size, way = (float(torch.stack([t.double().norm() for t in some]).norm()) for some in (values, moved))
+    size, way = float(flat(training.start).double().norm()), float(training.way().norm())
     return 16 * torch.finfo(torch.float32).eps * size / way if way else 0.0
 
 
@@ -98,35 +96,32 @@ def _transposed(tensors: list[Tensor]) -> list[Tensor]:
 
 def check_noncontiguous(lab: Lab) -> Passed:
     """Transposed parameters, and transposed gradients of plain parameters, take the plain steps."""
-    dtype = lab.exact
-    start = start_values(MATRICES, dtype)
-    rows = gradients(MATRICES, 6, dtype)
+    start, rows = start_values(MATRICES, lab.exact), gradients(MATRICES, 6, lab.exact)
     plain = Training(lab, start).feed_all(rows)
     if plain.drew:
         raise Skip("it draws random numbers, which the memory layout puts elsewhere")
     cases = (
-        ("parameters", "torch.nn.Parameter(torch.ones(3, 4).t())", True),
-        ("gradients", "torch.nn.Parameter(torch.ones(4, 3))", False),
+        ("parameters", "torch.nn.Parameter(torch.ones(3, 4).t())", _transposed(start)),
+        ("gradients", "torch.nn.Parameter(torch.ones(4, 3))", start),
     )
-    for what, made, both in cases:
+    for what, made, begun in cases:
         lab.shows(
-            """
+            f"""
 q = torch.nn.Parameter(torch.ones(4, 3))
 for t in range(6):
     p.grad = torch.sin(torch.arange(12.0) + t).view(3, 4).t()
     opt.step()
-OTHER
+{lab.made("other", "[q]")}
 for t in range(6):
     q.grad = torch.sin(torch.arange(12.0) + t).view(3, 4).t().contiguous()
     other.step()
 assert torch.allclose(p, q, rtol=1e-4, atol=1e-6), "the memory layout changes the steps"
-""".replace("OTHER", "\n".join(lab.script.made("other", "[q]", lab.lr))),
+""",
             params=f"p = {made}",
         )
-        other = Training(lab, _transposed(start) if both else start)
-        other.feed_all([_transposed(row) for row in rows])
+        other = Training(lab, begun).feed_all([_transposed(row) for row in rows])
         apart = difference(plain.moved(), other.moved())
-        if apart > max(lab.tolerance, 1e-6, _rounding(start, plain.moved())):
+        if apart > max(lab.tolerance, 1e-6, _rounding(plain)):
             raise Failed(
                 f"the steps of non-contiguous {what} are others than those of contiguous ones (by {apart:.2g})"
             )
@@ -138,8 +133,8 @@ def check_zero_dim(lab: Lab) -> Passed:
     if lab.shapes == MATRICES:
         raise Skip("it takes matrices only")
     lab.shows(
-        """
-for _ in range(52):
+        f"""
+for _ in range({PATIENCE}):
     p.grad = torch.tensor(1.0)
     opt.step()
 assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
@@ -147,13 +142,12 @@ assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
         params="p = torch.nn.Parameter(torch.tensor(1.0))",
     )
     shapes = (*lab.shapes, ())
-    training = Training(lab, start_values(shapes, lab.exact))
-    training.feed_all(gradients(shapes, PATIENCE, lab.exact))
+    training = Training(lab, start_values(shapes, lab.exact)).feed_all(gradients(shapes, PATIENCE, lab.exact))
     last = training.params[-1]
     if last.shape != ():
         raise Failed(f"a zero-dimensional parameter takes the shape {tuple(last.shape)}")
     if not finite([last]):
         raise Failed("a zero-dimensional parameter becomes NaN or infinite")
-    if not bool((training.moved()[-1] != 0).any()):
+    if not training.moves()[-1]:
         raise Failed("a zero-dimensional parameter never moves")
     return Passed("a parameter of shape () moves like the others")

@@ -1,0 +1,85 @@
+"""Asks a contender's benches for one check after the other, and reports. Torch is never imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from assay.check.bench import Benches, EngineOf
+from assay.check.catalogue import BY_NAME, CATALOGUE, Spec
+from assay.check.job import job_of
+from assay.check.report import Finding, Report, render
+from assay.core import Contender
+from assay.errors import UsageError
+
+LIMIT = 15.0  # seconds for one check
+Target = str | Contender | Callable[..., Any]
+
+
+def check(
+    contender: Target,
+    *,
+    speed: bool = True,
+    limit: float = LIMIT,
+    engine_of: EngineOf | None = None,
+    only: Sequence[str] | None = None,
+) -> Report:
+    """Check whether an optimizer is well behaved, and whether it is new.
+
+    Args:
+        contender: a registered name, `pkg.mod:Name`, `path/file.py:Name`, a contender, an optimizer's class or a factory.
+            A wrapper wraps `torch.optim.Adam`.
+        speed: also time a step on 1 and 10 million parameters.
+        limit: seconds for one check; what takes longer fails it.
+        engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default the parity probe.
+        only: names of the checks wanted; `made` and `steps` are always asked.
+    Raises:
+        UsageError: the contender can't be loaded, or `only` names an unknown check.
+        TypeError: `contender` is nothing that can be checked.
+    """
+    job = job_of(contender)
+    specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
+    if unknown := set(only or ()) - BY_NAME.keys():
+        raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
+    from assay.workers.local import _without_main
+
+    found: dict[str, Finding] = {}
+    with _without_main(), Benches(job, limit, engine_of) as benches:
+        failed = next((spec for spec in specs if spec.gate and not _passes(benches, spec, found)), None)
+        if failed is None:
+            if not _passes(benches, BY_NAME["deterministic"], found):
+                reason = "no two trainings can be compared, for deterministic fails"
+                found |= {spec.name: spec.finding("not applicable", reason) for spec in specs if spec.compares}
+            rest = [s for s in specs if not s.alone and s.name not in found]
+            benches.work(sorted(rest, key=lambda s: -s.weight), found)
+            benches.work([s for s in specs if s.alone], found, at_once=1)
+    reason = f"not asked, for {failed.name} fails" if failed else ""
+    return Report(job.name, tuple(found.get(s.name) or s.finding("not applicable", reason) for s in specs))
+
+
+def _passes(benches: Benches, spec: Spec, found: dict[str, Finding]) -> bool:
+    benches.work([spec], found, at_once=1)
+    return found[spec.name].status == "pass"
+
+
+def check_optimizer(
+    contender: Target, *, allow: Sequence[str] = (), speed: bool = False, limit: float = LIMIT
+) -> Report:
+    """For a test suite: check an optimizer as `check` does, and fail the test where a check fails.
+
+    Args:
+        contender, speed, limit: as in `check`.
+        allow: names of checks that may fail.
+    Raises:
+        AssertionError: checks fail that are not allowed to; the message shows them with their examples.
+        UsageError: it can't be loaded.
+
+    Example:
+        >>> def test_my_optimizer():
+        ...     check_optimizer(MyOptimizer, allow=["bf16"])
+    """
+    report = check(contender, speed=speed, limit=limit)
+    wrong = tuple(f for f in report.failed if f.name not in allow)
+    if wrong:
+        raise AssertionError("\n".join(render(Report(report.contender, wrong))))
+    return report
