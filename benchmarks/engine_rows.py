@@ -16,7 +16,7 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
 from assay.engine.select.chunk_size import evenly, width_on_cpu
 from assay.tasks.mnist1d import mnist1d_mlp
-from assay.training import loop
+from assay.training.step import Step
 
 Steps = Callable[[int], None]  # take so many steps of every member
 
@@ -145,7 +145,7 @@ def _tuned(setting: Setting) -> Steps:
     batches.shuffle()
     model = task.model()
     run_facts = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
-    step = loop.Step(task, arm, model, arm.make(model, run_facts, lr=1e-3), run_facts)
+    step = Step(task, arm, model, arm.make(model, run_facts, lr=1e-3), run_facts)
 
     def run(steps: int) -> None:
         for i in range(steps):

@@ -26,8 +26,8 @@ from assay.engine.eager.refusal import NotVectorizable
 from assay.engine.select.choose import evenly, width_on_cpu
 from assay.engine.select.parity import members, probe
 from assay.tasks import TASKS, find
-from assay.training import loop
 from assay.training.numerics import loop_here
+from assay.training.step import Step
 
 STEPS, LOCKSTEP = 10, 12  # in a round; replicates that train together, as by default
 
@@ -41,7 +41,7 @@ def looped(task: Task, arm: Contender, batches: Batches) -> Callable[[int], None
     run = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
     model = task.model()
     optimizer = arm.make(model, run, **{**arm.fixed, **members(arm, 0)[0].hyperparameters})
-    step = loop.Step(task, arm, model, optimizer, run)
+    step = Step(task, arm, model, optimizer, run)
 
     def take(steps: int) -> None:
         for i in range(steps):

@@ -211,7 +211,7 @@ def test_what_has_nothing_to_tune_can_be_made_to_be_checked(users):
 
 
 def test_gradients_wanted_before_the_closure_are_named_with_what_mends_it(users):
-    from assay.training.loop import Step
+    from assay.training.step import Step
 
     def step(contender: Contender) -> None:
         model = tiny.network()

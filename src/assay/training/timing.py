@@ -9,11 +9,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from assay.contenders.interface import needs_closure
 from assay.core import Contender, Member, Numerics, Run, Task, steps_per_epoch
 from assay.training import loop
 from assay.training.data import load
-from assay.training.seeding import seed_all
+from assay.training.member_setup import set_up
 
 ROUNDS, STEPS = 15, 20
 
@@ -39,14 +38,9 @@ def optimizer_seconds(
     optimizers = []
     with torch.random.fork_rng(devices=[]):
         for contender, member in zip(contenders, members, strict=True):
-            seed_all(member.init, numerics.device)
-            model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
-            run = Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True)
-            optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
-            loop._mode(model, optimizer, training=True)
-            task.loss(model(x), y).backward()
-            plain = contender.closure == "no" and not needs_closure(optimizer.step)
-            optimizers.append(optimizer if plain else None)
+            setup = set_up(task, contender, member, numerics, Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True))
+            task.loss(setup.model(x), y).backward()
+            optimizers.append(setup.optimizer if setup.step.closure == "no" else None)
         seconds = np.full((ROUNDS, len(contenders)), np.nan)
         for r in range(ROUNDS):
             for i, optimizer in enumerate(optimizers):

@@ -22,15 +22,14 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from assay.engine.compiled.values import Guard, Kind, Tracked, Values, kind_of, scalar
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.member import One, build
 from assay.engine.eager.model_mode import losses_and_gradients
-from assay.engine.eager.object_graph import Leaf, attributes, replace_known, token, walk
+from assay.engine.eager.object_graph import Leaf, attributes, leaves_of, names_of, replace_known, token, walk
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population, norms
 from assay.engine.eager.python_numbers import as_number, is_number
 from assay.engine.eager.refusal import NotCompilable, shared_write
 from assay.engine.eager.torch_private import batched, expanded, is_batched, physical, vmap_level
-from assay.training import loop
+from assay.training.member_setup import MemberSetup
 
 
 @dataclass
@@ -50,23 +49,19 @@ class Trace:
     guards: list[Guard] = field(default_factory=list)
 
 
-def scratch(population: Population, batches: Batches) -> One:
+def scratch(population: Population, batches: Batches) -> MemberSetup:
     """A fresh optimizer like the template was before its tensors were batched, after as many steps of the loop."""
     with torch.random.fork_rng(devices=[]):
-        one = build(population.task, population.contender, population.members[0], population.numerics, population.run)
-        loop._mode(one.model, one.optimizer, training=True)
-        for s in range(population.warm):
-            one.step(*batches.of_member(0, s))
-    return one
+        return population.set_up(0, batches)
 
 
 def changing_numbers(population: Population, batches: Batches) -> Tracked:
     """The numbers that one more step of the loop changes: a first guess, which tracing completes."""
     one = scratch(population, batches)
-    before = {path: leaf.value for path, leaf in one.leaves().items() if leaf.kind == "number"}
+    before = {path: leaf.value for path, leaf in leaves_of(one).items() if leaf.kind == "number"}
     with torch.random.fork_rng(devices=[]):
         one.step(*batches.of_member(0, population.warm % batches.steps))
-    after = one.leaves()
+    after = leaves_of(one)
     return {
         path: kind_of(scalar(value))
         for path, value in before.items()
@@ -160,7 +155,7 @@ class _Attempt:
     def _fill(self, own: dict[str, Tensor], wrapped: dict[str, Tensor]) -> dict[str, Any]:
         """Put the population's leaves into the scratch; the numbers that stay constants, by path."""
         template = walk(self.population.optimizer, self.population.known)
-        leaves = self.one.leaves()
+        leaves = leaves_of(self.one)
         if leaves.keys() != template.keys():
             path = next(iter(leaves.keys() ^ template.keys()))
             raise NotCompilable(f"what it keeps changes as it goes: {path.lstrip('.')}")
@@ -174,7 +169,7 @@ class _Attempt:
                     leaf.put(constants[path])
             elif leaf.kind == "plain" and token(leaf) != token(template[path]):
                 raise NotCompilable(f"what it keeps changes as it goes: {path.lstrip('.')}")
-        replace_known(self.one.optimizer, self.one.known, wrapped)
+        replace_known(self.one.optimizer, names_of(self.one.model), wrapped)
         return constants
 
     def _note(self, value: Tensor, outcome: Any) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.eager.refusal import NotVectorizable
+from assay.training.member_setup import MemberSetup
 
 Setter = Callable[[Any], None]
 _RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
@@ -68,6 +69,16 @@ def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
                 seen.add(id(value))
             leaves[path] = Leaf(path, kind, known[id(value)] if kind == "known" else value, put)
     return leaves
+
+
+def leaves_of(setup: MemberSetup) -> dict[str, Leaf]:
+    """The leaves of a member's optimizer."""
+    return walk(setup.optimizer, names_of(setup.model))
+
+
+def names_of(model: nn.Module) -> dict[int, str]:
+    """id → name of every parameter and buffer."""
+    return {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
 
 
 def replace_known(root: Any, known: Mapping[int, str], replacement: Mapping[str, Tensor]) -> None:
@@ -145,8 +156,7 @@ def settings(model: nn.Module) -> dict[str, str]:
 
 
 def _beside(model: nn.Module) -> dict[str, Leaf]:
-    known = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
-    return {path: leaf for path, leaf in walk(model, known).items() if leaf.kind != "known"}
+    return {path: leaf for path, leaf in walk(model, names_of(model)).items() if leaf.kind != "known"}
 
 
 def code_of_class(cls: type) -> str:

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.member import One, build, tuned_numbers
 from assay.engine.eager.model_mode import losses_and_gradients
-from assay.engine.eager.object_graph import Leaf, replace_known, token
+from assay.engine.eager.object_graph import Leaf, leaves_of, names_of, replace_known, token
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
 from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.eager.torch_private import batched, vmap_level
-from assay.training import loop
+from assay.engine.eager.tuned_numbers import tuned_numbers
+from assay.training.member_setup import MemberSetup, set_up
 
 
 class Population:
@@ -55,31 +55,30 @@ class Population:
         self.run, self.width, self.taken = batches.run, len(members), self.warm
         with torch.random.fork_rng(devices=[]):
             self.tuned = tuned_numbers(task, contender, members[0], numerics, batches)
-            ones = [self._warmed(member, i, batches) for i, member in enumerate(members)]
-        self.warm_traces = _traces(ones) if self.warm else ()  # of each step (3, members)
-        self.template = ones[0]
+            setups = [self.set_up(i, batches) for i in range(len(members))]
+        self.warm_traces = _traces(setups) if self.warm else ()  # of each step (3, members)
         # An optimizer may keep its own model, whose weights are replaced
-        self.model = copy.deepcopy(ones[0].model).to(numerics.device).train()
-        self.optimizer = ones[0].optimizer
+        self.model = copy.deepcopy(setups[0].model).to(numerics.device).train()
+        self.optimizer = setups[0].optimizer
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
-        self.state_names = {  # of the state_dict, tied weights under each of their names
-            key: self.template.known[id(t)] for key, t in ones[0].model.state_dict(keep_vars=True).items()
-        }
+        names = names_of(setups[0].model)
+        # Of the state_dict, tied weights under each of their names
+        self.state_names = {key: names[id(t)] for key, t in setups[0].model.state_dict(keep_vars=True).items()}
         self.share, self.wishes = share, self.compiles and lay
         try:
-            self._stack(ones)
+            self._stack(setups)
         except NotVectorizable as error:
             raise self._warmer(error) from error
-        self.initial = self._initial(ones)
+        self.initial = self._initial(setups)
         self.alive = torch.ones(self.width, dtype=torch.bool)
 
-    def _warmed(self, member: Member, i: int, batches: Batches) -> One:
+    def set_up(self, i: int, batches: Batches) -> MemberSetup:
+        """Member i's own model and optimizer, after the first `warm` steps of the loop."""
         numerics = self.numerics if self.warm else msgspec.structs.replace(self.numerics, device="cpu")
-        one = build(self.task, self.contender, member, numerics, self.run)
-        loop._mode(one.model, one.optimizer, training=True)
+        setup = set_up(self.task, self.contender, self.members[i], numerics, self.run)
         for s in range(self.warm):
-            one.step(*batches.of_member(i, s))
-        return one
+            setup.step(*batches.of_member(i, s))
+        return setup
 
     def _warmer(self, error: NotVectorizable) -> NotVectorizable:
         """What to raise where a population fails before any step: it may do better after a step of the loop."""
@@ -87,8 +86,8 @@ class Population:
 
     # ---------------------------------------------------------------------------------------------- stacking
 
-    def _stack(self, ones: Sequence[One]) -> None:
-        walked = [one.leaves() for one in ones]
+    def _stack(self, setups: Sequence[MemberSetup]) -> None:
+        walked = [leaves_of(setup) for setup in setups]
         first = walked[0]
         _refuse_shared_memory(first)
         self.stacked = sorted(path for path in self.tuned if path in first and first[path].kind == "number")
@@ -98,7 +97,7 @@ class Population:
                 if "_hooks[" in path:
                     raise NotVectorizable("it has step hooks, which each member has for itself")
                 raise NotVectorizable(f"the members' optimizers keep different things: {path.lstrip('.')}")
-        named = [{**dict(one.model.named_parameters()), **dict(one.model.named_buffers())} for one in ones]
+        named = [{**dict(s.model.named_parameters()), **dict(s.model.named_buffers())} for s in setups]
         for name, tensor in named[0].items():
             if any(n[name].shape != tensor.shape for n in named):
                 raise NotVectorizable(f"the members' models differ in the shape of {name}")
@@ -122,7 +121,7 @@ class Population:
                     shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
                     own = torch.stack(values).to(device)  # a scalar may have lived on the CPU
                     leaf.put(values[0] if shared else batched(self.lay(own), level))
-        replace_known(self.optimizer, self.template.known, self.wrapped)
+        replace_known(self.optimizer, names_of(setups[0].model), self.wrapped)
 
     def lay(self, stacked: Tensor) -> Tensor:
         """Where stacked values go in memory: as each member's own would, or as compiled steps wish it."""
@@ -133,11 +132,11 @@ class Population:
         """id → name of the batched weights, which stand in the template for the model's own."""
         return {id(t): name for name, t in self.wrapped.items()}
 
-    def _initial(self, ones: Sequence[One]) -> list[Tensor]:
+    def _initial(self, setups: Sequence[MemberSetup]) -> list[Tensor]:
         """Each group's learning rate before any schedule, (groups) × (members,)."""
         if self.contender.schedule is None:
             return []
-        rates = zip(*(one.step.initial for one in ones), strict=True)
+        rates = zip(*(setup.step.initial for setup in setups), strict=True)
         return [torch.tensor(r, dtype=torch.float64, device=self.numerics.device) for r in rates]
 
     # ---------------------------------------------------------------------------------------------- stepping
@@ -211,9 +210,9 @@ class Population:
         )
 
 
-def _traces(ones: Sequence[One]) -> Tensor:
+def _traces(setups: Sequence[MemberSetup]) -> Tensor:
     """Loss, gradient norm, update norm of the steps that the loop took, (steps, 3, members)."""
-    kept = [(one.step.losses, one.step.grad_norms, one.step.update_norms) for one in ones]
+    kept = [(s.step.losses, s.step.grad_norms, s.step.update_norms) for s in setups]
     return torch.stack([torch.stack([torch.stack(values) for values in own]) for own in kept]).permute(2, 1, 0)
 
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.evaluation import scores
-from assay.engine.eager.member import build
+from assay.engine.eager.object_graph import leaves_of
 from assay.engine.select.stopwatch import begun
+from assay.training.member_setup import set_up
 
 CHUNK_BYTES = 5_000_000  # a chunk's weights, state and activations that a core still gets through quickly (Zen 3)
 DATA_BYTES = 256_000_000  # of members' training data in their own orders, in each process
@@ -41,7 +42,7 @@ def width_on_cpu(task: Task, contender: Contender, member: Member, numerics: Num
     batches = Batches(task, [member], numerics)
     batches.shuffle()
     with torch.random.fork_rng(devices=[]):
-        one = build(task, contender, member, numerics, batches.run)
+        one = set_up(task, contender, member, numerics, batches.run)
         x, y = batches.at(0)
         size = 0
 
@@ -56,7 +57,7 @@ def width_on_cpu(task: Task, contender: Contender, member: Member, numerics: Num
             hook.remove()
     weights = sum(p.numel() * p.element_size() for p in one.model.parameters())
     state = sum(
-        leaf.value.numel() * leaf.value.element_size() for leaf in one.leaves().values() if leaf.kind == "tensor"
+        leaf.value.numel() * leaf.value.element_size() for leaf in leaves_of(one).values() if leaf.kind == "tensor"
     )
     fits = int(min(CHUNK_BYTES / (size + 2 * weights + state), DATA_BYTES / max(1, x.nbytes * batches.steps)))
     return max(1, min(WIDEST, 1 << max(0, fits.bit_length() - 1)))

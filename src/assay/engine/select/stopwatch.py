@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from assay.core import Contender, Member, Numerics, Run, Task
+from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import draw_masks, dropout_sites
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import Again
-from assay.training import loop
-from assay.training.seeding import seed_all
+from assay.training.member_setup import set_up
 
 
 def seconds_of_loop(
     task: Task, contender: Contender, member: Member, numerics: Numerics, batches: Batches, samples: int | None = None
 ) -> float:
     """One step of the loop, on a batch's first `samples` only if that is given."""
-    seed_all(member.init, numerics.device)
-    model = task.model().to(numerics.device, getattr(torch, numerics.dtype))
-    run = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
-    optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
-    step = loop.Step(task, contender, model, optimizer, run)
+    step = set_up(task, contender, member, numerics, replace(batches.run, fused=True)).step
     return _seconds(lambda x, y: step(x[0, :samples], y[0, :samples]), batches)
 
 

@@ -1,0 +1,121 @@
+"""One training step of one model, as the reference loop takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from assay.contenders.interface import needs_closure
+from assay.core import Contender, Run, Task
+from assay.errors import UsageError
+
+_GRADIENTS_FIRST = """It may want gradients that are there before step(closure) is called, as some SAMs do; this gives them first:
+    class WithGradients({name}):
+        def step(self, closure):
+            with torch.enable_grad():
+                closure()
+            return super().step(closure)"""
+
+
+class Step:
+    """One training step, whatever the optimizer's closure asks for; counts gradients and keeps the epoch's means."""
+
+    def __init__(self, task: Task, contender: Contender, model: nn.Module, optimizer: Any, run: Run) -> None:
+        self.task, self.model, self.optimizer, self.closure = task, model, optimizer, contender.closure
+        if optimizer is None:
+            raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
+        if not callable(getattr(optimizer, "step", None)):
+            raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step()")
+        if self.closure == "no" and needs_closure(optimizer.step):  # what a factory makes is known only now
+            self.closure = "yes"
+        if contender.schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
+            raise UsageError(
+                f"{contender.name} can't be scheduled: a schedule is written to group['lr'] of its param_groups, which it "
+                "lacks. Give it param_groups that its step reads, or a factory that schedules it itself:\n"
+                "    def mine(model, run, lr): ..."
+            )
+        self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+        self.before = [torch.empty_like(p) for p in self.parameters]
+        self.groups = optimizer.param_groups if contender.schedule else []
+        self.initial = [group["lr"] for group in self.groups]
+        self.schedule, self.total_steps = contender.schedule, run.total_steps
+        self.evaluations = self.taken = 0
+        self.losses: list[Tensor] = []
+        self.grad_norms: list[Tensor] = []
+        self.update_norms: list[Tensor] = []
+        set_mode(model, optimizer, training=True)  # schedule-free optimizers refuse to step otherwise
+
+    def __call__(self, x: Tensor, y: Tensor) -> None:
+        """Take one step on a batch."""
+        factor = 1.0
+        if self.schedule:
+            factor = self.schedule(self.taken / self.total_steps)
+            for group, initial in zip(self.groups, self.initial, strict=True):
+                group["lr"] = initial * factor
+        first = self.evaluations
+
+        def evaluate() -> Tensor:
+            for p in self.parameters:
+                p.grad = None
+            with torch.enable_grad():
+                loss = self.task.loss(self.model(x), y)
+                loss.backward(create_graph=self.closure == "graph")
+            if self.evaluations == first:
+                self.losses.append(loss.detach())
+                self.grad_norms.append(norm([p.grad.detach() for p in self.parameters if p.grad is not None]))
+            self.evaluations += 1
+            return loss
+
+        with torch.no_grad():
+            torch._foreach_copy_(self.before, self.parameters)
+        if self.closure == "no":
+            evaluate()
+            self.optimizer.step()
+        else:
+            try:
+                self.optimizer.step(evaluate)
+            except Exception as error:
+                if self.evaluations == 0:  # the closure, which makes the gradients, was never called
+                    error.add_note(_GRADIENTS_FIRST.format(name=type(self.optimizer).__name__))
+                raise
+        with torch.no_grad():
+            torch._foreach_sub_(self.before, self.parameters)
+            self.update_norms.append(norm(self.before))
+        if self.schedule and self.taken == 0:
+            self._see_that_the_schedule_holds(factor)
+        self.taken += 1
+
+    def _see_that_the_schedule_holds(self, factor: float) -> None:
+        for group, initial in zip(self.groups, self.initial, strict=True):
+            if group["lr"] != initial * factor:
+                raise UsageError(
+                    "its step writes a rate of its own into group['lr'], so a schedule would be ignored (assay check shows "
+                    "it): read group['lr'] at each step and put it back, or leave the schedule out"
+                )
+
+    def update_lengths(self) -> np.ndarray:
+        """The update norm of every step since the last call of `epoch_means`."""
+        return torch.stack(self.update_norms).float().cpu().numpy()
+
+    def epoch_means(self) -> np.ndarray:
+        """Mean loss, gradient norm and update norm (3,) since the last call."""
+        means = torch.stack([torch.stack(kept).mean() for kept in (self.losses, self.grad_norms, self.update_norms)])
+        self.losses, self.grad_norms, self.update_norms = [], [], []
+        return means.double().cpu().numpy()
+
+
+def norm(tensors: Sequence[Tensor]) -> Tensor:
+    """L2 norm over all tensors together, 0-dimensional."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+
+
+def set_mode(model: nn.Module, optimizer: Any, training: bool) -> None:
+    """Training or evaluation mode, of the optimizer too: schedule-free ones keep two sets of weights."""
+    model.train(training)
+    switch = getattr(optimizer, "train" if training else "eval", None)
+    if callable(switch):
+        switch()
