@@ -50,6 +50,7 @@ from assay.driver.plan import Job
 from assay.driver.scheduler import Fold, Lane
 from assay.judge import ContenderScores, judge
 from assay.record import RunFolder
+from assay.record.extend import resume
 from assay.training.numerics import cpu_model, torch_build
 from assay.workers import local as workers
 
@@ -178,9 +179,7 @@ class Bench:
         job = self.job(rivals, count, seed)
         numerics: tuple[Numerics, ...] = tuple(self.numerics[_kind(c)] for c in job.contenders)
         path = self.folder / f"{label}-{first}"
-        folder = RunFolder.resume(path, job.science, torch_build()) or RunFolder.create(
-            path, Plan(job.science, numerics)
-        )
+        folder = resume(path, job.science, torch_build()) or RunFolder.create(path, Plan(job.science, numerics))
         wanted, recorded = planning.trainings(job.science), sum(folder.counts().values())
         if recorded < wanted or folder.unscored():
             fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, events.ignore)

@@ -88,7 +88,7 @@ def test_killed_while_it_is_lengthened(finished, monkeypatch):
 
     monkeypatch.setattr(longer.manifest, "unseal", killed)
     planned = job.plan("adam", "sgd", task=tiny.task(), **SMALL, replicates=4, out=finished.folder)
-    found = longer.lengthened(finished.folder, planned.science)
+    found = longer.longer_plan(finished.folder, planned.science)
     assert found is not None
     with pytest.raises(KeyboardInterrupt):
         longer.begin(longer.RunFolder(finished.folder, found))

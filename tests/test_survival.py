@@ -204,7 +204,7 @@ def test_a_finished_run_that_cant_be_written_still_gives_its_verdict(tmp_path, w
 
 
 def test_status_while_a_run_is_being_prepared(tmp_path, capsys):
-    from assay.record.folder import locked
+    from assay.record.lock import locked
 
     with locked(tmp_path / "run"):
         assert call(["status", str(tmp_path / "run")]) == 0

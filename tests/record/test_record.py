@@ -13,7 +13,9 @@ from assay.core import Curves, DataFacts, Member, Plan
 from assay.driver import plan as planning
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder, locked, manifest
+from assay.record.extend import resume
 from assay.record.files import write_atomically, write_bytes
+from assay.record.lock import is_busy
 from assay.training.numerics import loop_here
 
 
@@ -116,19 +118,19 @@ def test_another_plan_is_refused_and_the_difference_named(tmp_path, plan, task):
     edited = msgspec.structs.replace(science.contenders[1], source="sha256:other")
     other = msgspec.structs.replace(science, contenders=(science.contenders[0], edited), seed=7)
     with pytest.raises(UsageError) as caught:
-        RunFolder.resume(tmp_path / "run", other, plan.numerics[0].torch)
+        resume(tmp_path / "run", other, plan.numerics[0].torch)
     assert "seed 0 → 7" in str(caught.value)
     assert "the source of sgd was edited since the record was made" in str(caught.value)
 
 
 def test_the_numerics_on_record_win(tmp_path, plan):
     RunFolder.create(tmp_path / "run", plan)
-    resumed = RunFolder.resume(tmp_path / "run", plan.science, plan.numerics[0].torch)
+    resumed = resume(tmp_path / "run", plan.science, plan.numerics[0].torch)
     assert resumed is not None
     assert resumed.plan.numerics == plan.numerics
     with pytest.raises(UsageError, match="was made with torch"):
-        RunFolder.resume(tmp_path / "run", plan.science, "99.0")
-    assert RunFolder.resume(tmp_path / "none", plan.science, "99.0") is None
+        resume(tmp_path / "run", plan.science, "99.0")
+    assert resume(tmp_path / "none", plan.science, "99.0") is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_a_plan_that_is_none_is_refused(tmp_path, content, words):
 def test_folders_that_are_something_else_are_refused(tmp_path, plan):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(UsageError, match="no run folder"):
-        RunFolder.resume(tmp_path, plan.science, plan.numerics[0].torch)
+        resume(tmp_path, plan.science, plan.numerics[0].torch)
     with pytest.raises(UsageError, match="can't be a folder: there is a file in its place"):
         RunFolder.create(tmp_path / "mine.txt" / "below", plan)
     assert (tmp_path / "mine.txt").read_text() == "precious"
@@ -159,10 +161,10 @@ def test_folders_that_are_something_else_are_refused(tmp_path, plan):
 def test_two_commands_in_one_folder_are_refused(tmp_path, plan):
     folder = RunFolder.create(tmp_path / "run", plan)
     with locked(folder.path):
-        assert folder.busy()
+        assert is_busy(folder.path)
         with pytest.raises(UsageError, match="another command"), locked(folder.path):
             pass
-    assert not folder.busy()
+    assert not is_busy(folder.path)
 
 
 def test_a_full_disk_is_resumable_and_leaves_nothing_half_written(tmp_path):

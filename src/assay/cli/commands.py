@@ -170,10 +170,10 @@ def run(
 def _estimated(job: Any, workers: int | str | None, on_event: Any) -> Any:
     """What a plan will cost. UsageError for a folder that holds something else."""
     from assay.driver.estimate import estimated
-    from assay.record import RunFolder
+    from assay.record.extend import resume
     from assay.training.numerics import torch_build
 
-    RunFolder.resume(job.folder, job.science, torch_build())
+    resume(job.folder, job.science, torch_build())
     return estimated(job, workers, on_event)
 
 

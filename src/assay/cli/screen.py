@@ -225,15 +225,15 @@ def status(path: Path) -> int:
     from assay.controls.judged import controls_record, has_controls
     from assay.core import Stages
     from assay.record import RunFolder, manifest
-    from assay.record.folder import is_busy
-    from assay.record.suite import is_suite, open_suite
+    from assay.record.lock import is_busy
+    from assay.record.suite import is_suite, runs
 
     if is_suite(path):
-        for entry in open_suite(path).entries:
-            if (path / entry.folder / "plan.json").exists():
-                status(path / entry.folder)
+        for name, folder in runs(path).items():
+            if (folder / "plan.json").exists():
+                status(folder)
             else:
-                Console(highlight=False, soft_wrap=True).print(Text(f"{entry.name}: not begun"))
+                Console(highlight=False, soft_wrap=True).print(Text(f"{name}: not begun"))
         console = Console(highlight=False, soft_wrap=True)
         sealed = (path / "result.json").exists() and manifest.sealed(path)
         state = (
@@ -265,7 +265,7 @@ def status(path: Path) -> int:
     if folder.plan.earlier:
         console.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
     sealed = (path / "result.json").exists() and manifest.sealed(path)
-    state = "running" if folder.busy() else "finished" if sealed else "stopped; the command that made it goes on"
+    state = "running" if is_busy(path) else "finished" if sealed else "stopped; the command that made it goes on"
     doubtful = manifest.doubtful(path) if state == "finished" else []
     for line in manifest.brief(doubtful):
         console.print(Text(line))

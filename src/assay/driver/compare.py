@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import time
@@ -32,6 +31,7 @@ from assay.errors import Interrupted, UsageError
 from assay.export import optuna as export
 from assay.record import RunFolder, cache, locked, manifest
 from assay.record import extend as longer
+from assay.record.documents import read_data, write_data
 from assay.record.files import sweep, write_bytes
 from assay.training.numerics import cpu_model, torch_build
 from assay.workers import local as workers
@@ -93,7 +93,7 @@ def run(
     try:
         started = time.perf_counter()
         with locked(job.folder), contextlib.ExitStack() as stack:
-            folder = RunFolder.resume(job.folder, job.science, torch_build())
+            folder = longer.resume(job.folder, job.science, torch_build())
             pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
@@ -140,7 +140,7 @@ def finished(job: Job) -> dict[str, Any] | None:
     """What a run came to that is finished, sealed and as it was; None where there is work to do, controls among it."""
     if not manifest.sealed(job.folder) or manifest.changes(job.folder):
         return None
-    content = json.loads((job.folder / "result.json").read_bytes())
+    content = read_data(job.folder / "result.json")
     asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)
     return content if asked else None
 
@@ -180,7 +180,7 @@ def _announce(job: Job, folder: RunFolder | None, on_event: events.OnEvent) -> N
         on_event(events.Warned(f"task {job.task.name}: {job.task.note}"))
     if folder is not None:
         doubtful = manifest.doubtful(folder.path)
-        longer.see_to_the_past(folder, doubtful)
+        longer.check_earlier(folder, doubtful)
         for name in manifest.set_changed_aside(folder.path, doubtful):
             on_event(events.Warned(f"{name} was changed since the record was sealed: set aside, and trained again"))
         for name in folder.set_damaged_aside():
@@ -252,7 +252,7 @@ def _train(fold: Fold, replicates: range) -> None:
 def _write(fold: Fold, content: dict[str, Any], started: float) -> None:
     """`result.json`; and `timings.json`, which is part of no result."""
     folder = fold.folder
-    write_bytes(folder.path / "result.json", _json(content))
+    write_data(folder.path / "result.json", content)
     timings = {
         "wall_seconds": time.perf_counter() - started,
         "training_seconds": float(folder.frame()["seconds"].sum()),
@@ -260,7 +260,7 @@ def _write(fold: Fold, content: dict[str, Any], started: float) -> None:
     }
     if has_controls(folder):
         timings["controls_training_seconds"] = float(controls_record(folder).frame()["seconds"].sum())
-    write_bytes(folder.path / "timings.json", _json(timings))
+    write_data(folder.path / "timings.json", timings)
 
 
 def _time_optimizers(fold: Fold, content: Mapping[str, Any]) -> dict[str, float]:
@@ -278,7 +278,3 @@ def _report(fold: Fold) -> None:
     fold.on_event(events.Stage("report"))
     draw(fold.folder.path)
     manifest.seal(fold.folder.path)
-
-
-def _json(content: Any) -> bytes:
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"

@@ -18,6 +18,7 @@ from assay.driver.scheduler import Fold, chunked, gather
 from assay.driver.study import final, finals, lanes, study
 from assay.errors import BrokenRecord
 from assay.record import RunFolder
+from assay.record.extend import resume
 from assay.training.numerics import torch_build
 from assay.workers import local as workers
 
@@ -39,7 +40,7 @@ def train(fold: Fold, job: Job) -> None:
             slot: t if isinstance(t, str) else _kept(fold.folder, len(tables), slot) for slot, t in tables.items()
         }
     asked = plan.science_of(science, tables)
-    record = RunFolder.resume(path, asked, torch_build())
+    record = resume(path, asked, torch_build())
     contenders = objects(job.contenders, asked, tables)
     if record is None:
         numerics = _settle(fold, job, contenders, asked)

@@ -17,7 +17,7 @@ from assay.contenders import contenders as resolve
 from assay.core import MOST_PLANNED, Contender, ContenderInfo, EngineOptions, Protocol, Science, Stages, Task, TaskInfo
 from assay.driver.study import SAMPLER_OPTIONS
 from assay.errors import UsageError
-from assay.record.extend import home
+from assay.record.extend import folder_for
 from assay.tasks import find
 from assay.training.numerics import check
 
@@ -66,7 +66,7 @@ def plan(
         check_controls(settled)
     on = overridden(find(task), epochs, margin)
     science = science_of(on, found, settled, seed)
-    folder = Path(out) if out else home(default_folder(science), science)
+    folder = Path(out) if out else folder_for(default_folder(science), science)
     return Job(science, for_protocol(on, settled.name), found, folder, wanted, controls)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from assay.driver import plan as planning
 from assay.driver.plan import Job
 from assay.errors import NoVerdict, UsageError, own_frames
 from assay.record import RunFolder, locked, manifest
-from assay.record.files import write_bytes
+from assay.record.documents import write_data
 from assay.record.suite import Entry, Suite, start
 from assay.space import midpoint
 from assay.tasks import SUITE, find, takes
@@ -196,13 +195,13 @@ def run(
             on_event(events.TaskBegins(entry.name, place, len(jobs.jobs)))
             runs.append(_judged(entry, job, workers, on_event, time_limit))
         content = result_across(jobs.suite, runs)
-        write_bytes(jobs.folder / "result.json", encoded(content))
+        write_data(jobs.folder / "result.json", content)
         timings = {
             "wall_seconds": time.perf_counter() - started,
             "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
             "step_seconds": {r.entry.name: _step_seconds(r) for r in runs},
         }
-        write_bytes(jobs.folder / "timings.json", encoded(timings))
+        write_data(jobs.folder / "timings.json", timings)
         _report(jobs.folder, on_event)
     return AcrossResult(jobs.folder, content)
 
@@ -228,11 +227,6 @@ def _judged(
         content = None
     folder = RunFolder.open(job.folder)
     return Judged(entry, folder.plan, folder.frame(), content)
-
-
-def encoded(content: Any) -> bytes:
-    """As JSON, the same bytes for the same content."""
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def _step_seconds(run: Judged) -> dict[str, float]:

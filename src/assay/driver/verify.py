@@ -23,6 +23,8 @@ from assay.core import Contender, Curves, Member
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.record import RunFolder, chunks, manifest
 from assay.record import extend as longer
+from assay.record.documents import read_data
+from assay.record.plan import read_plan
 from assay.record.suite import NAME as SUITE_NAME
 from assay.record.suite import is_suite, open_suite
 
@@ -71,7 +73,7 @@ def _suite(path: Path) -> Iterator[str]:
     for entry in suite.entries:
         with contextlib.suppress(NoVerdict):  # which is then what the members give
             yield from (f"{entry.folder}: {fault}" for fault in faults(path / entry.folder))
-        found = RunFolder.open(path / entry.folder).plan.science.plan_hash
+        found = read_plan(path / entry.folder).science.plan_hash
         if found != entry.plan_hash:
             yield f"{entry.folder}: its plan isn't the one that {SUITE_NAME} names"
         runs.append(read(entry, path))
@@ -131,7 +133,7 @@ def _other_beginnings(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     for count in folder.plan.earlier or ():
         where = f"{longer.EARLIER}/{count}/"
         try:
-            plan = RunFolder.open(folder.path / where).plan
+            plan = read_plan(folder.path / where)
         except UsageError as error:
             yield str(error)
             continue
@@ -144,12 +146,9 @@ def _other_beginnings(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
 
 def _differing(path: Path, found: dict[str, Any], where: str = "") -> Iterator[str]:
     try:
-        written = json.loads((path / "result.json").read_bytes())
+        written = read_data(path / "result.json")
     except (OSError, ValueError) as error:
         yield f"{where}result.json can't be read ({error})"
-        return
-    if not isinstance(written, dict):
-        yield f"{where}result.json is no result: it holds a {type(written).__name__}"
         return
     computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):

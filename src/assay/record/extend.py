@@ -1,31 +1,62 @@
-"""A finished record that is asked for more replicates: its members stay, its first answer is kept, the new one is marked."""
+"""Going on with a record: with the plan it has, or with more replicates than it was planned for.
+
+A finished record that is asked for more keeps its members and its first answer, and the new one is marked.
+"""
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from assay.core import Plan, Science, canonical
+from assay.core import Plan, Science
 from assay.errors import AssayError, UsageError
 from assay.record import manifest
-from assay.record.files import fault, write_bytes
+from assay.record.files import TEMPORARY, fault, write_bytes
 from assay.record.folder import RunFolder
 from assay.record.manifest import Change
+from assay.record.plan import NAME, read_plan, write_plan
 
 EARLIER = "earlier"
-KEPT = ("plan.json", "result.json")
+KEPT = (NAME, "result.json")
 
 
-def lengthened(path: Path, science: Science) -> Plan | None:
+def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
+    """The record of this science in a folder, numerics and all; None where there is none yet.
+
+    Raises:
+        UsageError: the folder holds another plan, something else, or was made with another torch.
+    """
+    if not (path / NAME).exists():
+        if path.exists() and (not path.is_dir() or any(not p.name.startswith(TEMPORARY) for p in path.iterdir())):
+            raise UsageError(f"{path} is there and is no run folder; choose another with --out")
+        return None
+    plan = read_plan(path)
+    if plan.science.plan_hash != science.plan_hash:
+        plan = longer_plan(path, science) or plan
+    if plan.science.plan_hash != science.plan_hash:
+        changed = "; ".join(plan.science.differences(science)) or "its science"
+        raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
+    made_with = plan.numerics[0].torch
+    if made_with != torch:
+        raise UsageError(
+            f"{path} was made with torch {made_with}, this is {torch}: install that one, or choose another folder with --out"
+        )
+    folder = RunFolder(path, plan)
+    folder.members.mkdir(exist_ok=True)
+    return folder
+
+
+def longer_plan(path: Path, science: Science) -> Plan | None:
     """The plan of a finished record with the replicates that `science` asks for; None unless it asks for just more.
 
     A record whose replicates were decided by their spread, or by planned looks, has said itself how many there are.
     """
     if not all((path / name).exists() for name in (*KEPT, manifest.NAME)):
         return None
-    plan = RunFolder.open(path).plan
+    plan = read_plan(path)
     before = plan.science.protocol
     if science.protocol.replicates <= before.replicates or before.name != "honest":
         return None
@@ -44,7 +75,7 @@ def begin(folder: RunFolder) -> None:
     A command that is killed in here finds the folder as it was, or longer; either way the same command goes on.
     """
     path = folder.path
-    on_record = RunFolder.open(path).plan
+    on_record = read_plan(path)
     if on_record == folder.plan:
         return
     differing = {c.path for c in manifest.changes(path)}
@@ -59,13 +90,13 @@ def begin(folder: RunFolder) -> None:
         for name in KEPT:
             write_bytes(kept / name, (path / name).read_bytes())
         manifest.unseal(path)
-        write_bytes(path / "plan.json", msgspec.json.format(canonical(folder.plan), indent=2) + b"\n")
+        write_plan(path, folder.plan)
         (path / "result.json").unlink(missing_ok=True)
     except OSError as error:
         raise fault(error, path) from error
 
 
-def see_to_the_past(folder: RunFolder, doubtful: Sequence[Change]) -> None:
+def check_earlier(folder: RunFolder, doubtful: Sequence[Change]) -> None:
     """The plan, and what earlier plans came to, are as they were; `doubtful` is what the manifest says.
 
     Raises:
@@ -73,14 +104,14 @@ def see_to_the_past(folder: RunFolder, doubtful: Sequence[Change]) -> None:
     """
     path = folder.path
     past = [
-        c for c in doubtful if c.kind != "added" and (c.path == "plan.json" or c.path.startswith(f"{EARLIER}/"))
+        c for c in doubtful if c.kind != "added" and (c.path == NAME or c.path.startswith(f"{EARLIER}/"))
     ]  # files that are not in the list are of a command that was killed in `begin`
     if past:
         raise UsageError(
             f"{path}: {past[0]}; what was planned and found before can't be trained again: put it back, or choose another "
             "folder with --out"
         )
-    on_record = RunFolder.open(path).plan
+    on_record = read_plan(path)
     kept = {int(p.name) for p in (path / EARLIER).glob("*") if p.name.isdecimal()}
     known = set(on_record.earlier or ())
     if kept - {on_record.science.protocol.replicates} != known:  # killed in `begin`: its own count is there, too
@@ -90,28 +121,22 @@ def see_to_the_past(folder: RunFolder, doubtful: Sequence[Change]) -> None:
         )
 
 
-def home(default: Path, science: Science) -> Path:
+def folder_for(default: Path, science: Science) -> Path:
     """The default folder, or the one beside it that has this science already, or that it would lengthen."""
     if default.exists():
         return default
     stem = default.name.rpartition("-")[0]
     best: tuple[int, Path] | None = None
-    for file in sorted(default.parent.glob(f"{_literal(stem)}-????????/plan.json")):
+    for file in sorted(default.parent.glob(f"{glob.escape(stem)}-????????/{NAME}")):
         try:
-            plan = RunFolder.open(file.parent).plan
-            found = plan if plan.science == science else lengthened(file.parent, science)
+            plan = read_plan(file.parent)
+            found = plan if plan.science == science else longer_plan(file.parent, science)
         except AssayError:  # not a record of ours to judge here
             continue
         if found is not None:
             count = plan.science.protocol.replicates
             best = max(best or (0, default), (count, file.parent))
     return best[1] if best else default
-
-
-def _literal(name: str) -> str:
-    import glob
-
-    return glob.escape(name)
 
 
 def refuse_controls(folder: RunFolder, controls: bool) -> None:

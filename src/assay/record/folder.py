@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from assay.core import PLAN_VERSION, Curves, Member, Plan, Science, canonical, digest
+from assay.core import Curves, Member, Plan, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
-from assay.record import checksum, chunks, sane
-from assay.record.files import TEMPORARY, fault, set_aside, write_atomically, write_bytes
+from assay.record import arrays, checksum, chunks
+from assay.record.files import fault, set_aside
+from assay.record.plan import read_plan, write_plan
 
 SCORES: dict[str, Any] = {
     **{k: chunks.SCHEMA[k] for k in ("slot", "phase", "replicate", "index")},
@@ -37,40 +36,12 @@ class RunFolder:
         ]
 
     @classmethod
-    def resume(cls, path: Path, science: Science, torch: str) -> RunFolder | None:
-        """The record of this science in a folder, numerics and all; None where there is none yet.
-
-        Raises:
-            UsageError: the folder holds another plan, something else, or was made with another torch.
-        """
-        if not (path / "plan.json").exists():
-            if path.exists() and (not path.is_dir() or any(not p.name.startswith(TEMPORARY) for p in path.iterdir())):
-                raise UsageError(f"{path} is there and is no run folder; choose another with --out")
-            return None
-        folder = cls.open(path)
-        folder.members.mkdir(exist_ok=True)
-        if folder.plan.science.plan_hash != science.plan_hash:
-            from assay.record.extend import lengthened
-
-            longer = lengthened(path, science)
-            folder = cls(path, longer) if longer else folder
-        if folder.plan.science.plan_hash != science.plan_hash:
-            changed = "; ".join(folder.plan.science.differences(science)) or "its science"
-            raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
-        made_with = folder.plan.numerics[0].torch
-        if made_with != torch:
-            raise UsageError(
-                f"{path} was made with torch {made_with}, this is {torch}: install that one, or choose another folder with --out"
-            )
-        return folder
-
-    @classmethod
     def create(cls, path: Path, plan: Plan) -> RunFolder:
         """Start a record in a new or empty folder. UsageError where it can't be written."""
         folder = cls(path, plan)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_bytes(path / "plan.json", msgspec.json.format(canonical(plan), indent=2) + b"\n")
+            write_plan(path, plan)
             folder.members.mkdir(exist_ok=True)
         except OSError as error:
             raise fault(error, path) from error
@@ -79,27 +50,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The record in a folder. UsageError where there is none, or it is of another version or damaged."""
-        file = path / "plan.json"
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise UsageError(f"{path} is no run folder ({file.name}: {error.strerror})") from error
-        try:
-            version = msgspec.json.decode(content, type=_Versioned).version
-            if version != PLAN_VERSION:
-                raise UsageError(
-                    f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
-                )
-            plan = msgspec.json.decode(content, type=Plan)
-            if found := sane.fault(plan):
-                raise ValueError(found)
-            return cls(path, plan)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
-
-    def busy(self) -> bool:
-        """True while a command is at work in the folder; asking disturbs none that is about to begin."""
-        return is_busy(self.path)
+        return cls(path, read_plan(path))
 
     def key(self, members: Sequence[Member]) -> str:
         """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
@@ -159,11 +110,11 @@ class RunFolder:
         if weights is not None:
             with contextlib.suppress(FileExistsError):
                 self.weights.mkdir()
-            write_atomically(self.weights / f"{key}.npy", lambda f: _save(f, weights))
+            arrays.write(self.weights / f"{key}.npy", weights)
         lengths = curves.step_norms
         if lengths is not None and _keeps_steps(members) and self.plan.science.protocol.name == "honest":
             self.steps.mkdir(exist_ok=True)
-            write_atomically(self.steps / f"{key}.npy", lambda f: _save(f, lengths))
+            arrays.write(self.steps / f"{key}.npy", lengths)
         frame = chunks.to_frame(members, curves)
         chunks.write(self.members / f"{key}.parquet", frame)
 
@@ -187,7 +138,7 @@ class RunFolder:
         try:
             frame = chunks.read(file)
             file = self.weights / f"{key}.npy"
-            weights = _load(file)
+            weights = arrays.read(file)
         except (BrokenRecord, OSError, ValueError) as error:
             set_aside(file)
             raise Interrupted(
@@ -214,7 +165,7 @@ class RunFolder:
                 members = chunks.to_members(chunks.read(self.members / f"{path.stem}.parquet"))
                 if members[0].slot == slot:
                     places = [(m.replicate, m.index) for m in members]
-                    found |= zip(places, _load(path), strict=True)
+                    found |= zip(places, arrays.read(path), strict=True)
             except (OSError, ValueError) as error:
                 raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error
         return found
@@ -244,68 +195,5 @@ class RunFolder:
         )
 
 
-def is_busy(path: Path) -> bool:
-    """True while a command is at work in a folder that is there; asking disturbs none that is about to begin."""
-    try:
-        if path.is_dir():
-            with locked(path, shared=True):
-                pass
-        return False
-    except UsageError:
-        return True
-
-
-@contextlib.contextmanager
-def locked(path: Path, shared: bool = False) -> Iterator[None]:
-    """Only one command trains in a folder at a time; the lock goes with the process, however it ends.
-
-    `shared`: only see whether another command holds it. The folder is made where it isn't there.
-
-    Raises:
-        UsageError: another command is at work here, or the folder can't be made.
-    """
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this platform
-        yield
-        return
-    made = not path.exists()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise fault(error, path) from error
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise UsageError(f"another command is at work in {path}; wait for it, or choose another --out") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-        if made:  # where nothing came of it, nothing is left
-            with contextlib.suppress(OSError):
-                path.rmdir()
-
-
 def _keeps_steps(members: Sequence[Member]) -> bool:
     return members[0].phase == "final" and members[0].slot > 0
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=False)
-    path.write_bytes(checksum.added(content.getvalue()))
-
-
-def _load(path: Path) -> np.ndarray:
-    """An array as `_save` left it. ValueError where it is not that any more."""
-    content = path.read_bytes()
-    if not checksum.whole(content):
-        raise ValueError("it is not what was written")
-    return np.load(io.BytesIO(content), allow_pickle=False)
-
-
-class _Versioned(msgspec.Struct):
-    version: int

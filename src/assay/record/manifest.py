@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from assay.core import canonical, digest
-from assay.record.files import TEMPORARY, set_aside, write_bytes
+from assay.core import digest
+from assay.record.documents import DAMAGED, read_struct, write_struct
+from assay.record.files import TEMPORARY, set_aside
 
 NAME = "manifest.json"
 DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
@@ -47,7 +48,7 @@ class Change:
 def seal(folder: Path) -> None:
     """Write the manifest of a finished folder."""
     files = _hashes(folder)
-    write_bytes(folder / NAME, msgspec.json.format(canonical(Manifest(files, digest(files))), indent=2) + b"\n")
+    write_struct(folder / NAME, Manifest(files, digest(files)))
 
 
 def unseal(folder: Path) -> None:
@@ -76,10 +77,10 @@ def set_changed_aside(folder: Path, found: Sequence[Change]) -> list[str]:
 def changes(folder: Path) -> list[Change]:
     """How a folder differs from its manifest; where that can't be trusted, the manifest alone."""
     try:
-        manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=Manifest)
+        manifest = read_struct(folder / NAME, Manifest)
     except FileNotFoundError:
         return [Change(NAME, "missing")]
-    except (msgspec.MsgspecError, ValueError):
+    except DAMAGED:
         return [Change(NAME, "damaged")]
     if digest(manifest.files) != manifest.digest:
         return [Change(NAME, "changed")]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from assay.core import canonical, digest
+from assay.core import digest
 from assay.errors import UsageError
-from assay.record.files import fault, write_bytes
+from assay.record.documents import DAMAGED, read_struct, write_struct
+from assay.record.files import fault
 
 NAME = "suite.json"
 VERSION = 1
@@ -51,6 +52,15 @@ def is_suite(path: Path) -> bool:
     return (path / NAME).is_file()
 
 
+def runs(path: Path) -> dict[str, Path]:
+    """The run folders of a record by name: those of a comparison across tasks, or the folder itself, called "".
+
+    Raises:
+        UsageError: the comparison's own file is damaged. Whether a run folder is there is not looked at.
+    """
+    return {e.name: path / e.folder for e in open_suite(path).entries} if is_suite(path) else {"": path}
+
+
 def start(path: Path, suite: Suite) -> None:
     """Write `suite.json`, or see that it is there already.
 
@@ -65,7 +75,7 @@ def start(path: Path, suite: Suite) -> None:
         raise UsageError(f"{path} is there and holds no such comparison; choose another with --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        write_bytes(path / NAME, msgspec.json.format(canonical(suite), indent=2) + b"\n")
+        write_struct(path / NAME, suite)
     except OSError as error:
         raise fault(error, path) from error
 
@@ -73,7 +83,7 @@ def start(path: Path, suite: Suite) -> None:
 def open_suite(path: Path) -> Suite:
     """The suite in a folder. UsageError where there is none, or its file is damaged."""
     try:
-        suite = msgspec.json.decode((path / NAME).read_bytes(), type=Suite)
+        suite = read_struct(path / NAME, Suite)
         if suite.version != VERSION:
             raise UsageError(f"{path / NAME} is of version {suite.version}, this assay reads {VERSION}")
         for entry in suite.entries:
@@ -82,5 +92,5 @@ def open_suite(path: Path) -> Suite:
         return suite
     except OSError as error:
         raise UsageError(f"{path} holds no comparison across tasks ({NAME}: {error.strerror})") from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except DAMAGED as error:
         raise UsageError(f"{path / NAME} is damaged ({error}); start again in another folder with --out") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
 from assay.record import RunFolder
+from assay.record.documents import read_data
 from assay.report.style import Look, look
 from assay.report.units import Units
 
@@ -117,19 +117,28 @@ def read(path: Path) -> Reading:
         UsageError: no run folder, or one without a result yet. BrokenRecord: a file that can't be read.
     """
     folder = RunFolder.open(path)
-    if not (path / "result.json").exists():
-        raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
-    content = _json(path / "result.json")
+    content, timings = written(path)
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
-    timings = path / "timings.json"
     frame = folder.frame()
     findings = RecordArrays(reached(folder.plan, frame), frame)
-    return Reading(findings, content, _json(timings) if timings.exists() else {})
+    return Reading(findings, content, timings)
 
 
-def _json(path: Path) -> Any:
+def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`result.json` of a finished run or suite, and `timings.json`, empty where there is none.
+
+    Raises:
+        UsageError: there is no result yet. BrokenRecord: a file that can't be read.
+    """
+    if not (path / "result.json").exists():
+        raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
+    timings = path / "timings.json"
+    return _data(path / "result.json"), _data(timings) if timings.exists() else {}
+
+
+def _data(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        return read_data(path)
     except (OSError, ValueError) as error:
         raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error

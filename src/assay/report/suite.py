@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,17 +12,18 @@ import jinja2
 import numpy as np
 
 from assay.core import Plan
-from assay.errors import BrokenRecord, UsageError
+from assay.errors import BrokenRecord
 from assay.judge.digits import minus, percent
 from assay.judge.sentence import counted
-from assay.record import RunFolder
-from assay.record.suite import Suite, open_suite
+from assay.record.plan import read_plan
+from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
 from assay.report.command import quoted
 from assay.report.figures import Card
 from assay.report.figures.forest import Row, forest
 from assay.report.figures.profiles import Profile, profiles
 from assay.report.page import environment, in_two
+from assay.report.reading import written
 from assay.report.render import Drawn
 from assay.report.style import PALETTE, look
 from assay.report.units import MISSING, Units, duration, number, settings
@@ -56,14 +56,11 @@ class Reading:
 def read(path: Path) -> Reading:
     """The suite in a folder. UsageError: no result yet. BrokenRecord: a file that can't be read."""
     suite = open_suite(path)
-    if not (path / "result.json").exists():
-        raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
-    content = _json(path / "result.json")
+    content, timings = written(path)
     if content.get("suite_hash") != suite.hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another comparison; run the command that made it again")
-    timings = path / "timings.json"
-    plans = {e.name: RunFolder.open(path / e.folder).plan for e in suite.entries}
-    return Reading(suite, content, _json(timings) if timings.exists() else {}, plans)
+    plans = {name: read_plan(folder) for name, folder in runs(path).items()}
+    return Reading(suite, content, timings, plans)
 
 
 def cards(reading: Reading) -> list[Card]:
@@ -307,10 +304,3 @@ def _pair(ends: Sequence[float] | None) -> str:
 
 def _percents(ends: Sequence[float] | None) -> str:
     return MISSING if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error

@@ -1,16 +1,50 @@
-"""A plan on disk that decodes may still be none: numbers that no plan of ours could have."""
+"""`plan.json`: the plan of a record, refused where it is damaged or has numbers that no plan could have."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
-from assay.core import Plan, Stages
+import msgspec
 
+from assay.core import PLAN_VERSION, Plan, Stages
+from assay.errors import UsageError
+from assay.record.documents import DAMAGED, read_struct, write_struct
+
+NAME = "plan.json"
 MOST = 10**9  # members
 
 
-def fault(plan: Plan) -> str | None:
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Make this the folder's plan."""
+    write_struct(folder / NAME, plan)
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan in a folder. UsageError where there is none, or it is of another version or damaged."""
+    file = folder / NAME
+    try:
+        version = read_struct(file, _Versioned).version
+        if version != PLAN_VERSION:
+            raise UsageError(
+                f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
+            )
+        plan = read_struct(file, Plan)
+        if found := _impossible(plan):
+            raise ValueError(found)
+        return plan
+    except OSError as error:
+        raise UsageError(f"{folder} is no run folder ({NAME}: {error.strerror})") from error
+    except DAMAGED as error:
+        raise UsageError(f"{file} is damaged ({error}); start again in another folder with --out") from error
+
+
+def _impossible(plan: Plan) -> str | None:
     """What no plan could be, in a few words; None for a plan that could have been made."""
     task, p, contenders = plan.science.task, plan.science.protocol, plan.science.contenders
     names = [c.name for c in contenders]
