@@ -25,8 +25,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import metadata
@@ -47,12 +46,14 @@ from assay.driver import compare
 from assay.driver import plan as planning
 from assay.driver.engines import settle
 from assay.driver.plan import Job
-from assay.driver.scheduler import Fold, Lane
+from assay.driver.scheduler import ChunkStream, Scheduler
 from assay.judge import ContenderScores, judge
 from assay.record import RunFolder
 from assay.record.extend import resume
 from assay.training.numerics import cpu_model, torch_build
-from assay.workers import local as workers
+from assay.workers.choose import open_workers
+from assay.workers.interface import Workers
+from assay.workers.local import cores
 
 RANGES = {"adam": "0.005..0.1:log", "sgd": "0.05..1:log"}
 STARTUP = 2  # random trials before the sampler learns from them
@@ -114,21 +115,21 @@ def _cut(evidence: ContenderScores, group: slice) -> ContenderScores:
     return replace(evidence, **{name: getattr(evidence, name)[group] for name in arrays})
 
 
-class Apart(Fold):
-    """A fold in which every candidate has initial weights and a batch order of its own."""
+class Apart(Scheduler):
+    """A scheduler with which every candidate has initial weights and a batch order of its own."""
 
-    def drive(self, lanes: Any) -> list[Any]:
-        return super().drive([_reseeded(lane) for lane in lanes])
+    def train(self, streams: Iterable[ChunkStream]) -> None:
+        super().train(_reseeded(stream) for stream in streams)
 
 
-def _reseeded(lane: Lane[Any]) -> Lane[Any]:
-    wanted = next(lane)
+def _reseeded(stream: ChunkStream) -> ChunkStream:
+    wanted = next(stream)
     while True:
         curves = yield [[_own(m) for m in chunk] for chunk in wanted]
         try:
-            wanted = lane.send(curves)
-        except StopIteration as stop:
-            return stop.value
+            wanted = stream.send(curves)
+        except StopIteration:
+            return
 
 
 def _own(m: Member) -> Member:
@@ -143,7 +144,7 @@ class Bench:
     """Where and how everything is trained."""
 
     options: argparse.Namespace
-    pool: Executor
+    workers: Workers
     folder: Path
     progress: Progress
 
@@ -160,7 +161,7 @@ class Bench:
     def settle(self, rivals: Sequence[Contender], replicates: int) -> None:
         """The numerics of each kind of contender."""
         job = self.job(rivals, replicates, self.options.seed)
-        numerics, _ = settle(self.pool, job, self.options.workers, events.ignore)
+        numerics, _ = settle(self.workers, job, events.ignore)
         self.numerics = {_kind(c): n for c, n in zip(job.contenders, numerics, strict=True)}
 
     def population(self, label: str, rivals: Sequence[Contender], replicates: int, apart: bool = False) -> Population:
@@ -182,9 +183,9 @@ class Bench:
         folder = resume(path, job.science, torch_build()) or RunFolder.create(path, Plan(job.science, numerics))
         wanted, recorded = planning.trainings(job.science), sum(folder.counts().values())
         if recorded < wanted or folder.unscored():
-            fold = (Apart if apart else Fold)(folder, job.task, job.contenders, self.pool, events.ignore)
-            compare._tune(fold, job.contenders, range(count))
-            compare._train(fold, range(count))
+            scheduler = (Apart if apart else Scheduler)(folder, job.task, job.contenders, self.workers, events.ignore)
+            compare._tune(scheduler, job.contenders, range(count))
+            compare._train(scheduler, range(count))
         findings = RecordArrays(folder.plan, folder.frame())
         evidence = tuple(findings.contender(slot) for slot in range(len(rivals)))
         floors = findings.floors("test_floor"), findings.floors("validation_floor")
@@ -229,8 +230,8 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
     ranges = [f"{name}.lr={RANGES[kind]}" for name, kind in (("adam", "adam"), ("twin", "adam"), ("sgd", "sgd"))]
     adam, twin, sgd = contenders(["adam", "twin=adam", "sgd"], ranges)
     space, started = adam.space, time.perf_counter()
-    with workers.pool(o.workers) as pool, tempfile.TemporaryDirectory(prefix="calibration-") as folder:
-        bench = Bench(o, pool, o.records or Path(folder), Progress(total))
+    with open_workers(o.workers) as workers, tempfile.TemporaryDirectory(prefix="calibration-") as folder:
+        bench = Bench(o, workers, o.records or Path(folder), Progress(total))
         bench.settle([adam, off_centre("handicap", STRENGTHS[0], space), sgd], o.truth + planted_size)
         search = bench.population("search", [adam, *_handicaps(STRENGTHS, space)], o.search)
         found = [search.truth(slot) for slot in range(1, len(STRENGTHS) + 1)]
@@ -303,7 +304,7 @@ def _made(progress: Progress, seconds: float) -> dict[str, Any]:
     return {
         "date": date.today().isoformat(),
         "cpu": cpu_model(),
-        "cores": workers.cores(),
+        "cores": cores(),
         "torch": torch_build(),
         "python": sys.version.split()[0],
         **{name: metadata.version(name) for name in packages if name != "torch"},
@@ -325,7 +326,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", default="logistic")
     parser.add_argument("--engine", default="auto", choices=("auto", "vectorized", "loop"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=workers.cores())
+    parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument(
         "--records", type=Path, metavar="DIR", help="keep all members there; what is there isn't trained again"
     )

@@ -30,7 +30,9 @@ from assay.engine.eager import train as vectorized
 from assay.engine.select.select import settle
 from assay.space import Float
 from assay.tasks.mnist1d import mnist1d_mlp
-from assay.workers import local as workers
+from assay.workers import jobs
+from assay.workers.choose import open_workers
+from assay.workers.local import cores
 
 SHARING = 100  # trainings on one data set
 
@@ -67,17 +69,17 @@ def trials(contender: Contender, count: int) -> list[Member]:
 
 def population_rate(task: Task, contender: Contender, members: list[Member], numerics: Numerics, count: int) -> float:
     """Trainings a second, on `count` workers that have begun."""
-    packed = workers.pack(task), workers.pack(contender)
-    short = workers.pack(replace(task, epochs=1))
+    packed = jobs.pack(task), jobs.pack(contender)
+    short = jobs.pack(replace(task, epochs=1))
     chunks = [members[i : i + numerics.width] for i in range(0, len(members), numerics.width)]
-    with workers.pool(count) as pool:
-        begun = [pool.submit(workers.train_chunk, short, packed[1], members[:2], numerics) for _ in range(4 * count)]
+    with open_workers(count, "cuda") as workers:
+        begun = [workers.submit(jobs.train_chunk, short, packed[1], members[:2], numerics) for _ in range(4 * count)]
         for future in begun:
             future.result()
         for split in {m.split for m in members}:
             task.data(split)
         started = time.perf_counter()
-        futures = [pool.submit(workers.train_chunk, *packed, chunk, numerics) for chunk in chunks]
+        futures = [workers.submit(jobs.train_chunk, *packed, chunk, numerics) for chunk in chunks]
         curves = [future.result() for future in futures]
         seconds = time.perf_counter() - started
     final = np.concatenate([c.validation[:, -1] for c in curves])
@@ -119,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     task = mnist1d_mlp()
     contender, _ = contenders([options.contender, "adam" if options.contender != "adam" else "gns-adam"])
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {workers.cores()} cores", flush=True)
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {cores()} cores", flush=True)
     before = plain_rate(task, options.plain, options.contender)
     members = trials(contender, options.trainings)
     rates: list[float] = []

@@ -6,7 +6,7 @@ in place of the engine: what does the driver cost a member, in seconds, memory a
 Seconds leave out the export of `studies.db`, which a worker writes beside the final runs and which has a column of its own;
 `--no-export` leaves it undone. Each size runs in a process of its own.
 
-What is real: Optuna's studies, lanes and chunks, the Parquet files, the judge,
+What is real: Optuna's studies, streams and chunks, the Parquet files, the judge,
 the export, the report, the manifest. The stub answers a chunk at once with curves drawn from the members' seeds.
 """
 
@@ -19,29 +19,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from assay.workers.watchdog import Watchdog
+
 EPOCHS, WEIGHTS, WIDTH, TRIALS, SEEDS = 15, 12_000, 8, 20, 8
 
 
-class Stub(Executor):
+class Stub:
     """Answers what workers are asked for, in this process, and trains nothing."""
 
-    size, patience, export_seconds = 2, None, 0.0
+    size, device, export_seconds = 2, "cpu", 0.0
     export = True
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def __init__(self) -> None:
+        self.watchdog = Watchdog()
+
+    def submit(self, fn: Any, /, *args: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_result(getattr(self, fn.__name__)(*args))
         return future
 
-    def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
+    def submit_here(self, fn: Any, /, *args: Any) -> Future[Any]:
         started, future = time.perf_counter(), Future()
         future.set_result(fn(*args) if Stub.export else None)
         Stub.export_seconds += time.perf_counter() - started
@@ -99,11 +103,7 @@ def one(members: int, export: bool) -> dict[str, Any]:
         if isinstance(event, events.Stage):
             stages.append((event.name, time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
-    @contextlib.contextmanager
-    def crew(*_: Any) -> Iterator[Stub]:
-        yield Stub()
-
-    compare.crew = crew  # type: ignore[assignment]
+    compare.open_workers = lambda *_: contextlib.nullcontext(Stub())  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="assay-scale-") as folder:
         out = Path(folder) / "run"
         job = compare.plan("adam", "sgd", replicates=replicates, trials=TRIALS, final_seeds=SEEDS, out=out)

@@ -11,7 +11,6 @@ p is of a paired t test (scipy); the interval is its own, in points; KS compares
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from typing import Any, cast
 
@@ -26,14 +25,16 @@ from assay.driver import plan as planning
 from assay.driver.scheduler import chunked, gather
 from assay.tasks import find
 from assay.training.numerics import loop_here
-from assay.workers import local as workers
+from assay.workers import jobs
+from assay.workers.choose import open_workers
+from assay.workers.interface import Workers
 
 
-def trained(pool: workers.LocalWorkers, task: Task, arm: Contender, plan: list[Member], numerics: Numerics) -> Curves:
-    packed = workers.pack(task), workers.pack(arm)
+def trained(workers: Workers, task: Task, arm: Contender, plan: list[Member], numerics: Numerics) -> Curves:
+    packed = jobs.pack(task), jobs.pack(arm)
     chunks = chunked(plan, numerics.width)
-    calls = [(workers.train_chunk, (*packed, chunk, numerics)) for chunk in chunks]
-    return Curves.concatenate([replace(c, weights=None) for c in gather(pool, calls, lambda i: None)])
+    calls = [(jobs.train_chunk, (*packed, chunk, numerics)) for chunk in chunks]
+    return Curves.concatenate([replace(c, weights=None) for c in gather(workers, calls, lambda i: None)])
 
 
 def compare(name: str, engine: Curves, loop: Curves, scale: float) -> None:
@@ -77,14 +78,14 @@ def main() -> None:
     by_engine = msgspec.structs.replace(
         by_loop, engine="vectorized", compiled=options.compile == "on", width=options.width
     )
-    with workers.pool(len(os.sched_getaffinity(0))) as pool:
+    with open_workers() as workers:
         for arm, rate in zip(arms, options.rates, strict=False):
             plan = [
                 Member(0, "final", k, 0, {"lr": rate}, **seeds.of_member(0, "honest", k, "final", 0))
                 for k in range(options.seeds)
             ]
-            loop = trained(pool, task, arm, plan, by_loop)
-            compare(f"{arm.name} at {rate:g}", trained(pool, task, arm, plan, by_engine), loop, task.metric.scale)
+            loop = trained(workers, task, arm, plan, by_loop)
+            compare(f"{arm.name} at {rate:g}", trained(workers, task, arm, plan, by_engine), loop, task.metric.scale)
 
 
 if __name__ == "__main__":

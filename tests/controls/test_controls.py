@@ -18,7 +18,8 @@ from assay.cli import call
 from assay.controls.judged import Trained, judged
 from assay.core import Curves, Member, Split, Splits
 from assay.driver import compare as job
-from assay.driver.verify import faults, retrain
+from assay.driver.retrain import retrain
+from assay.driver.verify import faults
 from assay.errors import BrokenRecord, Interrupted, UsageError
 from assay.record import RunFolder, chunks, manifest
 from assay.report import draw

@@ -16,7 +16,7 @@ from assay.record import RunFolder
 from assay.space import Float
 from assay.training import loop
 from assay.training.numerics import loop_here
-from assay.workers import local as workers
+from assay.workers import jobs
 
 from .. import tiny
 from .small import assert_same, contender, make_task, members, numerics
@@ -70,10 +70,10 @@ def test_the_engine_that_a_chunk_used_is_on_record_and_shown(tmp_path):
 def test_what_fell_back_is_the_loops_to_the_bit():
     chunk = [Member(0, "tune", 0, i, {"lr": lr}, 1, 10 + i, 20, 30) for i, lr in enumerate((0.01, 0.05))]
     task, arm = make_task(), branching()
-    found = workers.train_chunk(workers.pack(task), workers.pack(arm), chunk, numerics("float32"))
+    found = jobs.train_chunk(jobs.pack(task), jobs.pack(arm), chunk, numerics("float32"))
     assert found.fallback == (BRANCH,) * 2
     assert_same(found, loop.train(task, arm, chunk, loop_here()), rtol=0)
-    together = workers.train_chunk(workers.pack(task), workers.pack(arm), chunk[:1], numerics("float32"))
+    together = jobs.train_chunk(jobs.pack(task), jobs.pack(arm), chunk[:1], numerics("float32"))
     assert together.fallback == ("",)
 
 
@@ -82,14 +82,14 @@ def test_what_no_member_did_interrupts_and_changes_no_engine(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr(vectorized, "_Training", starve)
-    packed = workers.pack(make_task()), workers.pack(contender(torch.optim.SGD))
+    packed = jobs.pack(make_task()), jobs.pack(contender(torch.optim.SGD))
     with pytest.raises(Interrupted, match=r"memory ran out.*run the same command again"):
-        workers.train_chunk(*packed, members(), numerics())
+        jobs.train_chunk(*packed, members(), numerics())
 
 
 def test_a_cache_that_cannot_be_written_interrupts(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))
-    packed = workers.pack(make_task()), workers.pack(contender(torch.optim.SGD))
+    packed = jobs.pack(make_task()), jobs.pack(contender(torch.optim.SGD))
     with pytest.raises(Interrupted, match=r"compiled steps can't be kept in .*set ASSAY_CACHE"):
-        workers.train_chunk(*packed, members(), numerics("float32", compiled=True))
+        jobs.train_chunk(*packed, members(), numerics("float32", compiled=True))

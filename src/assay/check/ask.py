@@ -41,10 +41,10 @@ def check(
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
-    from assay.workers.local import _without_main
+    from assay.workers.local import without_main
 
     found: dict[str, Finding] = {}
-    with _without_main(), Benches(job, limit, engine_of) as benches:
+    with without_main(), Benches(job, limit, engine_of) as benches:
         failed = next((spec for spec in specs if spec.gate and not _passes(benches, spec, found)), None)
         if failed is None:
             if not _passes(benches, BY_NAME["deterministic"], found):

@@ -310,10 +310,13 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
         Processes for that; one a core by default.
     """
     from assay.cli import screen as terminal
-    from assay.driver import verify as verification
+    from assay.driver.verify import faults
 
-    found = list(verification.faults(folder))
-    again = verification.retrain(folder, retrain, workers) if retrain is not None and not found else []
+    found, again = list(faults(folder)), []
+    if retrain is not None and not found:
+        from assay.driver import retrain as training  # imports torch
+
+        again = training.retrain(folder, retrain, workers)
     return terminal.verified(folder, found, again)
 
 

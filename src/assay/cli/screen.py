@@ -20,8 +20,8 @@ from assay import events
 if TYPE_CHECKING:
     from assay.driver.estimate import Estimate
     from assay.driver.plan import Job
+    from assay.driver.retrain import Retrained
     from assay.driver.suite import Jobs
-    from assay.driver.verify import Retrained
 
 MANY = 3  # candidates that a table has a column for, each
 

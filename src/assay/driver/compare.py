@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,8 @@ from assay.driver import plan as planning
 from assay.driver.engines import settle
 from assay.driver.estimate import estimate_on
 from assay.driver.plan import Job, plan
-from assay.driver.scheduler import Fold, chunked, gather, result_of
-from assay.driver.study import final, finals, lanes, member, study
+from assay.driver.scheduler import ChunkStream, Scheduler, gather, result_of
+from assay.driver.study import final_streams, in_lockstep, member, study_stream
 from assay.errors import Interrupted, UsageError
 from assay.export import optuna as export
 from assay.record import RunFolder, cache, locked, manifest
@@ -34,9 +33,9 @@ from assay.record import extend as longer
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep, write_bytes
 from assay.training.numerics import cpu_model, torch_build
-from assay.workers import local as workers
-from assay.workers import watchdog as patience
-from assay.workers.choose import check, crew
+from assay.workers import jobs
+from assay.workers.choose import check, open_workers
+from assay.workers.interface import Workers
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def run(
 ) -> Result:
     """Train what a plan asks for and the record lacks, judge it, and leave the run folder complete.
 
-    `workers_`, `time_limit`: see `train.crew`.
+    `workers_`, `time_limit`: see `open_workers`.
 
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
@@ -94,7 +93,7 @@ def run(
         started = time.perf_counter()
         with locked(job.folder), contextlib.ExitStack() as stack:
             folder = longer.resume(job.folder, job.science, torch_build())
-            pool = stack.enter_context(crew(workers_, job.wanted.device, on_event, time_limit))
+            pool = stack.enter_context(open_workers(workers_, job.wanted.device, on_event, time_limit))
             sweep(job.folder)
             _announce(job, folder, on_event)
             if folder is not None:
@@ -103,34 +102,34 @@ def run(
             first, *rest = _segments(folder.plan if folder is not None else None, job)
             _make_data(pool, job, first, on_event)
             if folder is None:
-                numerics, step_seconds = settle(pool, job, pool.size, on_event)
+                numerics, step_seconds = settle(pool, job, on_event)
                 folder = RunFolder.create(job.folder, Plan(job.science, numerics))
-                found = estimate_on(pool, job, numerics, step_seconds, pool.size, on_event)
+                found = estimate_on(pool, job, numerics, step_seconds, on_event)
                 alone = (found.seconds or 0.0) * pool.size / found.trainings
-                patience.of(pool).saw(alone * max(n.width for n in numerics))
+                pool.watchdog.saw(alone * max(n.width for n in numerics))
             controls = job.controls or has_controls(folder)
             if controls and not has_controls(folder):
                 manifest.unseal(job.folder)  # finished, perhaps; from now on not
-            fold = Fold(folder, job.task, job.contenders, pool, on_event, step_norms=controls)
-            _tune(fold, job.contenders, first)
+            scheduler = Scheduler(folder, job.task, job.contenders, pool, on_event, step_norms=controls)
+            _tune(scheduler, job.contenders, first)
             last = first
-            while last and (following := _following(fold, last, rest, job)) is not None:
+            while last and (following := _following(scheduler, last, rest, job)) is not None:
                 if last := following:
                     _make_data(pool, job, last, on_event)
-                    _tune(fold, job.contenders, last)
-            exported = pool.beside(export.studies, folder.path)  # 10 ms a trial, beside the final runs
+                    _tune(scheduler, job.contenders, last)
+            exported = pool.submit_here(export.studies, folder.path)  # 10 ms a trial, beside the final runs
             if last:
-                _train(fold, last)
+                _train(scheduler, last)
             result_of(exported)
             content = result(folder.plan, folder.frame())
             if controls:
-                controls_.train(fold, job)
+                controls_.train(scheduler, job)
                 content["controls"] = judged(folder)
                 for entry in content["controls"]:
                     if entry["passed"] is False:
                         on_event(events.Warned(entry["sentence"]))
-            _write(fold, content, started)
-            _report(fold)
+            _write(scheduler, content, started)
+            _report(scheduler)
         return Result(folder.path, content)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
@@ -163,7 +162,7 @@ def compare(
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
         workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
             $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
-        time_limit: seconds without any result after which workers are taken to hang; see `train.patience` for the default.
+        time_limit: seconds without any result after which workers are taken to hang; see `workers.watchdog` for the default.
         options: as `plan` takes them: task, protocol, trials, replicates, looks, final_seeds, epochs, margin
             (in the unit of the scores: 0.01 is one point of accuracy), space, seed, engine, compile, device, controls, out.
     Raises:
@@ -198,27 +197,27 @@ def _segments(plan: Plan | None, job: Job) -> list[range]:
     return [range(a, b) for a, b in zip([0, *stops], stops, strict=False)]
 
 
-def _following(fold: Fold, last: range, rest: list[range], job: Job) -> range | None:
+def _following(scheduler: Scheduler, last: range, rest: list[range], job: Job) -> range | None:
     """The replicates after `last`, none if it decides that there are no more; None if that is known without its finals."""
     known = last.stop == planning.most_replicates(job.science.protocol)
     if known:
         return None
-    _train(fold, last)
+    _train(scheduler, last)
     if rest:
         return rest.pop(0)
-    return range(last.stop, reached(fold.folder.plan, fold.folder.frame()).science.protocol.replicates)
+    return range(last.stop, reached(scheduler.folder.plan, scheduler.folder.frame()).science.protocol.replicates)
 
 
-def _make_data(pool: Executor, job: Job, replicates: range, on_event: events.OnEvent) -> None:
+def _make_data(workers: Workers, job: Job, replicates: range, on_event: events.OnEvent) -> None:
     """The data sets of these replicates, made and kept.
 
     Raises:
         UsageError: a task that says it generates its data, and gives two replicates the same.
     """
     on_event(events.Stage("data", len(replicates)))
-    packed = workers.pack(job.task)
-    calls = [(workers.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
-    digests = gather(pool, calls, lambda i: on_event(events.DataReady(replicates[i])))
+    packed = jobs.pack(job.task)
+    calls = [(jobs.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
+    digests = gather(workers, calls, lambda i: on_event(events.DataReady(replicates[i])))
     if job.task.generated and len(set(digests)) < len(digests):
         raise UsageError(
             f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the seed, "
@@ -226,55 +225,55 @@ def _make_data(pool: Executor, job: Job, replicates: range, on_event: events.OnE
         )
 
 
-def _tune(fold: Fold, contenders: Sequence[Contender], replicates: range) -> None:
+def _tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: range) -> None:
     """Every contender's study in these replicates; only when all of them are over are the trials tested."""
-    science = fold.science
-    fold.on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
-    fold.drive(
-        study(science, slot, contenders[slot], some, width, fold.on_event)
-        for slot, width, some in lanes(dict(enumerate(fold.numerics)), replicates)
+    science = scheduler.science
+    scheduler.on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
+    scheduler.train(
+        study_stream(science, contenders[together.slot], together, scheduler.on_event)
+        for together in in_lockstep(dict(enumerate(scheduler.numerics)), replicates)
     )
-    fold.score()
+    scheduler.score()
 
 
-def _train(fold: Fold, replicates: range) -> None:
+def _train(scheduler: Scheduler, replicates: range) -> None:
     """The final seeds of every contender, at the hyperparameters chosen in each of these replicates."""
-    science = fold.science
-    findings = RecordArrays(with_replicates(fold.folder.plan, replicates.stop), fold.folder.frame())
-    fold.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
-    runs = []
-    for slot, numerics in enumerate(fold.numerics):
+    science = scheduler.science
+    findings = RecordArrays(with_replicates(scheduler.folder.plan, replicates.stop), scheduler.folder.frame())
+    scheduler.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
+    runs: list[ChunkStream] = []
+    for slot, numerics in enumerate(scheduler.numerics):
         chosen = {k: findings.chosen(slot, k) for k in replicates}
-        runs += [final(chunk) for chunk in chunked(finals(science, slot, chosen), numerics.width)]
-    fold.drive(runs)
+        runs += final_streams(science, slot, chosen, numerics.width)
+    scheduler.train(runs)
 
 
-def _write(fold: Fold, content: dict[str, Any], started: float) -> None:
+def _write(scheduler: Scheduler, content: dict[str, Any], started: float) -> None:
     """`result.json`; and `timings.json`, which is part of no result."""
-    folder = fold.folder
+    folder = scheduler.folder
     write_data(folder.path / "result.json", content)
     timings = {
         "wall_seconds": time.perf_counter() - started,
         "training_seconds": float(folder.frame()["seconds"].sum()),
-        "optimizer_step_seconds": _time_optimizers(fold, content),
+        "optimizer_step_seconds": _time_optimizers(scheduler, content),
     }
     if has_controls(folder):
         timings["controls_training_seconds"] = float(controls_record(folder).frame()["seconds"].sum())
     write_data(folder.path / "timings.json", timings)
 
 
-def _time_optimizers(fold: Fold, content: Mapping[str, Any]) -> dict[str, float]:
+def _time_optimizers(scheduler: Scheduler, content: Mapping[str, Any]) -> dict[str, float]:
     """Seconds of one step of each optimizer alone, at what was typically chosen; none for those with a closure."""
-    settings = [content["contenders"][name]["hyperparameters"] for name in fold.names]
-    probes = [member(fold.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
-    arguments = (fold.packed_task, fold.packed_contenders, probes, fold.numerics[0])
-    seconds = result_of(fold.executor.submit(workers.time_optimizers, *arguments))
-    return {name: s for name, s in zip(fold.names, seconds, strict=True) if math.isfinite(s)}
+    settings = [content["contenders"][name]["hyperparameters"] for name in scheduler.names]
+    probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
+    arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
+    seconds = result_of(scheduler.workers.submit(jobs.time_optimizers, *arguments))
+    return {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
 
 
-def _report(fold: Fold) -> None:
+def _report(scheduler: Scheduler) -> None:
     from assay.report import draw
 
-    fold.on_event(events.Stage("report"))
-    draw(fold.folder.path)
-    manifest.seal(fold.folder.path)
+    scheduler.on_event(events.Stage("report"))
+    draw(scheduler.folder.path)
+    manifest.seal(scheduler.folder.path)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
-
 from assay import events, seeds
 from assay.core import Numerics, Protocol
 from assay.driver.plan import Job
 from assay.driver.scheduler import gather
-from assay.workers import local as workers
+from assay.workers import jobs
+from assay.workers.interface import Workers
 
 
-def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tuple[tuple[Numerics, ...], float | None]:
+def settle(workers: Workers, job: Job, on_event: events.OnEvent) -> tuple[tuple[Numerics, ...], float | None]:
     """The numerics of each contender, and the seconds of a member's step where all were measured (their mean).
 
     Takes a data set that has been made. A contender that was to be vectorized and can't be is warned of.
@@ -22,12 +21,12 @@ def settle(pool: Executor, job: Job, cores: int, on_event: events.OnEvent) -> tu
         job.wanted,
         p.replicates * (p.trials + p.final_seeds),
         *together(p),
-        cores,
+        workers.size,
         seeds.split(job.science.seed, 0),
     )
-    packed = workers.pack(job.task)
-    calls = [(workers.settle, (packed, workers.pack(contender), *asked)) for contender in job.contenders]
-    settled = gather(pool, calls, lambda i: on_event(events.Settled(job.contenders[i].name)))
+    packed = jobs.pack(job.task)
+    calls = [(jobs.settle, (packed, jobs.pack(contender), *asked)) for contender in job.contenders]
+    settled = gather(workers, calls, lambda i: on_event(events.Settled(job.contenders[i].name)))
     for contender, (numerics, _) in zip(job.contenders, settled, strict=True):
         if job.wanted.engine == "vectorized" and numerics.engine == "loop":
             on_event(events.Warned(f"{contender.name} trains in the loop: {numerics.reason}"))

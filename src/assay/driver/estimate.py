@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,9 @@ from assay.driver.scheduler import result_of
 from assay.driver.study import member
 from assay.judge.power import detectable_difference, expected_half_width
 from assay.space import midpoint
-from assay.workers import local as workers
-from assay.workers.choose import crew
+from assay.workers import jobs
+from assay.workers.choose import open_workers
+from assay.workers.interface import Workers
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,17 @@ def estimate(
 
 def estimated(job: Job, asked: int | str | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
     """The cost and power of a plan on the workers asked for; trains nothing of it (two epochs are timed, and forgotten)."""
-    with crew(asked, job.wanted.device, on_event) as pool:
-        count = pool.size
-        first = (workers.pack(job.task), seeds.split(job.science.seed, 0))
-        result_of(pool.submit(workers.make_data, *first))
-        return estimate_on(pool, job, *settle(pool, job, count, on_event), count, on_event)
+    with open_workers(asked, job.wanted.device, on_event) as workers:
+        first = (jobs.pack(job.task), seeds.split(job.science.seed, 0))
+        result_of(workers.submit(jobs.make_data, *first))
+        return estimate_on(workers, job, *settle(workers, job, on_event), on_event)
 
 
 def estimate_on(
-    pool: Executor,
+    workers: Workers,
     job: Job,
     numerics: Sequence[Numerics],
     step_seconds: float | None,
-    count: int,
     on_event: events.OnEvent,
 ) -> Estimate:
     """The same, on workers that are there and with engines that are chosen. Without `step_seconds`, the loop is timed."""
@@ -90,9 +88,9 @@ def estimate_on(
     science, baseline = job.science, job.contenders[0]
     middle = {name: midpoint(dimension) for name, dimension in baseline.space.items()}
     probe = member(science, 0, "tune", 0, 0, middle)
-    arguments = (workers.pack(job.task), workers.pack(baseline), probe, numerics[0])
-    samples, seconds = result_of(pool.submit(workers.time_step, *arguments))
-    found = estimate(science, job.task, samples, step_seconds or seconds, count, job.controls)
+    arguments = (jobs.pack(job.task), jobs.pack(baseline), probe, numerics[0])
+    samples, seconds = result_of(workers.submit(jobs.time_step, *arguments))
+    found = estimate(science, job.task, samples, step_seconds or seconds, workers.size, job.controls)
     on_event(events.Estimated(tuple(sentence(found, science))))
     return found
 

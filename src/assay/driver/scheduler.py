@@ -1,8 +1,8 @@
-"""A run is a fold over files: a chunk that is on record is read, another is trained and kept. Lanes drive the work.
+"""The scheduler: chunks of members that are on record are read, the others trained by the workers and kept.
 
-A lane is a chain of trainings in which each link needs the one before it (an Optuna study, say): a generator that
-yields members and is sent their curves. Lanes don't wait for each other, so workers are never idle while there is work;
-and which members share a chunk is the lane's choice alone, never the workers'.
+What asks for chunks is a stream, a generator that yields some, is sent their curves, and may yield again: an Optuna study
+asks for a trial when it knows the one before it. Streams don't wait for each other, so workers are never idle while there
+is work; and which members share a chunk is the stream's choice alone, never the workers'.
 """
 
 from __future__ import annotations
@@ -10,31 +10,66 @@ from __future__ import annotations
 import collections
 import queue
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import replace
-from typing import Any, TypeVar
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from assay import events
 from assay.core import Contender, Curves, Member, Task
 from assay.errors import Interrupted
 from assay.record import RunFolder
-from assay.workers import local as workers
-from assay.workers import watchdog as patience
+from assay.workers import jobs
+from assay.workers.interface import Workers
 
-LANES = 64  # that are at work at once, at least
-Result = TypeVar("Result")
-Lane = Generator[list[list[Member]], Curves, Result]  # yields chunks, is sent their curves in one
+STREAMS = 64  # that are at work at once, at least
+Chunk = list[Member]  # of one contender
+ChunkStream = Generator[list[Chunk], Curves, None]  # yields chunks, is sent the curves of all their members, in order
 
 
-class Fold:
-    """Trains chunks of members: from the record where they are there, by the executor where not."""
+@dataclass(eq=False)
+class _Active:
+    """A stream at work: the chunks that it asked for last, and the curves of those that are there, by place."""
+
+    stream: ChunkStream
+    chunks: list[Chunk] = field(default_factory=list)
+    curves: dict[int, Curves] = field(default_factory=dict)
+
+    @property
+    def lacks(self) -> list[int]:
+        """Places of the chunks whose curves it waits for."""
+        return [place for place in range(len(self.chunks)) if place not in self.curves]
+
+    def ask(self) -> None:
+        """Send the stream what it waited for; its next chunks. StopIteration at its end."""
+        if self.chunks:
+            joined = Curves.concatenate([self.curves[place] for place in range(len(self.chunks))])
+            self.chunks = self.stream.send(joined)
+        else:
+            self.chunks = next(self.stream)
+        self.curves = {}
+
+
+class _Training(NamedTuple):
+    """A chunk that workers have, or had."""
+
+    asker: _Active
+    place: int
+    future: Future[Curves]
+
+    @property
+    def chunk(self) -> Chunk:
+        return self.asker.chunks[self.place]
+
+
+class Scheduler:
+    """Trains chunks of members: from the record where they are there, by the workers where not."""
 
     def __init__(
         self,
         folder: RunFolder,
         task: Task,
         contenders: Sequence[Contender],
-        executor: Executor,
+        workers: Workers,
         on_event: events.OnEvent,
         *,
         behind: RunFolder | None = None,
@@ -42,13 +77,77 @@ class Fold:
     ) -> None:
         """`behind`: another record to look into for what isn't here. `step_norms`: candidates' final runs need theirs."""
         self.behind, self.step_norms = behind, step_norms
-        self.folder, self.executor, self.on_event = folder, executor, on_event
+        self.folder, self.workers, self.on_event = folder, workers, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
         self.warned: set[int] = set()  # contenders of whose fallback was told
-        self.recorded = len(list(folder.members.glob("*.parquet")))  # chunks that were there before this run
-        self.packed_task = workers.pack(task)
-        self.packed_contenders = [workers.pack(c) for c in contenders]
+        self.packed_task = jobs.pack(task)
+        self.packed_contenders = [jobs.pack(c) for c in contenders]
+        self._outstanding: dict[Future[Curves], Chunk] = {}  # the longest with the workers first
+        self._trained: queue.SimpleQueue[_Training] = queue.SimpleQueue()
+
+    def train(self, streams: Iterable[ChunkStream]) -> None:
+        """Give all streams the curves that they ask for, until they end.
+
+        Raises:
+            Interrupted: workers were lost. UsageError: the user's code failed while training. What was finished stays.
+        """
+        waiting, active = collections.deque(streams), 0
+        most = max(STREAMS, 4 * self.workers.size)  # a study in memory takes more than one on disk
+        while waiting or active:
+            if waiting and active < most:
+                asker = _Active(waiting.popleft())
+                active += 1
+            else:
+                asker = self._keep_next()
+            if not asker.lacks and not self._advance(asker):
+                active -= 1
+
+    def _advance(self, asker: _Active) -> bool:
+        """Send a stream what it waited for, as long as its next chunks are on record; submit the others. False at its end."""
+        while not asker.lacks:
+            try:
+                asker.ask()
+            except StopIteration:
+                return False
+            for place, chunk in enumerate(asker.chunks):
+                if (curves := self._recorded(chunk)) is not None:
+                    asker.curves[place] = curves
+        for place in asker.lacks:
+            chunk = asker.chunks[place]
+            slot = chunk[0].slot
+            arguments = (self.packed_task, self.packed_contenders[slot], chunk, self.numerics[slot])
+            future = self.workers.submit(jobs.train_chunk, *arguments)
+            self._outstanding[future] = chunk
+            future.add_done_callback(lambda f, place=place: self._trained.put(_Training(asker, place, f)))
+        return True
+
+    def _keep_next(self) -> _Active:
+        """Wait for a chunk and keep its curves; the stream that asked for it."""
+        first = next(iter(self._outstanding.values()))[0]
+        awaited = f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
+        training = self.workers.watchdog.next_of(self._trained, awaited)
+        curves, chunk = result_of(training.future), training.chunk
+        del self._outstanding[training.future]
+        self.workers.watchdog.saw(float(curves.seconds.sum()))
+        self.folder.keep(chunk, curves)
+        slot = chunk[0].slot
+        if any(curves.fallback) and slot not in self.warned:
+            self.warned.add(slot)
+            reason = next(filter(None, curves.fallback))
+            self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
+        self.on_event(events.Trained(self.names[slot], chunk[0].phase, len(chunk), recorded=False))
+        # what is on disk now, and nothing later needs in memory, goes
+        training.asker.curves[training.place] = replace(curves, weights=None, step_norms=None)
+        return training.asker
+
+    def _recorded(self, chunk: Chunk) -> Curves | None:
+        found = self.folder.find(chunk, self.step_norms)
+        if found is None and self.behind is not None and chunk[0].slot < len(self.behind.plan.numerics):
+            found = self.behind.find(chunk)
+        if found is not None:
+            self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=True))
+        return found
 
     def score(self) -> None:
         """Test scores of the trials, from the weights they ended with. To be called when all selection is over."""
@@ -57,122 +156,27 @@ class Fold:
         for some in (keys[i : i + 64] for i in range(0, len(keys), 64)):
             chunks = [self.folder.weights_of(key) for key in some]
             calls = [
-                (workers.score_chunk, (self.packed_task, members, weights, self.numerics[members[0].slot]))
+                (jobs.score_chunk, (self.packed_task, members, weights, self.numerics[members[0].slot]))
                 for members, weights in chunks
             ]
-            scores = gather(self.executor, calls, lambda i: self.on_event(events.Scored()))
+            scores = gather(self.workers, calls, lambda i: self.on_event(events.Scored()))
             for key, (members, _), found in zip(some, chunks, scores, strict=True):
                 self.folder.keep_scores(key, members, found)
 
-    def drive(self, lanes: Iterable[Lane[Result]]) -> list[Result]:
-        """Run all lanes to their ends; what each returned, in order.
-
-        Raises:
-            Interrupted: workers were lost. UsageError: the user's code failed while training. What was finished stays.
-        """
-        lanes = list(lanes)
-        results: list[Any] = [None] * len(lanes)
-        finished: queue.SimpleQueue[tuple[int, int, list[Member], Future[Curves]]] = queue.SimpleQueue()
-        parts: list[dict[int, Curves]] = [{} for _ in lanes]
-        awaited = [0] * len(lanes)
-        alive, patient = 0, patience.of(self.executor)
-        waiting = collections.deque(range(len(lanes)))
-        most = max(LANES, 4 * getattr(self.executor, "size", 1))  # a study in memory takes more than one on disk
-        outstanding: dict[tuple[int, int], list[Member]] = {}  # chunks that workers have, the longest there first
-
-        def advance(lane: int, curves: Curves | None) -> bool:
-            """Send a lane its curves and submit what it asks for next; False once it has ended."""
-            try:
-                while True:
-                    wanted = lanes[lane].send(curves) if curves is not None else next(lanes[lane])
-                    recorded = {
-                        i: found for i, chunk in enumerate(wanted) if (found := self._recorded(chunk)) is not None
-                    }
-                    parts[lane], awaited[lane] = recorded, len(wanted)
-                    if len(recorded) < len(wanted):
-                        break
-                    curves = _joined(recorded)
-            except StopIteration as stop:
-                results[lane], lanes[lane], parts[lane] = stop.value, _over(), {}
-                return False
-            for i, chunk in enumerate(wanted):
-                if i not in recorded:
-                    slot = chunk[0].slot
-                    arguments = (self.packed_task, self.packed_contenders[slot], chunk, self.numerics[slot])
-                    future = self.executor.submit(workers.train_chunk, *arguments)
-                    outstanding[lane, i] = chunk
-                    future.add_done_callback(lambda f, i=i, chunk=chunk: finished.put((lane, i, chunk, f)))
-            return True
-
-        while True:
-            while waiting and alive < most:
-                alive += advance(waiting.popleft(), None)
-            if not alive:
-                break
-            lane, i, chunk, future = patience.next_of(finished, patient, self._named(outstanding))
-            curves = result_of(future)
-            del outstanding[lane, i]
-            patient.saw(float(curves.seconds.sum()))
-            self.folder.keep(chunk, curves)
-            self._tell(chunk[0].slot, curves)
-            curves = replace(curves, weights=None, step_norms=None)  # on disk; nothing later needs them in memory
-            self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=False))
-            parts[lane][i] = curves
-            if len(parts[lane]) == awaited[lane] and not advance(lane, _joined(parts[lane])):
-                alive -= 1
-        return results
-
-    def _tell(self, slot: int, curves: Curves) -> None:
-        if any(curves.fallback) and slot not in self.warned:
-            self.warned.add(slot)
-            reason = next(filter(None, curves.fallback))
-            self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
-
-    def _named(self, outstanding: dict[tuple[int, int], list[Member]]) -> str:
-        first = next(iter(outstanding.values()))[0]
-        return f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
-
-    def _recorded(self, chunk: list[Member]) -> Curves | None:
-        found = self.folder.find(chunk, self.step_norms)
-        if found is None and self.behind is not None and chunk[0].slot < len(self.behind.plan.numerics):
-            found = self.behind.find(chunk)
-        if found is not None:
-            self.on_event(events.Trained(self.names[chunk[0].slot], chunk[0].phase, len(chunk), recorded=True))
-        return found
-
 
 def gather(
-    executor: Executor, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], done: Callable[[int], Any]
+    workers: Workers, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], done: Callable[[int], Any]
 ) -> list[Any]:
     """What each `function(*arguments)` returns, in order; `done(i)` as each ends. Interrupted if workers are lost."""
     results: list[Any] = [None] * len(calls)
     finished: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
     for i, (function, arguments) in enumerate(calls):
-        executor.submit(function, *arguments).add_done_callback(lambda f, i=i: finished.put((i, f)))
+        workers.submit(function, *arguments).add_done_callback(lambda f, i=i: finished.put((i, f)))
     for _ in calls:
-        i, future = patience.next_of(finished, patience.of(executor), calls[0][0].__name__.replace("_", " "))
+        i, future = workers.watchdog.next_of(finished, calls[0][0].__name__.replace("_", " "))
         results[i] = result_of(future)
         done(i)
     return results
-
-
-def chunked(members: Sequence[Member], width: int) -> list[list[Member]]:
-    """Members in chunks of at most `width`, in order; each chunk of one contender."""
-    chunks: list[list[Member]] = []
-    for member in members:
-        if not chunks or len(chunks[-1]) == width or chunks[-1][0].slot != member.slot:
-            chunks.append([])
-        chunks[-1].append(member)
-    return chunks
-
-
-def _over() -> Lane[Any]:
-    """A lane at its end, in place of one that still holds its study."""
-    yield from ()
-
-
-def _joined(parts: dict[int, Curves]) -> Curves:
-    return Curves.concatenate([parts[i] for i in sorted(parts)])
 
 
 def result_of(future: Future[Any]) -> Any:
@@ -183,3 +187,13 @@ def result_of(future: Future[Any]) -> Any:
         raise Interrupted(
             "a worker process was lost (killed, or out of memory); run the same command again, it goes on"
         ) from error
+
+
+def chunked(members: Sequence[Member], size: int) -> list[Chunk]:
+    """Members in chunks of at most `size`, in order; each chunk of one contender."""
+    chunks: list[Chunk] = []
+    for member in members:
+        if not chunks or len(chunks[-1]) == size or chunks[-1][0].slot != member.slot:
+            chunks.append([])
+        chunks[-1].append(member)
+    return chunks

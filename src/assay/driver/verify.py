@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
-from assay.controls import lengths, verified
+from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
-from assay.controls.plan import FOLDER, skipped
-from assay.core import Contender, Curves, Member
+from assay.controls.plan import FOLDER
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.record import RunFolder, chunks, manifest
 from assay.record import extend as longer
@@ -27,8 +24,6 @@ from assay.record.documents import read_data
 from assay.record.plan import read_plan
 from assay.record.suite import NAME as SUITE_NAME
 from assay.record.suite import is_suite, open_suite
-
-FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
 
 def faults(path: Path) -> Iterator[str]:
@@ -165,121 +160,3 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b))
     return a == b
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """A member trained once more: `exact` if every number of its curves is the same, else `sound` within tolerance."""
-
-    member: Member
-    contender: str
-    exact: bool
-    sound: bool
-    first_loss: tuple[float, float]  # mean loss of the first epoch: recorded, now
-
-
-def retrain(path: Path, number: int, workers_: int | None = None) -> list[Retrained]:
-    """Train `number` members drawn at random once more, and compare what they leave with the record.
-
-    On the CPU model and torch of the record the curves must be the same to the bit. Elsewhere rounding acts like
-    another seed in the long run, so the first epoch's mean loss is compared, to 2 %.
-
-    Raises:
-        UsageError: contenders that can't be made again from their references, or whose source has changed.
-    """
-    from assay.contenders import again
-    from assay.driver import plan as planning
-    from assay.driver.scheduler import gather
-    from assay.tasks import again as task_again
-    from assay.training.numerics import cpu_model, torch_build
-    from assay.workers import local as workers
-
-    if is_suite(path):
-        raise UsageError(
-            f"{path} holds several runs; retrain members of one: assay verify {path}/TASK --retrain {number}"
-        )
-    folder = RunFolder.open(path)
-    plan = folder.plan
-    if number < 1:
-        raise UsageError(f"--retrain {number}: it must be 1 at least")
-    contenders = again(plan.science.contenders)
-    task = planning.for_protocol(task_again(plan.science.task), plan.science.protocol.name)
-    records = [_Record(folder, contenders)]
-    if has_controls(folder):
-        records.append(_controls(controls_record(folder), contenders))
-    places = [(record, i) for record in records for i in range(len(record.frame))]
-    chosen = np.random.default_rng().choice(len(places), size=min(number, len(places)), replace=False)
-    drawn = [
-        (record, chunks.to_members(record.frame[i])[0])
-        for record, i in (places[int(place)] for place in sorted(chosen))
-    ]
-    then = plan.numerics[0]
-    same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
-    packed_task = workers.pack(task)
-    calls = [
-        (
-            workers.train_chunk,
-            (
-                packed_task,
-                workers.pack(record.contenders[m.slot]),
-                record.together[_place(m)][0],
-                record.folder.plan.numerics[m.slot],
-            ),
-        )
-        for record, m in drawn
-    ]
-    with workers.pool(workers_ or workers.cores()) as pool:
-        trained = gather(pool, calls, lambda i: None)
-    found: list[Retrained] = []
-    for (record, member), now in zip(drawn, trained, strict=True):
-        chunk, recorded = record.together[_place(member)]
-        i = chunk.index(member)
-        first = float(recorded.train_loss[i, 0]), float(now.train_loss[i, 0])
-        exact = _equal(recorded, now, i)
-        close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
-        name = record.folder.plan.science.contenders[member.slot].name
-        found.append(Retrained(member, name, exact, exact or (close and not same_machine), first))
-    return found
-
-
-class _Record:
-    """A record whose members can be trained again."""
-
-    def __init__(self, folder: RunFolder, contenders: Sequence[Contender]) -> None:
-        self.folder, self.contenders = folder, contenders
-        self.frame, self.together = folder.frame(), _chunks(folder)
-
-
-def _controls(record: RunFolder, contenders: tuple[Contender, ...]) -> _Record:
-    from assay.driver.controls import objects
-
-    science, count = record.plan.science, len(contenders)
-    tables = {
-        slot: skipped(science.contenders[count + 1 + slot]) or lengths.read(record.path, slot)
-        for slot in range(1, count)
-    }
-    return _Record(record, objects(contenders, science, tables))
-
-
-def _place(member: Member) -> tuple[int, str, int, int]:
-    return member.slot, member.phase, member.replicate, member.index
-
-
-def _chunks(folder: RunFolder) -> dict[tuple[int, str, int, int], tuple[list[Member], Curves]]:
-    """For every member the chunk that it was trained in: what engine a chunk ends up with may depend on all of it."""
-    found: dict[tuple[int, str, int, int], tuple[list[Member], Curves]] = {}
-    for path in sorted(folder.members.glob("*.parquet")):
-        frame = chunks.read(path)
-        members, curves = chunks.to_members(frame), chunks.to_curves(frame)
-        found |= {_place(m): (members, curves) for m in members}
-    return found
-
-
-def _equal(a: Curves, b: Curves, i: int) -> bool:
-    """Is member i the same in both, to the bit?"""
-    names = ("validation", "test", "train_loss", "grad_norm", "update_norm", "diverged", "gradient_evaluations")
-    pairs = [(getattr(a, name), getattr(b, name)) for name in names]
-    return a.data[i] == b.data[i] and all(
-        (x is None and y is None) or (x is not None and y is not None and np.array_equal(x[i], y[i], equal_nan=True))
-        for x, y in pairs
-    )

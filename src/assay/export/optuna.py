@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
-from assay.driver.study import distribution
 from assay.record import RunFolder, files
+from assay.space import Choice, Dimension, Float, Int
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 NAME = "studies.db"
 
@@ -53,3 +57,16 @@ def studies(path: Path) -> None:
         storage.engine.dispose()
 
     files.write_atomically(path / NAME, write)
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """The dimension as Optuna knows it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match dimension:
+        case Float(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case Int(low, high, log):
+            return IntDistribution(low, high, log=log)
+        case Choice(options):
+            return CategoricalDistribution(options)

@@ -1,4 +1,4 @@
-"""Who does the work: processes of this machine, or a Ray cluster. Executors that run the functions of `workers`."""
+"""The workers that were asked for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Iterator
 
 from assay import events
 from assay.errors import UsageError
-from assay.workers import local as workers
+from assay.workers.interface import Workers
+from assay.workers.local import LocalWorkers
 from assay.workers.ray import RayWorkers
-from assay.workers.watchdog import Patience
-
-Crew = workers.LocalWorkers | RayWorkers
 
 
 def check(asked: int | str | None, ray_address: str | None = None, time_limit: float | None = None) -> int | str | None:
@@ -33,30 +31,29 @@ def check(asked: int | str | None, ray_address: str | None = None, time_limit: f
 
 
 @contextlib.contextmanager
-def crew(
-    asked: int | str | None,
+def open_workers(
+    asked: int | str | None = None,
     device: str = "cpu",
     on_event: events.OnEvent = events.ignore,
     time_limit: float | None = None,
-) -> Iterator[Crew]:
+) -> Iterator[Workers]:
     """The workers asked for (see `check`), by default a process a core; four for a GPU.
 
     They end with the block: when their work is done, or at once where the block ends by an exception.
 
+    Args:
+        time_limit: seconds without any result after which they are given up; by default see `watchdog`.
     Raises:
         UsageError: Ray isn't installed, no cluster answers, or its nodes can't do this work.
     """
     wanted = check(asked, time_limit=time_limit)
     if isinstance(wanted, str):
-        executor: Crew = RayWorkers(wanted.partition(":")[2] or None, device)
-        for warning in executor.warnings:
-            on_event(events.Warned(warning))
+        workers: Workers = RayWorkers(wanted.partition(":")[2], device, time_limit, on_event)
     else:
-        executor = workers.LocalWorkers(wanted or workers.usual(device))
-    executor.patience = Patience(time_limit)
+        workers = LocalWorkers(wanted, device, time_limit)
     try:
-        yield executor
+        yield workers
     except BaseException:
-        executor.kill()
+        workers.kill()
         raise
-    executor.shutdown()
+    workers.close()

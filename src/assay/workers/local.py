@@ -1,8 +1,4 @@
-"""Worker processes, shaped like `concurrent.futures.Executor`: one process a core, one thread each.
-
-What a worker is asked for is data (bytes and plain structures), so that another executor, on another machine, can stand
-in for this one.
-"""
+"""Worker processes on this machine, one thread each."""
 
 from __future__ import annotations
 
@@ -12,20 +8,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from dataclasses import replace
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from typing import Any, TypeVar
 
-import cloudpickle
-import numpy as np
+from assay.workers.watchdog import Watchdog
 
-from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
-from assay.errors import AssayError, Interrupted, UsageError, own_frames
-from assay.workers.watchdog import Patience
-
+Result = TypeVar("Result")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+A_GPU = 4  # processes that keep one busy, each of which takes memory of it
 
 
 def cores() -> int:
@@ -33,162 +24,45 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def usual(device: str) -> int:
-    """Processes where none were asked for: one a core. A GPU is kept busy by a few, each of which takes memory of it."""
-    return cores() if device == "cpu" else min(4, cores())
+class LocalWorkers:
+    """`Workers` that are processes, started from a server that has torch loaded; by default one a core, or a few a GPU."""
 
-
-def pack(thing: Task | Contender) -> bytes:
-    """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
-    return cloudpickle.dumps(thing)
-
-
-def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
-    """In a worker: train a chunk of members with the plan's engine.
-
-    Members that the engine refuses on the way (they disagree in a branch, say) train in the loop, and their curves say so.
-
-    Raises:
-        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
-        Interrupted: memory or disk ran out.
-    """
-    task, contender = _open(packed_task), _open(packed_contender)
-    reason = ""
-    try:
-        if numerics.engine == "vectorized":
-            from assay.engine.eager import train as vectorized
-            from assay.engine.eager.refusal import Hindered, NotVectorizable
-
-            try:
-                return vectorized.train(task, contender, members, numerics)
-            except Hindered as error:
-                raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
-            except NotVectorizable as error:  # the same members always are, wherever they train
-                reason = str(error)
-        from assay.training import loop
-
-        return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
-    except AssayError:
-        raise
-    except Exception as error:
-        if _out_of_memory(error):
-            raise Interrupted(
-                f"out of memory while {contender.name} trained; take fewer --workers and run the same command again, it goes on"
-            ) from None
-        raise UsageError(f"{contender.name} fails while it trains: {own_frames(error)}") from None
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(
-        words in f"{type(error).__name__} {error}" for words in ("OutOfMemoryError", "can't allocate memory")
-    )
-
-
-def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
-    """In a worker: test scores (n,) of trained members."""
-    from assay.training.loop import score_weights
-
-    return score_weights(_open(packed_task), members, weights, numerics)
-
-
-def settle(
-    packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, *numbers: int
-) -> tuple[Numerics, float | None]:
-    """In a worker: `engines.settle`, whose numbers these are, in its order."""
-    from assay.engine.select import select as engines
-
-    found = engines.settle(_open(packed_task), _open(packed_contender), wanted, *numbers)
-    return found.numerics, found.step_seconds
-
-
-def make_data(packed_task: bytes, seed: int) -> str:
-    """In a worker: see that a data set is made and kept, and fit to be trained on; its digest."""
-    from assay.training.validate import admit
-
-    task = _open(packed_task)
-    try:
-        splits = task.data(seed)
-    except AssayError:
-        raise
-    except Exception as error:
-        raise UsageError(f"the data of task {task.name} can't be made: {own_frames(error)}") from None
-    admit(task, splits)
-    return splits.digest
-
-
-def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
-    """In a worker: `timing.step_seconds`."""
-    from assay.training.timing import step_seconds
-
-    return step_seconds(_open(packed_task), _open(packed_contender), member, numerics)
-
-
-def time_optimizers(
-    packed_task: bytes, packed_contenders: Sequence[bytes], members: Sequence[Member], numerics: Numerics
-) -> list[float]:
-    """In a worker: `timing.optimizer_seconds`."""
-    from assay.training.timing import optimizer_seconds
-
-    return optimizer_seconds(_open(packed_task), [_open(c) for c in packed_contenders], members, numerics)
-
-
-@lru_cache(maxsize=64)
-def _open(packed: bytes) -> Any:
-    try:
-        return cloudpickle.loads(packed)
-    except Exception as error:
-        raise UsageError(f"code of the task or a contender can't be loaded in a worker: {own_frames(error)}") from None
-
-
-class InProcess(Executor):
-    """Runs what is submitted at once, in this process: for debugging and small tests."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call now; the future is done when this returns."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-class LocalWorkers(ProcessPoolExecutor):
-    """A process a core, started from a server that has torch loaded, one thread each. `size`: how many there are."""
-
-    patience: Patience | None = None  # with those that hang
-
-    def __init__(self, workers: int) -> None:
-        self.size = workers
+    def __init__(self, size: int | None = None, device: str = "cpu", time_limit: float | None = None) -> None:
+        self.size = size or (cores() if device == "cpu" else min(A_GPU, cores()))
+        self.device, self.watchdog = device, Watchdog(time_limit)
         kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(kind)
-        with _one_thread():
+        with one_thread():
             if kind == "forkserver":
                 context.set_forkserver_preload(["assay.training.loop"])
                 from multiprocessing import forkserver
 
                 with _without_interrupts():  # it loads torch before it ignores Ctrl-C
                     forkserver.ensure_running()
-            super().__init__(workers, mp_context=context, initializer=_initialize)
+            self._pool = ProcessPoolExecutor(self.size, mp_context=context, initializer=_initialize)
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As in Executor. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
+    def submit(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
+        """See `Workers`. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
         try:
-            with _without_main(), _one_thread():
-                return super().submit(fn, *args, **kwargs)
+            with without_main(), one_thread():
+                return self._pool.submit(fn, *args)
         except BrokenExecutor as error:  # a worker was lost since the last call: said where the results are read
             return _lost(error)
         except (EOFError, ConnectionError) as error:  # a worker, or the server that starts them, died while it began
             return _lost(BrokenExecutor(f"a worker could not be started: {error}"))
 
-    def beside(self, fn: Any, /, *args: Any) -> Future[Any]:
-        """Call what needs the run folder here, beside the work of the others."""
+    def submit_here(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
+        """See `Workers`: all of them are on this machine."""
         return self.submit(fn, *args)
 
+    def close(self) -> None:
+        """End, when all calls have ended."""
+        self._pool.shutdown()
+
     def kill(self) -> None:
-        """End the workers now, whatever they are doing."""
-        processes = list((self._processes or {}).values())
-        self.shutdown(wait=False, cancel_futures=True)
+        """End now, whatever is being done."""
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
 
@@ -197,18 +71,6 @@ def _lost(error: BrokenExecutor) -> Future[Any]:
     lost: Future[Any] = Future()
     lost.set_exception(error)
     return lost
-
-
-@contextlib.contextmanager
-def pool(workers: int) -> Iterator[LocalWorkers]:
-    """Workers that end with the block: when their work is done, or at once where the block ends by an exception."""
-    executor = LocalWorkers(workers)
-    try:
-        yield executor
-    except BaseException:
-        executor.kill()
-        raise
-    executor.shutdown()
 
 
 def _initialize() -> None:
@@ -232,7 +94,8 @@ def _without_interrupts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """What is started here computes with one thread."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
@@ -243,7 +106,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """While a process starts, hide where `__main__` came from: what it defines travels by value, so it isn't rerun."""
     main = sys.modules["__main__"]
     hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-from concurrent.futures import Executor
 from typing import TypeVar
 
 from assay.errors import Interrupted
@@ -13,8 +12,9 @@ LEAST = 1800.0  # seconds without any result, before workers are given up
 TIMES = 50.0  # or so many times what the longest piece of work took or was estimated to take
 
 
-class Patience:
-    """Seconds that may pass without any result: what was asked for, or `TIMES` the longest known piece, `LEAST` at least.
+class Watchdog:
+    """Gives workers up after some seconds without any result: those asked for, or `TIMES` the longest known piece of work,
+    `LEAST` at least.
 
     They are counted by the monotonic clock: neither a clock that is set nor a machine that slept brings the end nearer.
     """
@@ -32,18 +32,12 @@ class Patience:
         """As of now."""
         return self.asked or max(LEAST, TIMES * self.longest)
 
-
-def of(executor: Executor) -> Patience:
-    """The executor's own, or the default."""
-    return getattr(executor, "patience", None) or Patience()
-
-
-def next_of(finished: queue.SimpleQueue[Item], patience: Patience, what: str) -> Item:
-    """The next finished piece of work. Interrupted where none comes in time; `what` is awaited."""
-    try:
-        return finished.get(timeout=min(patience.seconds, 1e8))
-    except queue.Empty:
-        raise Interrupted(
-            f"no result for {patience.seconds:.0f} s while waiting for {what}: its worker hangs, or is that slow "
-            "(then give a longer --time-limit); run the same command again, it goes on"
-        ) from None
+    def next_of(self, finished: queue.SimpleQueue[Item], what: str) -> Item:
+        """The next finished piece of work. Interrupted where none comes in time; `what` is awaited."""
+        try:
+            return finished.get(timeout=min(self.seconds, 1e8))
+        except queue.Empty:
+            raise Interrupted(
+                f"no result for {self.seconds:.0f} s while waiting for {what}: its worker hangs, or is that slow "
+                "(then give a longer --time-limit); run the same command again, it goes on"
+            ) from None

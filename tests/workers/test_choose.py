@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,14 @@ from assay.cli import call
 from assay.contenders import contenders
 from assay.core import Plan
 from assay.driver import plan as planning
-from assay.driver import scheduler as fold
-from assay.driver import study as tune
+from assay.driver.scheduler import Scheduler, gather
+from assay.driver.study import member, one_chunk
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
 from assay.training.numerics import loop_here
-from assay.workers import ray as ray_workers
-from assay.workers import watchdog as patience
+from assay.workers import cluster, watchdog
 from assay.workers.choose import check
+from assay.workers.watchdog import Watchdog
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,33 +58,33 @@ def test_an_address_where_nobody_is_takes_one_line():
         nobody.bind(("127.0.0.1", 0))  # bound, and never listening
         port = nobody.getsockname()[1]
         with pytest.raises(UsageError, match=f"no Ray cluster answers at 127.0.0.1:{port}"):
-            ray_workers._answers(f"127.0.0.1:{port}")
+            cluster.see_that_it_answers(f"127.0.0.1:{port}")
     with pytest.raises(UsageError, match="client isn't supported"):
-        ray_workers._answers("ray://there:10001")
+        cluster.see_that_it_answers("ray://there:10001")
     with pytest.raises(UsageError, match="no Ray cluster answers"):
-        ray_workers._answers("127.0.0.1:port")
+        cluster.see_that_it_answers("127.0.0.1:port")
 
 
-class Silent(Executor):
+class Silent:
     """Workers that take everything and never answer."""
 
-    patience = patience.Patience(0.05)
+    size, device, watchdog = 1, "cpu", Watchdog(0.05)
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit(self, fn, /, *args):
         return Future()
 
 
 def test_workers_that_hang_are_given_up():
     with pytest.raises(Interrupted, match=r"waiting for time sleep|waiting for sleep"):
-        fold.gather(Silent(), [(time.sleep, (1,))], lambda i: None)
+        gather(Silent(), [(time.sleep, (1,))], lambda i: None)
 
 
-class Half(Executor):
+class Half:
     """Trains what is asked of the first contender, and never comes back from the second's."""
 
-    patience = patience.Patience(0.3)
+    size, device, watchdog = 1, "cpu", Watchdog(0.3)
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit(self, fn, /, *args):
         future: Future = Future()
         if args[2][0].slot == 0:
             future.set_result(fn(*args))
@@ -95,18 +95,18 @@ def test_a_member_that_hangs_is_named_when_all_else_is_done(tmp_path, task):
     found = contenders(["adam", "sgd"])
     science = planning.science_of(task, found, planning.protocol_of("honest", found, 2, 2, 1), 0)
     folder = RunFolder.create(tmp_path / "run", Plan(science, (loop_here(), loop_here())))
-    going = fold.Fold(folder, task, found, Half(), lambda event: None)
-    chunks = [[tune.member(science, slot, "tune", k, 0, {"lr": 0.1})] for slot in (1, 0) for k in range(2)]
+    scheduler = Scheduler(folder, task, found, Half(), lambda event: None)
+    chunks = [[member(science, slot, "tune", k, 0, {"lr": 0.1})] for slot in (1, 0) for k in range(2)]
     with pytest.raises(Interrupted, match="waiting for sgd, tune 0 of replicate 0: its worker hangs"):
-        going.drive([tune.final(chunk) for chunk in chunks])
+        scheduler.train([one_chunk(chunk) for chunk in chunks])
     assert folder.counts() == {(0, "tune"): 2}
 
 
-def test_patience_grows_with_the_longest_piece_of_work():
-    usual = patience.Patience()
-    assert usual.seconds == patience.LEAST
+def test_a_watchdog_waits_longer_where_work_takes_longer():
+    usual = Watchdog()
+    assert usual.seconds == watchdog.LEAST
     usual.saw(float("nan"))
     usual.saw(100.0)
     usual.saw(1.0)
-    assert usual.seconds == 100 * patience.TIMES
-    assert patience.Patience(5.0).seconds == 5.0
+    assert usual.seconds == 100 * watchdog.TIMES
+    assert Watchdog(5.0).seconds == 5.0

@@ -1,0 +1,118 @@
+"""Members of a record trained once more: do they leave what they left?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from assay.contenders import again
+from assay.controls.judged import controls_record, has_controls
+from assay.core import Contender, Curves, Member, Plan
+from assay.driver.controls import contenders_again
+from assay.driver.plan import for_protocol
+from assay.driver.scheduler import Chunk, gather
+from assay.errors import UsageError
+from assay.record import RunFolder, chunks
+from assay.record.suite import is_suite
+from assay.tasks import again as task_again
+from assay.training.numerics import cpu_model, torch_build
+from assay.workers import jobs
+from assay.workers.choose import open_workers
+
+FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A member trained once more: `exact` if every number of its curves is the same, else `sound` within tolerance."""
+
+    member: Member
+    contender: str
+    exact: bool
+    sound: bool
+    first_loss: tuple[float, float]  # mean loss of the first epoch: recorded, now
+
+
+class _Trained(NamedTuple):
+    """A member on record, in the chunk that it was trained in: what engine a chunk ends up with may depend on all of it."""
+
+    plan: Plan
+    contender: Contender
+    chunk: Chunk
+    curves: Curves
+    place: int
+
+    @property
+    def member(self) -> Member:
+        return self.chunk[self.place]
+
+
+def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained]:
+    """Train `number` members drawn at random once more, and compare what they leave with the record.
+
+    On the CPU model and torch of the record the curves must be the same to the bit. Elsewhere rounding acts like
+    another seed in the long run, so the first epoch's mean loss is compared, to 2 %.
+
+    Args:
+        asked: worker processes; by default as many as a run on the record's device has.
+    Raises:
+        UsageError: contenders that can't be made again from their references, or whose source has changed.
+    """
+    if is_suite(path):
+        raise UsageError(
+            f"{path} holds several runs; retrain members of one: assay verify {path}/TASK --retrain {number}"
+        )
+    if number < 1:
+        raise UsageError(f"--retrain {number}: it must be 1 at least")
+    folder = RunFolder.open(path)
+    science, then = folder.plan.science, folder.plan.numerics[0]
+    contenders = again(science.contenders)
+    task = for_protocol(task_again(science.task), science.protocol.name)
+    trained = _trained(folder, contenders)
+    if has_controls(folder):
+        controls = controls_record(folder)
+        trained += _trained(controls, contenders_again(controls, contenders))
+    chosen = np.random.default_rng().choice(len(trained), size=min(number, len(trained)), replace=False)
+    drawn = [trained[i] for i in sorted(chosen)]
+    packed = jobs.pack(task)
+    calls = [
+        (jobs.train_chunk, (packed, jobs.pack(t.contender), t.chunk, t.plan.numerics[t.member.slot])) for t in drawn
+    ]
+    with open_workers(asked, then.device) as workers:
+        found = gather(workers, calls, lambda i: None)
+    same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
+    return [_compared(t, now, same_machine) for t, now in zip(drawn, found, strict=True)]
+
+
+def _trained(folder: RunFolder, contenders: Sequence[Contender]) -> list[_Trained]:
+    """All members of a record, by slot, phase, replicate and index."""
+    found: list[_Trained] = []
+    for path in folder.members.glob("*.parquet"):
+        frame = chunks.read(path)
+        chunk, curves = chunks.to_members(frame), chunks.to_curves(frame)
+        contender = contenders[chunk[0].slot]
+        found += [_Trained(folder.plan, contender, chunk, curves, place) for place in range(len(chunk))]
+    return sorted(found, key=lambda t: (t.member.slot, t.member.phase, t.member.replicate, t.member.index))
+
+
+def _compared(then: _Trained, now: Curves, same_machine: bool) -> Retrained:
+    i, member = then.place, then.member
+    first = float(then.curves.train_loss[i, 0]), float(now.train_loss[i, 0])
+    exact = _equal(then.curves, now, i)
+    close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
+    name = then.plan.science.contenders[member.slot].name
+    return Retrained(member, name, exact, exact or (close and not same_machine), first)
+
+
+def _equal(a: Curves, b: Curves, i: int) -> bool:
+    """Is member i the same in both, to the bit?"""
+    names = ("validation", "test", "train_loss", "grad_norm", "update_norm", "diverged", "gradient_evaluations")
+    pairs = [(getattr(a, name), getattr(b, name)) for name in names]
+    return a.data[i] == b.data[i] and all(
+        (x is None and y is None) or (x is not None and y is not None and np.array_equal(x[i], y[i], equal_nan=True))
+        for x, y in pairs
+    )

@@ -1,0 +1,123 @@
+"""What is done in a worker. What goes in and comes out is data (bytes and plain structures), so that a worker may be anywhere.
+
+torch is imported in the functions: the driver, which only names them, does without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
+from assay.errors import AssayError, Interrupted, UsageError, own_frames
+
+
+def pack(thing: Task | Contender) -> bytes:
+    """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
+    return cloudpickle.dumps(thing)
+
+
+@lru_cache(maxsize=64)
+def _open(packed: bytes) -> Any:
+    try:
+        return cloudpickle.loads(packed)
+    except Exception as error:  # whatever the user's module raises
+        raise UsageError(f"code of the task or a contender can't be loaded in a worker: {own_frames(error)}") from None
+
+
+def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
+    """Train a chunk of members with the plan's engine.
+
+    Members that the engine refuses on the way (they disagree in a branch, say) train in the loop, and their curves say so.
+
+    Raises:
+        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
+        Interrupted: memory or disk ran out.
+    """
+    task, contender = _open(packed_task), _open(packed_contender)
+    try:
+        return _train(task, contender, members, numerics)
+    except AssayError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        if _out_of_memory(error):
+            raise Interrupted(
+                f"out of memory while {contender.name} trained; take fewer --workers and run the same command again, it goes on"
+            ) from None
+        raise UsageError(f"{contender.name} fails while it trains: {own_frames(error)}") from None
+
+
+def _train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
+    from assay.training import loop
+
+    reason = ""
+    if numerics.engine == "vectorized":
+        from assay.engine.eager import train as vectorized
+        from assay.engine.eager.refusal import Hindered, NotVectorizable
+
+        try:
+            return vectorized.train(task, contender, members, numerics)
+        except Hindered as error:
+            raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
+        except NotVectorizable as error:  # the same members always are, wherever they train
+            reason = str(error)
+    return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(
+        words in f"{type(error).__name__} {error}" for words in ("OutOfMemoryError", "can't allocate memory")
+    )
+
+
+def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
+    """Test scores (n,) of trained members."""
+    from assay.training.loop import score_weights
+
+    return score_weights(_open(packed_task), members, weights, numerics)
+
+
+def settle(
+    packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, *numbers: int
+) -> tuple[Numerics, float | None]:
+    """`select.settle`, whose numbers these are, in its order."""
+    from assay.engine.select import select
+
+    found = select.settle(_open(packed_task), _open(packed_contender), wanted, *numbers)
+    return found.numerics, found.step_seconds
+
+
+def make_data(packed_task: bytes, seed: int) -> str:
+    """See that a data set is made and kept, and fit to be trained on; its digest."""
+    from assay.training.validate import admit
+
+    task = _open(packed_task)
+    try:
+        splits = task.data(seed)
+    except AssayError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise UsageError(f"the data of task {task.name} can't be made: {own_frames(error)}") from None
+    admit(task, splits)
+    return splits.digest
+
+
+def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
+    """`timing.step_seconds`."""
+    from assay.training.timing import step_seconds
+
+    return step_seconds(_open(packed_task), _open(packed_contender), member, numerics)
+
+
+def time_optimizers(
+    packed_task: bytes, packed_contenders: Sequence[bytes], members: Sequence[Member], numerics: Numerics
+) -> list[float]:
+    """`timing.optimizer_seconds`."""
+    from assay.training.timing import optimizer_seconds
+
+    return optimizer_seconds(_open(packed_task), [_open(c) for c in packed_contenders], members, numerics)
