@@ -67,14 +67,14 @@ def opened(job: Job) -> tuple[Contender, Any]:
 
 
 def _target(contender: Contender) -> Any:
-    from assay.contenders.registry import CONTENDERS
-    from assay.contenders.resolve import load, split_alias
+    from assay.contenders import CONTENDERS, load
+    from assay.contenders.resolve import split_alias
     from assay.contenders.schedules import split_schedule
 
     reference = split_schedule(split_alias(contender.reference)[1])[0]
     if not reference:
         return None
-    target = load(CONTENDERS[reference].reference if reference in CONTENDERS else reference)[0]
+    target = load(CONTENDERS[reference].reference if reference in CONTENDERS else reference)
     return None if isinstance(target, Contender) else target
 
 

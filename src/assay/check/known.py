@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD, Optimizer
 
-from assay.contenders.registry import CONTENDERS
-from assay.contenders.resolve import load
+from assay.contenders import CONTENDERS, load
 
 Settings = dict[str, float]
 
@@ -98,7 +97,7 @@ def known() -> list[Known]:
         Known("sgd-nesterov", SGD, "torch.optim.SGD", {"nesterov": True}, {"momentum": 0.9}),
     ]
     for name, entry in CONTENDERS.items():
-        kind, _ = load(entry.reference)
+        kind = load(entry.reference)
         fitted = {k: v for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
         fitted.update({k: v for k, v in entry.fixed.items() if k in fitted})
         fixed = {k: v for k, v in entry.fixed.items() if k not in fitted}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 from typing import Any
 
-from assay.contenders.adapt import MODEL, NAMED, WRAPPED, WRAPPED_CLASS, inner_class
+from assay.contenders.adapt import Signature
 from assay.contenders.registry import CONTENDERS
 from assay.contenders.resolve import split_alias
 from assay.core import Contender
@@ -46,7 +45,9 @@ class Script:
             self.imports = f"# {self.name} is your contender, imported or defined here"
         settings = {**contender.fixed, **{k: midpoint(d) for k, d in contender.space.items()}}
         self.settings = {k: _number(v) for k, v in settings.items()}
-        self.first, self.takes_run, self.beside = _interface(target)
+        self.signature = None if target is None else Signature.of(target, self.name)
+        self.takes_run = self.signature is None or "run" in self.signature.named
+        self.takes_params = self.signature is not None and self.signature.first == "params"
         self.train = False  # does it have to be told that training begins?
 
     def text(
@@ -84,35 +85,22 @@ class Script:
             settings["lr"] = _number(lr)
         given = "".join(f", {k}={v}" for k, v in settings.items())
         run = "assay.Run(1000, 10, 100)"
-        if self.first is None:
+        if self.signature is None:  # a contender, which its `make` makes
             return f"{variable} = {self.name}.make(torch.nn.ParameterList({over}), {run}{given})"
         if self.takes_run:
             given += f", run={run}"
-        if self.beside:
-            return f"{variable} = {self.name}({over}, {self.beside}=torch.optim.Adam{given})"
-        if self.first in MODEL:
+        if self.signature.beside:
+            return f"{variable} = {self.name}({over}, {self.signature.beside}=torch.optim.Adam{given})"
+        if self.signature.given == "model":
             return f"{variable} = {self.name}(torch.nn.ParameterList({over}){given})"
-        if self.first in NAMED:
+        if self.signature.given == "named parameters":
             return f"{variable} = {self.name}(torch.nn.ParameterList({over}).named_parameters(){given})"
-        if self.first in WRAPPED_CLASS:
+        if self.signature.given == "optimizer class":
             return f"{variable} = {self.name}(torch.optim.Adam, {over}{given})"
-        if self.first in WRAPPED:
+        if self.signature.given == "optimizer":
             rate = f", lr={settings['lr']}" if "lr" in settings else ""
             return f"{variable} = {self.name}(torch.optim.Adam({over}{rate}))"
         return f"{variable} = {self.name}({over}{given})"
-
-
-def _interface(target: Any) -> tuple[str | None, bool, str | None]:
-    """The name of the first parameter (None of what can't be called), whether it takes a `run`, and the parameter that
-    takes the class it wraps.
-    """
-    if target is None:
-        return None, True, None  # a contender, which its `make` makes
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        return "params", False, None
-    return next(iter(parameters), "params"), "run" in parameters, inner_class(list(parameters.values()))
 
 
 def _number(value: Any) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from assay.contenders.interface import needs_closure
 from assay.contenders.registry import LEARNING_RATE
@@ -17,14 +18,65 @@ from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Space
 
-PARAMS = ("params", "parameters")
-NAMED = ("named_parameters", "named_params")
-MODEL = ("model", "module", "net", "network")
-WRAPPED = ("optimizer", "base_optimizer", "inner_optimizer", "opt", "base")
-WRAPPED_CLASS = ("optimizer_cls", "optimizer_class", "base_optimizer_cls", "base_optimizer_class", "base_cls")
+Given = Literal["parameters", "named parameters", "model", "optimizer", "optimizer class"]
+_WRAPPED: dict[str, Given] = {
+    **dict.fromkeys(("optimizer", "base_optimizer", "inner_optimizer", "opt", "base"), "optimizer"),
+    **dict.fromkeys(
+        ("optimizer_cls", "optimizer_class", "base_optimizer_cls", "base_optimizer_class", "base_cls"),
+        "optimizer class",
+    ),
+}
+_GIVEN: dict[str, Given] = {
+    **dict.fromkeys(("params", "parameters"), "parameters"),
+    **dict.fromkeys(("named_parameters", "named_params"), "named parameters"),
+    **dict.fromkeys(("model", "module", "net", "network"), "model"),
+    **_WRAPPED,
+}
 
 
-def signature_of(target: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+@dataclass(frozen=True)
+class Signature:
+    """How a class or function wants to be called.
+
+    `first`: the name of its first parameter; `given`: what assay gives it there (None: nothing is known of that name).
+    `named`: the parameters it takes by name beside the first; `takes_any`: any others too. `beside`: the required one
+    that takes the class it wraps, where the parameters come first.
+    """
+
+    first: str
+    given: Given | None
+    named: Mapping[str, inspect.Parameter]
+    takes_any: bool
+    beside: str | None
+
+    @classmethod
+    def of(cls, target: Callable[..., Any], name: str) -> Signature:
+        """UsageError where Python can't tell it, or there is nowhere to give parameters."""
+        parameters = parameters_of(target, name)
+        first = next((p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)), None)
+        if first is None:
+            raise UsageError(f"{name} takes no positional parameter, so nothing to optimize; write {_factory(name)}")
+        given = _GIVEN.get(first.name)
+        if given == "optimizer" and str(first.annotation).lower().startswith(("type[", "<class 'type")):
+            given = "optimizer class"
+        by_name = (first.POSITIONAL_OR_KEYWORD, first.KEYWORD_ONLY)
+        named = {p.name: p for p in parameters if p is not first and p.kind in by_name}
+        wraps = (n for n, p in named.items() if n in _WRAPPED and p.default is p.empty)
+        beside = next(wraps, None) if given == "parameters" else None
+        return cls(first.name, given, named, any(p.kind is p.VAR_KEYWORD for p in parameters), beside)
+
+    @property
+    def wraps(self) -> str | None:
+        """The name of the parameter that takes another optimizer, or its class."""
+        return self.beside or (self.first if self.given in ("optimizer", "optimizer class") else None)
+
+    @property
+    def takes_rate(self) -> bool:
+        """Can it be given an `lr`?"""
+        return self.takes_any or "lr" in self.named
+
+
+def parameters_of(target: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     """The parameters a caller gives, `self` left out. UsageError where Python can't tell them."""
     try:
         return list(inspect.signature(target).parameters.values())
@@ -55,114 +107,99 @@ def adapt(
         UsageError: a first parameter of another name, or a required parameter that nothing gives; the factory that
             would do it is in the message.
     """
-    parameters = signature_of(target, name)
-    given_by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    first = next((p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)), None)
-    if first is None:
-        raise UsageError(f"{name} takes no positional parameter, so nothing to optimize; write {_factory(name)}")
-    named = [p for p in parameters if p is not first and p.kind in given_by_name]
-    accepts = {p.name for p in named}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    given = set(fixed or {}) | set(tuned or {})
-    note, wraps = "", first.name in (*WRAPPED, *WRAPPED_CLASS)
-    beside = inner_class(parameters)
-
-    if wraps or beside:
-        if baseline is None:
-            what = beside or first.name
-            raise UsageError(f"{name} wraps another optimizer ({what}): it can be a candidate, not the baseline")
-        wants_class = (
-            bool(beside)
-            or first.name in WRAPPED_CLASS
-            or str(first.annotation).lower().startswith(("type[", "<class 'type"))
-        )
-        make = (
-            _wrapper_of_class(target, accepts, baseline, beside) if wants_class else _wrapper(target, accepts, baseline)
-        )
-        note = f"{name} wraps {'the class of' if wants_class else 'a fresh instance of'} {baseline.name}"
-        space = dict(baseline.space) if space is None else space
-        accepts = accepts | set(baseline.space) | set(baseline.fixed) | {"run", "params"}
-        given_to_it = {"params", beside}
-    elif first.name in (*PARAMS, *NAMED, *MODEL):
-        given_to_it = set[str | None]()
-        make = _direct(target, first.name, accepts)
-        if space is None:
-            space = {"lr": LEARNING_RATE} if "lr" in accepts or takes_any else {}
-    else:
+    signature = Signature.of(target, name)
+    fixed, tuned = dict(fixed or {}), dict(tuned or {})
+    if signature.wraps and baseline is None:
+        raise UsageError(f"{name} wraps another optimizer ({signature.wraps}): it can be a candidate, not the baseline")
+    if signature.given is None:
         raise UsageError(
-            f"{name}: its first parameter is called {first.name!r}; assay gives params, named_parameters, model or, to "
+            f"{name}: its first parameter is called {signature.first!r}; assay gives params, named_parameters, model or, to "
             f"a wrapper, optimizer or base_optimizer. Write {_factory(name)}"
         )
-    unknown = given - accepts
-    if unknown and not takes_any:
+    note = ""
+    if signature.wraps and baseline is not None:
+        by_class = signature.beside or signature.given == "optimizer class"
+        make = (_wrapper_of_class if by_class else _wrapper)(target, signature, baseline)
+        note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
+        space = baseline.space if space is None else space
+        _see_that_it_takes(name, signature, {*fixed, *tuned}, {*baseline.space, *baseline.fixed, "run", "params"})
+    else:
+        make = _direct(target, signature)
+        space = ({"lr": LEARNING_RATE} if signature.takes_rate else {}) if space is None else space
+        _see_that_it_takes(name, signature, {*fixed, *tuned}, set())
+    space = {**space, **tuned}
+    _see_that_it_is_given(name, signature, {*space, *fixed, "run", *({"params"} if signature.wraps else ())})
+    if not space and not untuned:
+        raise _nothing_to_tune(name, signature)
+    closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
+    return Contender(name, make, space, fixed, closure=closure, note=note)
+
+
+def _see_that_it_takes(name: str, signature: Signature, given: set[str], more: set[str]) -> None:
+    accepts = {*signature.named, *more}
+    if given - accepts and not signature.takes_any:
         raise UsageError(
-            f"{name} takes no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(accepts)) or 'nothing'}"
+            f"{name} takes no {', '.join(sorted(given - accepts))}; it takes {', '.join(sorted(accepts)) or 'nothing'}"
         )
-    space = {**space, **(tuned or {})}
-    supplied = {*space, *(fixed or {}), "run"} | given_to_it
-    missing = [p.name for p in named if p.default is p.empty and p.name not in supplied]
+
+
+def _see_that_it_is_given(name: str, signature: Signature, supplied: set[str]) -> None:
+    supplied = {*supplied, signature.beside or ""}
+    missing = [n for n, p in signature.named.items() if p.default is p.empty and n not in supplied]
     if missing:
         raise UsageError(
             f"{name} needs a value for {', '.join(missing)}: tune it, as in --space {name}.{missing[0]}=0..1, or write, with "
-            f"a value of yours for each …, {_factory(name, missing, 'lr' in accepts or takes_any)}"
+            f"a value of yours for each …, {_factory(name, missing, signature.takes_rate)}"
         )
-    if not space and not untuned:
-        tunable = [p.name for p in named if isinstance(p.default, int | float) and not isinstance(p.default, bool)]
-        if not tunable:
-            raise UsageError(f"{name} takes no number that could be tuned: give it an lr, or write {_factory(name)}")
-        raise UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.{tunable[0]}=1e-5..1e-1:log")
-    closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
-    return Contender(name, make, space, dict(fixed or {}), closure=closure, note=note)
 
 
-def inner_class(parameters: list[inspect.Parameter]) -> str | None:
-    """The required parameter that takes an optimizer's class, beside parameters that come first; None without one."""
-    if not parameters or parameters[0].name not in PARAMS:
-        return None
-    inner = (p.name for p in parameters[1:] if p.name in (*WRAPPED, *WRAPPED_CLASS) and p.default is p.empty)
-    return next(inner, None)
+def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
+    defaults = {n: p.default for n, p in signature.named.items()}
+    tunable = [n for n, value in defaults.items() if isinstance(value, int | float) and not isinstance(value, bool)]
+    if not tunable:
+        return UsageError(f"{name} takes no number that could be tuned: give it an lr, or write {_factory(name)}")
+    return UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.{tunable[0]}=1e-5..1e-1:log")
 
 
-def _direct(target: Callable[..., Any], first: str, accepts: set[str]) -> Callable[..., Any]:
+def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
-        if "run" in accepts:
+        if "run" in signature.named:
             hyperparameters["run"] = run
-        if run.fused and "fused" in accepts and not {"fused", "foreach"} & hyperparameters.keys():
+        if run.fused and "fused" in signature.named and not {"fused", "foreach"} & hyperparameters.keys():
             hyperparameters["fused"] = True
-        if first in MODEL:
+        if signature.given == "model":
             return target(model, **hyperparameters)
-        return target(model.named_parameters() if first in NAMED else model.parameters(), **hyperparameters)
+        named = signature.given == "named parameters"
+        return target(model.named_parameters() if named else model.parameters(), **hyperparameters)
 
     return make
 
 
-def _wrapper(target: Callable[..., Any], accepts: set[str], baseline: Contender) -> Callable[..., Any]:
+def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contender) -> Callable[..., Any]:
     """What both know goes to both; what only one knows goes to that one."""
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         inner = {k: v for k, v in hyperparameters.items() if k in baseline.space or k in baseline.fixed}
-        outer = {k: v for k, v in hyperparameters.items() if k in accepts or k not in inner}
+        outer = {k: v for k, v in hyperparameters.items() if k in signature.named or k not in inner}
         given = {"params": model.parameters(), "run": run}
-        outer |= {name: value for name, value in given.items() if name in accepts}
+        outer |= {name: value for name, value in given.items() if name in signature.named}
         return target(baseline.make(model, run, **{**baseline.fixed, **inner}), **outer)
 
     return make
 
 
-def _wrapper_of_class(
-    target: Callable[..., Any], accepts: set[str], baseline: Contender, beside: str | None
-) -> Callable[..., Any]:
+def _wrapper_of_class(target: Callable[..., Any], signature: Signature, baseline: Contender) -> Callable[..., Any]:
     """The class comes first and the parameters after it, or it has a name of its own beside them."""
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         settings = {**baseline.fixed, **hyperparameters}
-        known = {k: v for k, v in settings.items() if k in {**baseline.space, **baseline.fixed}}
+        known = {k: v for k, v in settings.items() if k in baseline.space or k in baseline.fixed}
         kind = type(baseline.make(model, run, **known))
-        if "run" in accepts:
+        if "run" in signature.named:
             settings["run"] = run
-        if beside:
-            return target(model.parameters(), **{beside: kind}, **settings)
-        if "params" in accepts:
+        if signature.beside:
+            return target(model.parameters(), **{signature.beside: kind}, **settings)
+        if "params" in signature.named:
             return target(kind, params=model.parameters(), **settings)
         return target(kind, model.parameters(), **settings)
 

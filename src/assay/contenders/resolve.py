@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import cloudpickle
-
-from assay.contenders.adapt import adapt, signature_of
-from assay.contenders.registry import CONTENDERS
+from assay.contenders.adapt import adapt, parameters_of
+from assay.contenders.load import load
+from assay.contenders.registry import CONTENDERS, Entry
 from assay.contenders.schedules import split_schedule
-from assay.contenders.source import note_helpers, source_of
+from assay.contenders.source import source_of
 from assay.core import Contender, ContenderInfo
-from assay.errors import UsageError, nearest, own_frames
+from assay.errors import UsageError, nearest
 from assay.space import Choice, Dimension, Float, Int
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
@@ -67,7 +60,7 @@ def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
         if not info.reference:
             raise UsageError(f"{info.name} was given as a Python object: without a reference it can't be made again")
         plain, schedule = split_schedule(info.reference)
-        target, _ = load(plain)
+        target = load(plain)
         source = target.source or source_of(target.make) if isinstance(target, Contender) else source_of(target)
         if source != info.source:
             raise UsageError(f"the source of {info.name} ({info.reference}) was edited since the record was made")
@@ -138,43 +131,48 @@ def _resolve(
     reference: str | Contender, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
 ) -> Contender:
     if isinstance(reference, Contender):
-        space = {**reference.space, **_typed(own, reference.make)}
-        return replace(reference, name=name, space=space, source=reference.source or source_of(reference.make))
-    fixed: Mapping[str, Any] = {}
-    space: Mapping[str, Dimension] | None = None
-    asked, (reference, schedule) = reference, split_schedule(reference)
-    suffix = asked[len(reference) :]
-    if ":" in reference:
-        target, canonical_reference = load(reference)
-    elif reference in CONTENDERS:
-        entry = CONTENDERS[reference]
-        target, canonical_reference = load(entry.reference)
-        space, fixed = entry.space, entry.fixed
-    else:
-        raise UsageError(
-            f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
-        )
+        return _given(reference, name, own)
+    plain, schedule = split_schedule(reference)
+    suffix = reference[len(plain) :]
+    entry = _entry(plain)
+    target = load(entry.reference)
     if isinstance(target, Contender):
-        called = name if name != display_name(asked) else target.name + suffix
-        found = _resolve(target, called, own, baseline, untuned)
+        found = _given(target, name if name != display_name(reference) else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     if not callable(target):
-        raise UsageError(f"{reference} is {type(target).__name__}, neither a class nor a function")
+        raise UsageError(f"{plain} is {type(target).__name__}, neither a class nor a function")
     adapted = adapt(
         target,
         name,
-        space=space,
+        space=entry.space,
         tuned=_typed(own, target) if own else {},
-        fixed={k: v for k, v in fixed.items() if k not in own},
+        fixed={k: v for k, v in entry.fixed.items() if k not in own},
         baseline=baseline,
         untuned=untuned,
     )
-    return replace(adapted, reference=canonical_reference + suffix, source=source_of(target), schedule=schedule)
+    return replace(adapted, reference=entry.reference + suffix, source=source_of(target), schedule=schedule)
+
+
+def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Contender:
+    """A contender that was made in Python, under this name."""
+    space = {**contender.space, **_typed(own, contender.make)}
+    return replace(contender, name=name, space=space, source=contender.source or source_of(contender.make))
+
+
+def _entry(reference: str) -> Entry:
+    """What the registry knows of a name, or nothing but where a user's own is."""
+    if ":" in reference:
+        return Entry(reference, space=None)
+    if reference not in CONTENDERS:
+        raise UsageError(
+            f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
+        )
+    return CONTENDERS[reference]
 
 
 def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:
     """Whole-number bounds mean a real range, as in `weight_decay=0..1`, unless the parameter is a whole number."""
-    parameters = {p.name: p for p in signature_of(target, "")}
+    parameters = {p.name: p for p in parameters_of(target, "")}
     return {
         name: Float(float(dimension.low), float(dimension.high), log=dimension.log)
         if isinstance(dimension, Int) and not _whole(parameters.get(name))
@@ -187,88 +185,3 @@ def _whole(parameter: inspect.Parameter | None) -> bool:
     if parameter is None or parameter.annotation in (float, "float"):
         return False
     return parameter.annotation in (int, "int") or type(parameter.default) is int
-
-
-def load(reference: str) -> tuple[Any, str]:
-    """The object that `pkg.mod:Name` or `path/file.py:Name` names, and the reference in its canonical form.
-
-    Raises:
-        UsageError: the file or module isn't there, fails to import (its own frames are shown), or lacks the name.
-    """
-    where, _, name = reference.rpartition(":")
-    if not where or not name:
-        raise UsageError(f"{reference!r}: write package.module:Name or path/file.py:Name")
-    module = _module(where)
-    target: Any = module
-    for part in name.split("."):
-        if not hasattr(target, part):
-            public = [n for n in vars(module) if not n.startswith("_")]
-            raise UsageError(f"{where} has no {name!r}; {nearest(name, public)}")
-        target = getattr(target, part)
-    return target, reference
-
-
-def source_of_file(reference: str) -> str:
-    """Which version the file or module of a reference is: for an object that doesn't know where it was made."""
-    return source_of(SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__))
-
-
-def _module(where: str) -> ModuleType:
-    return _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UsageError(f"there is no file {path} (seen from {Path.cwd()})")
-    resolved = path.resolve()
-    place = hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
-    name = f"{re.sub(r'[^A-Za-z0-9_]', '_', resolved.stem)}_{place}"  # two files of one name are two modules
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, resolved)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} can't be loaded as a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    folder, before = str(resolved.parent), set(sys.modules)
-    sys.path.insert(0, folder)  # its own imports from beside it
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        raise _import_failed(str(path), error) from error
-    finally:
-        sys.path.remove(folder)
-    if folder not in sys.path:
-        sys.path.append(folder)  # workers inherit it, for what is imported only when it is needed
-    beside = [m for n, m in sys.modules.items() if n not in before and _lies_in(m, resolved.parent)]
-    for one in (module, *beside):
-        cloudpickle.register_pickle_by_value(one)  # workers, here or on another machine, need not find the file
-    note_helpers(module, [str(m.__file__) for m in beside])
-    return module
-
-
-def _lies_in(module: ModuleType, folder: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
-
-
-def _load_module(name: str) -> ModuleType:
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise UsageError(
-                f"there is no module {name!r} (looked in {Path.cwd()} and the installed packages)"
-            ) from error
-        raise _import_failed(name, error) from error
-    except BaseException as error:
-        raise _import_failed(name, error) from error
-
-
-def _import_failed(where: str, error: BaseException) -> BaseException:
-    if isinstance(error, KeyboardInterrupt):
-        return error
-    return UsageError(f"{where} fails to import: {own_frames(error)}")

@@ -20,9 +20,8 @@ class GNSAdam(GradNormScaled):
             \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
     The norm is that of the gradients in ``.grad``, all parameters of all groups together, before ``weight_decay`` adds
-    to them. It is :class:`GradNormScaled` with ``torch.optim.Adam``: see there for how the rule relates to normalised
-    gradient descent (Hazan et al. 2015, arXiv:1507.02030) and to Adam's scale invariance, when not to use it, zero and
-    non-finite norms, cost, and errors.
+    to them. It is :class:`GradNormScaled` with ``torch.optim.Adam``: see there for its relation to other methods, when
+    not to use it, zero and non-finite norms, cost, kernels, and errors.
 
     Args:
         params: parameters, ``(name, parameter)`` pairs or groups.
@@ -32,15 +31,16 @@ class GNSAdam(GradNormScaled):
         weight_decay: L2 penalty.
         amsgrad: use the largest second moment so far (Reddi et al. 2018, arXiv:1904.09237).
         power: the exponent p. 0 is Adam, bit for bit; 1 is the published rule.
-        foreach: Adam's implementation that works on lists of tensors.
-        maximize: climb instead of descend.
-        capturable: safe to capture in a CUDA graph.
-        fused: Adam's fused kernel. With ``foreach``, ``capturable`` and this left alone, it is used where it can be.
-        **adam_options: any further option of ``torch.optim.Adam``.
+        **adam_options: ``foreach``, ``fused``, ``capturable``, ``maximize``: as for ``torch.optim.Adam``.
 
     Example:
-        >>> optimizer = GNSAdam(model.parameters(), lr=1e-2)
-        >>> scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10)
+        >>> import torch
+        >>> theta = torch.nn.Parameter(torch.zeros(2))
+        >>> optimizer = GNSAdam([theta], lr=0.5)
+        >>> theta.grad = torch.tensor([3.0, 4.0])  # of norm 5: the step is a fifth of Adam's first, lr in each element
+        >>> optimizer.step()
+        >>> theta.detach()
+        tensor([-0.1000, -0.1000])
     """
 
     def __init__(
@@ -53,24 +53,7 @@ class GNSAdam(GradNormScaled):
         amsgrad: bool = False,
         *,
         power: float = 1.0,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        fused: bool | None = None,
         **adam_options: Any,
     ) -> None:
-        super().__init__(
-            params,
-            Adam,
-            power,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            fused=fused,
-            **adam_options,
-        )
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+        super().__init__(params, Adam, power, **options, **adam_options)

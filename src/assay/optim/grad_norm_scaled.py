@@ -18,6 +18,10 @@ from assay.optim._gradient import gradients, total_norm
 from assay.optim._kernels import choose_kernel, device_of_rate, suits_fused_now
 
 
+def _shared_with_base(name: str) -> property:
+    return property(lambda self: getattr(self.base, name), lambda self, value: setattr(self.base, name, value))
+
+
 class GradNormScaled(Optimizer):
     r"""Steps a base optimizer with the learning rate :math:`\eta_t / \lVert g_t \rVert_2^{p}`.
 
@@ -51,10 +55,10 @@ class GradNormScaled(Optimizer):
     that has diverged is seen at once; skipping the step would hide it. For protection, use ``torch.amp.GradScaler`` or
     ``clip_grad_norm_(..., error_if_nonfinite=True)``, which act before this step.
 
-    **Cost.** One more pass over the gradients. On CUDA the host does not
-    wait where the base reads its rate on the device: ``Adam`` and ``AdamW`` with ``fused`` or ``capturable``, and
-    ``SGD`` with ``fused`` (the rate is then float32). Any other base there costs one host read a step, and so does
-    ``GradScaler``, which hands over unscaled gradients and skips the step itself if they are not finite.
+    **Cost.** One more pass over the gradients. On CUDA the host does not wait where the base reads its rate on the
+    device: ``Adam`` and ``AdamW`` with ``fused`` or ``capturable``, and ``SGD`` with ``fused`` (the rate is then
+    float32). Any other base there costs one host read a step, and so does ``GradScaler``, which hands over unscaled
+    gradients and skips the step itself if they are not finite.
 
     **Kernels.** ``foreach``, ``fused`` and ``capturable`` are the base's. For ``Adam`` and ``AdamW`` with none of them
     given, the first step sets ``fused`` in the groups that can have it, on CPU and CUDA; with ``power=0`` nothing is
@@ -75,13 +79,20 @@ class GradNormScaled(Optimizer):
             process would use the norm of its own part.
 
     Example:
-        >>> optimizer = GradNormScaled(model.parameters(), torch.optim.SGD, lr=0.1, momentum=0.9)
-        >>> loss_fn(model(x), y).backward()
-        >>> optimizer.step()
+        >>> theta = torch.nn.Parameter(torch.zeros(2))
+        >>> optimizer = GradNormScaled([theta], torch.optim.SGD, lr=0.5)
+        >>> theta.grad = torch.tensor([3.0, 4.0])
+        >>> optimizer.step()  # of length lr, whatever the gradient's is
+        >>> theta.detach()
+        tensor([-0.3000, -0.4000])
     """
 
     base: Optimizer
     power: float
+    # one copy of each, the base's, so that whoever reads or sets them here does so there
+    param_groups: Any = _shared_with_base("param_groups")
+    state: Any = _shared_with_base("state")
+    defaults: Any = _shared_with_base("defaults")
 
     def __init__(
         self,
@@ -102,38 +113,10 @@ class GradNormScaled(Optimizer):
         base = base_optimizer(params, **base_kwargs)
         _check(base)
         self.power = float(power)
-        # Optimizer.__init__ sets up the hooks, but would also make groups and state of its own. A stand-in takes those,
-        # so that there is one copy of each: the base's, shown by the properties below.
+        # Optimizer.__init__ sets up the hooks, but would also make groups and state of its own. A stand-in takes those.
         self.base = cast(Optimizer, SimpleNamespace(add_param_group=lambda group: None))
         super().__init__(base.param_groups, base.defaults)
         self.base = base
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The base's groups, with the user's learning rates."""
-        return self.base.param_groups
-
-    @param_groups.setter
-    def param_groups(self, value: list[dict[str, Any]]) -> None:
-        self.base.param_groups = value
-
-    @property
-    def state(self) -> Any:
-        """The base's state: ``{parameter: {name: value}}``."""
-        return self.base.state
-
-    @state.setter
-    def state(self, value: Any) -> None:
-        self.base.state = value
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The base's default options."""
-        return self.base.defaults
-
-    @defaults.setter
-    def defaults(self, value: dict[str, Any]) -> None:
-        self.base.defaults = value
 
     @overload
     def step(self, closure: None = None) -> None: ...

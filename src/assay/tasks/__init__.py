@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
-from assay.contenders.resolve import source_of_file
+from assay.contenders.load import source_of_file
 from assay.contenders.source import source_of
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
@@ -55,7 +55,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         _known(name.name, name, given)
         return with_factory(_batched(replace(name, source=name.source or source_of(name.model)), batch_size))
     if ":" in name:
-        build, _ = load(name)
+        build = load(name)
     elif name in TASKS:
         build, _ = TASKS[name]
     elif name == "suite":

@@ -31,7 +31,7 @@ def grouped(lab: Lab, rates: tuple[float | None, float | None]) -> Training:
     except (ValueError, NotImplementedError) as error:
         raise Skip(f"it refuses parameter groups: {' '.join(str(error).split())[:90]}") from None
     except Exception as error:
-        if is_torch(probe.optimizer) and lab.script.first == "params":
+        if is_torch(probe.optimizer) and lab.script.takes_params:
             raise
         raise Skip(f"it can't be given parameter groups ({type(error).__name__})") from None
     if len(training.groups) < 2:
