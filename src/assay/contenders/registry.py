@@ -16,9 +16,9 @@ class Entry:
     """Where a registered optimizer is found, what it is, and what of it is tuned and fixed."""
 
     reference: str
-    summary: str = ""
+    summary: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    space: Space | None = field(default_factory=lambda: {"lr": LEARNING_RATE})  # None: what its signature tells
+    space: Space = field(default_factory=lambda: {"lr": LEARNING_RATE})
 
 
 CONTENDERS: dict[str, Entry] = {

@@ -135,7 +135,8 @@ def _resolve(
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
     entry = _entry(plain)
-    target = load(entry.reference)
+    where = entry.reference if entry else plain
+    target = load(where)
     if isinstance(target, Contender):
         found = _given(target, name if name != display_name(reference) else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
@@ -144,13 +145,13 @@ def _resolve(
     adapted = adapt(
         target,
         name,
-        space=entry.space,
+        space=entry.space if entry else None,
         tuned=_typed(own, target) if own else {},
-        fixed={k: v for k, v in entry.fixed.items() if k not in own},
+        fixed={k: v for k, v in entry.fixed.items() if k not in own} if entry else {},
         baseline=baseline,
         untuned=untuned,
     )
-    return replace(adapted, reference=entry.reference + suffix, source=source_of(target), schedule=schedule)
+    return replace(adapted, reference=where + suffix, source=source_of(target), schedule=schedule)
 
 
 def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Contender:
@@ -159,15 +160,13 @@ def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Con
     return replace(contender, name=name, space=space, source=contender.source or source_of(contender.make))
 
 
-def _entry(reference: str) -> Entry:
-    """What the registry knows of a name, or nothing but where a user's own is."""
-    if ":" in reference:
-        return Entry(reference, space=None)
-    if reference not in CONTENDERS:
-        raise UsageError(
-            f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
-        )
-    return CONTENDERS[reference]
+def _entry(reference: str) -> Entry | None:
+    """What the registry knows of a name; None for where a user's own is."""
+    if ":" in reference or reference in CONTENDERS:
+        return CONTENDERS.get(reference)
+    raise UsageError(
+        f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
+    )
 
 
 def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:
