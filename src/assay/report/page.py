@@ -1,4 +1,4 @@
-"""The page: one HTML file with everything in it."""
+"""What every page shares: the templates, the figures, and how a sentence is parted."""
 
 from __future__ import annotations
 
@@ -7,41 +7,17 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from assay.report import controls, tables
-from assay.report.command import command, quoted
-from assay.report.facts import facts
 from assay.report.figures import Card
-from assay.report.numbers import numbers
-from assay.report.reading import Reading
-from assay.report.render import Drawn
 from assay.report.style import PALETTE
 from assay.report.units import Units, settings
 
 
-def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
-    """The report as one HTML document."""
-    science = reading.plan.science
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            title=" and ".join(v["candidate"] for v in reading.content["verdicts"])
-            + f" against {science.contenders[0].name} on {science.task.name}",
-            task=science.task.name,
-            protocol=science.protocol.name,
-            verdicts=[in_two(v) for v in reading.content["verdicts"]],
-            contenders=tables.contenders(reading),
-            figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
-            controls=controls.rows(reading),
-            cost=tables.cost(reading),
-            numbers=numbers(reading),
-            facts=facts(reading),
-            command=_words(reading),
-            wider=_wider(reading),
-            colours=len(PALETTE),
-        )
-    )
+def html(template: str, figures: Sequence[tuple[Card, str]], **context: Any) -> str:
+    """A template filled in: `figures` with their SVG, the rest as it is named there; all but the SVG is escaped."""
+    drawn = [(card, Markup(svg)) for card, svg in figures]
+    return _templates().get_template(template).render(figures=drawn, colours=len(PALETTE), **context)
 
 
 def summary_html(content: Mapping[str, Any]) -> str:
@@ -57,7 +33,7 @@ def summary_html(content: Mapping[str, Any]) -> str:
         for name, c in content["contenders"].items()
     ]
     verdicts = [in_two(v) for v in content["verdicts"]]
-    return environment().get_template("summary.html.j2").render(verdicts=verdicts, contenders=rows)
+    return html("summary.html.j2", (), verdicts=verdicts, contenders=rows)
 
 
 def in_two(verdict: Mapping[str, Any]) -> dict[str, str]:
@@ -66,20 +42,8 @@ def in_two(verdict: Mapping[str, Any]) -> dict[str, str]:
     return {"outcome": verdict["outcome"], "lead": first + dot.strip(), "rest": rest}
 
 
-def _wider(reading: Reading) -> list[str] | None:
-    """The command with wider ranges, where the tuning ended at the edge of one."""
-    wider = next((v["details"].get("wider") for v in reading.content["verdicts"]), None)
-    return _words(reading, wider) if wider else None
-
-
-def _words(reading: Reading, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
-    words = command(reading.plan, wider, controls=bool(reading.content.get("controls")))
-    return None if words is None else quoted(words)
-
-
 @cache
-def environment() -> jinja2.Environment:
-    """The templates."""
+def _templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("assay.report", "templates"),
         autoescape=True,

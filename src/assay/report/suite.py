@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from assay.core import Plan
@@ -19,13 +18,13 @@ from assay.record.plan import read_plan
 from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
 from assay.report.command import quoted
+from assay.report.facts import Facts
 from assay.report.figures import Card
 from assay.report.figures.forest import Row, forest
 from assay.report.figures.profiles import Profile, profiles
-from assay.report.page import environment, in_two
+from assay.report.page import html, in_two
 from assay.report.reading import written
-from assay.report.render import Drawn
-from assay.report.style import PALETTE, look
+from assay.report.style import look
 from assay.report.units import MISSING, Units, duration, number, settings
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
@@ -63,9 +62,10 @@ def read(path: Path) -> Reading:
     return Reading(suite, content, timings, plans)
 
 
-def cards(reading: Reading) -> list[Card]:
-    """The figures."""
-    return [_forest(reading), *_tasks(reading), _profiles(reading)]
+def report(path: Path) -> tuple[list[Card], Callable[[Sequence[tuple[Card, str]]], str]]:
+    """The figures, and what makes the page of them and their SVG. Raises as `read` does."""
+    reading = read(path)
+    return [_forest(reading), *_tasks(reading), _profiles(reading)], partial(_page, reading)
 
 
 def _forest(reading: Reading) -> Card:
@@ -147,22 +147,13 @@ def view(reading: Reading) -> dict[str, Any]:
     }
 
 
-def page(reading: Reading, drawn: Sequence[tuple[Card, Drawn]]) -> str:
-    """The page as one HTML document."""
-    suite = reading.suite
+def _page(reading: Reading, figures: Sequence[tuple[Card, str]]) -> str:
+    suite, shown = reading.suite, view(reading)
     board = suite.title == "board"
     plain = f"{', '.join(suite.candidates)} against {suite.baseline}"
-    return (
-        environment()
-        .get_template("suite.html.j2")
-        .render(
-            **view(reading),
-            title=f"Who beats tuned {suite.baseline}?" if board else plain,
-            board=board,
-            figures=[{"card": card, "svg": jinja2.utils.markupsafe.Markup(d.svg)} for card, d in drawn],
-            colours=len(PALETTE),
-        )
-    )
+    title = f"Who beats tuned {suite.baseline}?" if board else plain
+    facts = [Facts("Plan and machine", shown.pop("facts"))]
+    return html("suite.html.j2", figures, title=title, board=board, facts=facts, **shown)
 
 
 def _row(reading: Reading, v: dict[str, Any]) -> dict[str, Any]:
