@@ -10,7 +10,13 @@ import msgspec
 
 
 class Float(msgspec.Struct, frozen=True, tag="float", tag_field="kind"):
-    """A real hyperparameter in [low, high], uniform, or uniform in its logarithm. ValueError on an empty range."""
+    """A real hyperparameter in [low, high], uniform, or uniform in its logarithm. ValueError on an empty range.
+
+    Example:
+        >>> lr = assay.Float(1e-4, 1e-2, log=True)
+        >>> lr.from_unit(0.5)  # the middle of the range, as the space measures it
+        0.001
+    """
 
     low: float
     high: float
@@ -36,7 +42,12 @@ class Float(msgspec.Struct, frozen=True, tag="float", tag_field="kind"):
 
 
 class Int(msgspec.Struct, frozen=True, tag="int", tag_field="kind"):
-    """A whole-number hyperparameter in [low, high], both included. ValueError on an empty range."""
+    """A whole-number hyperparameter in [low, high], both included. ValueError on an empty range.
+
+    Example:
+        >>> str(assay.Int(2, 8))
+        '2..8'
+    """
 
     low: int
     high: int
@@ -51,7 +62,12 @@ class Int(msgspec.Struct, frozen=True, tag="int", tag_field="kind"):
 
 
 class Choice(msgspec.Struct, frozen=True, tag="choice", tag_field="kind"):
-    """An unordered hyperparameter: one of at least two distinct options."""
+    """An unordered hyperparameter: one of its options. ValueError unless two differ, and all numbers are finite.
+
+    Example:
+        >>> str(assay.Choice((0.9, 0.99)))
+        '0.9|0.99'
+    """
 
     options: tuple[float | int | str | bool, ...]
 

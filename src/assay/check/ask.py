@@ -36,6 +36,11 @@ def check(
     Raises:
         UsageError: the contender can't be loaded, or `only` names an unknown check.
         TypeError: `contender` is nothing that can be checked.
+
+    Example:
+        >>> report = assay.check("sgd", speed=False, only=["zero_grad"])
+        >>> report.ok, report["zero_grad"].sentence
+        (True, 'parameters stay finite')
     """
     job = job_of(contender)
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]

@@ -11,7 +11,13 @@ from assay.space import Space
 
 @dataclass(frozen=True)
 class Run:
-    """What a contender may know of the training it is made for: lengths in steps and epochs, never data or scores."""
+    """What a contender may know of the training it is made for: lengths in steps and epochs, never data or scores.
+
+    Example:
+        >>> run = assay.Run(total_steps=150, epochs=15, steps_per_epoch=10)
+        >>> run.steps_per_epoch / run.total_steps  # one epoch of warm-up, as a share of training
+        0.06666666666666667
+    """
 
     total_steps: int
     epochs: int
@@ -27,6 +33,13 @@ class Contender:
     `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
     `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
     `reference` and `source` say where it comes from and which version of it (a package version or a hash).
+
+    Example:
+        >>> def decayed(model, run, lr):
+        ...     return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.1)
+        >>> mine = assay.Contender("decayed", decayed, space={"lr": assay.Float(1e-5, 1e-1, log=True)})
+        >>> type(mine.make(torch.nn.Linear(2, 1), assay.Run(10, 2, 5), lr=0.01)).__name__
+        'AdamW'
     """
 
     name: str

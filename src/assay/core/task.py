@@ -19,7 +19,13 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
 
 
 class Split(NamedTuple):
-    """Samples: inputs (n, …) and targets (n, …), NumPy arrays."""
+    """Samples: inputs (n, …) and targets (n, …), NumPy arrays.
+
+    Example:
+        >>> points = assay.Split(np.zeros((6, 2), dtype=np.float32), np.arange(6))
+        >>> points.inputs.shape, points.targets.shape
+        ((6, 2), (6,))
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -27,7 +33,13 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Splits:
-    """One data set of a task. `validation` is None for a task that has no split of its own to tune on."""
+    """One data set of a task. `validation` is None for a task that has no split of its own to tune on.
+
+    Example:
+        >>> points = assay.Split(np.zeros((6, 2), dtype=np.float32), np.arange(6))
+        >>> assay.Splits(train=points, validation=None, test=points).digest[:8]
+        'd7ba4411'
+    """
 
     train: Split
     validation: Split | None
@@ -52,6 +64,12 @@ class Loaders(NamedTuple):
 
     The loop engine takes its training batches from `train`, an epoch a pass, drawn from each training's own seed;
     `validation` and `test` are read once. What is lost: whole populations at once, so a comparison takes longer.
+
+    Example:
+        >>> samples = torch.utils.data.TensorDataset(torch.zeros(6, 2), torch.arange(6))
+        >>> loader = torch.utils.data.DataLoader(samples, batch_size=3, shuffle=True)
+        >>> len(assay.Loaders(train=loader, validation=loader, test=loader).train)
+        2
     """
 
     train: Any
@@ -66,6 +84,15 @@ class Metric:
     `score(outputs, targets)` → 0-dimensional tensor. `constant(train_targets, targets)` → the score of the best
     constant predictor, the floor that a diverged member is given. `scale` turns file units into text units
     (accuracies are fractions in files and points in text).
+
+    Example:
+        >>> def absolute(outputs, targets):
+        ...     return (outputs - targets).abs().mean()
+        >>> def of_the_median(train_targets, targets):
+        ...     return float(np.abs(targets - np.median(train_targets)).mean())
+        >>> error = assay.Metric("mean absolute error", absolute, of_the_median, "min", unit="m")
+        >>> float(error.score(torch.zeros(2), torch.tensor([1.0, -3.0]))), error.sign
+        (2.0, -1)
     """
 
     name: str
@@ -87,6 +114,22 @@ class Task:
 
     Fixed data is partitioned anew for each replicate: (inputs, targets) 60 : 20 : 20, `Splits` in the sizes they have.
     A function of a seed draws a data set of its own for each (`generated`), or partitions one (`generated=False`).
+
+    Example:
+        >>> points = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+        >>> task = assay.Task(
+        ...     name="quadrants",
+        ...     data=(points, (points > 0).sum(1)),
+        ...     model=lambda: torch.nn.Linear(2, 3),
+        ...     loss=torch.nn.functional.cross_entropy,
+        ...     metric=assay.metrics.accuracy,
+        ...     epochs=2,
+        ...     batch_size=20,
+        ...     margin=0.01,
+        ...     margin_reason="one point: a fifth of a test sample",
+        ... )
+        >>> task.loss(task.model()(torch.from_numpy(points)), torch.from_numpy(task.data[1])).ndim
+        0
     """
 
     name: str

@@ -34,9 +34,8 @@ class GNSAdam(GradNormScaled):
         **adam_options: ``foreach``, ``fused``, ``capturable``, ``maximize``: as for ``torch.optim.Adam``.
 
     Example:
-        >>> import torch
         >>> theta = torch.nn.Parameter(torch.zeros(2))
-        >>> optimizer = GNSAdam([theta], lr=0.5)
+        >>> optimizer = assay.optim.GNSAdam([theta], lr=0.5)
         >>> theta.grad = torch.tensor([3.0, 4.0])  # of norm 5: the step is a fifth of Adam's first, lr in each element
         >>> optimizer.step()
         >>> theta.detach()

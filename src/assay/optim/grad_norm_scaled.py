@@ -80,7 +80,7 @@ class GradNormScaled(Optimizer):
 
     Example:
         >>> theta = torch.nn.Parameter(torch.zeros(2))
-        >>> optimizer = GradNormScaled([theta], torch.optim.SGD, lr=0.5)
+        >>> optimizer = assay.optim.GradNormScaled([theta], torch.optim.SGD, lr=0.5)
         >>> theta.grad = torch.tensor([3.0, 4.0])
         >>> optimizer.step()  # of length lr, whatever the gradient's is
         >>> theta.detach()

@@ -1,4 +1,12 @@
-"""Metrics, each with the score of its best constant predictor: the floor a diverged member is given."""
+"""Metrics, each with the score of its best constant predictor: the floor a diverged member is given.
+
+Example:
+    >>> logits, classes = torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, 0])
+    >>> float(assay.metrics.accuracy.score(logits, classes))
+    0.5
+    >>> assay.metrics.accuracy.constant(train_targets=np.array([0, 0, 1]), targets=np.array([0, 1]))
+    0.5
+"""
 
 from __future__ import annotations
 

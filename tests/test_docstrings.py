@@ -1,0 +1,34 @@
+"""Every public name tells what it is, and shows it: the example in its docstring runs."""
+
+from __future__ import annotations
+
+import doctest
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+import assay
+
+NAMES = {"assay": assay, "np": np, "torch": torch}  # what every example may speak of
+UNSHOWN = {"AcrossResult", "Result", "compare", "compare_across"}  # without an example by now: to become empty
+
+PUBLIC: dict[str, object] = {name: getattr(assay, name) for name in assay.__all__}
+PUBLIC |= {"check": assay.check.check, "check.check_optimizer": assay.check.check_optimizer}
+PUBLIC |= {f"optim.{name}": getattr(assay.optim, name) for name in assay.optim.__all__}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_described_and_its_example_runs(name):
+    thing = PUBLIC[name]
+    assert thing.__doc__
+    if name in UNSHOWN:
+        return
+    tests = doctest.DocTestFinder(recurse=False).find(thing, name, globs=dict(NAMES))
+    examples = [test for test in tests if test.examples]
+    assert examples or isinstance(thing, ModuleType), "an example is wanted"
+    runner = doctest.DocTestRunner()
+    for test in examples:
+        runner.run(test)
+    assert runner.failures == 0
