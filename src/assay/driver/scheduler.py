@@ -12,7 +12,7 @@ import queue
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from assay import events
 from assay.core import Contender, Curves, Member, Task
@@ -49,18 +49,6 @@ class _Active:
         self.curves = {}
 
 
-class _Training(NamedTuple):
-    """A chunk that workers have, or had."""
-
-    asker: _Active
-    place: int
-    future: Future[Curves]
-
-    @property
-    def chunk(self) -> Chunk:
-        return self.asker.chunks[self.place]
-
-
 class Scheduler:
     """Trains chunks of members: from the record where they are there, by the workers where not."""
 
@@ -83,8 +71,8 @@ class Scheduler:
         self.warned: set[int] = set()  # contenders of whose fallback was told
         self.packed_task = jobs.pack(task)
         self.packed_contenders = [jobs.pack(c) for c in contenders]
-        self._outstanding: dict[Future[Curves], Chunk] = {}  # the longest with the workers first
-        self._trained: queue.SimpleQueue[_Training] = queue.SimpleQueue()
+        self._outstanding: dict[Future[Curves], tuple[_Active, int]] = {}  # who asked, and the place; the oldest first
+        self._trained: queue.SimpleQueue[Future[Curves]] = queue.SimpleQueue()
 
     def train(self, streams: Iterable[ChunkStream]) -> None:
         """Give all streams the curves that they ask for, until they end.
@@ -118,17 +106,18 @@ class Scheduler:
             slot = chunk[0].slot
             arguments = (self.packed_task, self.packed_contenders[slot], chunk, self.numerics[slot])
             future = self.workers.submit(jobs.train_chunk, *arguments)
-            self._outstanding[future] = chunk
-            future.add_done_callback(lambda f, place=place: self._trained.put(_Training(asker, place, f)))
+            self._outstanding[future] = asker, place
+            future.add_done_callback(self._trained.put)
         return True
 
     def _keep_next(self) -> _Active:
         """Wait for a chunk and keep its curves; the stream that asked for it."""
-        first = next(iter(self._outstanding.values()))[0]
-        awaited = f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
-        training = self.workers.watchdog.next_of(self._trained, awaited)
-        curves, chunk = result_of(training.future), training.chunk
-        del self._outstanding[training.future]
+        asker, place = next(iter(self._outstanding.values()))
+        oldest = asker.chunks[place][0]
+        awaited = f"{self.names[oldest.slot]}, {oldest.phase} {oldest.index} of replicate {oldest.replicate}"
+        future = self.workers.watchdog.next_of(self._trained, awaited)
+        curves, (asker, place) = result_of(future), self._outstanding.pop(future)
+        chunk = asker.chunks[place]
         self.workers.watchdog.saw(float(curves.seconds.sum()))
         self.folder.keep(chunk, curves)
         slot = chunk[0].slot
@@ -137,9 +126,8 @@ class Scheduler:
             reason = next(filter(None, curves.fallback))
             self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
         self.on_event(events.Trained(self.names[slot], chunk[0].phase, len(chunk), recorded=False))
-        # what is on disk now, and nothing later needs in memory, goes
-        training.asker.curves[training.place] = replace(curves, weights=None, step_norms=None)
-        return training.asker
+        asker.curves[place] = replace(curves, weights=None, step_norms=None)  # which are on disk, and not needed here
+        return asker
 
     def _recorded(self, chunk: Chunk) -> Curves | None:
         found = self.folder.find(chunk, self.step_norms)
@@ -169,11 +157,13 @@ def gather(
 ) -> list[Any]:
     """What each `function(*arguments)` returns, in order; `done(i)` as each ends. Interrupted if workers are lost."""
     results: list[Any] = [None] * len(calls)
-    finished: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
-    for i, (function, arguments) in enumerate(calls):
-        workers.submit(function, *arguments).add_done_callback(lambda f, i=i: finished.put((i, f)))
+    finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+    places = {workers.submit(function, *arguments): i for i, (function, arguments) in enumerate(calls)}
+    for future in places:
+        future.add_done_callback(finished.put)
     for _ in calls:
-        i, future = workers.watchdog.next_of(finished, calls[0][0].__name__.replace("_", " "))
+        future = workers.watchdog.next_of(finished, calls[0][0].__name__.replace("_", " "))
+        i = places[future]
         results[i] = result_of(future)
         done(i)
     return results

@@ -36,7 +36,7 @@ def faults(path: Path) -> Iterator[str]:
     yield from manifest.brief(changed)
     try:
         yield from _suite(path) if is_suite(path) else _recomputed(path)
-    except Exception as error:
+    except Exception as error:  # whatever comes of files that are not what was written
         if not changed or not manifest.sealed(path):
             raise
         yield f"the rest can't be computed again ({type(error).__name__}: {error})"
