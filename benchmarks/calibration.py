@@ -41,7 +41,8 @@ from planted import off_centre
 from assay import events, seeds
 from assay.answer.arrays import RecordArrays
 from assay.contenders import contenders
-from assay.core import Contender, Member, Numerics, Plan, Verdict
+from assay.core import Contender, Member, Numerics, Plan
+from assay.core.verdict import TaskVerdict
 from assay.driver import compare
 from assay.driver import plan as planning
 from assay.driver.engines import settle
@@ -79,13 +80,13 @@ class Population:
         """The spread of the baseline's score between the final seeds of a replicate."""
         return float(np.sqrt(self.evidence[0].test.var(axis=1, ddof=1).mean()))
 
-    def judged(self, slot: int, replicates: int, margin: float | None = None) -> list[Verdict]:
+    def judged(self, slot: int, replicates: int, margin: float | None = None) -> list[TaskVerdict]:
         """The verdicts on one candidate of every group of `replicates`."""
         task = planning.task_info(self.job.task)
         if margin is not None:
             task = msgspec.structs.replace(task, margin=margin)
         protocol = msgspec.structs.replace(self.job.science.protocol, replicates=replicates)
-        verdicts: list[Verdict] = []
+        verdicts: list[TaskVerdict] = []
         for first in range(0, len(self) - replicates + 1, replicates):
             group = slice(first, first + replicates)
             evidence = [_cut(self.evidence[s], group) for s in (0, slot)]
@@ -95,7 +96,7 @@ class Population:
 
     def differences(self, slot: int) -> np.ndarray:
         """One candidate's difference in each replicate (R,), as the judge takes it."""
-        return np.concatenate([v.details["differences"] for v in self.judged(slot, 2)])
+        return np.concatenate([v.details.differences for v in self.judged(slot, 2)])
 
     def truth(self, slot: int) -> dict[str, float]:
         """The mean difference of all replicates with its standard error; their spread and shape."""
@@ -287,7 +288,7 @@ def _lines(
         yield {"kind": "pair", "truth": truths[-1], "replicates": group, **pair}
 
 
-def _rows(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _rows(verdicts: Sequence[TaskVerdict]) -> dict[str, Any]:
     """What the table needs of each verdict, a list each."""
     found = {
         name: [_short(getattr(v, name)) for v in verdicts] for name in ("difference", "ci_low", "ci_high", "p_value")

@@ -18,6 +18,7 @@ from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.cli import call
 from assay.core import Contender, Split, Splits
+from assay.core.verdict import Flip
 from assay.driver import suite as across
 from assay.driver import verify
 from assay.errors import NoVerdict, UsageError
@@ -260,8 +261,8 @@ def test_a_rank_flip_is_found_where_the_order_really_turns(tmp_path):
     options = {"trials": 1, "replicates": 3, "final_seeds": 2, "engine": "loop"}
     jobs = across.plan(*arms, tasks=[task], axes={"batch_size": [16, 96]}, out=tmp_path / "flip", **options)
     (verdict,) = across.run(jobs, 1).verdicts
-    assert verdict["details"]["flips"] == [{"task": "clouds", "better": "batch size 16", "worse": "batch size 96"}]
-    assert "better at batch size 16, worse at batch size 96" in verdict["sentence"]
+    assert verdict.details.flips == [Flip(task="clouds", better="batch size 16", worse="batch size 96")]
+    assert "better at batch size 16, worse at batch size 96" in verdict.sentence
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_no_verdict_on_one_task_is_said_and_on_all_is_code_4(tmp_path):
     a, b = (Contender(name, nothing, sgd.space) for name in "ab")
     broken = tiny.task(name="broken", model=lambda: nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 2)))
     found = across.run(across.plan(a, b, tasks=[tiny.task(), broken], out=tmp_path / "one", **SMALL), 1)
-    assert "No verdict can be given on broken." in found.verdicts[0]["sentence"]
+    assert "No verdict can be given on broken." in found.verdicts[0].sentence
     assert call(["verify", str(tmp_path / "one" / "clouds")]) == 0
     assert call(["verify", str(tmp_path / "one")]) == 0
     with pytest.raises(NoVerdict):

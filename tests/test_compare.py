@@ -146,8 +146,8 @@ def test_luck_in_validation_does_not_reach_the_verdict(tmp_path):
     result = run(tmp_path, "one=adam", "two=adam", task=tiny.task(data=lucky), replicates=6, trials=8)
     (verdict,) = result.verdicts
     curse = (
-        verdict.details["candidate"]["winners_curse_validation"],
-        verdict.details["baseline"]["winners_curse_validation"],
+        verdict.details.candidate.winners_curse_validation,
+        verdict.details.baseline.winners_curse_validation,
     )
     assert max(curse) > 0.02  # what the best of eight lucky trials loses when it is trained afresh
     assert verdict.outcome not in ("better", "worse")

@@ -44,7 +44,7 @@ def test_more_replicates_keep_all_members_and_the_first_verdict(finished):
     assert verdict.replicates == 5
     assert verdict.sentence.startswith("Exploratory, for 3 replicates were planned")
     assert first["outcome"] in verdict.sentence
-    assert verdict.details["exploratory"] is True
+    assert verdict.details.exploratory is True
     assert longer.content["earlier"] == [first]
     assert (folder / "earlier" / "3" / "result.json").read_bytes() == kept
     assert list(verify.faults(folder)) == []
@@ -114,7 +114,7 @@ def test_planned_looks_end_it_where_the_answer_is_clear_and_go_on_where_not(tmp_
     assert not list(verify.faults(clear.folder))
     unclear, _ = run(tmp_path / "unclear", looks=[3, 5], margin=1e-6, space=["sgd.lr=1e-3..1e-2:log"])
     (verdict,) = unclear.verdicts
-    assert verdict.details["level"] == 0.95
+    assert verdict.details.level == 0.95
     found = looks.look_interval(verdict_differences(verdict), (3, 5), 0.05)
     assert (verdict.ci_low, verdict.ci_high) == (found.low, found.high)
     assert not list(verify.faults(unclear.folder))
@@ -125,7 +125,7 @@ def test_planned_looks_end_it_where_the_answer_is_clear_and_go_on_where_not(tmp_
 def verdict_differences(verdict):
     import numpy as np
 
-    return np.array(verdict.details["differences"])
+    return np.array(verdict.details.differences)
 
 
 @pytest.mark.parametrize("asked", ["12", "1,5", "5,5", "6,5", "a,b", "", [3, None]])

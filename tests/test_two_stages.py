@@ -38,11 +38,11 @@ def bound(tmp_path_factory) -> job.Result:
 
 def test_the_first_spread_decides_and_the_interval_keeps_it(bound):
     (verdict,) = bound.verdicts
-    differences = np.array(verdict.details["differences"])
+    differences = np.array(verdict.details.differences)
     assert verdict.replicates == len(differences) == 14
     s1, t = differences[:12].std(ddof=1), stats.t.ppf(0.975, 11)
     asked = int(np.ceil((2 * t * s1 / 0.02) ** 2))
-    assert verdict.details["replicates_asked"] == asked > 14
+    assert verdict.details.replicates_asked == asked > 14
     assert verdict.ci_low == pytest.approx(differences.mean() - t * s1 / np.sqrt(14))
     assert verdict.ci_high == pytest.approx(differences.mean() + t * s1 / np.sqrt(14))
     assert f"The spread of the first 12 asked for {asked:,} replicates" in verdict.sentence
@@ -58,7 +58,7 @@ def test_the_first_spread_decides_and_the_interval_keeps_it(bound):
 
 def test_as_many_as_asked_for_and_no_more(bound, tmp_path):
     """With a margin that asks for 13, 13 are made; with a wide one the first stage is all. Their members are the same."""
-    differences = np.array(bound.verdicts[0].details["differences"])[:12]
+    differences = np.array(bound.verdicts[0].details.differences)[:12]
     t, s1 = stats.t.ppf(0.975, 11), differences.std(ddof=1)
     for wanted, words in ((13, "asked for 13 replicates, for an interval no wider"), (12, "asked for no more of them")):
         margin = float(2 * t * s1 / np.sqrt(wanted - 0.5))
@@ -67,7 +67,7 @@ def test_as_many_as_asked_for_and_no_more(bound, tmp_path):
         assert found.verdicts[0].replicates == wanted
         assert words in found.verdicts[0].sentence
         assert found.verdicts[0].outcome != "inconclusive"  # what the second stage is for
-        assert found.verdicts[0].details["differences"][:12] == list(differences)
+        assert found.verdicts[0].details.differences[:12] == list(differences)
         assert not list(faults(folder))
     # one stage of 12 gives the same interval as two whose first was enough
     plain = run(tmp_path / "plain", 12, margin)
@@ -81,7 +81,7 @@ def test_the_difference_does_not_decide(bound):
     """The same spread about another mean asks for the same number."""
     from assay.judge.two_stage import asked
 
-    differences = np.array(bound.verdicts[0].details["differences"])
+    differences = np.array(bound.verdicts[0].details.differences)
     assert asked([differences], 12, 0.02, 0.05) == asked([differences + 10], 12, 0.02, 0.05)
     later = np.concatenate([differences[:12], 1000 * differences[12:]])
     assert asked([later], 12, 0.02, 0.05) == asked([differences], 12, 0.02, 0.05)

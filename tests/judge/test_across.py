@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from assay.judge import across
-from assay.judge.across_sentence import TaskFinding, sentence
+from assay.judge.across_sentence import AcrossFacts, TaskOutcome, sentence
 from assay.judge.decide import Interval, outcome
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
@@ -103,7 +103,8 @@ def test_a_flip_needs_two_intervals_that_leave_out_zero_on_opposite_sides():
 
 def said(decided, tasks, low=0.2, high=1.4, flips=()):
     interval = Interval((low + high) / 2, low, high, 0.01, 1.0, 0.3, 0.95)
-    return sentence("new", "adam", decided, interval, 3, [TaskFinding(*t) for t in tasks], 0.9875, 10, flips)
+    tasks = [TaskOutcome(*t) for t in tasks]
+    return sentence(AcrossFacts("new", "adam", decided, interval, 3, tasks, 0.9875, 10, list(flips)))
 
 
 def test_the_sentence_says_on_how_many_tasks_it_holds_and_on_which_it_does_not():
@@ -137,10 +138,11 @@ def test_a_printed_interval_never_contradicts_its_outcome():
 
 
 def test_settings_are_not_counted_as_tasks():
-    said = sentence(
+    facts = AcrossFacts(
         "new", "adam", "inconclusive", across.headline([0.1, 0.2], ["a", "b"], 0.05), 2,
-        [TaskFinding(name, "inconclusive") for name in ("a (width 1)", "a (width 2)", "b (width 1)", "b (width 2)")],
-        0.9875, 10, (), 2,
+        [TaskOutcome(name, "inconclusive") for name in ("a (width 1)", "a (width 2)", "b (width 1)", "b (width 2)")],
+        0.9875, 10, [], 2,
     )  # fmt: skip
+    said = sentence(facts)
     assert said.startswith("Across 4 settings of 2 tasks on 2 data sources, ")
     assert "Of 4 settings, " in said

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from assay.core import Protocol, Stages, TaskInfo, Verdict
+from assay.core import Protocol, Stages, TaskInfo
+from assay.core.verdict import Edge, TaskVerdict
 from assay.errors import NoVerdict
 from assay.judge import ContenderScores, judge
 from assay.space import Float
@@ -44,7 +45,7 @@ judged = partial(judge, task=TASK, protocol=PROTOCOL, test_floor=FLOOR, validati
 ADAM = evidence("adam", 0.70, seed=1)
 
 
-def one(candidate: ContenderScores, baseline: ContenderScores = ADAM, **changes) -> Verdict:
+def one(candidate: ContenderScores, baseline: ContenderScores = ADAM, **changes) -> TaskVerdict:
     return judged([baseline, candidate], **changes)[0]
 
 
@@ -63,8 +64,8 @@ def test_the_deciding_interval_is_the_paired_t_interval_of_replicate_means():
     assert found.p_value == pytest.approx(scipy.stats.ttest_rel(new.test.mean(1), ADAM.test.mean(1))[1], rel=1e-9)
     assert found.p_superior == pytest.approx(np.mean(new.test > ADAM.test), abs=1e-12)
     assert found.outcome == "worse"
-    assert found.details["differences"] == pytest.approx(differences, abs=1e-15)
-    assert found.details["level"] == 0.95
+    assert found.details.differences == pytest.approx(differences, abs=1e-15)
+    assert found.details.level == 0.95
     assert (found.margin, found.replicates, found.unit) == (0.01, 12, "points")
 
 
@@ -92,14 +93,15 @@ def test_smaller_is_better_where_the_task_says_so():
     turned = judge([flipped(ADAM), flipped(new)], loss, PROTOCOL, -FLOOR, -FLOOR)[0]
     plain = one(new)
     assert (turned.outcome, turned.difference, turned.ci_low) == (plain.outcome, plain.difference, plain.ci_low)
-    curse = "winners_curse_test"
-    assert turned.details["candidate"][curse] == pytest.approx(plain.details["candidate"][curse], abs=1e-12)
+    assert turned.details.candidate.winners_curse_test == pytest.approx(
+        plain.details.candidate.winners_curse_test, abs=1e-12
+    )
 
 
 def test_the_winners_curse_is_what_tuning_promised_too_much():
-    facts = one(evidence("new", 0.69, seed=2)).details["candidate"]
-    assert facts["winners_curse_test"] == pytest.approx(0.015, abs=1e-12)
-    assert facts["winners_curse_validation"] == pytest.approx(0.013, abs=1e-12)
+    facts = one(evidence("new", 0.69, seed=2)).details.candidate
+    assert facts.winners_curse_test == pytest.approx(0.015, abs=1e-12)
+    assert facts.winners_curse_validation == pytest.approx(0.013, abs=1e-12)
 
 
 @given(st.integers(0, 10**6))
@@ -108,7 +110,7 @@ def test_lucky_tuning_scores_do_not_reach_the_verdict(seed):
     rng = np.random.default_rng(seed)
     honest, new = one(evidence("new", 0.7, seed=3)), evidence("new", 0.7, seed=3)
     lucky = one(replace(new, chosen_validation=rng.uniform(size=12), validation_final=rng.uniform(size=(12, 8))))
-    assert msgspec.structs.replace(lucky, details={}) == msgspec.structs.replace(honest, details={})
+    assert msgspec.structs.replace(lucky, details=None) == msgspec.structs.replace(honest, details=None)
 
 
 def test_details_are_plain_json_and_the_same_each_time():
@@ -118,8 +120,8 @@ def test_details_are_plain_json_and_the_same_each_time():
     assert repr(np.random.get_state()) == before
     texts = [json.dumps([msgspec.to_builtins(v) for v in found], allow_nan=False) for found in (first, again)]
     assert texts[0] == texts[1]
-    assert first[0].details["bca_low"] != judged([ADAM, *candidates], seed=8)[0].details["bca_low"]
-    assert set(first[0].details) == set(first[1].details)
+    assert first[0].details.bca_low != judged([ADAM, *candidates], seed=8)[0].details.bca_low
+    assert set(msgspec.to_builtins(first[0].details)) == set(msgspec.to_builtins(first[1].details))
 
 
 def test_several_candidates_share_the_error():
@@ -133,14 +135,14 @@ def test_several_candidates_share_the_error():
         assert "allows for 3 candidates" in verdict.sentence
     p_values = [v.p_value for v in found]
     holm = multipletests(p_values, method="holm")[1]
-    assert [v.details["holm_p"] for v in found] == pytest.approx(holm, abs=1e-12)
+    assert [v.details.holm_p for v in found] == pytest.approx(holm, abs=1e-12)
 
 
 def test_one_replicate_is_inconclusive():
     single = msgspec.structs.replace(PROTOCOL, replicates=1)
     found = one(evidence("new", 0.9, 2, replicates=1), evidence("adam", 0.7, 1, replicates=1), protocol=single)
     assert found.outcome == "inconclusive"
-    assert (found.ci_low, found.ci_high, found.p_value, found.details["sd"]) == (None, None, None, None)
+    assert (found.ci_low, found.ci_high, found.p_value, found.details.sd) == (None, None, None, None)
     assert found.difference is not None
     assert "1 replicate, which gives no interval" in found.sentence
 
@@ -154,8 +156,8 @@ def test_two_replicates_have_an_interval():
 def test_a_contender_and_itself_are_equivalent():
     found = one(replace(ADAM, name="twin"))
     assert (found.outcome, found.difference, found.p_value, found.p_superior) == ("equivalent", 0.0, 1.0, 0.5)
-    assert found.details["sign_flip_p"] == 1.0
-    assert (found.details["bca_low"], found.details["bca_high"]) == (0.0, 0.0)
+    assert found.details.sign_flip_p == 1.0
+    assert (found.details.bca_low, found.details.bca_high) == (0.0, 0.0)
 
 
 def test_fixed_data_widens_the_interval_and_says_so():
@@ -163,9 +165,9 @@ def test_fixed_data_widens_the_interval_and_says_so():
     new = evidence("new", 0.69, seed=2)
     narrow, wide = one(new), one(new, task=digits, test_fraction=0.25)
     widening = math.sqrt((1 / 12 + 0.25) * 12)
-    assert wide.details["se"] == pytest.approx(widening * narrow.details["se"], rel=1e-12)
+    assert wide.details.se == pytest.approx(widening * narrow.details.se, rel=1e-12)
     assert "on this data set" in wide.sentence
-    assert one(new, test_fraction=0.25).details["se"] == narrow.details["se"]  # not for generated data
+    assert one(new, test_fraction=0.25).details.se == narrow.details.se  # not for generated data
     with pytest.raises(ValueError, match="test_fraction"):
         one(new, task=digits)
 
@@ -176,9 +178,9 @@ def test_diverged_runs_score_the_floor_and_are_counted():
     differences = (np.where(np.isnan(new.test), FLOOR, new.test) - ADAM.test).mean(axis=1)
     assert found.difference == pytest.approx(differences.mean(), abs=1e-12)
     assert "Of 96 final runs each, 20 of new and none of adam diverged" in found.sentence
-    assert found.details["candidate"]["diverged_final"] == pytest.approx(20 / 96)
-    assert found.details["survivors"]["outcome"] == "better"
-    assert found.details["survivors"]["replicates"] == 10  # two lost all eight
+    assert found.details.candidate.diverged_final == pytest.approx(20 / 96)
+    assert found.details.survivors.outcome == "better"
+    assert found.details.survivors.replicates == 10  # two lost all eight
     assert "among the pairs that survived, new scores" in found.sentence
     per_replicate = one(new, test_floor=np.linspace(0.1, 0.2, 12))
     assert per_replicate.difference is not None
@@ -187,7 +189,7 @@ def test_diverged_runs_score_the_floor_and_are_counted():
 
 def test_survivors_are_not_mentioned_where_they_agree():
     found = one(diverging(evidence("new", 0.5, seed=2), 3))
-    assert found.details["survivors"]["outcome"] == found.outcome == "worse"
+    assert found.details.survivors.outcome == found.outcome == "worse"
     assert "survived" not in found.sentence
 
 
@@ -205,7 +207,7 @@ def test_an_arm_that_diverged_altogether_loses_whatever_its_floor():
     assert one(dead, test_floor=0.9).outcome == "worse"
     assert one(evidence("new", 0.2, seed=2), diverging(ADAM, 96)).outcome == "better"
     assert "because every final run of new diverged" in one(dead).sentence
-    assert one(dead).details["all_diverged"] == "candidate"
+    assert one(dead).details.all_diverged == "candidate"
     with pytest.raises(NoVerdict, match="every final run"):
         one(dead, diverging(ADAM, 96))
 
@@ -214,7 +216,7 @@ def test_metrics_that_are_not_numbers_count_as_diverged():
     new = evidence("new", 0.7, seed=2)
     infinite = replace(new, test=np.where(np.arange(8) == 0, math.inf, new.test))
     assert one(infinite).difference == one(diverging_first_column(new)).difference
-    assert one(replace(new, chosen_validation=np.full(12, math.nan))).details["candidate"]["winners_curse_test"] < 0
+    assert one(replace(new, chosen_validation=np.full(12, math.nan))).details.candidate.winners_curse_test < 0
 
 
 def diverging_first_column(made: ContenderScores) -> ContenderScores:
@@ -228,10 +230,10 @@ def test_the_edge_of_the_range_is_said_and_widened_for_all():
     assert (
         "The lr chosen for new lies in the top tenth of its range (1e-05..0.1) in 4 of 12 replicates" in found.sentence
     )
-    assert found.details["wider"] == {"adam": {"lr": "1e-05..1:log"}, "new": {"lr": "1e-05..1:log"}}
-    expected = [{"hyperparameter": "lr", "end": "high", "hits": 4, "replicates": 12}]
-    assert found.details["candidate"]["edges"] == expected
-    assert found.details["baseline"]["edges"] == []
+    assert found.details.wider == {"adam": {"lr": "1e-05..1:log"}, "new": {"lr": "1e-05..1:log"}}
+    expected = [Edge(hyperparameter="lr", end="high", hits=4, replicates=12)]
+    assert found.details.candidate.edges == expected
+    assert found.details.baseline.edges == []
 
 
 def test_unequal_gradients_and_hyperparameters_are_said():
@@ -240,8 +242,8 @@ def test_unequal_gradients_and_hyperparameters_are_said():
     found = one(sam)
     assert "tuned with 20 trials at 2.0× the gradients scores" in found.sentence
     assert "sam tunes 2 hyperparameters, adam 1." in found.sentence
-    assert found.details["gradient_ratio"] == 2.0
-    assert one(replace(sam, steps=0)).details["gradient_ratio"] is None
+    assert found.details.gradient_ratio == 2.0
+    assert one(replace(sam, steps=0)).details.gradient_ratio is None
 
 
 def test_unequal_budgets_have_no_verdict():
@@ -257,9 +259,9 @@ def test_an_inconclusive_verdict_says_what_would_have_settled_it():
     assert found.outcome == "inconclusive"
     assert found.ci_low is not None
     assert found.ci_high is not None
-    assert found.details["settling_margin"] == max(-found.ci_low, found.ci_high)
-    assert found.details["settling_replicates"] > 12
-    assert f"{found.details['settling_replicates']} replicates at most would settle it" in found.sentence
+    assert found.details.settling_margin == max(-found.ci_low, found.ci_high)
+    assert found.details.settling_replicates > 12
+    assert f"{found.details.settling_replicates} replicates at most would settle it" in found.sentence
 
 
 @pytest.mark.parametrize(

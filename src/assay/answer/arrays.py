@@ -131,8 +131,11 @@ class RecordArrays:
         """The constant predictor's scores (K,): `test_floor` or `validation_floor`."""
         return self.members(0, "final").group_by("replicate", maintain_order=True).first()[name].to_numpy()
 
-    def test_fraction(self) -> float:
-        """n_test / n_train."""
+    @property
+    def test_fraction(self) -> float | None:
+        """n_test / n_train; None for generated data, whose replicates share none of it."""
+        if self.task.generated:
+            return None
         first = self.members(0, "final").row(0, named=True)
         return first["test_samples"] / first["train_samples"]
 

@@ -32,8 +32,8 @@ def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
     differences = _differences(first)
     if differences is None:
         return plan
-    fraction = None if science.task.generated else first.test_fraction()
-    asked = two_stage.asked(differences, stages.first, science.task.margin, science.protocol.alpha, fraction)
+    alpha, fraction = science.protocol.alpha, first.test_fraction
+    asked = two_stage.asked(differences, stages.first, science.task.margin, alpha, fraction)
     return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
 
 

@@ -10,19 +10,19 @@ import statistics
 from importlib import metadata
 from typing import Any
 
-import msgspec
 import numpy as np
 import polars as pl
+from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
-from assay.core import Hyperparameters, Plan, Verdict, steps_per_epoch
+from assay.core import Hyperparameters, Plan, plain, steps_per_epoch
+from assay.core.verdict import PublishedVerdict, Speed, TaskVerdict
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.exploratory import exploratory
 from assay.judge.good_range import good_range
 from assay.judge.published import conclude
-from assay.judge.verdict import plain
 from assay.space import Choice, Space
 
 LIBRARIES = ("assay", "torch", "optuna", "numpy", "scipy", "polars")
@@ -35,11 +35,12 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
         BrokenRecord: members are missing. NoVerdict: none can be given.
     """
     arrays = RecordArrays(reached(plan, frame), frame)
+    earlier = [_honest(RecordArrays(with_replicates(plan, k), frame)) for k in plan.earlier or ()]
     verdicts = _published(arrays) if plan.science.protocol.name == "published" else _honest(arrays)
-    earlier = {k: _honest(RecordArrays(with_replicates(plan, k), frame)) for k in plan.earlier or ()}
-    return {
-        **({"earlier": [msgspec.to_builtins(v) for found in earlier.values() for v in found]} if earlier else {}),
-        "verdicts": [msgspec.to_builtins(v) for v in exploratory(verdicts, list(earlier.values()))],
+    if earlier:
+        verdicts = [exploratory(v, [before[i] for before in earlier]) for i, v in enumerate(_honest(arrays))]
+    content: dict[str, Any] = {
+        "verdicts": verdicts,
         "contenders": {c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
         "ledger": _ledger(arrays),
         "data": _data(frame),
@@ -48,15 +49,18 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
         "scale": plan.science.task.scale,
         "plan_hash": plan.science.plan_hash,
     }
+    if earlier:
+        content["earlier"] = [v for found in earlier for v in found]
+    return plain(content)
 
 
-def _published(arrays: RecordArrays) -> list[Verdict]:
+def _published(arrays: RecordArrays) -> list[PublishedVerdict]:
     contenders = arrays.plan.science.contenders
     scores = {c.name: float(arrays.curves(slot, "test")[0, 0, -1]) for slot, c in enumerate(contenders)}
     return conclude(arrays.task, contenders[0].name, scores)
 
 
-def _honest(arrays: RecordArrays) -> list[Verdict]:
+def _honest(arrays: RecordArrays) -> list[TaskVerdict]:
     science = arrays.plan.science
     verdicts = judge(
         [arrays.contender(slot) for slot in range(len(science.contenders))],
@@ -65,26 +69,23 @@ def _honest(arrays: RecordArrays) -> list[Verdict]:
         test_floor=arrays.floors("test_floor"),
         validation_floor=arrays.floors("validation_floor"),
         seed=science.seed,
-        test_fraction=None if science.task.generated else arrays.test_fraction(),
+        test_fraction=arrays.test_fraction,
     )
     return [
-        msgspec.structs.replace(v, details={**v.details, "speed": _speed(arrays, slot)})
-        for slot, v in enumerate(verdicts, start=1)
+        replace(v, details=replace(v.details, speed=_speed(arrays, slot))) for slot, v in enumerate(verdicts, start=1)
     ]
 
 
-def _speed(arrays: RecordArrays, slot: int) -> dict[str, Any] | None:
+def _speed(arrays: RecordArrays, slot: int) -> Speed | None:
     """Epochs to the tuned baseline's median final validation score less one margin."""
     task, protocol = arrays.task, arrays.protocol
     baseline, candidate = (task.sign * arrays.curves(s, "validation") for s in (0, slot))
     target = speed.target_of(baseline[:, :, -1], task.margin)
     if target is None:
         return None
-    fraction = None if task.generated else arrays.test_fraction()
-    found = speed.compare(
-        candidate, baseline, target, protocol.alpha, len(arrays.plan.science.contenders) - 1, fraction
-    )
-    return plain({**found._asdict(), "target": task.sign * target, "faster": found.faster._asdict()})
+    candidates = len(arrays.plan.science.contenders) - 1
+    found = speed.compare(candidate, baseline, target, protocol.alpha, candidates, arrays.test_fraction)
+    return replace(found, target=task.sign * target)
 
 
 def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
@@ -96,23 +97,21 @@ def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
     tests = arrays.curves(slot, "test")[:, :, -1]
     scores = floored(tests, arrays.floors("test_floor"))
     incumbents = [[float(s.test[t]) for t in s.incumbents] for s in studies]
-    return plain(
-        {
-            "hyperparameters": _typical(chosen, info.space),
-            "chosen": chosen,
-            "score_mean": scores.mean(),
-            "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
-            "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
-            "diverged": int(np.sum(~np.isfinite(tests))),
-            "final_runs": tests.size,
-            "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
-            "trials": len(studies) * arrays.protocol.trials,
-            "tuning_curve": incumbents,
-            "good_range": _good_range(arrays, slot),
-            "fallbacks": _fallbacks(arrays, slot),
-            "note": info.note,
-        }
-    )
+    return {
+        "hyperparameters": _typical(chosen, info.space),
+        "chosen": chosen,
+        "score_mean": scores.mean(),
+        "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
+        "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
+        "diverged": int(np.sum(~np.isfinite(tests))),
+        "final_runs": tests.size,
+        "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
+        "trials": len(studies) * arrays.protocol.trials,
+        "tuning_curve": incumbents,
+        "good_range": _good_range(arrays, slot),
+        "fallbacks": _fallbacks(arrays, slot),
+        "note": info.note,
+    }
 
 
 def _fallbacks(arrays: RecordArrays, slot: int) -> dict[str, int]:

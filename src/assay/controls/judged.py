@@ -12,13 +12,12 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.controls import plan
 from assay.controls.plan import Control
-from assay.core import Hyperparameters, Stages, TaskInfo
+from assay.core import Hyperparameters, Stages, TaskInfo, plain
 from assay.judge import outcome, paired_interval
 from assay.judge.decide import resolution
 from assay.judge.digits import printed
 from assay.judge.sentence import counted, difference_text
 from assay.judge.two_stage import two_stage_interval
-from assay.judge.verdict import plain
 from assay.record import RunFolder
 
 ALARM = 0.001  # below this p value two copies of one optimizer differ by more than luck explains
@@ -138,7 +137,7 @@ def _compared(
     asked = [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
     step = resolution([*asked, ours, theirs])
     differences = (ours - theirs).mean(axis=1)
-    fraction = None if task.generated else arrays.test_fraction()
+    fraction = arrays.test_fraction
     if isinstance(p.stages, Stages):
         found = two_stage_interval(differences, p.stages.first, p.alpha, 1, fraction, step)
     else:

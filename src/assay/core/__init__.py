@@ -1,6 +1,6 @@
 """The nouns, by who reads them: what a user brings, the plan, its trainings, the answer. Plain frozen data, no torch."""
 
-from .canonical import canonical, digest
+from .canonical import canonical, digest, finite, plain
 from .contender import Contender, Run
 from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
 from .plan import (
@@ -16,7 +16,7 @@ from .plan import (
 )
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
 from .training import Curves, DataFacts, Hyperparameters, Member, Phase
-from .verdict import Outcome, Verdict
+from .verdict import Outcome, Verdict, verdicts_of
 
 __all__ = [
     "MOST_PLANNED",
@@ -49,5 +49,8 @@ __all__ = [
     "WorkerOptions",
     "canonical",
     "digest",
+    "finite",
+    "plain",
     "steps_per_epoch",
+    "verdicts_of",
 ]  # fmt: skip

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from assay import events, seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
 from assay.controls.judged import controls_record, has_controls, judged
-from assay.core import Contender, Plan, Verdict
+from assay.core import Contender, Plan, Verdict, verdicts_of
 from assay.driver import controls as controls_
 from assay.driver import plan as planning
 from assay.driver.engines import settle
@@ -48,7 +46,7 @@ class Result:
     @property
     def verdicts(self) -> list[Verdict]:
         """One verdict a candidate."""
-        return [msgspec.convert(v, Verdict) for v in self.content["verdicts"]]
+        return verdicts_of(self.content)
 
     @property
     def controls(self) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import msgspec
 from assay import events
 from assay.answer.suite import Judged, result_across, seconds_to_target
 from assay.contenders import contenders as resolve
-from assay.core import Contender, Run, Science, Task, steps_per_epoch
+from assay.core import Contender, Run, Science, Task, Verdict, steps_per_epoch, verdicts_of
 from assay.driver import compare
 from assay.driver import plan as planning
 from assay.driver.plan import Job
@@ -45,9 +45,9 @@ class AcrossResult:
     content: Mapping[str, Any]
 
     @property
-    def verdicts(self) -> list[dict[str, Any]]:
+    def verdicts(self) -> list[Verdict]:
         """One a candidate: outcome, sentence, difference in margins with its interval, and its cell for each task."""
-        return self.content["verdicts"]
+        return verdicts_of(self.content)
 
 
 def names_of(task: str) -> list[str]:
@@ -211,7 +211,7 @@ def compare_across(
 ) -> AcrossResult:
     """Is a candidate better than the tuned baseline across tasks? Arguments and faults as in `plan` and `run`.
 
-    >>> assay.compare_across("adam", "nadam", tasks="digits,quadratic").verdicts[0]["sentence"]  # doctest: +SKIP
+    >>> assay.compare_across("adam", "nadam", tasks="digits,quadratic").verdicts[0].sentence  # doctest: +SKIP
     """
     return run(plan(baseline, *candidates, **options), workers)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from assay.core.verdict import Flip
 from assay.judge.decide import Interval, paired_interval
 
 DRAWS = 2000
@@ -88,14 +88,6 @@ def target_of(chosen: np.ndarray) -> float | None:
     scores = np.asarray(chosen, dtype=float)
     median = float(np.median(np.where(np.isnan(scores), -math.inf, scores)))
     return median if math.isfinite(median) else None
-
-
-class Flip(NamedTuple):
-    """Two settings of one task on which a candidate is on opposite sides of the baseline."""
-
-    task: str
-    better: str
-    worse: str
 
 
 def flips(intervals: Sequence[tuple[str, str, float, float]]) -> list[Flip]:

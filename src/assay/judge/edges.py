@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
+from assay.core.verdict import Edge
 from assay.space import Choice, Dimension, Float, Int, Space
 
 End = Literal["low", "high"]
 OUTER = 0.1
 ROUNDING = 1e-12  # a position computed at exactly a tenth counts as within it
-
-
-class Edge(NamedTuple):
-    """An end of a hyperparameter's range that too many replicates chose: `hits` of `replicates`."""
-
-    hyperparameter: str
-    end: End
-    hits: int
-    replicates: int
 
 
 def ends_hit(positions: np.ndarray) -> dict[End, int]:

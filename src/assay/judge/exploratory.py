@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
+from msgspec.structs import replace
 
-from assay.core import Verdict
+from assay.core.verdict import Earlier, TaskVerdict
 
 
-def exploratory(verdicts: Sequence[Verdict], earlier: Sequence[Sequence[Verdict]]) -> list[Verdict]:
-    """The verdicts, marked as exploratory in sentence and details where earlier ones were seen; else as they are.
+def exploratory(verdict: TaskVerdict, earlier: Sequence[TaskVerdict]) -> TaskVerdict:
+    """The verdict, marked as exploratory in sentence and details, for these on the same candidate were seen before it.
 
     Args:
-        earlier: the verdicts of each earlier plan, the first planned one first; candidates in the same order.
+        earlier: of each earlier plan, the first planned one first.
     """
-    return [_marked(v, [before[i] for before in earlier]) if earlier else v for i, v in enumerate(verdicts)]
-
-
-def _marked(verdict: Verdict, before: Sequence[Verdict]) -> Verdict:
-    first = before[0]
+    first, said = earlier[0], verdict.sentence
     sentence = (
         f"Exploratory, for {first.replicates} replicates were planned and their verdict, {first.outcome}, was seen before "
-        f"more were added: {verdict.sentence[:1].lower()}{verdict.sentence[1:]}"
+        f"more were added: {said[:1].lower()}{said[1:]}"
     )
-    seen = [
-        {name: getattr(v, name) for name in ("replicates", "outcome", "difference", "ci_low", "ci_high")}
-        for v in before
-    ]
-    details = {**verdict.details, "exploratory": True, "earlier": seen}
-    return msgspec.structs.replace(verdict, sentence=sentence, details=details)
+    seen = [Earlier(v.replicates, v.outcome, v.difference, v.ci_low, v.ci_high) for v in earlier]
+    return replace(verdict, sentence=sentence, details=replace(verdict.details, exploratory=True, earlier=seen))

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import asdict
 
-from assay.judge.decide import Interval
+from assay.core import finite
+from assay.core.verdict import Chance, Speed, ToTarget
 from assay.judge.superiority import p_superior
-
-
-class Speed(NamedTuple):
-    """Two contenders on their way to a target. Medians count misses as infinite; `faster` is P(candidate is faster)."""
-
-    target: float
-    candidate_median: float
-    baseline_median: float
-    candidate_reached: float  # fraction of its runs
-    baseline_reached: float
-    faster: Interval
 
 
 def target_of(baseline_final: np.ndarray, margin: float) -> float | None:
@@ -46,17 +36,24 @@ def epochs_to(curves: np.ndarray, target: float) -> np.ndarray:
     return np.where(reached.any(axis=2), reached.argmax(axis=2) + 1.0, math.inf)
 
 
+def to_target(target: float, ours: np.ndarray, theirs: np.ndarray) -> ToTarget:
+    """What the candidate's and the baseline's epochs, or steps, to a target come to; any shape, infinity is a miss."""
+    return ToTarget(
+        target=target,
+        candidate_median=float(np.median(ours)),
+        baseline_median=float(np.median(theirs)),
+        candidate_reached=float(np.isfinite(ours).mean()),
+        baseline_reached=float(np.isfinite(theirs).mean()),
+    )
+
+
 def compare(
     candidate: np.ndarray, baseline: np.ndarray, target: float, alpha: float, candidates: int = 1,
     test_fraction: float | None = None,
 ) -> Speed:  # fmt: skip
     """The speed of two contenders from their turned curves (K, r, E); two misses tie (½), see `p_superior`."""
     ours, theirs = epochs_to(candidate, target), epochs_to(baseline, target)
-    return Speed(
-        target,
-        float(np.median(ours)),
-        float(np.median(theirs)),
-        float(np.isfinite(ours).mean()),
-        float(np.isfinite(theirs).mean()),
-        p_superior(-ours, -theirs, alpha, candidates, test_fraction),
-    )
+    faster = p_superior(-ours, -theirs, alpha, candidates, test_fraction)
+    given = {name: finite(value) for name, value in faster._asdict().items() if name != "level"}
+    chance = Chance(**given, level=faster.level)
+    return Speed(**asdict(to_target(target, ours, theirs)), faster=chance)

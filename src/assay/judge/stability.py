@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
+from assay.core import finite
+from assay.core.verdict import Stability
 from assay.judge.decide import paired_interval
-
-
-class Stability(NamedTuple):
-    """Spreads over the final seeds, in the scores' unit, and their ratio candidate/baseline with its interval.
-
-    What can't be given is None, and `reason` says why.
-    """
-
-    candidate_sd: np.ndarray  # (K,)
-    baseline_sd: np.ndarray  # (K,)
-    candidate_pooled: float | None  # √ of the mean variance
-    baseline_pooled: float | None
-    ratio: float | None
-    low: float | None
-    high: float | None
-    reason: str | None
 
 
 def spread(scores: np.ndarray) -> np.ndarray:
@@ -43,17 +28,18 @@ def compare(
     ratios, taken back through exp. No ratio where a spread is 0 or r = 1; no interval for K = 1.
     """
     ours, theirs = spread(candidate), spread(baseline)
+    kept = [finite(sd) for sd in ours], [finite(sd) for sd in theirs]
     if np.isnan(ours).any() or np.isnan(theirs).any():
-        return Stability(ours, theirs, None, None, None, None, None, "one final seed has no spread")
+        return Stability(*kept, None, None, None, None, None, "one final seed has no spread")
     pooled = float(np.sqrt(np.mean(ours**2))), float(np.sqrt(np.mean(theirs**2)))
     for name, sd in (("candidate", ours), ("baseline", theirs)):
         if (sd == 0).any():
             reason = f"all final runs of the {name} scored the same in {int((sd == 0).sum())} of {len(sd)} replicates"
-            return Stability(ours, theirs, *pooled, None, None, None, reason)
+            return Stability(*kept, *pooled, None, None, None, reason)
     found = paired_interval(np.log(ours) - np.log(theirs), alpha, candidates, test_fraction)
     ratio = math.exp(found.mean)
     if not found.exists:
-        return Stability(ours, theirs, *pooled, ratio, None, None, "one replicate gives no interval")
+        return Stability(*kept, *pooled, ratio, None, None, "one replicate gives no interval")
     with np.errstate(over="ignore"):
         low, high = (float(np.exp(end)) for end in (found.low, found.high))
-    return Stability(ours, theirs, *pooled, ratio, low, high, None)
+    return Stability(*kept, *pooled, ratio, low, high, None)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
+from msgspec import UNSET
 
 from assay import seeds
-from assay.core import Outcome, Protocol, Stages, TaskInfo, Verdict
+from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
+from assay.core.verdict import ContenderFacts, Details, Survivors, TaskVerdict
 from assay.errors import NoVerdict
 from assay.judge import stability, two_stage
 from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval, resolution
@@ -44,64 +45,52 @@ class ContenderScores:
     steps: int
     diverged_tune: float = 0.0  # fraction of its trials
 
+    @property
+    def gradients_per_step(self) -> float | None:
+        """Gradient evaluations for each step; None where every training diverged."""
+        return self.gradient_evaluations / self.steps if self.steps else None
+
 
 def judge(
-    evidence: Sequence[ContenderScores],
+    contenders: Sequence[ContenderScores],
     task: TaskInfo,
     protocol: Protocol,
     test_floor: float | np.ndarray,
     validation_floor: float | np.ndarray,
     seed: int = DEFAULT_SEED,
     test_fraction: float | None = None,
-) -> list[Verdict]:
+) -> list[TaskVerdict]:
     """The honest verdict for every candidate; the first contender is the baseline.
 
     The floors are the constant predictor's scores, file units, one number or one for each replicate (K,).
     `test_fraction`, n_test/n_train, is needed for a task of fixed data and unused for a generated one. `seed` is the
     plan's; resampling has seeds of its own, hashed from it.
 
-    A verdict's `details` are plain JSON, None for what can't be given: `candidate` and `baseline` (facts of each: mean
-    score, divergence rates, winner's curse, edges), `differences` (K,), `sd`, `se`, `level`; the second opinions
-    `sign_flip_p`, `bca_low`, `bca_high`, `holm_p`; `p_superior_low` and `_high`; `settling_margin` and
-    `settling_replicates`; with two stages `replicates_asked`, what the first of them asked for; `survivors`, `stability`,
-    `gradient_ratio`, `all_diverged`; `wider`, the ranges by contender.
-
     ValueError on shapes that do not fit, a missing `test_fraction`, or a margin of 0 or below. NoVerdict if the budgets
     differ or every final run of a candidate and of the baseline diverged.
     """
-    _check(evidence, task, protocol, test_fraction)
-    baseline, rest = evidence[0], evidence[1:]
-    scores = [task.sign * floored(c.test, test_floor) for c in evidence]
+    _check(contenders, task, protocol, test_fraction)
+    baseline, *rest = contenders
+    theirs, *turned = (task.sign * floored(c.test, test_floor) for c in contenders)
     fraction = None if task.generated else test_fraction
-    setting = _Setting(task, protocol, len(rest), fraction, seed, resolution(scores))
-    pairs = [scored - scores[0] for scored in scores[1:]]  # (K, r) each
+    question = _Question(task, protocol, len(rest), fraction, seed, resolution([theirs, *turned]))
     if isinstance(protocol.stages, Stages):
-        asked = two_stage.asked(
-            [pair.mean(axis=1) for pair in pairs], protocol.stages.first, task.margin, protocol.alpha, fraction
-        )
-        setting = replace(setting, asked=tuple(asked))
-    intervals = [setting.interval(pair.mean(axis=1)) for pair in pairs]
-    adjusted = holm(np.array([interval.p_value for interval in intervals]))
-    facts = [_facts(c, task, test_floor, validation_floor) for c in evidence]
-    wider = wider_spaces({c.name: (c.chosen_positions, c.space) for c in evidence})
-
-    verdicts = []
-    for i, candidate in enumerate(rest):
-        findings = _findings(setting, candidate, baseline, scores[i + 1], scores[0], intervals[i])
-        details = {
-            "candidate": facts[i + 1],
-            "baseline": facts[0],
-            "differences": pairs[i].mean(axis=1),
-            **_second_opinion(setting, pairs[i].mean(axis=1), slot=i + 1, holm_p=adjusted[i]),
-            **_details(setting, findings, candidate, baseline, scores[i + 1], scores[0]),
-            "wider": {name: {hp: str(dimension) for hp, dimension in space.items()} for name, space in wider.items()},
-        }
-        verdicts.append(_verdict(findings, details))
-    return verdicts
+        differences = [(ours - theirs).mean(axis=1) for ours in turned]
+        asked = two_stage.asked(differences, protocol.stages.first, task.margin, protocol.alpha, fraction)
+        question = replace(question, asked=tuple(asked))
+    pairs = [_Pair(question, c, baseline, ours, theirs) for c, ours in zip(rest, turned, strict=True)]
+    adjusted = holm(np.array([pair.interval.p_value for pair in pairs]))
+    by_itself = [_by_itself(c, task, test_floor, validation_floor) for c in contenders]
+    spaces = wider_spaces({c.name: (c.chosen_positions, c.space) for c in contenders})
+    wider = {name: {hp: str(dimension) for hp, dimension in space.items()} for name, space in spaces.items()}
+    return [
+        _verdict(pair, slot, by_itself[slot], by_itself[0], float(adjusted[slot - 1]), wider)
+        for slot, pair in enumerate(pairs, start=1)
+    ]
 
 
 @dataclass(frozen=True)
-class _Setting:
+class _Question:
     task: TaskInfo
     protocol: Protocol
     candidates: int
@@ -121,61 +110,88 @@ class _Setting:
             )
         return self.plain_interval(differences)
 
+    def plain_interval(self, differences: np.ndarray) -> Interval:
+        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution)
+
     @property
     def wanted(self) -> int | None:
         """The largest number of replicates that a candidate asked for; None where no number would do."""
         return None if None in self.asked else max((n for n in self.asked if n is not None), default=None)
 
-    def plain_interval(self, differences: np.ndarray) -> Interval:
-        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution)
 
-    def superiority(self, ours: np.ndarray, theirs: np.ndarray) -> Interval:
-        return p_superior(ours, theirs, self.protocol.alpha, self.candidates, self.test_fraction)
+@dataclass(frozen=True)
+class _Pair:
+    """A candidate beside the baseline; `ours` and `theirs` are turned, floored scores (K, r)."""
+
+    question: _Question
+    candidate: ContenderScores
+    baseline: ContenderScores
+    ours: np.ndarray
+    theirs: np.ndarray
+
+    @property
+    def differences(self) -> np.ndarray:
+        """Mean differences over the final seeds (K,)."""
+        return (self.ours - self.theirs).mean(axis=1)
+
+    @cached_property
+    def interval(self) -> Interval:
+        return self.question.interval(self.differences)
+
+    @cached_property
+    def superiority(self) -> Interval:
+        q = self.question
+        return p_superior(self.ours, self.theirs, q.protocol.alpha, q.candidates, q.test_fraction)
+
+    @property
+    def survivors(self) -> np.ndarray:
+        """Mean differences over the pairs of runs that both survived (at most K,)."""
+        sign = self.question.task.sign
+        return survivor_differences(sign * self.candidate.test, sign * self.baseline.test)
+
+    @property
+    def gradient_ratio(self) -> float | None:
+        ours, theirs = self.candidate.gradients_per_step, self.baseline.gradients_per_step
+        return ours / theirs if ours is not None and theirs else None
+
+    def settling_replicates(self, decided: Outcome) -> int | None:
+        """How many replicates would settle what is inconclusive."""
+        q = self.question
+        if decided != "inconclusive":
+            return None
+        if q.asked:
+            return q.wanted
+        alpha, fraction = q.protocol.alpha, q.test_fraction
+        return settling_replicates(
+            self.interval.sd, q.protocol.replicates, q.task.margin, alpha, q.candidates, test_fraction=fraction
+        )
 
 
-def _findings(
-    setting: _Setting,
-    candidate: ContenderScores,
-    baseline: ContenderScores,
-    ours: np.ndarray,
-    theirs: np.ndarray,
-    interval: Interval,
-) -> VerdictFacts:
-    """What is to be said of one candidate; turned, floored scores (K, r)."""
-    task, protocol = setting.task, setting.protocol
+def _facts(pair: _Pair) -> VerdictFacts:
+    """What is to be said of one candidate."""
+    question, candidate, baseline, interval = pair.question, pair.candidate, pair.baseline, pair.interval
+    task = question.task
     loses = loser(candidate.test, baseline.test, candidate.name, baseline.name)
     by_interval = outcome(interval.low, interval.high, task.margin)
     decided: Outcome = by_interval if loses is None else "worse" if loses == "candidate" else "better"
-    diverged = [int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline)]
+    ours, theirs = (int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline))
     survivors = None
-    if any(diverged) and loses is None:
-        remaining = setting.plain_interval(survivor_differences(task.sign * candidate.test, task.sign * baseline.test))
+    if (ours or theirs) and loses is None:
+        remaining = question.plain_interval(pair.survivors)
         survivors = remaining, outcome(remaining.low, remaining.high, task.margin)
-    replicates_needed = None
-    if decided == "inconclusive" and setting.asked:
-        replicates_needed = setting.wanted
-    elif decided == "inconclusive":
-        replicates_needed = settling_replicates(
-            interval.sd,
-            protocol.replicates,
-            task.margin,
-            protocol.alpha,
-            setting.candidates,
-            test_fraction=setting.test_fraction,
-        )
     return VerdictFacts(
         task=task,
-        protocol=protocol,
+        protocol=question.protocol,
         candidate=candidate.name,
         baseline=baseline.name,
         outcome=decided,
         interval=interval,
-        p_superior=setting.superiority(ours, theirs).mean,
-        candidates=setting.candidates,
-        seed=setting.seed,
-        gradient_ratio=_gradient_ratio(candidate, baseline),
+        p_superior=pair.superiority.mean,
+        candidates=question.candidates,
+        seed=question.seed,
+        gradient_ratio=pair.gradient_ratio,
         tuned=(len(candidate.space), len(baseline.space)),
-        diverged=(diverged[0], diverged[1]),
+        diverged=(ours, theirs),
         loser=loses,
         survivors=survivors,
         edges=tuple(
@@ -184,126 +200,113 @@ def _findings(
             for edge in edges(c.chosen_positions, c.space)
         ),
         settling_margin=settling_margin(interval.low, interval.high) if interval.exists else None,
-        settling_replicates=replicates_needed,
-        asked=setting.wanted,
+        settling_replicates=pair.settling_replicates(decided),
+        asked=question.wanted,
     )
 
 
-def _second_opinion(setting: _Setting, differences: np.ndarray, slot: int, holm_p: float) -> dict[str, Any]:
-    resampling = seeds.hashed("resampling", setting.seed, slot=slot)
-    low, high = bca_interval(differences, setting.protocol.alpha, resampling, setting.candidates)
-    return {"sign_flip_p": sign_flip_p(differences, resampling), "bca_low": low, "bca_high": high, "holm_p": holm_p}
+def _verdict(
+    pair: _Pair, slot: int, candidate: ContenderFacts, baseline: ContenderFacts, holm_p: float,
+    wider: dict[str, dict[str, str]],
+) -> TaskVerdict:  # fmt: skip
+    facts, interval, task, protocol = _facts(pair), pair.interval, pair.question.task, pair.question.protocol
+    details = _details(pair, facts, slot, candidate, baseline, finite(holm_p), wider)
+    return TaskVerdict(
+        task=task.name,
+        candidate=facts.candidate,
+        baseline=facts.baseline,
+        outcome=facts.outcome,
+        sentence=sentence(facts),
+        difference=finite(interval.mean),
+        ci_low=finite(interval.low),
+        ci_high=finite(interval.high),
+        p_value=finite(interval.p_value),
+        p_superior=finite(facts.p_superior),
+        margin=task.margin,
+        replicates=protocol.replicates,
+        unit=task.unit,
+        details=details,
+    )
 
 
 def _details(
-    setting: _Setting,
-    f: VerdictFacts,
-    candidate: ContenderScores,
-    baseline: ContenderScores,
-    ours: np.ndarray,
-    theirs: np.ndarray,
-) -> dict[str, Any]:
-    task = setting.task
-    superiority = setting.superiority(ours, theirs)
-    spread = stability.compare(ours, theirs, setting.protocol.alpha, setting.candidates, setting.test_fraction)
-    survivors = None
-    if f.survivors is not None:
-        interval, decided = f.survivors
-        survivors = {
-            "difference": interval.mean,
-            "ci_low": interval.low,
-            "ci_high": interval.high,
-            "outcome": decided,
-            "replicates": len(survivor_differences(candidate.test, baseline.test)),
-        }
-    return {
-        "level": f.interval.level,
-        "candidates": setting.candidates,
-        "by_the_margin": f.outcome in ("better", "worse")
-        and f.loser is None
-        and by_the_margin(f.interval.low, f.interval.high, task.margin),
-        "sd": f.interval.sd,
-        "se": f.interval.se,
-        "test_fraction": setting.test_fraction,
-        "p_superior_low": superiority.low,
-        "p_superior_high": superiority.high,
-        "settling_margin": f.settling_margin,
-        "settling_replicates": f.settling_replicates,
-        **({"replicates_asked": f.asked} if setting.asked else {}),
-        "all_diverged": f.loser,
-        "survivors": survivors,
-        "gradient_ratio": f.gradient_ratio,
-        "stability": spread._asdict(),
-    }
-
-
-def _facts(
-    c: ContenderScores, task: TaskInfo, test_floor: float | np.ndarray, validation_floor: float | np.ndarray
-) -> dict:
-    """What is said of one contender by itself; scores in file units, not turned; the winner's curse turned."""
-    test, validation = floored(c.test, test_floor), floored(c.validation_final, validation_floor)
-    tuning = floored(c.chosen_validation, validation_floor)
-    by_replicate = test.mean(axis=1)
-    return {
-        "name": c.name,
-        "score_mean": by_replicate.mean(),
-        "score_sd": by_replicate.std(ddof=1) if len(by_replicate) > 1 else None,
-        "diverged_final": rate(c.test),
-        "diverged_tune": c.diverged_tune,
-        "winners_curse_validation": task.sign * (tuning - validation.mean(axis=1)).mean(),
-        "winners_curse_test": task.sign * (tuning - by_replicate).mean(),
-        "gradients_per_step": c.gradient_evaluations / c.steps if c.steps else None,
-        "tuned": len(c.space),
-        "edges": [edge._asdict() for edge in edges(c.chosen_positions, c.space)],
-    }
-
-
-def _gradient_ratio(candidate: ContenderScores, baseline: ContenderScores) -> float | None:
-    if not (candidate.steps and baseline.steps and baseline.gradient_evaluations):
-        return None
-    ours, theirs = (c.gradient_evaluations / c.steps for c in (candidate, baseline))
-    return ours / theirs
-
-
-def _verdict(f: VerdictFacts, details: dict[str, Any]) -> Verdict:
-    return Verdict(
-        task=f.task.name,
-        candidate=f.candidate,
-        baseline=f.baseline,
-        outcome=f.outcome,
-        sentence=sentence(f),
-        difference=plain(f.interval.mean),
-        ci_low=plain(f.interval.low),
-        ci_high=plain(f.interval.high),
-        p_value=plain(f.interval.p_value),
-        p_superior=plain(f.p_superior),
-        margin=f.task.margin,
-        replicates=f.protocol.replicates,
-        unit=f.task.unit,
-        details=plain(details),
+    pair: _Pair, facts: VerdictFacts, slot: int, candidate: ContenderFacts, baseline: ContenderFacts,
+    holm_p: float | None, wider: dict[str, dict[str, str]],
+) -> Details:  # fmt: skip
+    question, interval, differences = pair.question, pair.interval, pair.differences
+    alpha, fraction = question.protocol.alpha, question.test_fraction
+    resampling = seeds.hashed("resampling", question.seed, slot=slot)
+    bca_low, bca_high = bca_interval(differences, alpha, resampling, question.candidates)
+    certain = facts.outcome in ("better", "worse") and facts.loser is None
+    return Details(
+        candidate=candidate,
+        baseline=baseline,
+        differences=differences.tolist(),
+        level=interval.level,
+        candidates=question.candidates,
+        by_the_margin=certain and by_the_margin(interval.low, interval.high, question.task.margin),
+        sd=finite(interval.sd),
+        se=finite(interval.se),
+        test_fraction=fraction,
+        p_superior_low=finite(pair.superiority.low),
+        p_superior_high=finite(pair.superiority.high),
+        sign_flip_p=finite(sign_flip_p(differences, resampling)),
+        bca_low=finite(bca_low),
+        bca_high=finite(bca_high),
+        holm_p=holm_p,
+        settling_margin=facts.settling_margin,
+        settling_replicates=facts.settling_replicates,
+        replicates_asked=facts.asked if question.asked else UNSET,
+        all_diverged=facts.loser,
+        survivors=_survivors(pair, facts),
+        gradient_ratio=facts.gradient_ratio,
+        stability=stability.compare(pair.ours, pair.theirs, alpha, question.candidates, fraction),
+        wider=wider,
     )
 
 
-def plain(value: Any) -> Any:
-    """The value as JSON knows it: arrays become lists, NumPy numbers Python's, numbers that are not finite None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _survivors(pair: _Pair, facts: VerdictFacts) -> Survivors | None:
+    if facts.survivors is None:
+        return None
+    interval, decided = facts.survivors
+    return Survivors(
+        difference=finite(interval.mean),
+        ci_low=finite(interval.low),
+        ci_high=finite(interval.high),
+        outcome=decided,
+        replicates=len(pair.survivors),
+    )
+
+
+def _by_itself(
+    c: ContenderScores, task: TaskInfo, test_floor: float | np.ndarray, validation_floor: float | np.ndarray
+) -> ContenderFacts:
+    test, validation = floored(c.test, test_floor), floored(c.validation_final, validation_floor)
+    tuning = floored(c.chosen_validation, validation_floor)
+    by_replicate = test.mean(axis=1)
+    return ContenderFacts(
+        name=c.name,
+        score_mean=float(by_replicate.mean()),
+        score_sd=float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
+        diverged_final=rate(c.test),
+        diverged_tune=c.diverged_tune,
+        winners_curse_validation=float(task.sign * (tuning - validation.mean(axis=1)).mean()),
+        winners_curse_test=float(task.sign * (tuning - by_replicate).mean()),
+        gradients_per_step=c.gradients_per_step,
+        tuned=len(c.space),
+        edges=edges(c.chosen_positions, c.space),
+    )
 
 
 def _check(
-    evidence: Sequence[ContenderScores], task: TaskInfo, protocol: Protocol, test_fraction: float | None
+    contenders: Sequence[ContenderScores], task: TaskInfo, protocol: Protocol, test_fraction: float | None
 ) -> None:
-    if len(evidence) < 2:
+    if len(contenders) < 2:
         raise ValueError("a verdict needs a baseline and at least one candidate")
     if not task.generated and test_fraction is None:
         raise ValueError(f"{task.name} has fixed data, so test_fraction (n_test/n_train) is needed for its interval")
     replicates, final_seeds = protocol.replicates, protocol.final_seeds
-    for c in evidence:
+    for c in contenders:
         for field, shape in (
             ("test", (replicates, final_seeds)),
             ("validation_final", (replicates, final_seeds)),
@@ -312,8 +315,8 @@ def _check(
         ):
             if np.shape(getattr(c, field)) != shape:
                 raise ValueError(f"{field} of {c.name} has the shape {np.shape(getattr(c, field))}, expected {shape}")
-    baseline = evidence[0]
-    for c in evidence[1:]:
+    baseline = contenders[0]
+    for c in contenders[1:]:
         for what, ours, theirs in (
             ("trials", c.trials, baseline.trials),
             ("allotted steps", c.allotted_steps, baseline.allotted_steps),
