@@ -14,7 +14,7 @@ from assay.core import Contender, Member, Numerics, Run, Task
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
-from assay.engine.select.chunk_size import evenly, width_on_cpu
+from assay.engine.select.chunk_size import evenly, largest_on_cpu
 from assay.tasks.mnist1d import mnist1d_mlp
 from assay.training.step import Step
 
@@ -86,7 +86,7 @@ def numerics(compiled: bool, width: int) -> Numerics:
 def own_width(model: str, contender: str, together: int) -> int:
     """The chunk width that the engine itself would take."""
     task, arm = problem(model, contender)
-    return evenly(width_on_cpu(task, arm, members(1)[0], numerics(True, 1)), together)
+    return evenly(largest_on_cpu(task, arm, members(1)[0], numerics(True, 1)), together)
 
 
 # ---------------------------------------------------------------------------------------------------- the rows

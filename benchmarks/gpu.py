@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import plain_script
@@ -27,9 +26,10 @@ from assay import seeds
 from assay.contenders import contenders
 from assay.core import Contender, EngineOptions, Member, Numerics, Task
 from assay.engine.eager import train as vectorized
-from assay.engine.select.select import settle
+from assay.engine.select.choose import choose_engine
 from assay.space import Float
 from assay.tasks.mnist1d import mnist1d_mlp
+from assay.training.numerics import Demand
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.local import cores
@@ -127,17 +127,9 @@ def main() -> None:
     rates: list[float] = []
     for count in options.workers:
         started = time.perf_counter()
-        found: Any = settle(
-            task,
-            contender,
-            EngineOptions(engine="vectorized", device="cuda"),
-            len(members),
-            len(members),
-            0,
-            count,
-            members[0].split,
-        )
-        print(f"engine settled in {time.perf_counter() - started:.1f} s: {found.numerics.reason}", flush=True)
+        demand = Demand(len(members), at_once=len(members), processes=count, split=members[0].split)
+        found = choose_engine(task, contender, EngineOptions(engine="vectorized", device="cuda"), demand)
+        print(f"engine chosen in {time.perf_counter() - started:.1f} s: {found.numerics.reason}", flush=True)
         torch.cuda.empty_cache()
         rates.append(population_rate(task, contender, members, found.numerics, count))
         if options.profile and count == options.workers[0]:

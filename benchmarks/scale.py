@@ -54,10 +54,10 @@ class Stub:
     def make_data(self, task: bytes, seed: int) -> str:
         return f"{seed:064x}"
 
-    def settle(self, *_: Any) -> tuple[Any, float]:
-        from assay.training.numerics import loop_here
+    def choose_engine(self, *_: Any) -> Any:
+        from assay.training.numerics import Chosen, loop_here
 
-        return msgspec.structs.replace(loop_here(), engine="vectorized", width=WIDTH), 1e-4
+        return Chosen(msgspec.structs.replace(loop_here(), engine="vectorized", width=WIDTH), 1e-4)
 
     def time_step(self, *_: Any) -> tuple[int, float]:
         return 8000, 1e-4

@@ -23,7 +23,7 @@ from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.select.choose import evenly, width_on_cpu
+from assay.engine.select.chunk_size import evenly, largest_on_cpu
 from assay.engine.select.parity import members, probe
 from assay.tasks import TASKS, find
 from assay.training.numerics import loop_here
@@ -67,7 +67,7 @@ def chunked(kind: type[Population], task: Task, arm: Contender, width: int) -> C
 
 def measured(task: Task, arm: Contender, rounds: int) -> str:
     first = members(arm, 0)[0]
-    width = evenly(min(LOCKSTEP, width_on_cpu(task, arm, first, numerics(1, False))), LOCKSTEP)
+    width = evenly(min(LOCKSTEP, largest_on_cpu(task, arm, first, numerics(1, False))), LOCKSTEP)
     parity = probe(task, arm, numerics(width, False)) or "passed"
     batches = Batches(task, [first], loop_here())
     batches.shuffle()

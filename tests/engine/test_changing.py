@@ -19,9 +19,10 @@ from assay.engine.compiled.population import Compiled
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable
 from assay.engine.eager.train import train_with
+from assay.engine.select.choose import choose_engine
 from assay.engine.select.parity import probe
-from assay.engine.select.select import settle
 from assay.training import loop
+from assay.training.numerics import Demand
 
 from .small import KINDS, assert_same, contender, make_task, members, numerics
 
@@ -204,8 +205,9 @@ class Wary(torch.optim.SGD):
 
 
 def settled(make: Any) -> Any:
-    return settle(
-        make_task(), contender(make), EngineOptions(engine="vectorized", compile="on"), 600, 4, lone=0, cores=2, split=0
+    demand = Demand(600, at_once=4, processes=2)
+    return choose_engine(
+        make_task(), contender(make), EngineOptions(engine="vectorized", compile="on"), demand
     ).numerics
 
 

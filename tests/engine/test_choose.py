@@ -1,117 +1,102 @@
-"""The engine that `auto` takes: never one that costs more than it saves, and no measuring where there is nothing to save."""
+"""The engine that `auto` takes: compiled where the loop takes long enough to repay it, and nothing tried where it doesn't."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 import torch
+from torch import nn
 
 from assay.core import EngineOptions
 from assay.engine.select import choose as chooser
-from assay.engine.select.choose import choose, expected_gain, saved
-from assay.engine.select.select import settle
-from assay.training.numerics import loop_here
+from assay.engine.select.choose import GAIN, ON_GPU, choose_engine
+from assay.training.numerics import Chosen, Demand, loop_here
 
 from .small import contender, make_task
 
 STEPS = 15  # of one training of the small task
-ALLOWED = msgspec.structs.replace(loop_here(), engine="vectorized", compiled=True)
+AUTO, FORCED = EngineOptions(), EngineOptions(engine="vectorized")
 
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any):
-    """Say how long steps take; nothing is at hand compiled, in an empty cache."""
+    """The loop's step takes a millisecond, on a machine that has a compiler and compiled nothing yet; all is probed well."""
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
-
-    def set_times(loop: float, eager: float, of_two: float = 0.0) -> None:
-        """`of_two`: what the loop takes for a batch of two."""
-
-        def of_loop(*_: Any, samples: int | None = None) -> float:
-            return loop if samples is None else of_two
-
-        monkeypatch.setattr(chooser, "seconds_of_loop", of_loop)
-        monkeypatch.setattr(chooser, "seconds_of", lambda population, batches: eager)
-
-    return set_times
+    monkeypatch.setattr(chooser, "seconds_of_loop", lambda *_: (1e-3, STEPS))
+    monkeypatch.setattr(chooser, "cpp_compiler", lambda: "g++")
+    monkeypatch.setattr(chooser, "probe", lambda *_: None)
+    return monkeypatch
 
 
-def chosen(trainings: int, arm: Any = None, **options: Any) -> chooser.Chosen:
-    arm = arm or contender(torch.optim.SGD)
-    return choose(make_task(), arm, trainings, ALLOWED, **{"lockstep": 4, "cores": 2, **options})
+def chosen(trainings: int, wanted: EngineOptions = AUTO, arm: Any = None, task: Any = None, **options: int) -> Chosen:
+    demand = Demand(trainings, **{"at_once": 4, "processes": 2, **options})
+    return choose_engine(task or make_task(), arm or contender(torch.optim.SGD), wanted, demand)
 
 
-def test_a_job_of_a_few_seconds_is_the_loops_and_nothing_else_is_measured(timed, monkeypatch):
-    timed(loop=1e-3, eager=1e-5)
-    monkeypatch.setattr(chooser, "seconds_of", lambda *_: pytest.fail("the engine was measured"))
+def form(found: Chosen) -> tuple[str, bool]:
+    return found.numerics.engine, found.numerics.compiled
+
+
+def test_a_job_of_a_few_seconds_is_the_loops_and_nothing_else_is_tried(timed: Any) -> None:
+    timed.setattr(chooser, "probe", lambda *_: pytest.fail("it was probed"))
+    timed.setattr(chooser, "seconds_of_eager", lambda *_: pytest.fail("it was measured"))
     found = chosen(600)  # 600 · 15 · 1 ms on 2 cores: 4.5 s
-    assert (found.engine, found.width, found.step_seconds) == ("loop", 1, 1e-3)
-    assert "a few seconds" in found.reason
-    monkeypatch.undo()
-    forced = choose(make_task(), contender(torch.optim.SGD), 600, loop_here(), lockstep=4, forced=True)
-    assert (forced.engine, forced.compiled) == ("vectorized", False)
+    assert found == Chosen(loop_here(reason=found.numerics.reason), 1e-3)
+    assert "less than 60 s" in found.numerics.reason
 
 
-@pytest.mark.parametrize(
-    ("trainings", "eager", "engine"),
-    [
-        (10_000, 0.5e-3, "vectorized"),  # 75 s by the loop, half of it saved
-        (10_000, 0.95e-3, "loop"),  # too near to be sure of it
-        (10_000, 1.5e-3, "loop"),
-        (750, 0.5e-3, "loop"),  # 5.6 s by the loop: 2.8 s saved would go into the parity probe
-    ],
-)
-def test_eager_steps_must_save_more_than_the_probe_takes(timed, trainings, eager, engine):
-    timed(loop=1e-3, eager=eager)
-    found = chosen(trainings)
-    assert (found.engine, found.compiled) == (engine, False)
-    if engine == "loop":
-        assert f"{eager / 1e-3:.1f} times the loop's time" in found.reason
+@pytest.mark.parametrize(("trainings", "compiled"), [(7_900, False), (8_100, True)])  # 59 and 61 s by the loop
+def test_steps_are_compiled_where_the_loop_takes_long_enough(timed: Any, trainings: int, compiled: bool) -> None:
+    assert form(chosen(trainings)) == (("vectorized", True) if compiled else ("loop", False))
+    assert form(chosen(trainings, FORCED)) == ("vectorized", compiled)
+    assert form(chosen(trainings, EngineOptions(compile="on"))) == ("vectorized", True)
+    assert form(chosen(trainings, EngineOptions(compile="off"))) == ("loop", False)
+    assert form(chosen(trainings, EngineOptions(engine="loop"))) == ("loop", False)
 
 
-@pytest.mark.parametrize(
-    ("trainings", "of_two", "compiled"),
-    [
-        (16_000, 0.75e-3, True),  # 120 s by the loop, a quarter of which is computing: up to 90 s less
-        (16_000, 0.25e-3, False),  # three quarters: 30 s less, which compiling takes
-        (4_000, 0.75e-3, False),  # 30 s by the loop
-    ],
-)
-def test_compiling_must_save_more_than_it_takes(timed, trainings, of_two, compiled):
-    timed(loop=1e-3, eager=2e-3, of_two=of_two)
-    found = chosen(trainings)
-    assert (found.engine, found.compiled) == (("vectorized", True) if compiled else ("loop", False))
+def test_a_plans_estimate_reckons_with_what_compiling_gains(timed: Any) -> None:
+    assert chosen(16_000).step_seconds == 1e-3 / GAIN
+    assert chosen(16_000, EngineOptions(engine="vectorized", compile="off")).step_seconds != 1e-3  # measured
 
 
-def test_members_that_come_alone_make_a_chunk_dearer(timed):
-    timed(loop=1e-3, eager=0.4e-3)
-    assert chosen(10_000).engine == "vectorized"
-    assert chosen(10_000, lone=5_000).engine == "loop"  # 0.4 ms · (1 + 3 / 2)
+def test_members_that_come_alone_gain_nothing(timed: Any) -> None:
+    assert form(chosen(16_000, one_by_one=8_000)) == ("vectorized", True)
+    found = chosen(16_000, one_by_one=14_000)
+    assert form(found) == ("loop", False)
+    assert "1.1 members" in found.numerics.reason
 
 
-def test_nothing_is_compiled_where_it_cannot_be_kept(timed, monkeypatch, tmp_path):
-    timed(loop=1e-3, eager=2e-3, of_two=0.75e-3)
+def test_nor_does_a_model_that_fills_the_cache_alone(timed: Any) -> None:
+    large = make_task(lambda: nn.Sequential(nn.Linear(6, 300_000), nn.Linear(300_000, 3)))
+    assert form(chosen(16_000, task=large)) == ("loop", False)
+
+
+@pytest.mark.parametrize("at_once", [ON_GPU - 1, ON_GPU])
+def test_on_a_gpu_enough_members_share_a_step(timed: Any, at_once: int) -> None:
+    timed.setattr(chooser, "chunk_size", lambda *_: at_once)
+    timed.setattr(chooser, "seconds_of_eager", lambda *_: 1e-4)
+    found = chosen(60, EngineOptions(device="cuda"), at_once=at_once)
+    assert form(found) == ("vectorized" if at_once == ON_GPU else "loop", False)
+
+
+def test_nothing_is_compiled_where_it_cannot_be_kept(timed: Any, tmp_path: Any) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "file"))
+    timed.setenv("ASSAY_CACHE", str(tmp_path / "file"))
     found = chosen(16_000)
-    assert (found.engine, found.compiled) == ("loop", False)
-    assert "set ASSAY_CACHE" in found.reason
+    assert form(found) == ("loop", False)
+    assert "set ASSAY_CACHE" in found.numerics.reason
 
 
-def test_what_a_step_gains_by_compiling_is_what_it_does_not_compute(timed, monkeypatch):
-    timed(loop=1e-3, eager=1e-3, of_two=0.8e-3)
-    arguments: Any = (make_task(), contender(torch.optim.SGD), None, ALLOWED, None)
-    assert saved(100.0, 4.0) == 75.0
-    monkeypatch.setattr(chooser, "PER_WEIGHT", 0.0)
-    assert expected_gain(*arguments, plain=1e-3) == pytest.approx(5.0)
-    monkeypatch.setattr(chooser, "PER_WEIGHT", 0.8e-3 / 53)  # of 6·5 + 5 + 5·3 + 3 weights: nothing is left
-    assert expected_gain(*arguments, plain=1e-3) == pytest.approx(1.0)
-    monkeypatch.setattr(chooser, "seconds_of_loop", lambda *_, **__: 1 / 0)  # a model that takes whole batches only
-    assert expected_gain(*arguments, plain=1e-3) == 1.0
+def test_what_is_compiled_already_has_no_say(timed: Any, tmp_path: Any) -> None:
+    from assay.engine.compiled import cache
+
+    timed.setattr(cache, "load", lambda *_: pytest.fail("it looked for compiled steps"))
+    assert form(chosen(600)) == ("loop", False)
+    assert form(chosen(16_000)) == ("vectorized", True)
 
 
-def test_the_parity_probe_has_the_last_word():
+def test_the_parity_probe_has_the_last_word() -> None:
     class Fixed(torch.optim.SGD):
         """Takes its rate when it is made: no one sees it change, and each member's own is lost."""
 
@@ -119,15 +104,16 @@ def test_the_parity_probe_has_the_last_word():
             super().__init__(params, lr=lr)
             self.hidden = iter([lr] * 10**6)
 
-    found = settle(
-        make_task(),
-        contender(Fixed),
-        EngineOptions(engine="vectorized", compile="off"),
-        100,
-        4,
-        lone=0,
-        cores=2,
-        split=0,
-    )
+    found = chosen(100, EngineOptions(engine="vectorized", compile="off"), contender(Fixed))
     assert found.numerics.engine == "loop"
     assert "hidden" in found.numerics.reason
+
+
+@pytest.mark.parametrize("wanted", [AUTO, FORCED])
+def test_what_fails_the_probe_compiled_is_the_loops_unless_the_engine_is_forced(
+    timed: Any, wanted: EngineOptions
+) -> None:
+    timed.setattr(chooser, "probe", lambda task, arm, numerics, split: "it differs" if numerics.compiled else None)
+    found = chosen(16_000, wanted)
+    assert form(found) == ("vectorized" if wanted is FORCED else "loop", False)
+    assert "it differs" in found.numerics.reason

@@ -20,7 +20,7 @@ from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import Again, NotVectorizable
 from assay.engine.eager.torch_private import batched, vmap_level
-from assay.engine.select.chunk_size import evenly, fitting, width_on_gpu
+from assay.engine.select.chunk_size import evenly, fitting, size_on_gpu
 from assay.optim import GNSAdam
 from assay.training import loop
 
@@ -106,11 +106,11 @@ def test_members_share_a_gpu_evenly_and_leave_room() -> None:
 
 
 def test_chunks_on_a_gpu_are_shared_out_evenly_once_they_are_large() -> None:
-    assert width_on_gpu(10_000, 20_000, processes=4) == 2_500
-    assert width_on_gpu(10_000, 2_000, processes=4) == 1_250  # eight chunks, not five
-    assert width_on_gpu(10_000, 20_000, processes=1) == 10_000
-    assert width_on_gpu(900, 20_000, processes=4) == 900
-    assert width_on_gpu(12, 2, processes=4) == 2
+    assert size_on_gpu(10_000, 20_000, processes=4) == 2_500
+    assert size_on_gpu(10_000, 2_000, processes=4) == 1_250  # eight chunks, not five
+    assert size_on_gpu(10_000, 20_000, processes=1) == 10_000
+    assert size_on_gpu(900, 20_000, processes=4) == 900
+    assert size_on_gpu(12, 2, processes=4) == 2
 
 
 def test_neighbours_with_one_data_set_are_gathered_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,10 +163,10 @@ def test_an_epoch_on_a_gpu_has_no_synchronization(ends: list[Tensor]) -> None:
 @pytest.mark.cuda
 @cuda
 def test_what_was_measured_fits() -> None:
-    from assay.engine.select.chunk_size import widest_on_gpu
+    from assay.engine.select.chunk_size import largest_on_gpu
 
     task, arm = make_task(), contender(torch.optim.Adam)
-    width = min(256, widest_on_gpu(task, arm, members(), numerics("float32", device="cuda"), 2))
+    width = min(256, largest_on_gpu(task, arm, members(), numerics("float32", device="cuda"), 2))
     chunk = [members()[i % 3] for i in range(width)]
     curves = vectorized.train(task, arm, chunk, numerics("float32", device="cuda", width=width))
     assert np.isfinite(curves.train_loss).all()

@@ -12,10 +12,11 @@ from sklearn.datasets import load_digits
 from assay.contenders import contenders
 from assay.core import EngineOptions, Splits
 from assay.driver.plan import task_info
-from assay.engine.select.select import settle
+from assay.engine.select.choose import choose_engine
 from assay.tasks import TASKS, again, find
 from assay.tasks.char_attention import SYMBOLS, names
 from assay.tasks.quadratic import CONDITION, root
+from assay.training.numerics import Demand
 from assay.training.validate import admit
 
 OURS = [name for name in TASKS if name != "mnist1d-mlp"]  # that one is drawn by many tests
@@ -45,7 +46,9 @@ def test_data_is_the_seeds_and_fits_the_model(name):
 @pytest.mark.parametrize("name", OURS)
 def test_the_vectorized_engine_passes_the_parity_probe(name):
     (adam,) = contenders(["adam"])
-    found = settle(small(name), adam, EngineOptions(engine="vectorized", compile="off"), 8, 4, 0, 1, 1)
+    found = choose_engine(
+        small(name), adam, EngineOptions(engine="vectorized", compile="off"), Demand(8, at_once=4, split=1)
+    )
     assert found.numerics.engine == "vectorized", found.numerics.reason
 
 

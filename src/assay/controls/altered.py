@@ -83,7 +83,7 @@ class Replayed(Altered):
         self.multiplier = multiplier
 
     def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
-        """Wanted length ÷ length."""
+        """EngineOptions length ÷ length."""
         length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(d) for d in moved]))
         return torch.where(length > 0, entry * self.multiplier / length, torch.zeros_like(length))
 

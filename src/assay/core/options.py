@@ -94,14 +94,14 @@ class ProtocolOptions(BudgetOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """How populations are trained; `auto` leaves it to a measurement.
+    """How populations are trained; `auto` leaves it to `engine.select`.
 
     Parameters
     ----------
     engine
-        How populations are trained: auto measures what is quickest here and passes the parity probe.
+        How populations are trained: auto takes what should be quickest here and passes the parity probe.
     compile
-        Whether the vectorized engine compiles its steps; auto weighs what that saves against what it takes.
+        Whether the vectorized engine compiles its steps; auto does where the job is long enough to repay it.
     device
         cpu or cuda.
     """

@@ -6,10 +6,37 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
+
 from assay.core import EngineOptions, Numerics
 from assay.errors import UsageError, nearest
 
 ENGINES = ("auto", "vectorized", "loop")
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """What is asked of the engine that a contender gets: `trainings` in all, shared out over `processes`.
+
+    `at_once`: how many of them are asked for together, which chunks share out evenly; `one_by_one`: how many of all come
+    alone; `split`: seed of a data set that is at hand.
+    """
+
+    trainings: int
+    at_once: int
+    one_by_one: int = 0
+    processes: int = 1
+    split: int = 0
+
+    def members_a_step(self, chunk: int) -> float:
+        """How many members a step trains on average, in chunks of `chunk` but for those that come alone."""
+        return self.trainings / (self.one_by_one + (self.trainings - self.one_by_one) / chunk)
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """A contender's numerics; `step_seconds`, of one member's step here: measured, or guessed of one yet to be compiled."""
+
+    numerics: Numerics
+    step_seconds: float | None
 
 
 def check(wanted: EngineOptions) -> EngineOptions:

@@ -15,6 +15,7 @@ import numpy as np
 
 from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames
+from assay.training.numerics import Chosen, Demand
 
 
 def pack(thing: Task | Contender) -> bytes:
@@ -82,14 +83,11 @@ def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarr
     return score_weights(_open(packed_task), members, weights, numerics)
 
 
-def settle(
-    packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, *numbers: int
-) -> tuple[Numerics, float | None]:
-    """`select.settle`, whose numbers these are, in its order."""
-    from assay.engine.select import select
+def choose_engine(packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, demand: Demand) -> Chosen:
+    """`engine.select.choose.choose_engine`."""
+    from assay.engine.select import choose
 
-    found = select.settle(_open(packed_task), _open(packed_contender), wanted, *numbers)
-    return found.numerics, found.step_seconds
+    return choose.choose_engine(_open(packed_task), _open(packed_contender), wanted, demand)
 
 
 def make_data(packed_task: bytes, seed: int) -> str:

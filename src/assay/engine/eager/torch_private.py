@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shutil
 from collections.abc import Iterator
 
 import torch
@@ -61,6 +62,17 @@ def expanded(tensor: Tensor, members: int) -> Tensor:
     """As `physical`, and (members, …) for what all members share too."""
     behind = physical(tensor)
     return behind if is_batched(tensor) else behind.expand(members, *behind.shape)
+
+
+def cpp_compiler() -> str | None:
+    """Where the C++ compiler is that torch would use; None where there is none."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        return shutil.which(get_cpp_compiler())
+    except InvalidCxxCompiler:
+        return None
 
 
 def values_of(tensor: Tensor) -> list[bool | int | float]:

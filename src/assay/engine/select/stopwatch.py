@@ -17,16 +17,19 @@ from assay.engine.eager.refusal import Again
 from assay.training.member_setup import set_up
 
 
-def seconds_of_loop(
-    task: Task, contender: Contender, member: Member, numerics: Numerics, batches: Batches, samples: int | None = None
-) -> float:
-    """One step of the loop, on a batch's first `samples` only if that is given."""
+def seconds_of_loop(task: Task, contender: Contender, member: Member, numerics: Numerics) -> tuple[float, int]:
+    """One step of the loop, and how many a training takes."""
+    batches = Batches(task, [member], numerics)
+    batches.shuffle()
     step = set_up(task, contender, member, numerics, replace(batches.run, fused=True)).step
-    return _seconds(lambda x, y: step(x[0, :samples], y[0, :samples]), batches)
+    return _seconds(lambda x, y: step(x[0], y[0]), batches), batches.run.total_steps
 
 
-def seconds_of(population: Population, batches: Batches) -> float:
-    """One step of a population, a member's share of it."""
+def seconds_of_eager(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> float:
+    """One step of these members in the eager engine, a member's share of it."""
+    batches = Batches(task, members, numerics)
+    batches.shuffle()
+    population = begun(task, contender, members, numerics, batches)
     return _seconds(_step_of(population, batches), batches) / population.width
 
 
