@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Settled:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the work begins: data, tune, score, final, judge, report."""
+    """A part of the work begins; `total` counts what it consists of, 0 where that isn't told."""
 
-    name: str
+    name: Literal["settle", "estimate", "data", "tune", "score", "final", "controls", "controls_final", "report"]
     total: int = 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -85,23 +86,27 @@ def _shown(reference: str) -> str:
     return alias or display_name(rest)
 
 
+def _home(target: Any) -> tuple[ModuleType | None, str]:
+    """The module that defines the target, and its file; "" where it isn't told."""
+    module = sys.modules.get(getattr(target, "__module__", "") or "")
+    return module, getattr(module, "__file__", None) or ""
+
+
 def _importable(target: Any) -> bool:
     """Does another process find the target by its module's name?"""
-    module = sys.modules.get(getattr(target, "__module__", "") or "")
+    module, path = _home(target)
     qualified = getattr(target, "__qualname__", "<")
     if module is None or module.__name__ == "__main__" or "<" in qualified:
         return False
     found: Any = module
     for part in qualified.split("."):
         found = getattr(found, part, None)
-    in_package = "site-packages" in (getattr(module, "__file__", None) or "")
-    return found is target and (in_package or bool(_paths(target)))
+    return found is target and ("site-packages" in path or bool(_paths(target)))
 
 
 def _paths(target: Any) -> tuple[str, ...]:
     """The folder from which the target's module is imported; none for an installed package's, or where it isn't told."""
-    module = sys.modules.get(getattr(target, "__module__", "") or "")
-    path = getattr(module, "__file__", None)
+    module, path = _home(target)
     if module is None or not path or "site-packages" in path:
         return ()
     parts = module.__name__.split(".")
@@ -114,9 +119,9 @@ def _paths(target: Any) -> tuple[str, ...]:
 @contextmanager
 def _by_value(target: Any) -> Iterator[None]:
     """While pickling: what the target's own module defines travels along, unless it is an installed package."""
-    module = sys.modules.get(getattr(target, "__module__", "") or "")
-    path = getattr(module, "__file__", None) or ""
-    if module is None or not _users_own(module.__name__, path) or module.__name__ in _registered():
+    module, path = _home(target)
+    registered = cloudpickle.list_registry_pickle_by_value()
+    if module is None or not _users_own(module.__name__, path) or module.__name__ in registered:
         yield
         return
     cloudpickle.register_pickle_by_value(module)
@@ -131,7 +136,3 @@ def _users_own(name: str, path: str) -> bool:
     if not path or name == "__main__" or name.startswith(("assay.", "torch.")) or "site-packages" in path:
         return False
     return not Path(path).is_relative_to(sysconfig.get_paths()["stdlib"])
-
-
-def _registered() -> set[str]:
-    return cloudpickle.list_registry_pickle_by_value()

@@ -18,7 +18,7 @@ from assay.errors import UsageError
 from assay.tasks.losses import cross_entropy
 from assay.tasks.metrics import bits
 from assay.tasks.network import Network
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 
 SHA256 = "75e63653d6421a7251216714395dde5b33f996a6bd6e2f5fb4fec17c0cac0fa4"
 SYMBOLS = "\n -0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -53,14 +53,15 @@ def windows(seed: int) -> Splits:
     number = {symbol: i for i, symbol in enumerate(SYMBOLS)}
     ends = np.cumsum([0, *(len(order) * size // sum(SIZES) for size in SIZES)])
 
-    def split(start: int, end: int, count: int) -> Split:
+    def part(start: int, end: int, count: int) -> Split:
         text = "\n".join(names()[i] for i in order[start:end])
         numbers = np.array([number[symbol] for symbol in text[: count * CONTEXT + 1]], dtype=np.int64)
         return Split(numbers[:-1].reshape(count, CONTEXT), numbers[1:].reshape(count, CONTEXT))
 
-    return Splits(*(split(a, b, count) for a, b, count in zip(ends, ends[1:], SIZES, strict=False)))
+    return Splits(*(part(a, b, count) for a, b, count in zip(ends, ends[1:], SIZES, strict=False)))
 
 
+@recorded
 def char_attention(width: int = 32) -> Task:
     """`width`: of the embedding, a multiple of 2 (two heads)."""
     if at_least("width", width, 2) % 2:
@@ -76,5 +77,4 @@ def char_attention(width: int = 32) -> Task:
         margin=0.03,
         margin_reason="0.03 bits a symbol: about 1 % of what the model needs",
         generated=False,
-        options=asked(char_attention, locals()),
     )

@@ -14,7 +14,7 @@ from assay.tasks.losses import cross_entropy
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network
 from assay.tasks.noise import NoisyLabels
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 from assay.tasks.partition import Partitioned
 
 SIZES = (1280, 256, 261)  # 1,280 is whole batches of any power of two: a batch of one has no variance to normalise by
@@ -32,6 +32,7 @@ def partition(seed: int) -> Splits:
     return cached(f"digits-v1-{seed}", make)
 
 
+@recorded
 def digits(width: int = 64, label_noise: float = 0.0) -> Task:
     """64 → `width`, batch normalisation, ReLU, → 10."""
     return Task(
@@ -47,5 +48,4 @@ def digits(width: int = 64, label_noise: float = 0.0) -> Task:
         generated=False,
         seed_sd=0.0098,  # both spreads: assay run adam nadam --task digits, 6 replicates of 8 trials and 8 final seeds
         replicate_sd=0.0085,
-        options=asked(digits, locals()),
     )

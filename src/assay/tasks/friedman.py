@@ -17,7 +17,7 @@ from assay.tasks.losses import mean_squared_error
 from assay.tasks.metrics import rmse
 from assay.tasks.network import Network
 from assay.tasks.noise import NoisyTargets
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 
 FEATURES = 10
 TRAIN_SAMPLES = 2000
@@ -38,6 +38,7 @@ def generate(seed: int, train: int, held_out: int) -> Splits:
     return cached(f"friedman1-v1-{train}-{held_out}-{seed % 2**32}", make)
 
 
+@recorded
 def friedman1(train_samples: int = TRAIN_SAMPLES, width: int = 64, label_noise: float = 0.0) -> Task:
     """10 → `width` → `width` → 1, ReLU, mean squared error. `label_noise`: in standard deviations of y."""
     held_out = at_least("train_samples", train_samples, 2) // 2
@@ -53,5 +54,4 @@ def friedman1(train_samples: int = TRAIN_SAMPLES, width: int = 64, label_noise: 
         margin_reason="5 % of the noise that no model can predict (its standard deviation is 1)",
         seed_sd=0.040,  # both spreads: assay run adam nadam --task friedman1, 6 replicates of 8 trials and 8 final seeds
         replicate_sd=0.073,
-        options=asked(friedman1, locals()),
     )

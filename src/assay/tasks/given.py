@@ -34,14 +34,14 @@ def with_factory(task: Task) -> Task:
         return replace(task, data=Factory(_Same(data)), generated=False, note=task.note or SAME_SPLIT)
     if isinstance(data, Splits):
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
-        parts = [_split(task.name, part) for part in parts]
+        parts = [_as_arrays(task.name, part) for part in parts]
         sizes = tuple(0 if part is None else len(part.targets) for part in (data.train, data.validation, data.test))
         for part in parts:
             _finite(task.name, part)
         whole = Split(*(np.concatenate([part[i] for part in parts]) for i in (0, 1)))
         return replace(task, data=Factory(Partitioned(whole, sizes)), generated=False)  # type: ignore[arg-type]
     if isinstance(data, tuple | list) and len(data) == 2:
-        whole = _split(task.name, data)
+        whole = _as_arrays(task.name, data)
         _finite(task.name, whole)
         return replace(task, data=Factory(Partitioned(whole, sizes_of(len(whole.targets)))), generated=False)
     if callable(data):
@@ -79,7 +79,9 @@ class Factory:
             raise UsageError(
                 f"a task's data function must return assay.Splits or assay.Loaders; this returns {type(made).__name__}"
             )
-        train, validation, test = (p if p is None else _split("", p) for p in (made.train, made.validation, made.test))
+        train, validation, test = (
+            p if p is None else _as_arrays("", p) for p in (made.train, made.validation, made.test)
+        )
         return Splits(train, validation, test, made.loader)  # type: ignore[arg-type]
 
 
@@ -91,7 +93,7 @@ class _Same:
         return self.loaders
 
 
-def _split(task: str, pair: Any) -> Split:
+def _as_arrays(task: str, pair: Any) -> Split:
     """Tensors and lists as arrays."""
     inputs, targets = (np.asarray(part) for part in pair)
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):

@@ -6,15 +6,15 @@ known. The inputs' scales differ, as real features' do: plain gradient descent i
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 from assay.core import Split, Splits, Task
+from assay.tasks.losses import cross_entropy
 from assay.tasks.metrics import accuracy
-from assay.tasks.mnist1d import cross_entropy
 from assay.tasks.noise import NoisyLabels
-from assay.tasks.options import asked
+from assay.tasks.options import recorded
 
 FEATURES, CLASSES = 20, 4
 TRAIN, HELD_OUT = 512, 1024  # samples; as many to validate as to test
@@ -27,15 +27,15 @@ def generate(seed: int) -> Splits:
     rng = np.random.default_rng(seed)
     scales = np.geomspace(*SCALES, FEATURES, dtype=np.float32)
 
-    def split(n: int) -> Split:
+    def part(n: int) -> Split:
         z = rng.standard_normal((n, FEATURES), dtype=np.float32)
         waits = rng.standard_exponential((n, CLASSES), dtype=np.float32) * np.exp(-z @ teacher())
         return Split(z * scales, waits.argmin(1))  # the first to arrive is a draw from softmax(z @ teacher)
 
-    return Splits(split(TRAIN), split(HELD_OUT), split(HELD_OUT))
+    return Splits(part(TRAIN), part(HELD_OUT), part(HELD_OUT))
 
 
-@lru_cache(maxsize=1)
+@cache
 def teacher() -> np.ndarray:
     """The weights (20, 4) that make logits of standardised inputs: the same for every data set."""
     drawn = np.random.default_rng(0).standard_normal((FEATURES, CLASSES), dtype=np.float32)
@@ -49,6 +49,7 @@ def linear():
     return nn.Linear(FEATURES, CLASSES)
 
 
+@recorded
 def logistic_regression(label_noise: float = 0.0) -> Task:
     """Multinomial logistic regression, cross entropy, batches of 16, 5 epochs."""
     return Task(
@@ -63,5 +64,4 @@ def logistic_regression(label_noise: float = 0.0) -> Task:
         margin_reason="one point, a third of what learning from 512 samples costs against the best possible rule",
         seed_sd=0.0064,  # both spreads: assay run adam sgd --task logistic, 12 replicates of 8 final seeds, seed 0
         replicate_sd=0.0131,
-        options=asked(logistic_regression, locals()),
     )

@@ -16,7 +16,7 @@ from assay.tasks.losses import cross_entropy
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network
 from assay.tasks.noise import NoisyLabels
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 from assay.tasks.signals import signals
 
 PUBLISHED_SEED = 42  # mnist1d's own default, hence the data of the published page
@@ -70,9 +70,9 @@ def mnist1d(
     )
 
 
+@recorded
 def mnist1d_mlp(train_samples: int = TRAIN_SAMPLES, width: int = 256, label_noise: float = 0.0) -> Task:
     """The original task. `train_samples`: 8,000 as the page's data call gives, or the 10,000 its text says."""
-    options = asked(mnist1d_mlp, locals())
     return mnist1d(
         "mnist1d-mlp",
         Network("mlp", (at_least("width", width),)),
@@ -83,5 +83,4 @@ def mnist1d_mlp(train_samples: int = TRAIN_SAMPLES, width: int = 256, label_nois
         published=partial(generate, PUBLISHED_SEED, train=train_samples, validation=0, test=train_samples // 4),
         seed_sd=0.0095,  # both spreads: assay run adam gns-adam, 12 replicates of 8 final seeds, seed 0
         replicate_sd=0.0039,
-        options=options,
     )

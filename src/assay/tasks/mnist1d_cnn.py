@@ -8,12 +8,12 @@ from __future__ import annotations
 from assay.core import Task
 from assay.tasks.mnist1d import TRAIN_SAMPLES, mnist1d
 from assay.tasks.network import Network
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 
 
+@recorded
 def mnist1d_cnn(train_samples: int = TRAIN_SAMPLES, width: int = 25, label_noise: float = 0.0) -> Task:
     """`width`: channels of each of the three convolutions."""
-    options = asked(mnist1d_cnn, locals())
     return mnist1d(
         "mnist1d-cnn",
         Network("convolutional", (at_least("width", width),)),
@@ -21,5 +21,4 @@ def mnist1d_cnn(train_samples: int = TRAIN_SAMPLES, width: int = 25, label_noise
         train_samples=train_samples,
         label_noise=label_noise,
         margin_reason="one point, as for the MLP on the same data",
-        options=options,
     )

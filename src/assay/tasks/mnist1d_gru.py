@@ -10,12 +10,12 @@ from __future__ import annotations
 from assay.core import Task
 from assay.tasks.mnist1d import TRAIN_SAMPLES, mnist1d
 from assay.tasks.network import Network
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 
 
+@recorded
 def mnist1d_gru(train_samples: int = TRAIN_SAMPLES, width: int = 32, label_noise: float = 0.0) -> Task:
     """`width`: the hidden state's size."""
-    options = asked(mnist1d_gru, locals())
     return mnist1d(
         "mnist1d-gru",
         Network("Recurrent", (at_least("width", width),)),
@@ -24,5 +24,4 @@ def mnist1d_gru(train_samples: int = TRAIN_SAMPLES, width: int = 32, label_noise
         train_samples=train_samples,
         label_noise=label_noise,
         margin_reason="one point, as for the MLP on the same data",
-        options=options,
     )

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import ParamSpec
+
+from assay.core import Task
+
+Options = ParamSpec("Options")
 
 
-def asked(build: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a task's function that differ from their defaults. `given`: its arguments (its `locals()`)."""
-    defaults = {name: p.default for name, p in inspect.signature(build).parameters.items()}
-    return {name: given[name] for name, default in defaults.items() if given[name] != default}
+def recorded(build: Callable[Options, Task]) -> Callable[Options, Task]:
+    """A task's function whose tasks hold, as `options`, the arguments that differ from their defaults."""
+    signature = inspect.signature(build)
+
+    @wraps(build)
+    def with_options(*args: Options.args, **kwargs: Options.kwargs) -> Task:
+        given = signature.bind(*args, **kwargs).arguments
+        asked = {name: value for name, value in given.items() if value != signature.parameters[name].default}
+        return replace(build(*args, **kwargs), options=asked)
+
+    return with_options
 
 
 def at_least(name: str, value: int, least: int = 1) -> int:

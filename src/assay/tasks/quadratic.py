@@ -15,7 +15,7 @@ import numpy as np
 
 from assay.core import Metric, Split, Splits, Task
 from assay.tasks.network import Network
-from assay.tasks.options import asked, at_least
+from assay.tasks.options import at_least, recorded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +77,7 @@ class Start:
         return float(np.log10(0.5 * np.square(targets.astype(float) @ root(self.size)).sum(-1).mean()))
 
 
+@recorded
 def quadratic(width: int = 100, label_noise: float = 1.0) -> Task:
     """`width`: the number of dimensions. `label_noise`: the standard deviation of ε, where μ has 1."""
     size = at_least("width", width)
@@ -94,5 +95,4 @@ def quadratic(width: int = 100, label_noise: float = 1.0) -> Task:
         margin_reason="a tenth of a decade: a fifth of the loss above the optimum",
         seed_sd=0.103,  # both spreads: assay run adam nadam --task quadratic, 6 replicates of 8 trials and 8 final seeds
         replicate_sd=0.092,
-        options=asked(quadratic, locals()),
     )

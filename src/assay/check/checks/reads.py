@@ -12,20 +12,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+_BY_PYTHON = {"__bool__": "bool()", "__float__": "float()", "__int__": "int()", "__index__": "index"}
+_BY_NAME = ("item", "tolist", "numpy", "cpu", "nonzero", "equal")
 _READS = {
-    Tensor.item: "item()",
-    Tensor.__bool__: "bool()",
-    Tensor.__float__: "float()",
-    Tensor.__int__: "int()",
-    Tensor.__index__: "index",
-    Tensor.tolist: "tolist()",
-    Tensor.numpy: "numpy()",
-    Tensor.cpu: "cpu()",
-    Tensor.nonzero: "nonzero()",
-    torch.nonzero: "nonzero()",
-    torch.equal: "equal()",
-    Tensor.equal: "equal()",
-    torch.allclose: "allclose()",
+    **{getattr(Tensor, name): shown for name, shown in _BY_PYTHON.items()},
+    **{getattr(Tensor, name): f"{name}()" for name in _BY_NAME},
+    **{getattr(torch, name): f"{name}()" for name in ("nonzero", "equal", "allclose")},
 }
 
 
