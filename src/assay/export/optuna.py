@@ -1,4 +1,4 @@
-"""The record in other tools' formats. Exports only: the record is the one source of truth."""
+"""A run's tuning as Optuna knows it: ranges as distributions, studies as a database for optuna-dashboard."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -35,7 +35,7 @@ def write_data(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_data(path: Path) -> dict[str, Any]:
     """What `write_data` wrote. OSError, or ValueError where it is no JSON object."""
-    content = json.loads(path.read_bytes())
+    content: object = json.loads(path.read_bytes())
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
-    return content
+    return cast(dict[str, Any], content)

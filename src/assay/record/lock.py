@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from assay.errors import UsageError
@@ -23,7 +23,7 @@ def is_busy(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, shared: bool = False) -> Generator[None]:
     """Only one command trains in a folder at a time; the lock goes with the process, however it ends.
 
     `shared`: only see whether another command holds it. The folder is made where it isn't there.

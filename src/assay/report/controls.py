@@ -10,7 +10,7 @@ from assay.report.figures import Card
 from assay.report.figures.strips import Strip, strips
 from assay.report.reading import Reading
 from assay.report.style import look
-from assay.report.units import listed
+from assay.report.units import interval, listed
 
 NAMES = {
     "again": "A/A",
@@ -25,9 +25,8 @@ def card(reading: Reading) -> Card | None:
     """A strip for each comparison; None where there are no controls."""
     scale, task = reading.units.scale, reading.plan.science.task
     made = [entry for entry in reading.content.get("controls", []) if not entry["skipped"]]
-    lost = [
-        entry for entry in made if entry["control"] == "sabotage" and entry["passed"]
-    ]  # far off, it would squash all
+    # a sabotage that loses lies far off, and would squash all
+    lost = [entry for entry in made if entry["control"] == "sabotage" and entry["passed"]]
     shown = [entry for entry in made if entry not in lost]
     if not shown:
         return None
@@ -38,7 +37,7 @@ def card(reading: Reading) -> Card | None:
             look(slots.get(entry["first"], 0)),
             scale * np.array(entry["differences"], dtype=float),
             scale * entry["difference"],
-            None if entry["ci_low"] is None else (scale * entry["ci_low"], scale * entry["ci_high"]),
+            interval(entry, scale),
         )
         for entry in shown
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from assay.report.figures.strips import Strip, strips
 from assay.report.norms import norms
 from assay.report.panels import panels
 from assay.report.reading import Arm, Reading
-from assay.report.units import listed
+from assay.report.units import interval, listed
 
 
 def cards(reading: Reading) -> list[Card]:
@@ -46,7 +45,7 @@ def _differences(reading: Reading) -> Card:
             arm.look,
             scale * np.array(v["details"]["differences"], dtype=float),
             _scaled(v["difference"], scale),
-            None if v["ci_low"] is None else (scale * v["ci_low"], scale * v["ci_high"]),
+            interval(v, scale),
         )
         for arm, v in reading.pairs
     ]
@@ -85,9 +84,11 @@ def _overlap(series: list[Series]) -> bool:
 
 
 def _scores(reading: Reading) -> Card:
-    facts = {v["candidate"]: v["details"]["candidate"] for _, v in reading.pairs}
-    facts[reading.arms[0].name] = reading.content["verdicts"][0]["details"]["baseline"]
-    said = [f"{arm.name} {_diverged(facts[arm.name])}" for arm in reading.arms if facts[arm.name]["diverged_tune"]]
+    said = [
+        f"{arm.name} in {percent(facts['diverged_tune'])} of its trials (crosses at the foot)"
+        for arm, facts in reading.facts
+        if facts["diverged_tune"]
+    ]
     return Card(
         "score_by_lr",
         "Every trial of every replicate",
@@ -108,18 +109,10 @@ def _widths(reading: Reading) -> str:
     return f"As good as the best over {listed(said)} (bars at the top). " if said else ""
 
 
-def _diverged(facts: dict[str, Any]) -> str:
-    return f"in {percent(facts['diverged_tune'])} of its trials (crosses at the foot)"
-
-
 def _tuning(reading: Reading) -> Card:
     floors = reading.findings.floors("test_floor")
-    series = [
-        Series(
-            arm.name, arm.look, reading.units.scale * floored(np.array(arm.came["tuning_curve"], dtype=float), floors)
-        )
-        for arm in reading.arms
-    ]
+    curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
+    series = [Series(a.name, a.look, reading.units.scale * c) for a, c in zip(reading.arms, curves, strict=True)]
     return Card(
         "tuning_curve",
         "What more trials buy",
@@ -130,8 +123,7 @@ def _tuning(reading: Reading) -> Card:
 
 
 def _speed(reading: Reading) -> Card | None:
-    found = [(arm, v["details"].get("speed")) for arm, v in reading.pairs]
-    known = [(arm, s) for arm, s in found if s is not None]
+    known = [(arm, s) for arm, v in reading.pairs if (s := v["details"].get("speed")) is not None]
     if not known:
         return None
     task = reading.plan.science.task
@@ -192,13 +184,12 @@ def _stability(reading: Reading) -> Card | None:
 
 def _curse(reading: Reading) -> Card:
     scale, sign = reading.units.scale, reading.plan.science.task.sign
-    facts = [reading.content["verdicts"][0]["details"]["baseline"]]
-    facts += [v["details"]["candidate"] for _, v in reading.pairs]
-    rows = [
-        Strip(arm.name, arm.look, scale * sign * lost(arm), scale * f["winners_curse_validation"])
-        for arm, f in zip(reading.arms, facts, strict=True)
+    curses = [(arm, facts["winners_curse_validation"]) for arm, facts in reading.facts]
+    rows = [Strip(arm.name, arm.look, scale * sign * lost(arm), scale * curse) for arm, curse in curses]
+    said = [
+        f"{reading.units.difference(abs(curse))} {'less' if curse >= 0 else 'more'} ({arm.name})"
+        for arm, curse in curses
     ]
-    said = [_less(reading, arm.name, f["winners_curse_validation"]) for arm, f in zip(reading.arms, facts, strict=True)]
     return Card(
         "winners_curse",
         "The winner's curse",
@@ -206,10 +197,6 @@ def _curse(reading: Reading) -> Card:
         "reports the best trial's own score reports its luck, too.",
         strips(rows, f"tuning score − fresh score ({reading.units.unit})", zero=True),
     )
-
-
-def _less(reading: Reading, name: str, curse: float) -> str:
-    return f"{reading.units.difference(abs(curse))} {'less' if curse >= 0 else 'more'} ({name})"
 
 
 def lost(arm: Arm) -> np.ndarray:

@@ -22,18 +22,14 @@ def html(template: str, figures: Sequence[tuple[Card, str]], **context: Any) -> 
 
 def summary_html(content: Mapping[str, Any]) -> str:
     """A `Result` in a notebook: the sentences and a table of contenders. `content` is that of `result.json`."""
-    units = Units("score", content["unit"], content["scale"])
-    rows = [
-        {
-            "name": name,
-            "tuned": settings(c["hyperparameters"]),
-            "score": units.score(c["score_mean"], c["score_sd"]),
-            "diverged": c["diverged"] + c["diverged_trials"],
-        }
-        for name, c in content["contenders"].items()
-    ]
-    verdicts = [in_two(v) for v in content["verdicts"]]
-    return html("summary.html.j2", (), verdicts=verdicts, contenders=rows)
+    return html(
+        "summary.html.j2",
+        (),
+        verdicts=[in_two(v) for v in content["verdicts"]],
+        contenders=content["contenders"],
+        units=Units("score", content["unit"], content["scale"]),
+        settings=settings,
+    )
 
 
 def in_two(verdict: Mapping[str, Any]) -> dict[str, str]:

@@ -13,9 +13,8 @@ from assay.space import Choice, Dimension, Float
 def panels(reading: Reading) -> list[Panel]:
     """A panel a hyperparameter: those that most contenders tune first, four at most."""
     names = list(dict.fromkeys(name for arm in reading.arms for name in arm.info.space))
-    names.sort(
-        key=lambda name: -sum(name in arm.info.space for arm in reading.arms)
-    )  # else by name, as the plan has them
+    # else by name, as the plan has them
+    names.sort(key=lambda name: -sum(name in arm.info.space for arm in reading.arms))
     found = []
     for name in names[:MOST_PANELS]:
         tuning = [arm for arm in reading.arms if name in arm.info.space]

@@ -109,6 +109,13 @@ class Reading:
         """Every candidate with its verdict."""
         return list(zip(self.arms[1:], self.content["verdicts"], strict=True))
 
+    @property
+    def facts(self) -> list[tuple[Arm, dict[str, Any]]]:
+        """Every contender with what the verdicts tell of it alone."""
+        own = [self.content["verdicts"][0]["details"]["baseline"]]
+        own += [v["details"]["candidate"] for v in self.content["verdicts"]]
+        return list(zip(self.arms, own, strict=True))
+
 
 def read(path: Path) -> Reading:
     """The run in a folder.

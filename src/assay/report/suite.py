@@ -25,7 +25,7 @@ from assay.report.figures.profiles import Profile, profiles
 from assay.report.page import html, in_two
 from assay.report.reading import written
 from assay.report.style import look
-from assay.report.units import MISSING, Units, duration, number, settings
+from assay.report.units import MISSING, Units, duration, interval, number, settings
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
 FEW = 3  # candidates for whom every task is drawn
@@ -72,7 +72,7 @@ def _forest(reading: Reading) -> Card:
     rows = []
     for v in reading.verdicts:
         dots = tuple(c["difference"] for c in v["tasks"] if c["difference"] is not None)
-        rows.append(Row(v["candidate"], look(reading.slot(v["candidate"])), v["difference"], _interval(v), dots))
+        rows.append(Row(v["candidate"], look(reading.slot(v["candidate"])), v["difference"], interval(v), dots))
     base = reading.suite.baseline
     return Card(
         "across_plot",
@@ -91,7 +91,7 @@ def _tasks(reading: Reading) -> list[Card]:
         for v in reading.verdicts:
             cell = v["tasks"][place]
             label = task["name"] if len(reading.verdicts) == 1 else f"{task['name']}: {v['candidate']}"
-            rows.append(Row(label, look(reading.slot(v["candidate"])), cell["difference"], _interval(cell)))
+            rows.append(Row(label, look(reading.slot(v["candidate"])), cell["difference"], interval(cell)))
     level = 100 * reading.content["levels"]["tasks"]
     return [
         Card(
@@ -169,9 +169,9 @@ def _row(reading: Reading, v: dict[str, Any]) -> dict[str, Any]:
         "worse": outcomes.count("worse"),
         "cells": [_cell(c) for c in v["tasks"]],
         "iqm": _signed(described.get("interquartile_mean")),
-        "iqm_interval": _pair(described.get("interquartile_mean_interval")),
+        "iqm_interval": _pair(described.get("interquartile_mean_interval"), _signed),
         "improvement": percent(described["improvement"]) if described else MISSING,
-        "improvement_interval": _percents(described.get("improvement_interval")),
+        "improvement_interval": _pair(described.get("improvement_interval"), percent),
         **_steps(v),
         **_times(reading, v["candidate"]),
     }
@@ -277,10 +277,6 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
     return rows
 
 
-def _interval(v: dict[str, Any]) -> tuple[float, float] | None:
-    return None if v["ci_low"] is None else (v["ci_low"], v["ci_high"])
-
-
 def _signed(value: float | None) -> str:
     return MISSING if value is None else minus(f"{value:+.1f}") if abs(value) < 99.95 else minus(f"{value:+.0f}")
 
@@ -289,9 +285,5 @@ def _span(v: dict[str, Any]) -> str:
     return "no interval" if v["ci_low"] is None else f"{_signed(v['ci_low'])} to {_signed(v['ci_high'])}"
 
 
-def _pair(ends: Sequence[float] | None) -> str:
-    return MISSING if ends is None else f"{_signed(ends[0])} to {_signed(ends[1])}"
-
-
-def _percents(ends: Sequence[float] | None) -> str:
-    return MISSING if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
+def _pair(ends: Sequence[float] | None, text: Callable[[float], str]) -> str:
+    return MISSING if ends is None else f"{text(ends[0])} to {text(ends[1])}"
