@@ -41,12 +41,21 @@ from planted import off_centre
 from assay import events, seeds
 from assay.answer.arrays import RecordArrays
 from assay.contenders import contenders
-from assay.core import Contender, Member, Numerics, Plan
+from assay.core import (
+    Contender,
+    EngineOptions,
+    Member,
+    Numerics,
+    Plan,
+    ProtocolOptions,
+    TaskOptions,
+    WorkerOptions,
+)
 from assay.core.verdict import TaskVerdict
-from assay.driver import compare
-from assay.driver import plan as planning
 from assay.driver.engines import settle
-from assay.driver.plan import Job
+from assay.driver.job import Job, task_info, trainings
+from assay.driver.plan import plan
+from assay.driver.run import train_finals, tune
 from assay.driver.scheduler import ChunkStream, Scheduler
 from assay.judge import ContenderScores, judge
 from assay.record import RunFolder
@@ -82,7 +91,7 @@ class Population:
 
     def judged(self, slot: int, replicates: int, margin: float | None = None) -> list[TaskVerdict]:
         """The verdicts on one candidate of every group of `replicates`."""
-        task = planning.task_info(self.job.task)
+        task = task_info(self.job.task)
         if margin is not None:
             task = msgspec.structs.replace(task, margin=margin)
         protocol = msgspec.structs.replace(self.job.science.protocol, replicates=replicates)
@@ -151,13 +160,12 @@ class Bench:
 
     def job(self, rivals: Sequence[Contender], replicates: int, seed: int) -> Job:
         o = self.options
-        job = planning.plan(
-            *rivals, task=o.task, trials=o.trials, replicates=replicates, final_seeds=o.final_seeds,
-            seed=seed, engine=o.engine, compile="on" if o.engine == "vectorized" else "auto", out=self.folder,
-        )  # fmt: skip
+        protocol = ProtocolOptions(trials=o.trials, replicates=replicates, final_seeds=o.final_seeds, seed=seed)
+        engine = EngineOptions(engine=o.engine, compile="on" if o.engine == "vectorized" else "auto")
+        (job,) = plan(*rivals, on=TaskOptions(task=o.task), protocol=protocol, engine=engine, out=self.folder).jobs
         sampler = {**job.science.protocol.sampler_options, "n_startup_trials": STARTUP}
-        protocol = msgspec.structs.replace(job.science.protocol, sampler_options=sampler)
-        return replace(job, science=msgspec.structs.replace(job.science, protocol=protocol))
+        settled = msgspec.structs.replace(job.science.protocol, sampler_options=sampler)
+        return replace(job, science=msgspec.structs.replace(job.science, protocol=settled))
 
     def settle(self, rivals: Sequence[Contender], replicates: int) -> None:
         """The numerics of each kind of contender."""
@@ -182,11 +190,11 @@ class Bench:
         numerics: tuple[Numerics, ...] = tuple(self.numerics[_kind(c)] for c in job.contenders)
         path = self.folder / f"{label}-{first}"
         folder = resume(path, job.science, torch_build()) or RunFolder.create(path, Plan(job.science, numerics))
-        wanted, recorded = planning.trainings(job.science), sum(folder.counts().values())
+        wanted, recorded = trainings(job.science), sum(folder.counts().values())
         if recorded < wanted or folder.unscored():
             scheduler = (Apart if apart else Scheduler)(folder, job.task, job.contenders, self.workers, events.ignore)
-            compare._tune(scheduler, job.contenders, range(count))
-            compare._train(scheduler, range(count))
+            tune(scheduler, job.contenders, range(count))
+            train_finals(scheduler, range(count))
         findings = RecordArrays(folder.plan, folder.frame())
         evidence = tuple(findings.contender(slot) for slot in range(len(rivals)))
         floors = findings.floors("test_floor"), findings.floors("validation_floor")
@@ -231,7 +239,10 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
     ranges = [f"{name}.lr={RANGES[kind]}" for name, kind in (("adam", "adam"), ("twin", "adam"), ("sgd", "sgd"))]
     adam, twin, sgd = contenders(["adam", "twin=adam", "sgd"], ranges)
     space, started = adam.space, time.perf_counter()
-    with open_workers(o.workers) as workers, tempfile.TemporaryDirectory(prefix="calibration-") as folder:
+    with (
+        open_workers(WorkerOptions(workers=o.workers)) as workers,
+        tempfile.TemporaryDirectory(prefix="calibration-") as folder,
+    ):
         bench = Bench(o, workers, o.records or Path(folder), Progress(total))
         bench.settle([adam, off_centre("handicap", STRENGTHS[0], space), sgd], o.truth + planted_size)
         search = bench.population("search", [adam, *_handicaps(STRENGTHS, space)], o.search)

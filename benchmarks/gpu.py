@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from assay import seeds
 from assay.contenders import contenders
-from assay.core import Contender, EngineOptions, Member, Numerics, Task
+from assay.core import Contender, EngineOptions, Member, Numerics, Task, WorkerOptions
 from assay.engine.eager import train as vectorized
 from assay.engine.select.choose import choose_engine
 from assay.space import Float
@@ -72,7 +72,7 @@ def population_rate(task: Task, contender: Contender, members: list[Member], num
     packed = jobs.pack(task), jobs.pack(contender)
     short = jobs.pack(replace(task, epochs=1))
     chunks = [members[i : i + numerics.width] for i in range(0, len(members), numerics.width)]
-    with open_workers(count, "cuda") as workers:
+    with open_workers(WorkerOptions(workers=count), "cuda") as workers:
         begun = [workers.submit(jobs.train_chunk, short, packed[1], members[:2], numerics) for _ in range(4 * count)]
         for future in begun:
             future.result()

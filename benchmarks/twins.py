@@ -20,8 +20,8 @@ from scipy import stats
 
 from assay import seeds
 from assay.contenders import contenders
-from assay.core import Contender, Curves, Member, Numerics, Task
-from assay.driver import plan as planning
+from assay.core import Contender, Curves, Member, Numerics, Task, WorkerOptions
+from assay.driver.job import for_protocol
 from assay.driver.scheduler import chunked, gather
 from assay.tasks import find
 from assay.training.numerics import loop_here
@@ -72,13 +72,13 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=4, help="members in a chunk of the engine")
     parser.add_argument("--compile", choices=("on", "off"), default="on")
     options = parser.parse_args()
-    task = planning.for_protocol(find(options.task), "honest")
+    task = for_protocol(find(options.task), "honest")
     arms = contenders(options.contenders if len(options.contenders) > 1 else [*options.contenders, "sgd"])
     by_loop = loop_here()
     by_engine = msgspec.structs.replace(
         by_loop, engine="vectorized", compiled=options.compile == "on", width=options.width
     )
-    with open_workers() as workers:
+    with open_workers(WorkerOptions()) as workers:
         for arm, rate in zip(arms, options.rates, strict=False):
             plan = [
                 Member(0, "final", k, 0, {"lr": rate}, **seeds.of_member(0, "honest", k, "final", 0))

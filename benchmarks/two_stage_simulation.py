@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.driver.plan import STAGES
+from assay.driver.protocol import STAGES
 from assay.judge.decide import paired_interval
 from assay.judge.two_stage import reached, two_stage_interval, wanted
 

@@ -19,13 +19,12 @@ from assay.answer.arrays import RecordArrays
 from assay.cli import call
 from assay.core import Contender, Split, Splits
 from assay.core.verdict import Flip
-from assay.driver import suite as across
 from assay.driver import verify
 from assay.errors import NoVerdict, UsageError
 from assay.record import RunFolder
 from assay.space import Float
 
-from . import tiny
+from . import asked, tiny
 
 SMALL = {"trials": 2, "replicates": 3, "final_seeds": 2, "engine": "loop"}
 OPTIONS = ["--trials", "2", "--replicates", "3", "--final-seeds", "2", "--workers", "1", "--engine", "loop"]
@@ -91,7 +90,7 @@ def test_tasks_that_saw_the_same_data_are_one_source_whatever_they_are_called(wh
 
 def test_an_axis_that_a_task_of_the_suite_lacks_leaves_it_as_it_is():
     told: list[str] = []
-    jobs = across.plan("adam", "sgd", tasks="suite", axes={"width": [16, 32]}, warn=told.append, **SMALL).suite
+    jobs = asked.plan("adam", "sgd", task="suite", width=[16, 32], warn=told.append, **SMALL).suite
     assert told == ["--width is nothing to logistic: run without it"]
     assert [e.name for e in jobs.entries if e.task == "logistic"] == ["logistic"]
     assert len([e for e in jobs.entries if e.task == "digits"]) == 2
@@ -101,8 +100,8 @@ def test_a_candidate_that_cant_be_made_for_a_task_has_no_part_in_it(where):
     told: list[str] = []
     one, muon = f"{where / 'mine.py'}:one", "muon=assay.contenders.muon:muon"
     with pytest.raises(UsageError, match="for any of these tasks"):
-        across.plan("adam", muon, tasks="quadratic,logistic", **SMALL)
-    (single, none) = across.plan("adam", muon, "sgd", tasks=f"{one},logistic", warn=told.append, **SMALL).suite.entries
+        asked.plan("adam", muon, task="quadratic,logistic", **SMALL)
+    (single, none) = asked.plan("adam", muon, "sgd", task=f"{one},logistic", warn=told.append, **SMALL).suite.entries
     assert not single.skipped
     assert list(none.skipped) == ["muon"]
     assert "muon has no part in task logistic" in told[0]
@@ -193,8 +192,8 @@ def test_run_again_it_repeats_nothing_and_gives_the_same_bytes(where, finished):
     (finished / "two" / "manifest.json").unlink()  # as if it had been killed before that task was sealed
     tasks = ",".join(f"{where / 'mine.py'}:{name}" for name in ("one", "two", "three"))
     seen: list[events.Event] = []
-    jobs = across.plan("adam", "sgd", "rmsprop", tasks=tasks, out=finished, **SMALL)
-    across.run(jobs, 1, seen.append)
+    jobs = asked.plan("adam", "sgd", "rmsprop", task=tasks, out=finished, **SMALL)
+    asked.run(jobs, 1, seen.append)
     assert all(e.recorded for e in seen if isinstance(e, events.Trained))
     assert [e.task for e in seen if isinstance(e, events.TaskBegins)] == ["one", "two", "three"]
     assert before == {
@@ -202,7 +201,7 @@ def test_run_again_it_repeats_nothing_and_gives_the_same_bytes(where, finished):
     }
     assert call(["verify", str(finished)]) == 0
     with pytest.raises(UsageError, match="another comparison"):
-        across.run(across.plan("adam", "sgd", tasks=tasks, out=finished, **SMALL), 1)
+        asked.run(asked.plan("adam", "sgd", task=tasks, out=finished, **SMALL), 1)
 
 
 def test_a_stress_axis_is_a_run_for_each_value_of_one_data_source(where, capsys):
@@ -259,8 +258,8 @@ def test_a_rank_flip_is_found_where_the_order_really_turns(tmp_path):
     task = tiny.task(data=easy, model=level, epochs=6, family="easy")
     arms = only(True, "at large"), only(False, "at small")
     options = {"trials": 1, "replicates": 3, "final_seeds": 2, "engine": "loop"}
-    jobs = across.plan(*arms, tasks=[task], axes={"batch_size": [16, 96]}, out=tmp_path / "flip", **options)
-    (verdict,) = across.run(jobs, 1).verdicts
+    jobs = asked.plan(*arms, task=[task], batch_size=[16, 96], out=tmp_path / "flip", **options)
+    (verdict,) = asked.run(jobs, 1).verdicts
     assert verdict.details.flips == [Flip(task="clouds", better="batch size 16", worse="batch size 96")]
     assert "better at batch size 16, worse at batch size 96" in verdict.sentence
 
@@ -292,9 +291,9 @@ def test_no_verdict_on_one_task_is_said_and_on_all_is_code_4(tmp_path):
     (sgd,) = contenders(["sgd"])
     a, b = (Contender(name, nothing, sgd.space) for name in "ab")
     broken = tiny.task(name="broken", model=lambda: nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, 2)))
-    found = across.run(across.plan(a, b, tasks=[tiny.task(), broken], out=tmp_path / "one", **SMALL), 1)
+    found = asked.run(asked.plan(a, b, task=[tiny.task(), broken], out=tmp_path / "one", **SMALL), 1)
     assert "No verdict can be given on broken." in found.verdicts[0].sentence
     assert call(["verify", str(tmp_path / "one" / "clouds")]) == 0
     assert call(["verify", str(tmp_path / "one")]) == 0
     with pytest.raises(NoVerdict):
-        across.run(across.plan(a, b, tasks=[broken], out=tmp_path / "two", **SMALL), 1)
+        asked.run(asked.plan(a, b, task=[broken], out=tmp_path / "two", **SMALL), 1)

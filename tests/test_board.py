@@ -14,7 +14,7 @@ from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
-from assay.driver import suite as across
+from assay.driver.suite import why_not
 from assay.tasks import find
 
 from . import tiny
@@ -33,9 +33,9 @@ def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
 
 def test_a_contender_that_cant_be_made_for_a_model_is_left_out_of_that_task_alone():
     (mine,) = contenders(["muon=assay.contenders.muon:muon"])
-    assert across.why_not(find(tiny.task()), mine) is None
-    assert "no hidden matrix" in str(across.why_not(find("quadratic"), mine))
-    assert "no hidden matrix" in str(across.why_not(find("logistic"), mine))
+    assert why_not(find(tiny.task()), mine) is None
+    assert "no hidden matrix" in str(why_not(find("quadratic"), mine))
+    assert "no hidden matrix" in str(why_not(find("logistic"), mine))
 
 
 def test_muon_steps_as_torchs_muon_and_adamw_do_on_their_own_parameters():

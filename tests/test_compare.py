@@ -17,10 +17,9 @@ import pytest
 
 from assay import events
 from assay.core import Split, Splits
-from assay.driver import compare as job
 from assay.errors import NoVerdict, UsageError
 
-from . import tiny
+from . import asked, tiny
 
 SMALL = {"trials": 3, "replicates": 3, "final_seeds": 2}
 ROOT = Path(__file__).parents[1]
@@ -30,7 +29,7 @@ def run(tmp_path: Path, *contenders: str, workers: int = 1, name: str = "run", *
     options = {"task": tiny.task(), "protocol": "honest", **SMALL, **options}
     if options["protocol"] == "published":
         options = {k: v for k, v in options.items() if k not in ("replicates", "final_seeds")}
-    return job.run(job.plan(*(contenders or ("adam", "sgd")), out=tmp_path / name, **options), workers)
+    return asked.run(asked.plan(*(contenders or ("adam", "sgd")), out=tmp_path / name, **options), workers)
 
 
 def test_one_and_two_workers_give_the_same_result(tmp_path):
@@ -42,8 +41,8 @@ def test_one_and_two_workers_give_the_same_result(tmp_path):
     assert len(one.frame()) == 2 * 3 * (3 + 2)
     # and what is finished is not trained again
     seen: list[events.Event] = []
-    again = job.run(
-        job.plan("adam", "sgd", task=tiny.task(), protocol="honest", **SMALL, out=one.folder), 1, seen.append
+    again = asked.run(
+        asked.plan("adam", "sgd", task=tiny.task(), protocol="honest", **SMALL, out=one.folder), 1, seen.append
     )
     assert again.content == one.content
     trained = [e for e in seen if isinstance(e, events.Trained)]
@@ -204,7 +203,7 @@ def test_different_numbers_of_hyperparameters_are_said(tmp_path):
 )
 def test_wrong_ranges_and_names_are_refused_before_any_work(options, words):
     with pytest.raises(UsageError) as caught:
-        job.plan("adam", "sgd", **options)
+        asked.plan("adam", "sgd", **options)
     assert words in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import Protocol, canonical
-from assay.driver.plan import science_of
+from assay.driver.job import science_of
 from assay.driver.study import SAMPLER_OPTIONS
 from assay.space import Choice, Float, Int
 

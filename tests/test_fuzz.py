@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from assay.cli import commands as cli
 from assay.contenders.resolve import parse_space
 from assay.core import Plan, canonical
-from assay.driver import compare
+from assay.driver import study
 from assay.errors import AssayError, UsageError
 from assay.record import RunFolder, manifest
 from assay.space import Choice, Float, Int
 
-from . import tiny
+from . import asked, tiny
 
 EXAMPLES = int(os.environ.get("ASSAY_FUZZ", "0"))
 ROOT = Path(__file__).parents[1]
@@ -115,6 +115,7 @@ class Accepted(AssayError):
 def _nothing_is_trained(monkeypatch):
     import assay.check
     import assay.driver.estimate
+    import assay.driver.run
 
     def accept(job, *_):
         p = job.science.protocol
@@ -129,7 +130,7 @@ def _nothing_is_trained(monkeypatch):
     def checked(*_, **__):
         raise Accepted("accepted")
 
-    monkeypatch.setattr(compare, "run", accept)
+    monkeypatch.setattr(assay.driver.run, "run", lambda comparison, *_: [accept(job) for job in comparison.jobs])
     monkeypatch.setattr(assay.driver.estimate, "estimated", accept)
     monkeypatch.setattr(assay.check, "check", checked)
     monkeypatch.chdir(ROOT)
@@ -178,7 +179,7 @@ def test_spaces(text):
         assert (dimension.low, dimension.high) == (low, high)
     again = msgspec.json.decode(canonical(dimension), type=type(dimension))
     assert again == dimension
-    distribution = compare.study.__globals__["distribution"](dimension)
+    distribution = study.distribution(dimension)
     assert distribution is not None
 
 
@@ -189,7 +190,7 @@ def test_spaces(text):
 def finished(tmp_path_factory) -> Path:
     options = {"trials": 2, "replicates": 2, "final_seeds": 1, "engine": "loop", "epochs": 1}
     out = tmp_path_factory.mktemp("fuzz") / "run"
-    return compare.run(compare.plan("adam", "sgd", task=tiny.task(), out=out, **options), 1).folder
+    return asked.run(asked.plan("adam", "sgd", task=tiny.task(), out=out, **options), 1).folder
 
 
 JSON = st.recursive(

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from assay import events
-from assay.driver import compare as job
-from assay.driver import plan as planning
 from assay.driver import verify
+from assay.driver.protocol import most_replicates
 from assay.errors import UsageError
 from assay.judge import looks
 from assay.record import manifest
 
-from . import tiny
+from . import asked, tiny
 
 SMALL = {"trials": 2, "final_seeds": 2, "engine": "loop"}
 
@@ -24,8 +23,8 @@ SMALL = {"trials": 2, "final_seeds": 2, "engine": "loop"}
 def run(folder: Path | None, **options):
     seen: list[events.Event] = []
     options = {"task": tiny.task(), **SMALL, **options}
-    planned = job.plan("adam", "sgd", out=folder, **options)
-    return job.run(planned, 1, seen.append), [e for e in seen if isinstance(e, events.Trained) and not e.recorded]
+    planned = asked.plan("adam", "sgd", out=folder, **options)
+    return asked.run(planned, 1, seen.append), [e for e in seen if isinstance(e, events.Trained) and not e.recorded]
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def test_killed_while_it_is_lengthened(finished, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(longer.manifest, "unseal", killed)
-    planned = job.plan("adam", "sgd", task=tiny.task(), **SMALL, replicates=4, out=finished.folder)
+    planned = asked.job("adam", "sgd", task=tiny.task(), **SMALL, replicates=4, out=finished.folder)
     found = longer.longer_plan(finished.folder, planned.science)
     assert found is not None
     with pytest.raises(KeyboardInterrupt):
@@ -128,17 +127,17 @@ def verdict_differences(verdict):
     return np.array(verdict.details.differences)
 
 
-@pytest.mark.parametrize("asked", ["12", "1,5", "5,5", "6,5", "a,b", "", [3, None]])
-def test_looks_that_are_none(asked):
+@pytest.mark.parametrize("looks", ["12", "1,5", "5,5", "6,5", "a,b", "", [3, None]])
+def test_looks_that_are_none(looks):
     with pytest.raises(UsageError, match="--looks"):
-        job.plan("adam", "sgd", task=tiny.task(), looks=asked)
+        asked.plan("adam", "sgd", task=tiny.task(), looks=looks)
 
 
 def test_looks_need_generated_data_and_no_other_number():
     with pytest.raises(UsageError, match="fixed data"):
-        job.plan("adam", "sgd", task=tiny.task(generated=False), looks="2,4")
+        asked.plan("adam", "sgd", task=tiny.task(generated=False), looks="2,4")
     with pytest.raises(UsageError, match="leave it out"):
-        job.plan("adam", "sgd", task=tiny.task(), looks="2,4", replicates=3)
+        asked.plan("adam", "sgd", task=tiny.task(), looks="2,4", replicates=3)
     with pytest.raises(UsageError, match="published"):
-        job.plan("adam", "sgd", task=tiny.task(), looks="2,4", protocol="published")
-    assert planning.most_replicates(job.plan("adam", "sgd", task=tiny.task(), looks="2,4").science.protocol) == 4
+        asked.plan("adam", "sgd", task=tiny.task(), looks="2,4", protocol="published")
+    assert most_replicates(asked.job("adam", "sgd", task=tiny.task(), looks="2,4").science.protocol) == 4

@@ -12,11 +12,10 @@ import pytest
 
 from assay.cli import call
 from assay.contenders import contenders
-from assay.driver import compare as job
 from assay.errors import UsageError
 from assay.export import tables as open_data
 
-from . import tiny
+from . import asked, tiny
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +23,8 @@ def finished(tmp_path_factory):
     options = {"trials": 2, "replicates": 2, "final_seeds": 2, "epochs": 3, "engine": "loop"}
     out = tmp_path_factory.mktemp("open") / "run"
     _, sgd = contenders(["adam", "sgd"], ["sgd.momentum=0..0.9"])
-    planned = job.plan("adam", replace(sgd, name="x/../y"), task=tiny.task(), out=out, **options)
-    return job.run(planned, 1)
+    planned = asked.plan("adam", replace(sgd, name="x/../y"), task=tiny.task(), out=out, **options)
+    return asked.run(planned, 1)
 
 
 def test_csv_says_what_the_members_say(finished, tmp_path):

@@ -15,12 +15,12 @@ import pytest
 
 from assay.cli import call
 from assay.contenders import contenders
-from assay.core import Plan, canonical
-from assay.driver import compare as job
-from assay.driver import plan as planning
+from assay.core import Plan, ProtocolOptions, canonical
+from assay.driver.job import default_folder, science_of
+from assay.driver.protocol import protocol_of
 from assay.record import RunFolder, manifest
 
-from . import tiny
+from . import asked, tiny
 
 SMALL = {"trials": 2, "replicates": 2, "final_seeds": 1, "epochs": 1, "engine": "loop"}
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -45,7 +45,7 @@ def hostile(tmp_path_factory):
     sgd = replace(sgd, name=f"$x_{{$ {MARKUP}", note=f"its docstring: {MARKUP}", reference=f"{MARKUP}.py:X")
     task = tiny.task(name=f"t{MARKUP}", margin_reason=MARKUP, reference=f"{MARKUP}.py:task")
     out = tmp_path_factory.mktemp("hostile") / "run"
-    return job.run(job.plan("adam", sgd, task=task, out=out, **SMALL), 1)
+    return asked.run(asked.plan("adam", sgd, task=task, out=out, **SMALL), 1)
 
 
 def test_what_a_report_shows_is_text(hostile):
@@ -101,10 +101,10 @@ def test_a_pickle_among_the_weights_is_not_opened(tmp_path, task):
     from .record.test_record import left, some
 
     found = contenders(["adam", "sgd"])
-    protocol = planning.protocol_of("honest", found, trials=2, replicates=2, final_seeds=1)
+    protocol = protocol_of(ProtocolOptions(trials=2, replicates=2, final_seeds=1), found)
     from assay.training.numerics import loop_here
 
-    plan = Plan(planning.science_of(task, found, protocol, 0), (loop_here(), loop_here()))
+    plan = Plan(science_of(task, found, protocol, 0), (loop_here(), loop_here()))
     folder = RunFolder.create(tmp_path / "run", plan)
     folder.keep(some(), left())
     (file,) = folder.weights.iterdir()
@@ -126,9 +126,9 @@ def test_a_pickle_among_the_weights_is_not_opened(tmp_path, task):
 @pytest.mark.parametrize("name", ["../../outside", "..", "/etc/x", "a/b", "\0", "", "x" * 300])
 def test_a_name_is_no_path(task, name):
     adam, sgd = contenders(["adam", "sgd"])
-    protocol = planning.protocol_of("honest", (adam, sgd))
-    science = planning.science_of(replace(task, name=name), (adam, replace(sgd, name=name)), protocol, 0)
-    folder = planning.default_folder(science)
+    protocol = protocol_of(ProtocolOptions(), (adam, sgd))
+    science = science_of(replace(task, name=name), (adam, replace(sgd, name=name)), protocol, 0)
+    folder = default_folder(science)
     assert folder.parent == Path("assay-runs")
     assert folder.name not in ("", ".", "..")
     assert "\0" not in folder.name

@@ -11,14 +11,14 @@ from scipy import stats
 
 from assay import events
 from assay.core import Plan, canonical
-from assay.driver import compare as job
+from assay.driver.compare import Result
 from assay.driver.verify import faults
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
 from assay.report.command import command
 from assay.training.numerics import loop_here
 
-from . import tiny
+from . import asked, tiny
 
 SMALL = {"trials": 2, "final_seeds": 1, "engine": "loop"}
 
@@ -27,11 +27,11 @@ def run(
     folder: Path, replicates="auto:14", margin=0.02, workers=1, on_event: events.OnEvent = events.ignore, **options
 ):
     given = {"task": tiny.task(margin=margin), "replicates": replicates, **SMALL, **options}
-    return job.run(job.plan("adam", "sgd", out=folder, **given), workers, on_event)
+    return asked.run(asked.plan("adam", "sgd", out=folder, **given), workers, on_event)
 
 
 @pytest.fixture(scope="module")
-def bound(tmp_path_factory) -> job.Result:
+def bound(tmp_path_factory) -> Result:
     """Replicates that spread far more than the margin: the maximum binds."""
     return run(tmp_path_factory.mktemp("bound") / "run", workers=2)
 
@@ -41,14 +41,14 @@ def test_the_first_spread_decides_and_the_interval_keeps_it(bound):
     differences = np.array(verdict.details.differences)
     assert verdict.replicates == len(differences) == 14
     s1, t = differences[:12].std(ddof=1), stats.t.ppf(0.975, 11)
-    asked = int(np.ceil((2 * t * s1 / 0.02) ** 2))
-    assert verdict.details.replicates_asked == asked > 14
+    wanted = int(np.ceil((2 * t * s1 / 0.02) ** 2))
+    assert verdict.details.replicates_asked == wanted > 14
     assert verdict.ci_low == pytest.approx(differences.mean() - t * s1 / np.sqrt(14))
     assert verdict.ci_high == pytest.approx(differences.mean() + t * s1 / np.sqrt(14))
-    assert f"The spread of the first 12 asked for {asked:,} replicates" in verdict.sentence
+    assert f"The spread of the first 12 asked for {wanted:,} replicates" in verdict.sentence
     assert "the maximum of 14 bound it" in verdict.sentence
     if verdict.outcome == "inconclusive":
-        assert f"--replicates auto:{asked} would" in verdict.sentence
+        assert f"--replicates auto:{wanted} would" in verdict.sentence
     assert len(bound.frame()) == 2 * 14 * 3
     assert not list(faults(bound.folder))
     assert (
@@ -79,12 +79,12 @@ def test_as_many_as_asked_for_and_no_more(bound, tmp_path):
 
 def test_the_difference_does_not_decide(bound):
     """The same spread about another mean asks for the same number."""
-    from assay.judge.two_stage import asked
+    from assay.judge import two_stage
 
     differences = np.array(bound.verdicts[0].details.differences)
-    assert asked([differences], 12, 0.02, 0.05) == asked([differences + 10], 12, 0.02, 0.05)
+    assert two_stage.asked([differences], 12, 0.02, 0.05) == two_stage.asked([differences + 10], 12, 0.02, 0.05)
     later = np.concatenate([differences[:12], 1000 * differences[12:]])
-    assert asked([later], 12, 0.02, 0.05) == asked([differences], 12, 0.02, 0.05)
+    assert two_stage.asked([later], 12, 0.02, 0.05) == two_stage.asked([differences], 12, 0.02, 0.05)
 
 
 @pytest.mark.parametrize("after", [10, 60, 75])
@@ -122,13 +122,13 @@ def test_the_plan_is_frozen_before_anything_is_trained(bound):
     science = RunFolder.open(bound.folder).plan.science
     assert science.protocol.replicates == 12
     assert science.plan_hash == bound.content["plan_hash"]
-    plain = job.plan("adam", "sgd", task=tiny.task(), replicates=12, **SMALL)
+    plain = asked.job("adam", "sgd", task=tiny.task(), replicates=12, **SMALL)
     assert b"stages" not in canonical(plain.science)
     words = command(RunFolder.open(bound.folder).plan)
     assert words is None  # a task made in Python; but for the rest of it:
-    asked = job.plan("adam", "sgd", replicates="auto")
+    by_spread = asked.job("adam", "sgd", replicates="auto")
 
-    words = command(Plan(asked.science, (loop_here(),) * 2))
+    words = command(Plan(by_spread.science, (loop_here(),) * 2))
     assert words is not None
     assert words[words.index("--replicates") + 1] == "auto:48"
 
@@ -136,11 +136,11 @@ def test_the_plan_is_frozen_before_anything_is_trained(bound):
 def test_the_estimate_says_what_it_may_come_to(task):
     from assay.driver.estimate import estimate, sentence
 
-    planned = job.plan("adam", "sgd", task=task, replicates="auto:24")
+    planned = asked.job("adam", "sgd", task=task, replicates="auto:24")
     found = estimate(planned.science, task, 100, 0.001, 2)
     assert (found.trainings, found.most) == (2 * 12 * 28, 2 * 24 * 28)
     assert any("24 at most (1344 trainings)" in line for line in sentence(found, planned.science))
-    no_room = job.plan("adam", "sgd", task=task, replicates="auto:12").science
+    no_room = asked.job("adam", "sgd", task=task, replicates="auto:12").science
     said = "\n".join(sentence(estimate(no_room, task, 100, 0.001, 2), no_room))
     assert "that is for 12 replicates, which are the maximum, too" in said
     assert "None" not in said
@@ -161,10 +161,10 @@ def test_the_estimate_says_what_it_may_come_to(task):
 )
 def test_a_budget_too_small_for_two_stages_and_nonsense_are_refused(options, words):
     with pytest.raises(UsageError) as caught:
-        job.plan("adam", "sgd", task=tiny.task(), **options)
+        asked.plan("adam", "sgd", task=tiny.task(), **options)
     assert words in str(caught.value)
 
 
 def test_a_number_as_a_word_is_a_number():
-    by_word, by_number = (job.plan("adam", "sgd", task=tiny.task(), replicates=k).science for k in ("5", 5))
+    by_word, by_number = (asked.job("adam", "sgd", task=tiny.task(), replicates=k).science for k in ("5", 5))
     assert by_word.plan_hash == by_number.plan_hash

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from assay import check, optim
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
     from assay.driver.compare import Result, compare
-    from assay.driver.suite import AcrossResult, compare_across
     from assay.space import Choice, Float, Int
     from assay.tasks import metrics
 
@@ -18,13 +17,11 @@ _HOMES = {
     **dict.fromkeys(("Choice", "Float", "Int"), "assay.space"),
     **dict.fromkeys(("Contender", "Loaders", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
     **dict.fromkeys(("Result", "compare"), "assay.driver.compare"),
-    **dict.fromkeys(("AcrossResult", "compare_across"), "assay.driver.suite"),
     "check": "assay",
     "metrics": "assay.tasks",
     "optim": "assay",
 }
 __all__ = [
-    "AcrossResult",
     "Choice",
     "Contender",
     "Float",
@@ -38,7 +35,6 @@ __all__ = [
     "Task",
     "check",
     "compare",
-    "compare_across",
     "metrics",
     "optim",
 ]

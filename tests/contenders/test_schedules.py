@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from assay.contenders import contenders
 from assay.contenders.resolve import again
 from assay.contenders.schedules import Schedule, split_schedule
-from assay.driver.plan import contender_info
+from assay.driver.job import contender_info
 from assay.errors import UsageError
 
 

@@ -17,7 +17,7 @@ from assay.answer.arrays import RecordArrays
 from assay.cli import call
 from assay.controls.judged import Trained, judged
 from assay.core import Curves, Member, Split, Splits
-from assay.driver import compare as job
+from assay.driver.compare import Result
 from assay.driver.retrain import retrain
 from assay.driver.verify import faults
 from assay.errors import BrokenRecord, Interrupted, UsageError
@@ -26,7 +26,7 @@ from assay.report import draw
 from assay.training import loop
 from assay.training.numerics import loop_here
 
-from .. import tiny
+from .. import asked, tiny
 
 SMALL = {"trials": 3, "replicates": 3, "final_seeds": 2, "engine": "loop"}
 ROOT = Path(__file__).parents[2]
@@ -34,20 +34,20 @@ ROOT = Path(__file__).parents[2]
 
 def run(folder: Path, *contenders, workers: int = 1, on_event: events.OnEvent = events.ignore, **options):
     options = {"task": tiny.task(), "controls": True, **SMALL, **options}
-    return job.run(job.plan(*(contenders or ("adam", "sgd")), out=folder, **options), workers, on_event)
+    return asked.run(asked.plan(*(contenders or ("adam", "sgd")), out=folder, **options), workers, on_event)
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> job.Result:
+def plain(tmp_path_factory) -> Result:
     return run(tmp_path_factory.mktemp("plain") / "run", controls=False)
 
 
 @pytest.fixture(scope="module")
-def controlled(tmp_path_factory) -> job.Result:
+def controlled(tmp_path_factory) -> Result:
     return run(tmp_path_factory.mktemp("controlled") / "run", workers=2)
 
 
-def entry(result: job.Result, control: str, part: str | None = None) -> dict:
+def entry(result: Result, control: str, part: str | None = None) -> dict:
     (found,) = [c for c in result.controls if c["control"] == control and (part is None or c["part"] == part)]
     return found
 
@@ -256,8 +256,8 @@ def test_a_sound_record_is_found_sound_and_can_be_trained_again(tmp_path):
     here = Path.cwd()
     os.chdir(ROOT)
     try:
-        asked = ["run", "adam", "sgd", "--task", "tests/tiny.py:task", *options, "--controls", "--quiet"]
-        assert call([*asked, "--out", str(folder)]) == 0
+        words = ["run", "adam", "sgd", "--task", "tests/tiny.py:task", *options, "--controls", "--quiet"]
+        assert call([*words, "--out", str(folder)]) == 0
         assert not list(faults(folder))
         members = len(RunFolder.open(folder).frame()) + len(RunFolder.open(folder / "controls").frame())
         again = retrain(folder, members, 1)
@@ -268,7 +268,7 @@ def test_a_sound_record_is_found_sound_and_can_be_trained_again(tmp_path):
         os.chdir(here)
 
 
-def tampered(controlled: job.Result, tmp_path: Path) -> Path:
+def tampered(controlled: Result, tmp_path: Path) -> Path:
     shutil.copytree(controlled.folder, tmp_path / "copy")
     return tmp_path / "copy"
 
@@ -409,8 +409,8 @@ def test_the_page_and_the_command_line_show_them(controlled, capsys, monkeypatch
     draw(tampered(controlled, tmp_path))  # from the folder alone
     monkeypatch.chdir(ROOT)
     options = ["--trials", "2", "--replicates", "2", "--final-seeds", "1", "--workers", "1", "--engine", "loop"]
-    asked = ["run", "adam", "sgd", "--task", "tests/tiny.py:task", *options, "--controls", "--out", str(tmp_path / "r")]
-    assert call(asked) == 0
+    words = ["run", "adam", "sgd", "--task", "tests/tiny.py:task", *options, "--controls", "--out", str(tmp_path / "r")]
+    assert call(words) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for word in (
         "A/A: adam again",
@@ -428,7 +428,7 @@ def test_the_page_and_the_command_line_show_them(controlled, capsys, monkeypatch
 def test_the_estimate_counts_them(task):
     from assay.driver.estimate import estimate, sentence
 
-    planned = job.plan("adam", "sgd", "rmsprop", task=task, controls=True)
+    planned = asked.plan("adam", "sgd", "rmsprop", task=task, controls=True)
     found = estimate(planned.science, task, 100, 0.001, 2, controls=True)
     per_contender = 12 * 28
     assert found.trainings == 3 * per_contender + 5 * per_contender

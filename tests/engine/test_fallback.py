@@ -18,7 +18,7 @@ from assay.training import loop
 from assay.training.numerics import loop_here
 from assay.workers import jobs
 
-from .. import tiny
+from .. import asked, tiny
 from .small import assert_same, contender, make_task, members, numerics
 
 BRANCH = "its members take different branches (it reads a value on which they differ)"
@@ -41,8 +41,8 @@ def branching() -> Contender:
 def run(folder: Path, count: int = 1) -> tuple[compare.Result, list[events.Event]]:
     seen: list[events.Event] = []
     wanted = {"engine": "vectorized", "compile": "off", "trials": 5, "replicates": 3, "final_seeds": 2}
-    job = compare.plan("adam", branching(), task=tiny.task(), out=folder, **wanted)
-    return compare.run(job, count, seen.append), seen
+    job = asked.plan("adam", branching(), task=tiny.task(), out=folder, **wanted)
+    return asked.run(job, count, seen.append), seen
 
 
 def test_the_engine_that_a_chunk_used_is_on_record_and_shown(tmp_path):

@@ -8,9 +8,9 @@ import torch
 
 from assay.contenders import contenders
 from assay.core import Contender
-from assay.driver import compare as job
+from assay.record import RunFolder
 
-from .. import tiny
+from .. import asked, tiny
 
 SMALL = {"trials": 2, "replicates": 2, "final_seeds": 1}
 
@@ -43,9 +43,9 @@ def two_modes() -> Contender:
 def test_it_is_measured_vectorized_and_timed_as_its_plain_twin_is(tmp_path):
     for engine in ("vectorized", "loop"):
         out = tmp_path / engine
-        plan = job.plan(two_modes(), "sgd", task=tiny.task(), engine=engine, compile="off", out=out, **SMALL)
-        result = job.run(plan, 1)
+        plan = asked.plan(two_modes(), "sgd", task=tiny.task(), engine=engine, compile="off", out=out, **SMALL)
+        result = asked.run(plan, 1)
         assert result.content["contenders"]["two-modes"]["diverged"] == 0
-        numerics = job.RunFolder.open(out).plan.numerics
+        numerics = RunFolder.open(out).plan.numerics
         assert [n.engine for n in numerics] == [engine] * 2, [n.reason for n in numerics]
         assert set(json.loads((out / "timings.json").read_text())["optimizer_step_seconds"]) == {"two-modes", "sgd"}

@@ -9,8 +9,9 @@ import pytest
 
 from assay import seeds
 from assay.contenders import contenders
-from assay.core import Curves, DataFacts, Member, Plan
-from assay.driver import plan as planning
+from assay.core import Curves, DataFacts, Member, Plan, ProtocolOptions
+from assay.driver.job import science_of
+from assay.driver.protocol import protocol_of
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder, locked, manifest
 from assay.record.extend import resume
@@ -22,8 +23,8 @@ from assay.training.numerics import loop_here
 @pytest.fixture
 def plan(task) -> Plan:
     found = contenders(["adam", "sgd"])
-    protocol = planning.protocol_of("honest", found, trials=2, replicates=2, final_seeds=1)
-    return Plan(planning.science_of(task, found, protocol, 0), (loop_here(), loop_here()))
+    protocol = protocol_of(ProtocolOptions(trials=2, replicates=2, final_seeds=1), found)
+    return Plan(science_of(task, found, protocol, 0), (loop_here(), loop_here()))
 
 
 def some(phase="tune", n=2, slot=0) -> list[Member]:

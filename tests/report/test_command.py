@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+import assay.driver.run
 from assay.cli import commands as cli
 from assay.core import Contender, Plan
-from assay.driver import compare
+from assay.driver.job import Job
 from assay.report.command import command, quoted
 from assay.space import Float
 from assay.training.numerics import loop_here
 
-from .. import tiny
+from .. import asked, tiny
 
 
-def frozen(job: compare.Job) -> Plan:
+def frozen(job: Job) -> Plan:
     return Plan(job.science, tuple(loop_here() for _ in job.contenders))
 
 
@@ -27,10 +28,10 @@ class Planned(BaseException):
 def planned(monkeypatch):
     """What a command line would run, as a plan."""
 
-    def stop(job, *_):
-        raise Planned(frozen(job))
+    def stop(comparison, *_):
+        raise Planned(frozen(comparison.jobs[0]))
 
-    monkeypatch.setattr(compare, "run", stop)
+    monkeypatch.setattr(assay.driver.run, "run", stop)
 
     def plan(words):
         with pytest.raises(Planned) as caught:
@@ -92,5 +93,5 @@ def test_wider_ranges_take_the_place_of_those_of_the_plan(planned):
 
 def test_what_was_made_in_python_has_no_command():
     made = Contender("mine", lambda model, run, lr: None, {"lr": Float(0.1, 1.0)}, source="sha256:0")
-    assert command(frozen(compare.plan("adam", made))) is None
-    assert command(frozen(compare.plan("adam", "adamw", task=replace(tiny.task(), reference="")))) is None
+    assert command(frozen(asked.job("adam", made))) is None
+    assert command(frozen(asked.job("adam", "adamw", task=replace(tiny.task(), reference="")))) is None

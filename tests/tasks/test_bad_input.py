@@ -12,13 +12,12 @@ from torch import nn
 
 from assay.cli import call
 from assay.core import Metric, Split, Splits
-from assay.driver import compare as job
 from assay.errors import UsageError
 from assay.tasks import find
 from assay.tasks.metrics import accuracy, rmse
 from assay.training.validate import admit
 
-from .. import tiny
+from .. import asked, tiny
 
 
 def fault(**changes) -> str:
@@ -175,9 +174,9 @@ def test_data_of_no_known_kind(given):
 
 
 def test_a_run_stops_before_training_with_code_2(tmp_path):
-    plan = job.plan("adam", "sgd", task=tiny.task(model=lambda: nn.Linear(5, 2)), out=tmp_path / "run")
+    plan = asked.plan("adam", "sgd", task=tiny.task(model=lambda: nn.Linear(5, 2)), out=tmp_path / "run")
     with pytest.raises(UsageError, match="don't fit"):
-        job.run(plan, 1)
+        asked.run(plan, 1)
     assert not list((tmp_path / "run").glob("members/*"))
 
 

@@ -13,15 +13,15 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from assay import events
 from assay.contenders import contenders
 from assay.core import Loaders, Split, Splits
-from assay.driver import compare as job
 from assay.driver.study import member
 from assay.errors import UsageError
+from assay.record import RunFolder
 from assay.tasks import find
 from assay.training import loop
 from assay.training.numerics import loop_here
 from assay.training.validate import admit
 
-from .. import tiny
+from .. import asked, tiny
 
 SMALL = {"trials": 2, "replicates": 2, "final_seeds": 1}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task.py"
@@ -58,7 +58,7 @@ def test_arrays_are_partitioned_anew_by_each_seed(form):
 
 
 def test_a_verdict_on_given_arrays_says_that_it_holds_on_them(tmp_path):
-    result = job.run(job.plan("adam", "sgd", task=tiny.task(data=whole(200)), out=tmp_path / "run", **SMALL), 1)
+    result = asked.run(asked.plan("adam", "sgd", task=tiny.task(data=whole(200)), out=tmp_path / "run", **SMALL), 1)
     assert "on this data set" in result.verdicts[0].sentence
 
 
@@ -83,7 +83,7 @@ def loaders(seed: int = 0, batch: int = 32) -> Loaders:
 
 
 def trained(task, index: int = 0):
-    science = job.plan("adam", "sgd", task=task, **SMALL).science
+    science = asked.job("adam", "sgd", task=task, **SMALL).science
     (adam,) = contenders(["adam"])
     m = member(science, 0, "final", 0, index, {"lr": 0.01})
     return loop.train(task, adam, [m], loop_here())
@@ -122,12 +122,14 @@ def test_a_loader_is_read_whole():
 
 def test_a_loader_runs_in_the_loop_and_the_record_says_what_is_lost(tmp_path):
     seen: list[events.Event] = []
-    result = job.run(
-        job.plan("adam", "sgd", task=tiny.task(data=loaders(), epochs=2), out=tmp_path / "run", **SMALL), 1, seen.append
+    result = asked.run(
+        asked.plan("adam", "sgd", task=tiny.task(data=loaders(), epochs=2), out=tmp_path / "run", **SMALL),
+        1,
+        seen.append,
     )
     warned = [e.message for e in seen if isinstance(e, events.Warned)]
     assert any("every replicate has the same split" in w for w in warned)
-    numerics = job.RunFolder.open(result.folder).plan.numerics
+    numerics = RunFolder.open(result.folder).plan.numerics
     assert [n.engine for n in numerics] == ["loop", "loop"]
     assert "DataLoader" in numerics[0].reason
     page = (result.folder / "report.html").read_text()
@@ -155,11 +157,11 @@ def test_the_example_is_short_runs_and_can_be_made_again(tmp_path):
     task = find(reference, {"width": 8, "batch_size": 100})
     assert dict(task.options) == {"width": 8, "batch_size": 100}
     assert task.batch_size == 100
-    result = job.run(job.plan("adam", "nadam", task=replace(task, epochs=2), out=tmp_path / "run", **SMALL), 1)
+    result = asked.run(asked.plan("adam", "nadam", task=replace(task, epochs=2), out=tmp_path / "run", **SMALL), 1)
     assert result.verdicts[0].task == "spirals"
     from assay.tasks import again
 
-    made = again(job.RunFolder.open(result.folder).plan.science.task)
+    made = again(RunFolder.open(result.folder).plan.science.task)
     assert (made.batch_size, made.epochs) == (100, 2)
     assert made.model()[0].out_features == 8
 

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from assay.contenders import contenders
 from assay.core import EngineOptions, Splits
-from assay.driver.plan import task_info
+from assay.driver.job import task_info
 from assay.engine.select.choose import choose_engine
 from assay.tasks import TASKS, again, find
 from assay.tasks.char_attention import SYMBOLS, names

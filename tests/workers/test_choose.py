@@ -13,8 +13,9 @@ import pytest
 
 from assay.cli import call
 from assay.contenders import contenders
-from assay.core import Plan
-from assay.driver import plan as planning
+from assay.core import Plan, ProtocolOptions, WorkerOptions
+from assay.driver.job import science_of
+from assay.driver.protocol import protocol_of
 from assay.driver.scheduler import Scheduler, gather
 from assay.driver.study import member, one_chunk
 from assay.errors import Interrupted, UsageError
@@ -28,18 +29,24 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_what_may_be_asked_for():
-    assert check(None) is None
-    assert check("3") == 3
-    assert check("ray") == "ray"
-    assert check("ray", "10.0.0.1:6379") == "ray:10.0.0.1:6379"
-    for wrong in ({"asked": "many"}, {"asked": 0}, {"asked": 2, "ray_address": "a:1"}, {"asked": 1, "time_limit": 0}):
+    assert check(WorkerOptions()) is None
+    assert check(WorkerOptions(workers="3")) == 3
+    assert check(WorkerOptions(workers="ray")) == "ray"
+    assert check(WorkerOptions(workers="ray", ray_address="10.0.0.1:6379")) == "ray:10.0.0.1:6379"
+    for wrong in (
+        {"workers": "many"},
+        {"workers": 0},
+        {"workers": 2, "ray_address": "a:1"},
+        {"workers": 1, "time_limit": 0},
+    ):
         with pytest.raises(UsageError):
-            check(**wrong)
+            check(WorkerOptions(**wrong))
 
 
 def test_ray_is_not_imported_unless_it_is_asked_for():
     code = (
-        "import sys, assay.driver.compare, assay.cli; from assay.workers import choose; choose.check(2); "
+        "import sys, assay.driver.compare, assay.cli; from assay.workers import choose; "
+        "from assay.core import WorkerOptions; choose.check(WorkerOptions(workers=2)); "
         "sys.exit('ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -93,7 +100,7 @@ class Half:
 
 def test_a_member_that_hangs_is_named_when_all_else_is_done(tmp_path, task):
     found = contenders(["adam", "sgd"])
-    science = planning.science_of(task, found, planning.protocol_of("honest", found, 2, 2, 1), 0)
+    science = science_of(task, found, protocol_of(ProtocolOptions(trials=2, replicates=2, final_seeds=1), found), 0)
     folder = RunFolder.create(tmp_path / "run", Plan(science, (loop_here(), loop_here())))
     scheduler = Scheduler(folder, task, found, Half(), lambda event: None)
     chunks = [[member(science, slot, "tune", k, 0, {"lr": 0.1})] for slot in (1, 0) for k in range(2)]

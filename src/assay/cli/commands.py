@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import App, Parameter
 
-from assay import __version__
+from assay import __version__, events
+from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
 from assay.errors import AssayError, BrokenRecord, Interrupted, UsageError
+
+from . import printed, screen
+from .options import Budget, Engine, Output, OutputOptions, Protocol, Tasks, TaskText, Workers
+
+if TYPE_CHECKING:
+    from assay.driver.estimate import Estimate
+    from assay.driver.suite import Comparison
 
 app = App(
     name="assay",
     help="Is this optimizer better than a tuned baseline, on this task, and by how much?",
     version=__version__,
     help_format="plaintext",
+    default_parameter=Parameter(negative=()),
 )
 
 
@@ -25,31 +35,11 @@ def run(
     baseline: str,
     /,
     *candidates: str,
-    task: str = "mnist1d-mlp",
-    protocol: Literal["honest", "published"] = "honest",
-    trials: int | None = None,
-    replicates: str | None = None,
-    looks: str | None = None,
-    final_seeds: int | None = None,
-    epochs: Annotated[list[int] | None, Parameter(negative=())] = None,
-    margin: float | None = None,
-    space: Annotated[list[str] | None, Parameter(negative=())] = None,
-    train_samples: int | None = None,
-    width: Annotated[list[int] | None, Parameter(negative=())] = None,
-    batch_size: Annotated[list[int] | None, Parameter(negative=())] = None,
-    label_noise: Annotated[list[float] | None, Parameter(negative=())] = None,
-    seed: int = 0,
-    engine: Literal["auto", "vectorized", "loop"] = "auto",
-    compile: Literal["auto", "on", "off"] = "auto",
-    device: str = "cpu",
-    workers: str | None = None,
-    ray_address: str | None = None,
-    time_limit: float | None = None,
-    controls: Annotated[bool, Parameter(negative=())] = False,
-    plan_only: Annotated[bool, Parameter(negative=())] = False,
-    out: Path | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    on: Tasks = TaskText(),
+    protocol: Protocol = ProtocolOptions(),
+    engine: Engine = EngineOptions(),
+    workers: Workers = WorkerOptions(),
+    output: Output = OutputOptions(),
 ) -> int:
     """Compare candidates with a tuned baseline and say which is better, by how much, and how sure that is.
 
@@ -59,185 +49,65 @@ def run(
         The optimizer to beat: a name (see assay list), pkg.mod:Name, or path/file.py:Name; ALIAS= in front renames it.
     candidates
         The optimizers under test, named the same way.
-    task
-        What they are compared on (see assay list); several parted by commas, or suite for all of them, give one verdict
-        across them.
-    protocol
-        honest: replicates with their own data and tuning, a verdict with an interval. published: the original
-        study's way, one seed, tuned on the test set.
-    trials
-        Tuning trials for each contender.
-    replicates
-        How often the whole procedure is repeated, data, tuning and all: a number (a larger one than a finished run had
-        adds to it, and calls what comes of it exploratory), or auto for as many as the spread of
-        the first 12 asks for, 48 at most (auto:MOST for another maximum). 10,000 are the most that can be planned.
-    looks
-        Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
-    final_seeds
-        Final trainings of each tuned contender in each replicate.
-    epochs
-        Epochs of each training; a stress axis, as are width, batch-size and label-noise: given twice, each value is run.
-    margin
-        The smallest difference that matters, in the unit of the metric's text (points for accuracies).
-    space
-        A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale, or a|b|c. Can be repeated.
-    train_samples
-        Training samples, for a task whose data is generated.
-    width
-        Width of the task's network (docs/tasks.md says of what).
-    batch_size
-        Samples in a batch.
-    label_noise
-        Noise on the training targets: a share of labels replaced, or standard deviations added.
-    seed
-        The root of every seed.
-    engine
-        How populations are trained: auto takes what should be quickest here and passes the parity probe.
-    compile
-        Whether the vectorized engine compiles its steps; auto does where the job is long enough to repay it.
-    device
-        cpu or cuda.
-    workers
-        Processes: one a core by default, four for a GPU; or ray, for a cluster (see docs/cluster.md). The numbers
-        don't depend on it.
-    ray_address
-        The cluster's HOST:PORT, by default $RAY_ADDRESS, for --workers ray; without either, one is started here.
-    time_limit
-        Seconds without any result after which workers are taken to hang: by default 1800, or 50 times the longest
-        piece of work, if that is more.
-    controls
-        Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
-        of it changes the verdict.
-    plan_only
-        Say what the plan costs and can see, and stop there.
-    out
-        The run folder; by default assay-runs/<task>-<candidate>-<hash>.
-    json
-        Print result.json instead of text.
-    quiet
-        Print the conclusion only.
     """
-    from assay.cli import screen as terminal
-    from assay.workers.choose import check as check_crew
 
-    crew = check_crew(workers, ray_address, time_limit)
-    options: dict[str, Any] = {
-        "protocol": protocol,
-        "trials": trials,
-        "replicates": replicates,
-        "looks": looks,
-        "final_seeds": final_seeds,
-        "space": space or (),
-        "seed": seed,
-        "engine": engine,
-        "compile": compile,
-        "device": device,
-        "controls": controls,
-        "out": out,
-    }
-    given = {"epochs": epochs, "width": width, "batch_size": batch_size, "label_noise": label_noise}
-    axes: dict[str, list[Any]] = {name: values for name, values in given.items() if values}
-    if train_samples is not None:
-        axes["train_samples"] = [train_samples]
-    several = task == "suite" or "," in task or any(len(values) > 1 for values in axes.values())
-    with terminal.view(quiet=quiet or json) as on_event:
-        from assay import events  # with torch, so only now
-        from assay.driver import compare
-        from assay.driver import suite as across
-        from assay.tasks import find
+    def settled(told: Callable[[str], None]) -> Comparison:
+        from assay.driver.plan import plan
 
-        if several:
-            options |= {"tasks": task, "axes": axes, "margin": margin}
-            jobs = across.plan(baseline, *candidates, warn=lambda line: on_event(events.Warned(line)), **options)
-            if plan_only:
-                return terminal.planned_across(jobs, [_estimated(job, crew, on_event) for job in jobs.jobs], json=json)
-            found: Any = across.run(jobs, crew, on_event, time_limit)
-            conclude = terminal.conclude_across
-        else:
-            one = {name: values[0] for name, values in axes.items()}
-            budget = one.pop("epochs", None)
-            on = find(task, one)
-            in_files = None if margin is None else margin / on.metric.scale
-            job = compare.plan(baseline, *candidates, task=on, epochs=budget, margin=in_files, **options)
-            if plan_only:
-                return terminal.planned(job, _estimated(job, crew, on_event), json=json)
-            found = compare.run(job, crew, on_event, time_limit)
-            conclude = terminal.conclude
-    conclude(found.folder, found.content, json=json, quiet=quiet)
-    return 0
+        return plan(baseline, *candidates, on=on, protocol=protocol, engine=engine, out=output.out, warn=told)
 
-
-def _estimated(job: Any, workers: int | str | None, on_event: Any) -> Any:
-    """What a plan will cost. UsageError for a folder that holds something else."""
-    from assay.driver.estimate import estimated
-    from assay.record.extend import resume
-    from assay.training.numerics import torch_build
-
-    resume(job.folder, job.science, torch_build())
-    return estimated(job, workers, on_event)
+    return _carried_out(settled, workers, output)
 
 
 @app.command
 def board(
     *,
     task: str = "suite",
-    trials: int | None = None,
-    replicates: int | None = None,
-    final_seeds: int | None = None,
-    seed: int = 0,
-    engine: Literal["auto", "vectorized", "loop"] = "auto",
-    device: str = "cpu",
-    workers: int | None = None,
-    plan_only: Annotated[bool, Parameter(negative=())] = False,
-    out: Path | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    budget: Budget = BudgetOptions(),
+    engine: Engine = EngineOptions(),
+    workers: Workers = WorkerOptions(),
+    output: Output = OutputOptions(),
 ) -> int:
     """Well-known optimizers against tuned Adam: who beats it, where, by how much, at which cost, on one page.
+
+    Trials are 10 by default, replicates 10, and final seeds 2.
 
     Parameters
     ----------
     task
         The tasks, parted by commas; all of them by default.
-    trials
-        Tuning trials for each contender; 10 by default.
-    replicates
-        How often the whole procedure is repeated; 10 by default.
-    final_seeds
-        Final trainings of each tuned contender in each replicate; 2 by default.
-    seed
-        The root of every seed.
-    engine
-        How populations are trained.
-    device
-        cpu or cuda.
-    workers
-        Processes; one a core by default.
-    plan_only
-        Say what the plan costs, and stop there.
-    out
-        The folder; by default assay-runs/board-<contenders>-<hash>.
-    json
-        Print result.json instead of text.
-    quiet
-        Print the conclusions only.
     """
-    from assay.cli import screen as terminal
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: it must be 1 at least")
-    with terminal.view(quiet=quiet or json) as on_event:
-        from assay import events  # with torch, so only now
-        from assay.driver import board as the_board
-        from assay.driver import suite as across
+    def settled(told: Callable[[str], None]) -> Comparison:
+        from assay.driver.board import plan_board
 
-        numbers = {"trials": trials, "replicates": replicates, "final_seeds": final_seeds}
-        choices = {"seed": seed, "engine": engine, "device": device, "out": out}
-        jobs = the_board.plan(task, lambda line: on_event(events.Warned(line)), **numbers, **choices)
-        if plan_only:
-            return terminal.planned_across(jobs, [_estimated(job, workers, on_event) for job in jobs.jobs], json=json)
-        found = across.run(jobs, workers, on_event)
-    terminal.conclude_across(found.folder, found.content, json=json, quiet=quiet)
+        return plan_board(task, budget, engine, output.out, told)
+
+    return _carried_out(settled, workers, output)
+
+
+def _carried_out(
+    settled: Callable[[Callable[[str], None]], Comparison], workers: WorkerOptions, output: OutputOptions
+) -> int:
+    """Plan it, do it or say what it would cost, and print what came of that."""
+    from assay.workers.choose import check as check_workers
+
+    check_workers(workers)
+    estimates: list[Estimate] | None = None
+    content: Mapping[str, Any] = {}
+    with screen.view(quiet=output.quiet or output.json) as on_event:
+        from assay.driver.estimate import estimated  # with torch, so only now
+        from assay.driver.run import run
+
+        comparison = settled(lambda line: on_event(events.Warned(line)))
+        if output.plan_only:
+            estimates = [estimated(job, workers, on_event) for job in comparison.jobs]
+        else:
+            content = run(comparison, workers, on_event)
+    if estimates is not None:
+        printed.planned(comparison, estimates, json=output.json)
+    else:
+        printed.concluded(comparison.folder, content, json=output.json, quiet=output.quiet)
     return 0
 
 
@@ -245,8 +115,8 @@ def board(
 def check(
     contender: str,
     *,
-    speed: bool = True,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    speed: Annotated[bool, Parameter(negative="--no-speed")] = True,
+    json: bool = False,
 ) -> int:
     """Is this optimizer well behaved, and is it new? Exit code 1 where a check fails.
 
@@ -259,18 +129,14 @@ def check(
     json
         Print the findings as JSON.
     """
-    import msgspec
-
     from assay.check import as_data, render
     from assay.check import check as checked
 
     found = checked(contender, speed=speed)
-    text = (
-        msgspec.json.format(msgspec.json.encode(as_data(found)), indent=2).decode()
-        if json
-        else "\n".join(render(found))
-    )
-    sys.stdout.write(text + "\n")
+    if json:
+        printed.as_json(as_data(found))
+    else:
+        print("\n".join(render(found)))
     return found.exit_code
 
 
@@ -309,15 +175,14 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
     workers
         Processes for that; one a core by default.
     """
-    from assay.cli import screen as terminal
     from assay.driver.verify import faults
 
     found, again = list(faults(folder)), []
     if retrain is not None and not found:
-        from assay.driver import retrain as training  # imports torch
+        from assay.driver.retrain import retrain as retrained  # imports torch
 
-        again = training.retrain(folder, retrain, workers)
-    return terminal.verified(folder, found, again)
+        again = retrained(folder, retrain, workers)
+    return printed.verified(folder, found, again)
 
 
 @app.command
@@ -353,17 +218,18 @@ def status(folder: Path) -> int:
     folder
         The run folder.
     """
-    from assay.cli import screen as terminal
 
-    return terminal.status(folder)
+    from .status import status as print_status
+
+    print_status(folder)
+    return 0
 
 
 @app.command(name="list")
 def list_() -> int:
     """Contenders, tasks and engines, a line each."""
-    from assay.cli import screen as terminal
 
-    terminal.listing()
+    printed.listing()
     return 0
 
 

@@ -1,6 +1,7 @@
-"""What may be asked for: the options of the command line and of `assay.compare`, by what they decide. No torch, no NumPy."""
+"""What may be asked for: the options of the command line and of `assay.compare`, by what they decide. No torch, no NumPy.
 
-from __future__ import annotations
+Annotations are evaluated here, not postponed: the command line reads those that its own options inherit.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

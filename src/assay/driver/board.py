@@ -6,16 +6,17 @@ half to the cells, divided by their number (Bonferroni), so that with 95 % proba
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from assay.contenders import contenders as resolve
-from assay.core import Contender
-from assay.driver import suite as across
+from assay.core import BudgetOptions, Contender, EngineOptions, ProtocolOptions, TaskOptions
 from assay.errors import UsageError
+from assay.training.numerics import check
 
-ALPHA = 0.05
+from .suite import Comparison, Page, Warn, plan_suite
+
+PAGE = Page("board", alpha=0.025, cells_alpha=0.025)
 BASELINE = "adam"
 CANDIDATES = {
     "sgd-momentum": "sgd-momentum",
@@ -32,7 +33,7 @@ CANDIDATES = {
 BUDGET = {"replicates": 10, "trials": 10, "final_seeds": 2}
 
 
-def available(warn: Callable[[str], None]) -> list[Contender]:
+def available(warn: Warn) -> tuple[Contender, ...]:
     """The baseline and those candidates whose packages are installed; `warn` is told of each other one, in a line."""
     found = [*resolve([BASELINE])]
     for name, reference in CANDIDATES.items():
@@ -40,21 +41,21 @@ def available(warn: Callable[[str], None]) -> list[Contender]:
             found += resolve([f"{name}={reference}" if name != reference else name])
         except UsageError as error:
             warn(f"{name} is skipped: {error} (pip install 'assay[board]' brings what the board needs)")
-    return found
+    return tuple(found)
 
 
-def plan(
+def plan_board(
     tasks: str = "suite",
-    warn: Callable[[str], None] = lambda line: None,
+    budget: BudgetOptions = BudgetOptions(),
+    engine: EngineOptions = EngineOptions(),
     out: str | Path | None = None,
-    **options: Any,
-) -> across.Jobs:
-    """The board's plan: `across.plan` with its fixed contenders, and α shared out as the head of this file says.
+    warn: Warn = lambda line: None,
+) -> Comparison:
+    """The board's plan: fixed contenders on `tasks`, and α shared out as the head of this file says.
 
     Raises:
-        UsageError: as in `across.plan`.
+        UsageError: as in `plan`.
     """
-    given = {k: v for k, v in options.items() if v is not None}
-    shares = {"alpha": ALPHA / 2, "cells_alpha": ALPHA / 2}
-    contenders = available(warn)
-    return across.plan(*contenders, tasks=tasks, out=out, title="board", warn=warn, **shares, **{**BUDGET, **given})
+    asked = {**BUDGET, **{name: value for name, value in asdict(budget).items() if value is not None}}
+    on, protocol = TaskOptions(task=tasks), ProtocolOptions(**asked)  # type: ignore[arg-type]
+    return plan_suite(available(warn), on, protocol, check(engine), out, warn, PAGE)

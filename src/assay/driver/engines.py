@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay import events, seeds
 from assay.core import Numerics, Science
-from assay.driver.plan import Job
+from assay.driver.job import Job
 from assay.driver.scheduler import gather
 from assay.training.numerics import Demand
 from assay.workers import jobs
@@ -18,10 +18,10 @@ def settle(workers: Workers, job: Job, on_event: events.OnEvent) -> tuple[tuple[
     """
     on_event(events.Stage("settle", len(job.contenders)))
     packed, demand = jobs.pack(job.task), demand_of(job.science, workers.size)
-    calls = [(jobs.choose_engine, (packed, jobs.pack(c), job.wanted, demand)) for c in job.contenders]
+    calls = [(jobs.choose_engine, (packed, jobs.pack(c), job.engine, demand)) for c in job.contenders]
     chosen = gather(workers, calls, lambda i: on_event(events.Settled(job.contenders[i].name)))
     for contender, numerics in zip(job.contenders, (c.numerics for c in chosen), strict=True):
-        if job.wanted.engine == "vectorized" and numerics.engine == "loop":
+        if job.engine.engine == "vectorized" and numerics.engine == "loop":
             on_event(events.Warned(f"{contender.name} trains in the loop: {numerics.reason}"))
     seconds = [c.step_seconds for c in chosen if c.step_seconds is not None]
     mean = sum(seconds) / len(seconds) if len(seconds) == len(chosen) else None

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay import events, seeds
-from assay.core import Numerics, Science, Stages, Task, steps_per_epoch
+from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
 from assay.driver.engines import settle
-from assay.driver.plan import Job, control_trainings, most_replicates, trainings
+from assay.driver.job import Job, trainings
+from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import result_of
 from assay.driver.study import member
 from assay.judge.power import detectable_difference, expected_half_width
+from assay.record.extend import resume
 from assay.space import midpoint
+from assay.training.numerics import torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
@@ -55,8 +58,7 @@ def estimate(
         controls: whether they are trained, too.
     """
     p, candidates = science.protocol, len(science.contenders) - 1
-    extra = control_trainings(science) if controls else 0
-    count, replicates = trainings(science) + extra, most_replicates(p)
+    count, replicates = trainings(science, controls), most_replicates(p)
     most = count * replicates // p.replicates if replicates > p.replicates else None
     steps = count * science.task.epochs * steps_per_epoch(train_samples, science.task.batch_size)
     detectable = half_width = None
@@ -65,12 +67,19 @@ def estimate(
         detectable = detectable_difference(sd, p.replicates, p.alpha, candidates)
         half_width = expected_half_width(sd, p.replicates, p.alpha, candidates)
     seconds = None if step_seconds is None else steps * step_seconds / workers
-    return Estimate(count, steps, seconds, detectable, half_width, science.task.margin, extra, most)
+    return Estimate(
+        count, steps, seconds, detectable, half_width, science.task.margin, count - trainings(science), most
+    )
 
 
-def estimated(job: Job, asked: int | str | None = None, on_event: events.OnEvent = events.ignore) -> Estimate:
-    """The cost and power of a plan on the workers asked for; trains nothing of it (two epochs are timed, and forgotten)."""
-    with open_workers(asked, job.wanted.device, on_event) as workers:
+def estimated(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> Estimate:
+    """The cost and power of a plan on the workers asked for; trains nothing of it (two epochs are timed, and forgotten).
+
+    Raises:
+        UsageError: its folder holds something else.
+    """
+    resume(job.folder, job.science, torch_build())
+    with open_workers(work, job.engine.device, on_event) as workers:
         first = (jobs.pack(job.task), seeds.split(job.science.seed, 0))
         result_of(workers.submit(jobs.make_data, *first))
         return estimate_on(workers, job, *settle(workers, job, on_event), on_event)

@@ -11,9 +11,9 @@ import numpy as np
 
 from assay.contenders import again
 from assay.controls.judged import controls_record, has_controls
-from assay.core import Contender, Curves, Member, Plan
+from assay.core import Contender, Curves, Member, Plan, WorkerOptions
 from assay.driver.controls import contenders_again
-from assay.driver.plan import for_protocol
+from assay.driver.job import for_protocol
 from assay.driver.scheduler import Chunk, gather
 from assay.errors import UsageError
 from assay.record import RunFolder, chunks
@@ -82,7 +82,7 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
     calls = [
         (jobs.train_chunk, (packed, jobs.pack(t.contender), t.chunk, t.plan.numerics[t.member.slot])) for t in drawn
     ]
-    with open_workers(asked, then.device) as workers:
+    with open_workers(WorkerOptions(workers=asked), then.device) as workers:
         found = gather(workers, calls, lambda i: None)
     same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
     return [_compared(t, now, same_machine) for t, now in zip(drawn, found, strict=True)]

@@ -7,14 +7,16 @@ import math
 from collections.abc import Iterator
 
 from assay import events
+from assay.core import WorkerOptions
 from assay.errors import UsageError
 from assay.workers.interface import Workers
 from assay.workers.local import LocalWorkers
 from assay.workers.ray import RayWorkers
 
 
-def check(asked: int | str | None, ray_address: str | None = None, time_limit: float | None = None) -> int | str | None:
+def check(options: WorkerOptions) -> int | str | None:
     """What was asked for, in one value: a number of processes, `ray`, or `ray:ADDRESS`. UsageError for anything else."""
+    asked, ray_address, time_limit = options.workers, options.ray_address, options.time_limit
     if time_limit is not None and not (0 < time_limit < math.inf):
         raise UsageError(f"--time-limit {time_limit:g}: it must be above 0 seconds")
     if isinstance(asked, str) and (asked == "ray" or asked.startswith("ray:")):
@@ -32,21 +34,16 @@ def check(asked: int | str | None, ray_address: str | None = None, time_limit: f
 
 @contextlib.contextmanager
 def open_workers(
-    asked: int | str | None = None,
-    device: str = "cpu",
-    on_event: events.OnEvent = events.ignore,
-    time_limit: float | None = None,
+    options: WorkerOptions, device: str = "cpu", on_event: events.OnEvent = events.ignore
 ) -> Iterator[Workers]:
-    """The workers asked for (see `check`), by default a process a core; four for a GPU.
+    """The workers asked for, by default a process a core; four for a GPU.
 
     They end with the block: when their work is done, or at once where the block ends by an exception.
 
-    Args:
-        time_limit: seconds without any result after which they are given up; by default see `watchdog`.
     Raises:
         UsageError: Ray isn't installed, no cluster answers, or its nodes can't do this work.
     """
-    wanted = check(asked, time_limit=time_limit)
+    wanted, time_limit = check(options), options.time_limit
     if isinstance(wanted, str):
         workers: Workers = RayWorkers(wanted.partition(":")[2], device, time_limit, on_event)
     else:

@@ -1,0 +1,160 @@
+"""What a command prints when it is done: tables, conclusions, JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from assay.driver.estimate import Estimate
+    from assay.driver.retrain import Retrained
+    from assay.driver.suite import Comparison
+
+MANY = 3  # candidates that a table has a column for, each
+
+
+def console() -> Console:
+    """Standard output; lines go as far as they go."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def as_json(content: Any) -> None:
+    """A value as indented JSON, on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+
+
+def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool) -> None:
+    """A table, and the conclusions in a sentence each, on standard output; or `result.json` as it is."""
+    if json:
+        sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
+        return
+    out, sentences = console(), [Text(v["sentence"]) for v in content["verdicts"]]
+    if quiet:
+        out.print(Text("\n").join(sentences))
+        return
+    if "tasks" in content:
+        out.print(_overview(content) if len(sentences) > MANY else _by_task(content), soft_wrap=False)
+        out.print("differences in margins, positive is better; each cell has its own interval", style="dim")
+        sentences = sentences if len(sentences) <= MANY else []
+    else:
+        out.print(_contenders(content), soft_wrap=False)
+        sentences += [
+            Text(c["sentence"], style="yellow" if c["passed"] is False else "dim") for c in content.get("controls", [])
+        ]
+    for text in (*sentences, Text(f"report: {folder / 'report.html'}")):
+        out.print()
+        out.print(text)
+
+
+def _contenders(content: Mapping[str, Any]) -> Table:
+    """A row a contender: what it was tuned to, and what that came to."""
+    table = Table("contender", "tuned", "score", "sd", "diverged", box=None, pad_edge=False)
+    scale, unit = content["scale"], content["unit"]
+    for name, c in content["contenders"].items():
+        tuned = ", ".join(f"{k} {_number(v)}" for k, v in c["hyperparameters"].items())
+        score = "–" if c["score_mean"] is None else f"{scale * c['score_mean']:.2f} {unit}"
+        sd = "–" if c["score_sd"] is None else f"{scale * c['score_sd']:.2f}"
+        table.add_row(Text(name), Text(tuned), score, sd, str(c["diverged"] + c["diverged_trials"]))
+    return table
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _by_task(content: Mapping[str, Any]) -> Table:
+    """A row a task and a column a candidate."""
+    verdicts = content["verdicts"]
+    table = Table("task", *(escape(v["candidate"]) for v in verdicts), box=None, pad_edge=False)
+    for place, task in enumerate(content["tasks"]):
+        table.add_row(Text(task["name"]), *(_cell(v["tasks"][place]) for v in verdicts))
+    return table
+
+
+def _overview(content: Mapping[str, Any]) -> Table:
+    """A row a candidate, the best first: more of them than a screen has columns for; the page has every cell."""
+    table = Table("contender", "all tasks", "better on", "worse on", "has no part in", box=None, pad_edge=False)
+    for v in sorted(content["verdicts"], key=lambda v: -(v["difference"] if v["difference"] is not None else -1e9)):
+        by = {o: ", ".join(c["task"] for c in v["tasks"] if c["outcome"] == o) for o in ("better", "worse", None)}
+        table.add_row(Text(v["candidate"]), _cell(v), *(Text(by[o] or "–") for o in ("better", "worse", None)))
+    return table
+
+
+def _cell(cell: Mapping[str, Any]) -> Text:
+    if cell["outcome"] is None:
+        return Text(cell["why"], style="dim")
+    numbers = (cell["difference"], cell["ci_low"], cell["ci_high"])
+    shown = ["–" if x is None else f"{x:+.1f}".replace("-", "−") for x in numbers]
+    interval = "no interval" if cell["ci_low"] is None else f"{shown[1]} to {shown[2]}"
+    return Text(f"{cell['outcome']}  {shown[0]} ({interval})")
+
+
+def planned(comparison: Comparison, found: Sequence[Estimate], *, json: bool) -> None:
+    """The plan, its cost and its power, on standard output: of every task, and of them all."""
+    from assay.driver.estimate import as_data, duration, sentence
+
+    out, suite = console(), comparison.suite
+    if suite is None:
+        (job,), (one,) = comparison.jobs, found
+        science, hash_ = job.science, job.science.plan_hash
+        if json:
+            as_json({"science": msgspec.to_builtins(science), "plan_hash": hash_, "estimate": as_data(one)})
+            return
+        for info in science.contenders:
+            tuned = ", ".join(f"{name} {dimension}" for name, dimension in info.space.items())
+            out.print(Text(f"{info.name}: {info.reference} ({info.source[:20]}), tunes {tuned}"))
+        for line in sentence(one, science):
+            out.print(Text(line))
+    else:
+        hash_, pairs = suite.hash, list(zip(suite.entries, comparison.jobs, found, strict=True))
+        if json:
+            tasks = [{"name": e.name, "plan_hash": e.plan_hash, "estimate": as_data(one)} for e, _, one in pairs]
+            as_json({"tasks": tasks, "suite_hash": hash_})
+            return
+        for entry, job, one in pairs:
+            out.print(Text(f"{entry.name}: {'; '.join(sentence(one, job.science))}"))
+        seconds = [one.seconds for one in found if one.seconds is not None]
+        total = f", about {duration(sum(seconds))} here" if len(seconds) == len(found) else ""
+        out.print(Text(f"{sum(one.trainings for one in found)} trainings in all{total}"))
+    out.print(Text(f"plan {hash_[:8]}, would go to {comparison.folder}"))
+
+
+def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained]) -> int:
+    """What verification found; the exit code, 1 for a mismatch."""
+    out = console()
+    for fault in faults:
+        out.print(Text(f"mismatch: {fault}"))
+    for r in again:
+        word = "the same to the bit" if r.exact else "as close as another machine comes" if r.sound else "NOT the same"
+        where = f"{r.contender}, {r.member.phase} {r.member.index} of replicate {r.member.replicate}"
+        losses = f"loss after one epoch {r.first_loss[0]:.6g}, now {r.first_loss[1]:.6g}"
+        out.print(Text(f"retrained {where}: {word} ({losses})"))
+    wrong = len(faults) + sum(not r.sound for r in again)
+    summary = f"{wrong} mismatches" if wrong else "plan, seeds, data, choice and verdict follow from the members"
+    out.print(Text(f"{folder}: {summary}"))
+    return 1 if wrong else 0
+
+
+def listing() -> None:
+    """Contenders, tasks and engines, a line each."""
+    from assay.contenders.registry import CONTENDERS
+    from assay.tasks import TASKS
+
+    rows: list[tuple[str, str, str]] = []
+    for name, entry in CONTENDERS.items():
+        tuned = ", ".join(f"{k} {v}" for k, v in entry.space.items())
+        rows.append(("contender", name, f"{entry.summary}; {entry.reference}; tunes {tuned}"))
+    rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
+    rows.append(("task", "suite", "all of these, and one verdict across them"))
+    rows.append(("engine", "loop", "one model at a time, in plain PyTorch: the reference"))
+    rows.append(("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"))
+    for kind, name, text in rows:
+        console().print(Text(f"{kind:<10} {name:<14} {text}"))

@@ -1,0 +1,175 @@
+"""A job: the frozen plan of a comparison on one task, with the objects that it speaks of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from assay import seeds
+from assay.core import (
+    Contender,
+    ContenderInfo,
+    EngineOptions,
+    Protocol,
+    ProtocolOptions,
+    Science,
+    Splits,
+    Task,
+    TaskInfo,
+    TaskOptions,
+)
+from assay.errors import UsageError
+
+from .protocol import most_replicates, protocol_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """A comparison on one task: the science of its plan, the objects that it speaks of, and the engine asked for."""
+
+    science: Science
+    task: Task
+    contenders: tuple[Contender, ...]
+    folder: Path
+    engine: EngineOptions
+    controls: bool = False  # beside the question; no part of the science
+
+
+def job_of(
+    task: Task, contenders: tuple[Contender, ...], on: TaskOptions, protocol: ProtocolOptions, engine: EngineOptions
+) -> Job:
+    """The job of one task, which has no folder yet; epochs and margin are taken from `on`.
+
+    Raises:
+        UsageError: see `protocol_of` and `science_of`.
+    """
+    settled = protocol_of(protocol, contenders)
+    task = _overridden(task, on)
+    science = science_of(task, contenders, settled, protocol.seed)
+    return Job(science, for_protocol(task, settled.name), contenders, Path(), engine, protocol.controls)
+
+
+def _overridden(task: Task, on: TaskOptions) -> Task:
+    changes: dict[str, Any] = {}
+    if isinstance(on.epochs, int):
+        changes["epochs"] = on.epochs
+    margin = on.margin if on.margin_in_text is None else on.margin_in_text / task.metric.scale
+    if margin is not None:
+        changes |= {"margin": margin, "margin_reason": "chosen by the user (--margin)"}
+    return replace(task, **changes)
+
+
+def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
+    """The task with the data that the protocol uses.
+
+    The published protocol tunes on the test split: of the published study's own data where the task has it.
+
+    Raises:
+        UsageError: an honest comparison is asked of a task without a validation split (found when its data is made).
+    """
+    return replace(task, data=_WithValidation(task) if protocol == "honest" else _Published(task))
+
+
+@dataclass(frozen=True)
+class _WithValidation:
+    """A task's data, which must have a validation split."""
+
+    task: Task
+
+    def __call__(self, seed: int) -> Splits:
+        splits = self.task.data(seed)
+        if splits.validation is None:
+            raise UsageError(
+                f"task {self.task.name} has no validation split, and tuning on its test split would not be honest; "
+                "give its data one, or use --protocol published"
+            )
+        return splits
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A task's data without a validation split: tuned and reported on the test split."""
+
+    task: Task
+
+    def __call__(self, seed: int) -> Splits:
+        splits = self.task.published() if self.task.published else self.task.data(seed)
+        return replace(splits, validation=None)
+
+
+def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, seed: int) -> Science:
+    """The science of a plan.
+
+    Raises:
+        UsageError: fewer than two contenders, epochs below 1, a margin that is not above 0, or two replicates whose
+            data would be drawn from one seed.
+    """
+    if len(contenders) < 2:
+        raise UsageError("a comparison needs a baseline and at least one candidate: assay run BASELINE CANDIDATE")
+    if task.epochs < 1:
+        raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
+    if not (task.margin > 0 and math.isfinite(task.margin)):
+        raise UsageError(f"--margin {task.margin:g}: the smallest difference that matters must be above 0")
+    if isinstance(protocol.looks, tuple) and not task.generated:
+        raise UsageError(
+            f"--looks: task {task.name} has fixed data, whose replicates overlap, so that no error can be spent over them; "
+            "use --replicates"
+        )
+    drawn = [seeds.split(seed, k) % 2**32 for k in range(most_replicates(protocol))]  # as generators take them
+    if len(set(drawn)) < len(drawn):
+        raise UsageError(f"--seed {seed} would draw the data of two replicates alike; take another")
+    return Science(task_info(task), tuple(contender_info(c) for c in contenders), protocol, seed)
+
+
+def task_info(task: Task) -> TaskInfo:
+    """The task as data."""
+    return TaskInfo(
+        name=task.name,
+        reference=task.reference,
+        source=task.source,
+        options=dict(task.options),
+        metric=task.metric.name,
+        direction=task.metric.direction,
+        unit=task.metric.unit,
+        scale=task.metric.scale,
+        epochs=task.epochs,
+        batch_size=task.batch_size,
+        margin=task.margin,
+        margin_reason=task.margin_reason,
+        generated=task.generated,
+        family=task.family,
+        note=task.note,
+    )
+
+
+def contender_info(contender: Contender) -> ContenderInfo:
+    """The contender as data."""
+    return ContenderInfo(
+        name=contender.name,
+        reference=contender.reference,
+        source=contender.source,
+        space=dict(contender.space),
+        fixed={k: repr(v) for k, v in contender.fixed.items()},
+        schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
+        closure=contender.closure,
+        note=contender.note,
+    )
+
+
+def default_folder(science: Science) -> Path:
+    """`assay-runs/<task>-<candidate>-<hash8>`."""
+    candidates = "-".join(c.name for c in science.contenders[1:])
+    safe = "".join(ch if ch.isalnum() or ch in "-_.+" else "_" for ch in f"{science.task.name}-{candidates}")[:80]
+    return Path("assay-runs") / f"{safe}-{science.plan_hash[:8]}"
+
+
+def trainings(science: Science, controls: bool = False) -> int:
+    """How many trainings a plan asks for as planned (of two stages the first).
+
+    `controls` add a contender's for each of three, and for a replay of each candidate.
+    """
+    p, contenders = science.protocol, len(science.contenders)
+    return (contenders + (3 + contenders - 1 if controls else 0)) * p.replicates * (p.trials + p.final_seeds)

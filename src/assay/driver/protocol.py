@@ -1,0 +1,111 @@
+"""From the options to the protocol of a plan: defaults filled in, numbers out of range refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from itertools import pairwise
+
+import msgspec
+
+from assay.core import MOST_PLANNED, Contender, Protocol, ProtocolOptions, Stages
+from assay.errors import UsageError
+
+from .study import SAMPLER_OPTIONS
+
+HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
+PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
+STAGES = Stages(first=12, most=48)  # of --replicates auto
+MOST_LOOKS = 20
+
+
+def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Protocol:
+    """The protocol that is asked for, with its defaults.
+
+    Raises:
+        UsageError: a number out of its range, or one that the protocol fixes; looks or controls that it can't have.
+    """
+    if asked.protocol not in ("honest", "published"):
+        raise UsageError(f"no protocol is called {asked.protocol!r}; known: honest, published")
+    replicates, stages = _replicates(asked.replicates)
+    if stages and asked.protocol == "published":
+        raise UsageError("--replicates auto: the published protocol has 1; use --protocol honest for more")
+    numbers = {"--trials": asked.trials, "--replicates": replicates, "--final-seeds": asked.final_seeds}
+    for option, value in numbers.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{option} {value}: it must be 1 at least")
+        if value not in (None, 1) and asked.protocol == "published" and option != "--trials":
+            raise UsageError(f"{option} {value}: the published protocol has 1; use --protocol honest for more")
+    if max(replicates or 0, stages.most if stages else 0) > MOST_PLANNED:
+        shown = f"auto:{stages.most}" if stages else replicates
+        raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
+    usual = HONEST if asked.protocol == "honest" else PUBLISHED
+    two = asked.protocol == "honest" and any(len(c.space) >= 2 for c in contenders)
+    protocol = Protocol(
+        name=asked.protocol,
+        replicates=replicates or usual["replicates"],
+        trials=asked.trials or usual["trials_for_two" if two else "trials"],
+        final_seeds=asked.final_seeds or usual["final_seeds"],
+        sampler=f"optuna {metadata.version('optuna')} TPE",  # another version may ask for other trials
+        sampler_options=SAMPLER_OPTIONS,
+        stages=stages or msgspec.UNSET,
+    )
+    protocol = _with_looks(protocol, asked)
+    if asked.controls:
+        _check_controls(protocol)
+    return protocol
+
+
+def _replicates(given: int | str | None) -> tuple[int | None, Stages | None]:
+    """A number of replicates, or two stages with the number of the first: 12, `12`, `auto`, `auto:MOST`."""
+    if given is None or isinstance(given, int):
+        return given, None
+    word, colon, most = given.partition(":")
+    try:
+        if word != "auto":
+            return int(given), None
+        stages = msgspec.structs.replace(STAGES, most=int(most)) if colon else STAGES
+    except ValueError:
+        raise UsageError(f"--replicates {given}: write a number, auto, or auto:MOST as in auto:{STAGES.most}") from None
+    if stages.most < stages.first:
+        raise UsageError(f"--replicates {given}: the first of the two stages alone has {stages.first}")
+    return stages.first, stages
+
+
+def _with_looks(protocol: Protocol, asked: ProtocolOptions) -> Protocol:
+    """The protocol with the looks that are asked for: growing numbers of replicates, `12,24` or a list."""
+    looks, replicates = asked.looks, asked.replicates
+    if looks is None:
+        return protocol
+    try:
+        found = tuple(int(k) for k in (looks.split(",") if isinstance(looks, str) else looks))
+    except (TypeError, ValueError):
+        raise UsageError(f"--looks {looks}: write numbers of replicates, as in 12,24") from None
+    if not 2 <= len(found) <= MOST_LOOKS or found[0] < 2 or any(b <= a for a, b in pairwise(found)):
+        raise UsageError(f"--looks {looks}: two to {MOST_LOOKS} growing numbers of replicates, from 2 up, as in 12,24")
+    if found[-1] > MOST_PLANNED:
+        raise UsageError(f"--looks {looks}: {MOST_PLANNED:,} replicates are the most that can be planned")
+    if protocol.name == "published":
+        raise UsageError("--looks: the published protocol has one replicate; use --protocol honest")
+    if replicates is not None and str(replicates) != str(found[-1]):
+        raise UsageError(f"--replicates {replicates}: --looks {looks} says how many there are; leave it out")
+    return msgspec.structs.replace(protocol, replicates=found[0], looks=found)
+
+
+def _check_controls(protocol: Protocol) -> None:
+    """UsageError for a protocol that gives controls no interval."""
+    if protocol.name == "published":
+        raise UsageError(
+            "--controls: the published protocol has one seed, which gives no interval; use --protocol honest"
+        )
+    if protocol.replicates < 2:
+        raise UsageError(f"--controls: --replicates {protocol.replicates} gives no interval; take 2 at least")
+    if isinstance(protocol.looks, tuple):
+        raise UsageError("--controls and --looks: controls have no looks; take one of the two")
+
+
+def most_replicates(protocol: Protocol) -> int:
+    """As many replicates as there can be."""
+    if isinstance(protocol.looks, tuple):
+        return protocol.looks[-1]
+    return protocol.stages.most if isinstance(protocol.stages, Stages) else protocol.replicates

@@ -1,0 +1,280 @@
+"""The main job, top to bottom: data → tune → train → judge → report, for one task; and the same over several."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay import events, seeds
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached, with_replicates
+from assay.answer.result import result
+from assay.answer.suite import Judged, result_across, seconds_to_target
+from assay.controls.judged import controls_record, has_controls, judged
+from assay.core import Contender, Plan, WorkerOptions, steps_per_epoch
+from assay.errors import Interrupted, NoVerdict, UsageError
+from assay.export import optuna as export
+from assay.record import RunFolder, cache, extend, locked, manifest
+from assay.record.documents import read_data, write_data
+from assay.record.files import sweep
+from assay.record.suite import Entry, start
+from assay.training.numerics import cpu_model, torch_build
+from assay.workers import jobs
+from assay.workers.choose import open_workers
+from assay.workers.interface import Workers
+
+from . import controls as controls_
+from .engines import settle
+from .estimate import estimate_on
+from .job import Job, trainings
+from .protocol import most_replicates
+from .scheduler import ChunkStream, Scheduler, gather, result_of
+from .study import final_streams, in_lockstep, member, study_stream
+from .suite import Comparison
+
+
+def run(comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> dict[str, Any]:
+    """Do the work that the record lacks, task by task; the content of `result.json`, that of the suite where there is one.
+
+    Interrupted and run again, it goes on; a task that is finished is not judged again.
+
+    Raises:
+        Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
+        NoVerdict: none can be given, on any task.
+    """
+    if comparison.suite is None:
+        return run_job(comparison.jobs[0], work, on_event)
+    started = time.perf_counter()
+    start(comparison.folder, comparison.suite)
+    entries = comparison.suite.entries
+    with locked(comparison.folder):
+        runs: list[Judged] = []
+        for place, (entry, job) in enumerate(zip(entries, comparison.jobs, strict=True), start=1):
+            on_event(events.TaskBegins(entry.name, place, len(entries)))
+            runs.append(_judged(entry, job, work, on_event))
+        content = result_across(comparison.suite, runs)
+        timings = {
+            "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
+            "step_seconds": {r.entry.name: _step_seconds(r) for r in runs},
+        }
+        _conclude(comparison.folder, content, timings, started, on_event)
+    return content
+
+
+def _judged(entry: Entry, job: Job, work: WorkerOptions, on_event: events.OnEvent) -> Judged:
+    try:
+        content = finished(job) or run_job(job, work, on_event)
+    except NoVerdict as error:
+        on_event(events.Warned(f"task {entry.name}: {error}"))
+        manifest.seal(job.folder)
+        content = None
+    folder = RunFolder.open(job.folder)
+    return Judged(entry, folder.plan, folder.frame(), content)
+
+
+def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> dict[str, Any]:
+    """Train what one plan asks for and the record lacks, judge it, and leave the run folder complete.
+
+    Raises:
+        As in `run`.
+    """
+    if not _writable(job.folder) and (content := finished(job)) is not None:
+        on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
+        return content
+    started = time.perf_counter()
+    try:
+        with locked(job.folder):
+            found = extend.resume(job.folder, job.science, torch_build())
+            with open_workers(work, job.engine.device, on_event) as workers:
+                return _Run(job, found, workers, on_event).to_the_end(started)
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
+
+
+class _Run:
+    """One job at work on its folder."""
+
+    def __init__(self, job: Job, found: RunFolder | None, workers: Workers, on_event: events.OnEvent) -> None:
+        """`found`: its record so far."""
+        self.job, self.workers, self.on_event = job, workers, on_event
+        self.made: set[int] = set()  # replicates whose data is at hand
+        sweep(job.folder)
+        self._announce(found)
+        if found is not None:
+            extend.refuse_controls(found, job.controls or has_controls(found))
+            extend.begin(found)
+        self.schedulerer = found or self._begun()
+        self.controls = job.controls or has_controls(self.schedulerer)
+        if self.controls and not has_controls(self.schedulerer):
+            manifest.unseal(job.folder)  # finished, perhaps; from now on not
+        self.scheduler = Scheduler(
+            self.schedulerer, job.task, job.contenders, workers, on_event, step_norms=self.controls
+        )
+
+    def _begun(self) -> RunFolder:
+        """A new record: engines are chosen on data that has been made, the cost is told, the plan is frozen."""
+        job, workers = self.job, self.workers
+        self._make_data(range(job.science.protocol.replicates))
+        numerics, step_seconds = settle(workers, job, self.on_event)
+        folder = RunFolder.create(job.folder, Plan(job.science, numerics))
+        found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
+        alone = (found.seconds or 0.0) * workers.size / found.trainings
+        workers.watchdog.saw(alone * max(n.width for n in numerics))
+        return folder
+
+    def _announce(self, folder: RunFolder | None) -> None:
+        job, warn = self.job, lambda line: self.on_event(events.Warned(line))
+        if warning := cache.writable():
+            warn(warning)
+        if job.task.note:
+            warn(f"task {job.task.name}: {job.task.note}")
+        if folder is not None:
+            doubtful = manifest.doubtful(folder.path)
+            extend.check_earlier(folder, doubtful)
+            for name in manifest.set_changed_aside(folder.path, doubtful):
+                warn(f"{name} was changed since the record was sealed: set aside, and trained again")
+            for name in folder.set_damaged_aside():
+                warn(f"{name} is damaged: set aside, and made again")
+            then = folder.plan.numerics[0].cpu
+            if cpu_model() != then:
+                warn(f"the record was begun on {then}: new members won't match it to the bit")
+        self.on_event(events.Started(trainings(job.science, job.controls), str(job.folder)))
+
+    def to_the_end(self, started: float) -> dict[str, Any]:
+        """Train, judge, report; the content of `result.json`."""
+        exported = None
+        for stretch in self._stretches():
+            self._make_data(stretch)
+            tune(self.scheduler, self.job.contenders, stretch)
+            if stretch.stop == most_replicates(self.job.science.protocol):
+                exported = self._export()  # 10 ms a trial, beside the last final runs
+            train_finals(self.scheduler, stretch)
+        result_of(exported or self._export())
+        content = result(self.schedulerer.plan, self.schedulerer.frame())
+        if self.controls:
+            controls_.train(self.scheduler, self.job)
+            content["controls"] = judged(self.schedulerer)
+            for entry in content["controls"]:
+                if entry["passed"] is False:
+                    self.on_event(events.Warned(entry["sentence"]))
+        _conclude(self.schedulerer.path, content, self._timings(content), started, self.on_event)
+        return content
+
+    def _stretches(self) -> Iterator[range]:
+        """The replicates that are trained together: of each earlier plan, of this one, and then as many as the record asks for.
+
+        How many come after a stretch may depend on its final runs: planned looks, and the second of two stages.
+        """
+        plan, start = self.schedulerer.plan, 0
+        for stop in (*(plan.earlier or ()), plan.science.protocol.replicates):
+            yield range(start, stop)
+            start = stop
+        while start < most_replicates(plan.science.protocol):
+            stop = reached(plan, self.schedulerer.frame()).science.protocol.replicates
+            if stop == start:
+                return
+            yield range(start, stop)
+            start = stop
+
+    def _make_data(self, replicates: range) -> None:
+        """The data sets of these replicates, made and kept.
+
+        Raises:
+            UsageError: a task that says it generates its data, and gives two replicates the same.
+        """
+        job = self.job
+        if self.made.issuperset(replicates):
+            return
+        self.made.update(replicates)
+        self.on_event(events.Stage("data", len(replicates)))
+        packed = jobs.pack(job.task)
+        calls = [(jobs.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
+        digests = gather(self.workers, calls, lambda i: self.on_event(events.DataReady(replicates[i])))
+        if job.task.generated and len(set(digests)) < len(digests):
+            raise UsageError(
+                f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the "
+                "seed, or set generated=False and partition it by the seed"
+            )
+
+    def _export(self) -> Any:
+        return self.workers.submit_here(export.studies, self.schedulerer.path)
+
+    def _timings(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Seconds of training, and of one step of each optimizer alone, at what was typically chosen."""
+        scheduler = self.scheduler
+        settings = [content["contenders"][name]["hyperparameters"] for name in scheduler.names]
+        probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
+        arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
+        seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
+        timings = {"training_seconds": _training_seconds(self.schedulerer), "optimizer_step_seconds": timed}
+        if has_controls(self.schedulerer):
+            timings["controls_training_seconds"] = _training_seconds(controls_record(self.schedulerer))
+        return timings
+
+
+def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: range) -> None:
+    """Every contender's study in these replicates; only when all of them are over are the trials tested."""
+    science, on_event = scheduler.science, scheduler.on_event
+    on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
+    scheduler.train(
+        study_stream(science, contenders[together.slot], together, on_event)
+        for together in in_lockstep(dict(enumerate(scheduler.numerics)), replicates)
+    )
+    scheduler.score()
+
+
+def train_finals(scheduler: Scheduler, replicates: range) -> None:
+    """The final seeds of every contender, at the hyperparameters chosen in each of these replicates."""
+    science, folder = scheduler.science, scheduler.folder
+    arrays = RecordArrays(with_replicates(folder.plan, replicates.stop), folder.frame())
+    scheduler.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
+    runs: list[ChunkStream] = []
+    for slot, numerics in enumerate(scheduler.numerics):
+        chosen = {k: arrays.chosen(slot, k) for k in replicates}
+        runs += final_streams(science, slot, chosen, numerics.width)
+    scheduler.train(runs)
+
+
+def finished(job: Job) -> dict[str, Any] | None:
+    """What a run came to that is finished, sealed and as it was; None where there is work to do, controls among it."""
+    if not manifest.sealed(job.folder) or manifest.changes(job.folder):
+        return None
+    content = read_data(job.folder / "result.json")
+    asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)
+    return content if asked else None
+
+
+def _writable(folder: Path) -> bool:
+    return not folder.exists() or os.access(folder, os.W_OK)
+
+
+def _training_seconds(folder: RunFolder) -> float:
+    return float(folder.frame()["seconds"].sum())
+
+
+def _step_seconds(run: Judged) -> dict[str, float]:
+    """Seconds of one training step of each contender, training time over steps."""
+    task, found = run.plan.science.task, dict[str, float]()
+    for slot, contender in enumerate(run.plan.science.contenders):
+        rows = run.arrays.members(slot, "final")
+        steps = steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs
+        found[contender.name] = float(rows["seconds"].median()) / steps  # type: ignore[arg-type]
+    return found
+
+
+def _conclude(
+    folder: Path, content: dict[str, Any], timings: dict[str, Any], started: float, on_event: events.OnEvent
+) -> None:
+    """`result.json`; `timings.json`, which is part of no result; the report; and the seal."""
+    from assay.report import draw
+
+    write_data(folder / "result.json", content)
+    write_data(folder / "timings.json", {"wall_seconds": time.perf_counter() - started, **timings})
+    on_event(events.Stage("report"))
+    draw(folder)
+    manifest.seal(folder)

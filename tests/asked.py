@@ -1,0 +1,44 @@
+"""A comparison as tests ask for it: options by their names, sorted into what they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from assay import events
+from assay.core import Contender, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
+from assay.driver import plan as planning
+from assay.driver import run as running
+from assay.driver.compare import Result
+from assay.driver.job import Job
+from assay.driver.suite import Comparison
+
+
+def plan(
+    *contenders: str | Contender,
+    out: Path | None = None,
+    warn: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> Comparison:
+    """As `driver.plan.plan`. TypeError for an option that there isn't."""
+
+    def taken(kind):
+        return kind(**{f.name: options.pop(f.name) for f in fields(kind) if f.name in options})
+
+    kinds = {"on": taken(TaskOptions), "protocol": taken(ProtocolOptions), "engine": taken(EngineOptions)}
+    if options:
+        raise TypeError(f"no such options: {options}")
+    return planning.plan(*contenders, **kinds, out=out, warn=warn)
+
+
+def job(*contenders: str | Contender, **options: Any) -> Job:
+    """The one job of a plan."""
+    (found,) = plan(*contenders, **options).jobs
+    return found
+
+
+def run(comparison: Comparison, workers: int | str = 1, on_event: events.OnEvent = events.ignore) -> Result:
+    """What it comes to."""
+    return Result(comparison.folder, running.run(comparison, WorkerOptions(workers=workers), on_event))
