@@ -21,6 +21,7 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 format: .venv/dev
 	$(BIN)/ruff check --fix .
