@@ -93,11 +93,11 @@ class _WithClosure:
         return self._altered(lambda: self.base.step(closure))  # type: ignore[attr-defined]
 
 
-class HaltedWithClosure(_WithClosure, Halted):
+class HaltedWithClosure(_WithClosure, Halted):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`Halted`, around a base whose step needs a closure."""
 
 
-class ReplayedWithClosure(_WithClosure, Replayed):
+class ReplayedWithClosure(_WithClosure, Replayed):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`Replayed`, around a base whose step needs a closure."""
 
 

@@ -34,6 +34,5 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in items if item is not msgspec.UNSET}
     if isinstance(value, list | tuple | np.ndarray):
         return [plain(item) for item in cast("list[Any]", value)]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return finite(value) if isinstance(value, float) else value
+    number: Any = cast("Any", value).item() if isinstance(value, np.generic) else value
+    return finite(number) if isinstance(number, float) else number

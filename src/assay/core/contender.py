@@ -45,7 +45,7 @@ class Contender:
     name: str
     make: Callable[..., Any]
     space: Space
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
     schedule: Callable[[float], float] | None = None
     closure: Literal["no", "yes", "graph"] = "no"
     reference: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -106,7 +106,7 @@ class Science(msgspec.Struct, frozen=True):
         """What differs in another science, a phrase each."""
         before, after = (_flatten(msgspec.to_builtins(science)) for science in (self, other))
         names = [c.name for c in self.contenders]
-        found = []
+        found: list[str] = []
         for key in sorted(before.keys() | after.keys()):
             a, b = before.get(key, "none"), after.get(key, "none")
             if a != b:
@@ -122,9 +122,9 @@ class Science(msgspec.Struct, frozen=True):
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
-        items = value.items()
+        items = cast("dict[Any, Any]", value).items()
     elif isinstance(value, list | tuple):
-        items = enumerate(value)
+        items = enumerate(cast("list[Any]", value))
     else:
         return {prefix: value}
     return {

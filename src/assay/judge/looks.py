@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-import scipy
 
 from assay.judge.decide import Interval, level_of, paired_interval
+from assay.judge.special import ndtr, ndtri, root
 
 NODES = 96  # of the quadrature between the boundaries: eight digits at ten looks
 
@@ -32,8 +33,8 @@ def spent(share: float, alpha: float) -> float:
     """The two-sided error spent at a share τ in (0, 1] of the replicates; `alpha` is the whole of it."""
     if not 0 < share <= 1:
         raise ValueError(f"a look is at a share of the replicates above 0 and at most 1, got {share:g}")
-    quantile = -scipy.special.ndtri(alpha / 4)
-    return float(4 * scipy.special.ndtr(-quantile / math.sqrt(share)))
+    quantile = -ndtri(alpha / 4)
+    return float(4 * ndtr(-quantile / math.sqrt(share)))
 
 
 def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
@@ -46,27 +47,26 @@ def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
     before, density, points = 0.0, np.ones(1), np.zeros(1)  # of W = Z·√τ, at points that stand for an integral
     for share in shares:
         new = spent(share, alpha) - (spent(before, alpha) if before else 0.0)
-        step, root = math.sqrt(share - before), math.sqrt(share)
-
-        arguments = (new, density, points, step, root)
-        found.append(float(scipy.optimize.brentq(_beyond, 1e-9, 40.0, arguments, xtol=1e-12)))  # type: ignore[arg-type]
-        edge = found[-1] * root
+        step, scale = math.sqrt(share - before), math.sqrt(share)
+        unspent = partial(_beyond, new=new, density=density, points=points, step=step, scale=scale)
+        found.append(root(unspent, 1e-9, 40.0))
+        edge = found[-1] * scale
         at = edge * nodes
         arrived = np.exp(-0.5 * ((at[:, None] - points) / step) ** 2) @ density / (step * math.sqrt(2 * math.pi))
         before, density, points = share, arrived * edge * weights, at
     return found
 
 
-def _beyond(b: float, new: float, density: np.ndarray, points: np.ndarray, step: float, root: float) -> float:
+def _beyond(b: float, new: float, density: np.ndarray, points: np.ndarray, step: float, scale: float) -> float:
     """P(not stopped before, and |W| ≥ b·√τ), less what is to be spent."""
-    outside = scipy.special.ndtr((points - b * root) / step) + scipy.special.ndtr((-points - b * root) / step)
+    outside = ndtr((points - b * scale) / step) + ndtr((-points - b * scale) / step)
     return float(density @ outside) - new
 
 
 def nominal(looks: Sequence[int], look: int, alpha: float, candidates: int = 1) -> float:
     """The two-sided level of the t interval at `looks[look]` replicates; `looks` are all that are planned."""
     shares = [k / looks[-1] for k in looks[: look + 1]]
-    return 2 * float(scipy.special.ndtr(-boundaries(shares, alpha / candidates)[-1]))
+    return 2 * float(ndtr(-boundaries(shares, alpha / candidates)[-1]))
 
 
 def look_interval(
@@ -93,4 +93,4 @@ def _repeated_p(p: float, looks: Sequence[int], look: int) -> float:
         return low if p else 0.0
     if p >= nominal(looks, look, high):
         return 1.0
-    return float(scipy.optimize.brentq(lambda a: nominal(looks, look, a) - p, low, high, xtol=1e-12))
+    return root(lambda a: nominal(looks, look, a) - p, low, high)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import scipy
 
 from assay.judge.decide import critical, error_factor
+from assay.judge.special import chdtri, ndtr
 
 MOST_REPLICATES = 1000
 
@@ -110,7 +110,7 @@ def settling_replicates(
         raise ValueError(f"the assurance must lie between 0 and 1, got {assurance:g}")
     if replicates < 2 or not math.isfinite(sd):
         return None
-    upper = sd * math.sqrt((replicates - 1) / scipy.special.chdtri(replicates - 1, assurance))
+    upper = sd * math.sqrt((replicates - 1) / chdtri(replicates - 1, assurance))
     counts = np.arange(2, most + 1)
     widths = 2 * critical(counts, alpha, candidates) * upper * error_factor(counts, test_fraction)
     narrow = np.flatnonzero(widths <= margin)
@@ -127,7 +127,7 @@ def _beyond(t: float, freedom: int, noncentrality: float) -> float:
 
     scipy.special.nctdtr gives NaN far out, where a plan for many replicates asks.
     """
-    low, high = np.sqrt(scipy.special.chdtri(freedom, np.array([1 - 1e-16, 1e-18])) / freedom)
+    low, high = (math.sqrt(chdtri(freedom, p) / freedom) for p in (1 - 1e-16, 1e-18))
     step = (noncentrality + np.linspace(-10, 10, 9)) / t  # where Φ rises
     cuts = np.unique(np.clip(np.concatenate([np.linspace(low, high, 17), step]), low, high))
     nodes, weights = np.polynomial.legendre.leggauss(40)
@@ -135,7 +135,7 @@ def _beyond(t: float, freedom: int, noncentrality: float) -> float:
     s = cuts[:-1, None] + half * (1 + nodes)
     log_scale = math.log(2) + freedom / 2 * math.log(freedom / 2) - math.lgamma(freedom / 2)
     density = np.exp(log_scale + (freedom - 1) * np.log(s) - freedom * s * s / 2)
-    tails = scipy.special.ndtr(noncentrality - t * s) + scipy.special.ndtr(-noncentrality - t * s)
+    tails = ndtr(noncentrality - t * s) + ndtr(-noncentrality - t * s)
     return float(min((half * weights * density * tails).sum(), 1.0))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy
 
 from assay.judge.decide import level_of
+from assay.judge.special import ndtr, ndtri
 
 EXACT_UP_TO = 16  # replicates: 2¹⁶ sign patterns are cheap
 SIGN_DRAWS = 99_999
@@ -26,7 +26,7 @@ def sign_flip_p(differences: np.ndarray, seed: int) -> float:
     # Sums of the same numbers in another order differ in their last bits, and a tie has to count as one.
     threshold = abs(values.sum()) - 1e-12 * np.abs(values).sum()
     if len(values) <= EXACT_UP_TO:
-        sums = values[:1]  # a pattern and its opposite have the same |Σ|, so the first sign may stay
+        sums: np.ndarray = values[:1]  # a pattern and its opposite have the same |Σ|, so the first sign may stay
         for value in values[1:]:
             sums = np.concatenate([sums + value, sums - value])
         return float(np.mean(np.abs(sums) >= threshold))
@@ -54,11 +54,11 @@ def bca_interval(differences: np.ndarray, alpha: float, seed: int, candidates: i
     mean = values.mean()
     drawn = np.random.default_rng(seed).integers(0, count, size=(BOOTSTRAP_DRAWS, count))
     means = values[drawn].mean(axis=1)
-    bias = scipy.special.ndtri(((means < mean).sum() + (means <= mean).sum()) / (2 * BOOTSTRAP_DRAWS))
+    bias = ndtri(((means < mean).sum() + (means <= mean).sum()) / (2 * BOOTSTRAP_DRAWS))
     influence = (values - mean) / (count - 1)  # what leaving one out takes from the mean
     acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
-    z = bias + scipy.special.ndtri(np.array([tail, 1 - tail]))
-    low, high = np.quantile(means, scipy.special.ndtr(bias + z / (1 - acceleration * z)))
+    z = bias + ndtri(np.array([tail, 1 - tail]))
+    low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z)))
     return float(low), float(high)
 
 
