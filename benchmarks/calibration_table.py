@@ -20,7 +20,7 @@ class Line(NamedTuple):
 
     what: str
     replicates: int
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     hits: int
     expected: float
     least: int

@@ -114,7 +114,7 @@ def attempt(small: Task, arm: Contender, kind: type[Population]) -> str | None:
     steps = missed = 0
 
     class Counted(kind):
-        def step(self, *batch: Any) -> torch.Tensor:
+        def step(self, *batch: Any) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             nonlocal steps, missed
             traces = super().step(*batch)
             steps, missed = steps + 1, getattr(self, "missed", 0)

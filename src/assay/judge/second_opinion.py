@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.judge.decide import level_of
 from assay.judge.special import ndtr, ndtri
@@ -20,16 +21,16 @@ def sign_flip_p(differences: np.ndarray, seed: int) -> float:
     The share of sign patterns whose |Σ ±dᵢ| is at least the observed one: over all 2ᴷ up to K = 16, else over 99,999
     drawn with `seed` and the observed one. NaN if there are none or any is not finite.
     """
-    values = np.asarray(differences, dtype=float)
+    values: NDArray[np.float64] = np.asarray(differences, dtype=float)
     if len(values) == 0 or not np.isfinite(values).all():
         return math.nan
     # Sums of the same numbers in another order differ in their last bits, and a tie has to count as one.
     threshold = abs(values.sum()) - 1e-12 * np.abs(values).sum()
     if len(values) <= EXACT_UP_TO:
-        sums: np.ndarray = values[:1]  # a pattern and its opposite have the same |Σ|, so the first sign may stay
+        sums: NDArray[np.float64] = values[:1]  # a pattern and its opposite have the same |Σ|, so the first sign may stay
         for value in values[1:]:
             sums = np.concatenate([sums + value, sums - value])
-        return float(np.mean(np.abs(sums) >= threshold))
+        return float((np.abs(sums) >= threshold).mean())
     rng = np.random.default_rng(seed)
     signs = (rng.integers(0, 2, size=(min(SIGN_DRAWS - start, 10_000), len(values)), dtype=np.int8)
              for start in range(0, SIGN_DRAWS, 10_000))  # in parts, to keep memory flat  # fmt: skip
