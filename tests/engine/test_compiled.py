@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -30,7 +30,7 @@ def test_compiled_steps_are_kept_loaded_and_right(monkeypatch: pytest.MonkeyPatc
     expected = loop.train(task, arm, chunk, numerics())
     assert_same(train(task, arm, chunk, plan), expected)
 
-    (kept,) = (tmp_path / "compiled").glob("*/variants.json")
+    (kept,) = (tmp_path / "compiled").glob("*/variants.msgpack")
     monkeypatch.setattr(artifacts, "compile_main", lambda *_: pytest.fail("it was compiled again"))
     missed: list[int] = []
 
@@ -43,9 +43,9 @@ def test_compiled_steps_are_kept_loaded_and_right(monkeypatch: pytest.MonkeyPatc
     assert_same(train_with(Watched, task, arm, chunk, plan), expected)
     assert missed[-1] == 0
 
-    document = json.loads(kept.read_text())
-    document["sources"][next(iter(document["sources"]))] = "of another version"
-    kept.write_text(json.dumps(document))
+    document = msgspec.msgpack.decode(kept.read_bytes(), type=artifacts.Document)
+    document.sources[next(iter(document.sources))] = "of another version"
+    kept.write_bytes(msgspec.msgpack.encode(document))
     assert artifacts.load(kept.parent.name) is None
 
 
@@ -66,8 +66,10 @@ def test_a_class_that_counts_its_own_steps_is_right_at_each_of_a_thousand(
     found = train_with(Watched, task, arm, members(2), numerics(compiled=True, width=2))
     expected = loop.train(task, arm, members(2), numerics())
     assert_same(found, expected, rtol=1e-7)
-    (kept,) = (tmp_path / "compiled").glob("*/variants.json")
-    assert len(json.loads(kept.read_text())["variants"]) == 2  # the fifth step, and the others
+    (kept,) = (tmp_path / "compiled").glob("*/variants.msgpack")
+    assert (
+        len(msgspec.msgpack.decode(kept.read_bytes(), type=artifacts.Document).variants) == 2
+    )  # the fifth step, and the others
     assert (len(missed), missed[-1]) == (999, 0)  # the first step of all is the loop's
     lengths = expected.update_norm[0]  # the fifth is the longer one: what is compared does change by the count
     assert lengths[4] > 3 * lengths[3]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from assay.engine.compiled import cache as artifacts
-from assay.engine.compiled import partition as graphs
 from assay.engine.compiled import trace as tracing
-from assay.engine.compiled.scalar_program import as_numpy, program
-from assay.engine.compiled.values import Kind, Tracked, Values, holds, read_values
+from assay.engine.compiled.partition import split
+from assay.engine.compiled.scalar_program import as_numpy
+from assay.engine.compiled.values import Kind, Tracked, Values, read_values
+from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import draw_masks, dropout_sites
 from assay.engine.eager.population import Population
@@ -25,9 +27,13 @@ LEAST_COMPILED = 0.75  # of the steps; below, compiling them isn't worth it
 LEAST_USED = 0.01  # of the steps; a variant that is rarer runs eagerly
 
 
-def equal_values(groups: Sequence[Sequence[str]], scalars: Mapping[str, Any]) -> bool:
-    """Whether the scalars that a variant takes for one are equal."""
-    return all(np.array_equal(scalars[a], scalars[b], equal_nan=True) for a, *others in groups for b in others)
+@dataclass(frozen=True)
+class Traced:
+    """A variant whose main graph is interpreted, and example inputs to compile that graph with."""
+
+    variant: Variant
+    main: GraphModule
+    inputs: list[Tensor]
 
 
 class Building:
@@ -40,7 +46,7 @@ class Building:
         """Build the artifact, or one that says why there is none."""
         with artifacts.recording_sources() as files:
             try:
-                steps, tracked = self.steps()
+                traced, tracked = self.variants()
                 reason = ""
             except (OSError, MemoryError):
                 raise
@@ -48,11 +54,12 @@ class Building:
                 refused = refusal(error)
                 if isinstance(refused, Again):
                     raise refused from error
-                steps, tracked, reason = [], {}, str(refused)
-        artifacts.save(key, [s[:4] for s in steps], tracked, artifacts.hashes(files), reason)
+                traced, tracked, reason = [], {}, str(refused)
+        kept = artifacts.Document([t.variant.recipe for t in traced], tracked, artifacts.hashes(files), reason)
+        artifacts.save(key, kept, [(t.main, t.inputs) for t in traced])
 
-    def steps(self) -> tuple[list[Any], Tracked]:
-        """Every variant (batch size, guards, step, example inputs, host program), and the numbers that are inputs."""
+    def variants(self) -> tuple[list[Traced], Tracked]:
+        """Every variant, and the numbers that are inputs."""
         tracked = tracing.changing_numbers(self.population, self.batches)
         for path in self.external:
             tracked.setdefault(path, Kind("float64", True))
@@ -63,10 +70,10 @@ class Building:
             tracked |= found
         raise NotCompilable("the numbers that its step changes keep changing their kind")
 
-    def _variants(self, values: Values) -> list[Any] | Tracked:
-        """Every variant that the whole training needs, found by running the host programs through all its steps."""
+    def _variants(self, values: Values) -> list[Traced] | Tracked:
+        """Every variant that the whole training needs, found by running the scalar programs through all its steps."""
         population, batches = self.population, self.batches
-        made: list[Any] = []
+        made: list[Traced] = []
         uses: list[int] = []
         scalars = {
             p: as_numpy(t) for p, t in {**values.tensors, **values.numbers}.items() if t.numel() <= population.width
@@ -90,7 +97,7 @@ class Building:
                 found = len(made) - 1, found[1]
             uses[found[0]] += 1
             scalars.update(found[1])
-            if not any(guards for _, guards, *_ in made) and len(made) == len(self._sizes()):
+            if not any(t.variant.recipe.guards for t in made) and len(made) == len(self._sizes()):
                 uses[found[0]] += total - taken
                 break
         if sum(uses) < LEAST_COMPILED * (total - population.warm):
@@ -111,19 +118,16 @@ class Building:
         factor = population.contender.schedule(taken / population.run.total_steps)  # type: ignore[misc]
         return {p: i.numpy() * factor for p, i in zip(self.external, population.initial, strict=True)}
 
-    def _holding(self, made: Sequence[Any], size: int, scalars: dict[str, Any]) -> tuple[int, Any] | None:
-        for i, (variant_size, guards, step, _, run) in enumerate(made):
-            if variant_size != size or not equal_values(step.equal, scalars):
-                continue
-            results = run(
-                *[scalars[p] for p in step.host_inputs], *[b.numpy() for b in artifacts.make_buffers(step.coefficients)]
-            )
-            count = len(step.host_updates)
-            if all(holds(g, v) for g, v in zip(guards, results[count : count + len(guards)], strict=True)):
-                return i, dict(zip(step.host_updates, results, strict=False))
+    def _holding(self, made: Sequence[Traced], size: int, scalars: dict[str, Any]) -> tuple[int, Any] | None:
+        """The variant that a step from these scalars takes, and the scalars that it changes."""
+        for i, variant in enumerate(traced.variant for traced in made):
+            if variant.recipe.size == size and variant.takes_equal(scalars):
+                results = variant.run_program(scalars)
+                if results is not None:
+                    return i, dict(zip(variant.recipe.scalar_updates, results, strict=True))
         return None
 
-    def _trace(self, values: Values, scalars: dict[str, Any], x: Tensor, y: Tensor) -> Any:
+    def _trace(self, values: Values, scalars: dict[str, Any], x: Tensor, y: Tensor) -> Traced | Tracked:
         population = self.population
         now = Values(
             values.weights,
@@ -137,10 +141,9 @@ class Building:
         traced = tracing.trace(population, self.batches, now, x, y, masks)
         if not isinstance(traced, tracing.Trace):
             return traced
-        step = graphs.split(traced, now, frozenset(self.external))
-        run = program(step.host, step.constants)
-        coefficients = artifacts.make_buffers(step.coefficients)
-        run(*[scalars[p] for p in step.host_inputs], *[c.numpy() for c in coefficients])
+        recipe, main = split(traced, now, x.shape[1], frozenset(self.external))
+        variant = Variant.of(recipe, lambda inputs: main(*inputs))
+        variant.run_program(scalars)  # for the coefficients
         known = {**now.weights, **now.tensors, **now.numbers}
-        inputs = [known[p].clone() for p in step.main_inputs] + coefficients + [(x, y, *masks)[i] for i in step.used]
-        return x.shape[1], traced.guards, step, inputs, run
+        given = [*(known[p].clone() for p in recipe.main_inputs), *(c.clone() for c in variant.coefficients)]
+        return Traced(variant, main, given + [(x, y, *masks)[i] for i in recipe.used])

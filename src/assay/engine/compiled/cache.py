@@ -1,8 +1,8 @@
 """Compiled steps on disk: a folder each, named by a hash of all that they depend on, loaded in a few milliseconds.
 
-`variants.json` holds the host programs and what goes where; `N.so` the compiled main graph of variant N, which torch's
-ahead-of-time runtime loads without its compiler. `variants.json` also names every source file whose code ran while the
-step was traced, with its hash: a file that changed makes the artifact void.
+`variants.msgpack` holds the variants' recipes; `N.so` the compiled main graph of variant N, which torch's ahead-of-time
+runtime loads without its compiler. The former also names every source file whose code ran while the step was traced, with
+its hash: a file that changed makes the artifact void.
 """
 
 from __future__ import annotations
@@ -16,40 +16,21 @@ import sys
 import sysconfig
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
-from assay.engine.compiled.partition import Step
-from assay.engine.compiled.scalar_program import program
-from assay.engine.compiled.values import Guard, Kind, Tracked
+from assay.engine.compiled.values import Tracked
+from assay.engine.compiled.variant import Main, Recipe, Variant
 from assay.engine.eager.refusal import NotCompilable
 from assay.record.cache import cache_folder
-
-Runner = Callable[[list[Tensor]], list[Tensor]]
-
-
-@dataclass
-class Variant:
-    """A step ready to run, for one batch size and as long as its guards hold. The names are those of `graphs.Step`."""
-
-    size: int
-    guards: list[Guard]
-    host: Callable[..., list[Any]]
-    host_inputs: list[str]
-    host_updates: list[str]
-    main: Runner
-    main_inputs: list[str]
-    main_updates: list[str]
-    used: list[int]
-    equal: list[list[str]]
-    coefficients: list[Tensor]
-    buffers: list[Any]  # the coefficients' memory, as NumPy sees it
 
 
 @dataclass
@@ -58,6 +39,15 @@ class Artifact:
 
     variants: list[Variant]
     tracked: Tracked
+    reason: str = ""
+
+
+class Document(msgspec.Struct):
+    """An artifact as it is kept, beside the compiled main graph of each of its variants. `sources`: files' hashes."""
+
+    variants: list[Recipe]
+    tracked: Tracked
+    sources: dict[str, str]
     reason: str = ""
 
 
@@ -134,42 +124,18 @@ def locked(key: str) -> Iterator[None]:
 # -------------------------------------------------------------------------------------------------------- in and out
 
 
-_DESCRIBED = ("host_inputs", "host_updates", "main_inputs", "main_updates", "used", "coefficients", "equal")
+NAME = "variants.msgpack"  # which knows infinity and NaN, as JSON doesn't
 
 
-def save(
-    key: str,
-    steps: Sequence[tuple[int, list[Guard], Step, list[Tensor]]],
-    tracked: Tracked,
-    sources: Mapping[str, str],
-    reason: str = "",
-) -> None:
-    """Compile every step's main graph and keep the whole. `steps`: batch size, guards, step, example inputs."""
+def save(key: str, document: Document, mains: Sequence[tuple[GraphModule, list[Tensor]]]) -> None:
+    """Compile every variant's main graph with its example inputs, and keep the whole."""
     folder = folder_of(key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     try:
-        described: list[dict[str, Any]] = []
-        for i, (size, guards, step, inputs) in enumerate(steps):
-            compile_main(step, inputs, temporary / f"{i}.so")
-            described.append(
-                {
-                    "size": size,
-                    "guards": [[g.kind, g.outcome] for g in guards],
-                    "host": step.host,
-                    "constants": {
-                        n: [str(t.dtype), list(t.shape), t.reshape(-1).tolist()] for n, t in step.constants.items()
-                    },
-                    **{name: getattr(step, name) for name in _DESCRIBED},
-                }
-            )
-        document = {
-            "tracked": tracked,
-            "sources": dict(sources),
-            "reason": reason,
-            "variants": described,
-        }
-        (temporary / "variants.json").write_text(json.dumps(document))
+        for i, (main, inputs) in enumerate(mains):
+            compile_main(main, inputs, temporary / f"{i}.so")
+        (temporary / NAME).write_bytes(msgspec.msgpack.encode(document))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     except BaseException:
@@ -177,7 +143,7 @@ def save(
         raise
 
 
-def compile_main(step: Step, inputs: Sequence[Tensor], path: Path) -> None:
+def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
     """Compile a main graph to a shared library. NotCompilable with the compiler's reason."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch:
         warnings.simplefilter("ignore")
@@ -185,7 +151,7 @@ def compile_main(step: Step, inputs: Sequence[Tensor], path: Path) -> None:
 
         try:
             made = torch._inductor.aot_compile(
-                step.main,
+                main,
                 tuple(inputs),
                 options={
                     "aot_inductor.output_path": str(Path(scratch) / "main.so"),
@@ -201,40 +167,14 @@ def load(key: str) -> Artifact | None:
     """The artifact, or None where there is none or it is out of date."""
     folder = folder_of(key)
     try:
-        document = json.loads((folder / "variants.json").read_text())
-        if hashes(set(document["sources"])) != document["sources"]:
+        document = msgspec.msgpack.decode((folder / NAME).read_bytes(), type=Document)
+        if hashes(set(document.sources)) != document.sources:
             return None
-        variants = [_variant(described, folder / f"{i}.so") for i, described in enumerate(document["variants"])]
-    except (OSError, ValueError, KeyError, RuntimeError):
+        variants = [Variant.of(recipe, _runner(folder / f"{i}.so")) for i, recipe in enumerate(document.variants)]
+    except (OSError, msgspec.MsgspecError, RuntimeError):
         return None
-    return Artifact(variants, {p: Kind(*k) for p, k in document["tracked"].items()}, document["reason"])
+    return Artifact(variants, document.tracked, document.reason)
 
 
-def _variant(described: Mapping[str, Any], path: Path) -> Variant:
-    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)  # type: ignore[attr-defined]
-    constants = {
-        name: torch.tensor(values, dtype=getattr(torch, dtype.removeprefix("torch."))).reshape(shape)
-        for name, (dtype, shape, values) in described["constants"].items()
-    }
-    coefficients = make_buffers(described["coefficients"])
-    return Variant(
-        described["size"],
-        [Guard(outcome, kind) for kind, outcome in described["guards"]],
-        program(described["host"], constants),
-        described["host_inputs"],
-        described["host_updates"],
-        runner.run,
-        described["main_inputs"],
-        described["main_updates"],
-        described["used"],
-        described["equal"],
-        coefficients,
-        [c.numpy() for c in coefficients],
-    )
-
-
-def make_buffers(coefficients: Sequence[tuple[Sequence[int], str]]) -> list[Tensor]:
-    """Room for the coefficients."""
-    return [
-        torch.empty(tuple(shape), dtype=getattr(torch, dtype.removeprefix("torch."))) for shape, dtype in coefficients
-    ]
+def _runner(path: Path) -> Main:
+    return torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1).run  # type: ignore[attr-defined]

@@ -1,13 +1,12 @@
-"""A traced step in two: a *host* program of scalars, run by Python, and a *main* graph of tensors, to be compiled.
+"""A traced step in two: a program of scalars, run by Python, and a *main* graph of tensors, to be compiled.
 
-What depends on numbers alone (bias corrections, schedules, step counts) is the host's: a few operations on one value a
-member. Inside a compiled kernel they would be computed anew for each weight. Guards are the host's too: it can check
-them before anything is overwritten.
+What depends on numbers alone (bias corrections, schedules, step counts) is the scalar program's: a few operations on one
+value a member. Inside a compiled kernel they would be computed anew for each weight. Guards are the program's too: it can
+check them before anything is overwritten.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,41 +17,21 @@ from assay.engine.compiled.passes import COPY, shield, simplify, sweep, widest_l
 from assay.engine.compiled.scalar_program import emit
 from assay.engine.compiled.trace import Trace
 from assay.engine.compiled.values import Values
+from assay.engine.compiled.variant import Recipe, TensorData
 from assay.engine.eager.refusal import NotCompilable
 
 aten = torch.ops.aten
 
 
-@dataclass
-class Step:
-    """A traced step, split. Names and paths say which of the population's values go where.
-
-    `host`: the host program (see `host`); its inputs are `host_inputs` (paths), its results the new values of
-    `host_updates`, then the values of the guards; it fills the coefficients that `main` takes.
-    `main`: takes `main_inputs` (names and paths), the coefficients, `x`, `y` and masks as far as they are used (`used`);
-    it overwrites weights and state, and returns diagnostics (3, members) and the new values of `main_updates`.
-    `equal`: classes of paths whose values are equal at the start, and hence always.
-    """
-
-    host: str
-    constants: dict[str, Tensor]
-    host_inputs: list[str]
-    host_updates: list[str]
-    main: GraphModule
-    main_inputs: list[str]
-    main_updates: list[str]
-    coefficients: list[tuple[tuple[int, ...], str]]  # shapes and dtypes
-    used: list[int]  # which of x, y, masks
-    equal: list[list[str]]
-
-
-def split(trace: Trace, values: Values, external: frozenset[str] = frozenset()) -> Step:
-    """Split a trace. `external`: numbers that a schedule sets before each step."""
+def split(
+    trace: Trace, values: Values, size: int, external: frozenset[str] = frozenset()
+) -> tuple[Recipe, GraphModule]:
+    """Split a trace: its recipe, and its main graph. `size`: of its batches; `external`: numbers that a schedule sets."""
     graph = trace.graph.graph
     simplify(graph)
     shield(graph)
     widest_last(graph)
-    return _Split(trace, values, external).step()
+    return _Split(trace, values, external).parts(size)
 
 
 # -------------------------------------------------------------------------------------------------------------- split
@@ -80,47 +59,43 @@ class _Split:
         self.guards = results[len(trace.changed) :]
         self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
 
-    def step(self) -> Step:
+    def parts(self, size: int) -> tuple[Recipe, GraphModule]:
         equal = self._merge()
-        host = self._host_nodes()
+        scalar = self._scalar_nodes()
         for guard, node in zip(self.trace.guards, self.guards, strict=True):
-            if node not in host:
+            if node not in scalar:
                 raise NotCompilable(f"it reads a value that the data decides ({guard.kind})")
-        updates = self._updates()
-        host_updates = {path: node for path, node in updates.items() if node in host}
-        main_updates = {path: node for path, node in self.new.items() if node not in host}
-        done_by_host = {self.copies[self.named[path]] for path in host_updates if self.named[path] in self.copies}
+        scalar_updates = {path: node for path, node in self._updates().items() if node in scalar}
+        main_updates = {path: node for path, node in self.new.items() if node not in scalar}
+        done = {self.copies[self.named[path]] for path in scalar_updates if self.named[path] in self.copies}
         main_nodes = [
-            n
-            for n in self.graph.nodes
-            if n.op in ("call_function", "get_attr") and n not in host and n not in done_by_host
+            n for n in self.graph.nodes if n.op in ("call_function", "get_attr") and n not in scalar and n not in done
         ]
         wanted = [n for m in main_nodes for n in m.all_input_nodes]
         wanted += [self.diagnostics, *main_updates.values()]
         overwritten = {m.args[0] for m in main_nodes if m.target is COPY}
-        frontier = list(dict.fromkeys(n for n in wanted if n in host and n not in overwritten))
+        frontier = list(dict.fromkeys(n for n in wanted if n in scalar and n not in overwritten))
         by_node = {node: path for path, node in self.named.items()}
         main_inputs = [by_node[n] for n in dict.fromkeys(wanted) if n in by_node and n not in frontier]
         used = [i for i, node in enumerate(self.batch) if node in set(wanted)]
-        needed = _needed([*host_updates.values(), *self.guards, *frontier])
-        source, constants = emit(self.trace.graph, needed, [*host_updates.values(), *self.guards], frontier)
-        buffers = [(tuple(n.meta["val"].shape), str(n.meta["val"].dtype)) for n in frontier]
-        host_inputs = [by_node[n] for n in needed if n.op == "placeholder"]
-        main = self._main(
-            main_nodes, [self.named[p] for p in main_inputs], frontier, [self.batch[i] for i in used], main_updates
+        returned = [*scalar_updates.values(), *self.guards]
+        needed = _needed([*returned, *frontier])
+        source, constants = emit(self.trace.graph, needed, returned, frontier)
+        recipe = Recipe(
+            size=size,
+            guards=self.trace.guards,
+            scalar_program=source,
+            constants={name: TensorData.of(tensor) for name, tensor in constants.items()},
+            scalar_inputs=[by_node[n] for n in needed if n.op == "placeholder"],
+            scalar_updates=list(scalar_updates),
+            main_inputs=main_inputs,
+            main_updates=list(main_updates),
+            coefficients=[TensorData.like(n.meta["val"]) for n in frontier],
+            used=used,
+            equal=equal,
         )
-        return Step(
-            source,
-            constants,
-            host_inputs,
-            list(host_updates),
-            main,
-            main_inputs,
-            list(main_updates),
-            buffers,
-            used,
-            equal,
-        )
+        inputs = [*(self.named[p] for p in main_inputs), *frontier, *(self.batch[i] for i in used)]
+        return recipe, self._main(main_nodes, inputs, main_updates)
 
     def _updates(self) -> dict[str, Node]:
         """New value of each number and state tensor that the step changes."""
@@ -130,18 +105,18 @@ class _Split:
                 updates[path] = self.copies[node].args[1]
         return updates
 
-    def _host_nodes(self) -> set[Node]:
-        """What depends on scalars alone, and on none that the main graph changes: those the host would see too late."""
+    def _scalar_nodes(self) -> set[Node]:
+        """What depends on scalars alone, and on none that the main graph changes: those the program would see too late."""
         while True:
-            host, updates = self._closed(), self._updates()
-            changed = {path for path, node in updates.items() if path in self.scalars and node not in host}
+            found, updates = self._closed(), self._updates()
+            changed = {path for path, node in updates.items() if path in self.scalars and node not in found}
             if not changed:
-                return host
+                return found
             self.scalars = {path: node for path, node in self.scalars.items() if path not in changed}
 
     def _closed(self) -> set[Node]:
-        host = set(self.scalars.values())
-        constant: set[Node] = set()  # of constants alone: the host's only where a host node needs them
+        found = set(self.scalars.values())
+        constant: set[Node] = set()  # of constants alone: the program's only where a node of its needs them
         for node in self.graph.nodes:
             if node.op == "get_attr":
                 constant.add(node)
@@ -150,13 +125,13 @@ class _Split:
             value = node.meta.get("val")
             small = isinstance(value, Tensor) and value.numel() <= self.width
             sources = set(node.all_input_nodes)
-            if small and sources <= host | constant and not _random(node):
-                (host if sources & host else constant).add(node)
+            if small and sources <= found | constant and not _random(node):
+                (found if sources & found else constant).add(node)
         new = [node for path, node in self._updates().items() if path in self.scalars]  # a count that begins again
         for node in (*self.guards, *new):
             if node in constant:
-                host.add(node)
-        return host | {n for n in _needed(list(host)) if n in constant}
+                found.add(node)
+        return found | {n for n in _needed(list(found)) if n in constant}
 
     def _merge(self) -> list[list[str]]:
         """Scalars that start equal and change alike are one: torch.optim counts the steps of each parameter anew."""
@@ -204,11 +179,9 @@ class _Split:
         sweep(self.graph)
         self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
 
-    def _main(
-        self, nodes: list[Node], inputs: list[Node], frontier: list[Node], batch: list[Node], updates: dict[str, Node]
-    ) -> GraphModule:
+    def _main(self, nodes: list[Node], inputs: list[Node], updates: dict[str, Node]) -> GraphModule:
         graph, made = Graph(), dict[Node, Node]()
-        for node in (*inputs, *frontier, *batch):
+        for node in inputs:
             made[node] = graph.placeholder(f"in_{len(made)}")
         for node in nodes:
             made[node] = graph.node_copy(node, lambda n: made[n])

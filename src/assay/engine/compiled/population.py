@@ -1,4 +1,4 @@
-"""A population whose steps run compiled: host program, guards, main graph. Where no guard holds, the eager step runs.
+"""A population whose steps run compiled: scalar program, guards, main graph. Where no guard holds, the eager step runs.
 
 So a step that Python decides differently now and then (every fifth, the first of an epoch) is right in any case: it is
 another compiled variant, or the eager form.
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.compiled import cache as artifacts
-from assay.engine.compiled.build import Building, equal_values
-from assay.engine.compiled.cache import Artifact, Variant
+from assay.engine.compiled.build import Building
+from assay.engine.compiled.cache import Artifact
 from assay.engine.compiled.scalar_program import as_numpy
-from assay.engine.compiled.values import holds, read_values
+from assay.engine.compiled.values import read_values
+from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import code_of_class, settings, token, walk
 from assay.engine.eager.population import Population
@@ -54,7 +55,9 @@ class Compiled(Population):
         if artifact.reason:
             raise NotCompilable(artifact.reason)
         self.artifact: Artifact = artifact
-        self.host_updated = {p for v in artifact.variants for p in (*v.host_updates, *v.main_updates)}
+        recipes = [v.recipe for v in artifact.variants]
+        self.updated = {p for r in recipes for p in (*r.scalar_updates, *r.main_updates)}
+        self.needed = {p for r in recipes for p in (*r.scalar_inputs, *r.main_inputs)}
         self._bind()
 
     def _artifact(self, batches: Batches) -> Artifact:
@@ -89,7 +92,7 @@ class Compiled(Population):
                 for path, initial in zip(self.external, self.initial, strict=True):
                     self.scalars[path] = initial.numpy() * factor
             for variant, inputs in self.bound:
-                if variant.size == x.shape[1]:
+                if variant.recipe.size == x.shape[1]:
                     diagnostics = self._try(variant, inputs, (x, y, *masks))
                     if diagnostics is not None:
                         self.taken += 1
@@ -101,19 +104,17 @@ class Compiled(Population):
         return diagnostics
 
     def _try(self, variant: Variant, inputs: list[Tensor], batch: Sequence[Tensor]) -> Tensor | None:
-        scalars = self.scalars
-        if variant is not self.last and not equal_values(variant.equal, scalars):
+        scalars, recipe = self.scalars, variant.recipe
+        if variant is not self.last and not variant.takes_equal(scalars):
             return None
-        results = variant.host(*[scalars[path] for path in variant.host_inputs], *variant.buffers)
-        if variant.guards:
-            values = results[len(variant.host_updates) :]
-            if not all(holds(guard, value) for guard, value in zip(variant.guards, values, strict=True)):
-                return None
+        results = variant.run_program(scalars)
+        if results is None:
+            return None
         self.last = variant
-        made = variant.main([*inputs, *[batch[i] for i in variant.used]])
-        for path, value in zip(variant.host_updates, results, strict=False):
+        made = variant.main([*inputs, *[batch[i] for i in recipe.used]])
+        for path, value in zip(recipe.scalar_updates, results, strict=True):
             scalars[path] = value
-        for path, value in zip(variant.main_updates, made[1:], strict=True):
+        for path, value in zip(recipe.main_updates, made[1:], strict=True):
             self.tensors[path].copy_(value)
             scalars[path] = as_numpy(value)
         return made[0]
@@ -134,16 +135,15 @@ class Compiled(Population):
         self.tensors = {**values.weights, **everything}
         self.scalars: dict[str, Any] = {path: as_numpy(t) for path, t in everything.items() if t.numel() <= self.width}
         self.last: Variant | None = None  # equal scalars stay equal while one variant runs
-        needed = {p for v in self.artifact.variants for p in (*v.host_inputs, *v.main_inputs)}
         plain = self._plain()
         self.eager = not (
             plain == (self.plain or plain)
-            and needed <= self.tensors.keys()
+            and self.needed <= self.tensors.keys()
             and all(t.stride() == self.lay(t).stride() for t in self.tensors.values())
         )
         self.plain = self.plain or plain
         self.bound = [
-            (v, [*(self.tensors[p] for p in v.main_inputs), *v.coefficients])
+            (v, [*(self.tensors[p] for p in v.recipe.main_inputs), *v.coefficients])
             for v in self.artifact.variants
             if not self.eager
         ]
@@ -162,7 +162,7 @@ class Compiled(Population):
                 if value is None:
                     continue
                 if leaf.kind == "tensor" and not is_number(leaf.value):
-                    if path in self.host_updated:
+                    if path in self.updated:
                         self.tensors[path].copy_(torch.as_tensor(value))
                 elif path in self.artifact.tracked or leaf.kind == "tensor":
                     leaf.put(as_number(batched(torch.as_tensor(value), level)) if np.ndim(value) else value.item())

@@ -72,7 +72,7 @@ def program(source: str, constants: Mapping[str, Tensor]) -> Callable[..., list[
     namespace: dict[str, Any] = {"np": np, "torch": torch, "errstate": np.errstate}
     for name, tensor in constants.items():
         namespace[name] = tensor if name.startswith("t_") else as_numpy(tensor)
-    exec(compile(source, "<host program>", "exec"), namespace)
+    exec(compile(source, "<scalar program>", "exec"), namespace)
     return namespace["run"]
 
 
