@@ -22,7 +22,14 @@ Options = TypeVar("Options", TaskOptions, ProtocolOptions, EngineOptions, Worker
 
 @dataclass(frozen=True)
 class Result:
-    """What a comparison came to: the run folder, and what `result.json` in it says."""
+    """What a comparison came to: the run folder, and what `result.json` in it says.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import assay
+        >>> assay.Result(Path("assay-runs/mine"), {"verdicts": []}).report()
+        PosixPath('assay-runs/mine/report.html')
+    """
 
     folder: Path
     content: Mapping[str, Any]
@@ -97,10 +104,10 @@ def compare(
         UsageError: a fault in what was asked for. Interrupted: resumable. NoVerdict: none can be given.
 
     Example:
-        >>> import assay
+        >>> import assay, tempfile
         >>> few = {"trials": 2, "replicates": 2, "final_seeds": 1, "engine": "loop"}
-        >>> found = assay.compare("adam", "sgd", task="logistic", epochs=1, out=folder, **few)
-        >>> found.verdicts[0].outcome
+        >>> folder = tempfile.mkdtemp() + "/run"
+        >>> assay.compare("adam", "sgd", task="logistic", epochs=1, out=folder, **few).verdicts[0].outcome
         'inconclusive'
     """
     given = dict(locals())
