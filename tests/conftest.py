@@ -1,4 +1,4 @@
-"""One thread a process, and a data cache that is not the user's."""
+"""One thread a process, a data cache that is not the user's, and engines that don't hide their own faults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")  # workers run the code that is tested, from anywhere
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
+os.environ["ASSAY_STRICT"] = "1"  # a fault of an engine's own is an error, not a fallback
 
 import cloudpickle
 import hypothesis

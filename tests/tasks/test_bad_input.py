@@ -15,7 +15,7 @@ from assay.core import Metric, Split, Splits
 from assay.errors import UsageError
 from assay.tasks import find
 from assay.tasks.metrics import accuracy, rmse
-from assay.training.validate import admit
+from assay.training.validate import validate_task
 
 from .. import asked, tiny
 
@@ -26,7 +26,7 @@ def fault(**changes) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of broadcasting too
         with pytest.raises(UsageError) as caught:
-            admit(task, task.data(0))
+            validate_task(task, task.data(0))
     assert "\n" not in str(caught.value)
     assert "clouds" in str(caught.value)
     return str(caught.value)
@@ -90,11 +90,11 @@ def test_a_loss_that_makes_real_numbers_of_whole_ones_itself_is_sound():
         return nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(1), targets.float())
 
     task = find(tiny.task(model=one_output, loss=loss, metric=RIGHT))
-    admit(task, task.data(0))
+    validate_task(task, task.data(0))
     count = find(
         tiny.task(model=one_output, loss=lambda o, t: nn.functional.poisson_nll_loss(o[:, 0], t), metric=RIGHT)
     )
-    admit(count, count.data(0))
+    validate_task(count, count.data(0))
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float32])
@@ -119,7 +119,7 @@ def test_outputs_that_would_be_broadcast_against_targets():
     assert "(32,)" in said
     assert "broadcast" in said
     task = find(tiny.task(model=flat_output, data=real, loss=mse, metric=rmse))
-    admit(task, task.data(0))  # and this is what it asks for
+    validate_task(task, task.data(0))  # and this is what it asks for
 
 
 def test_a_metric_that_returns_a_tensor_with_gradients():
@@ -213,4 +213,4 @@ def test_options_that_a_task_refuses(capsys, options: list[str], said: str):
 
 def test_a_sound_task_is_admitted():
     task = find(tiny.task(metric=accuracy))
-    admit(task, task.data(0))
+    validate_task(task, task.data(0))

@@ -19,7 +19,7 @@ from assay.record import RunFolder
 from assay.tasks import find
 from assay.training import loop
 from assay.training.numerics import loop_here
-from assay.training.validate import admit
+from assay.training.validate import validate_task
 
 from .. import asked, tiny
 
@@ -140,7 +140,7 @@ def test_a_loader_runs_in_the_loop_and_the_record_says_what_is_lost(tmp_path):
 def test_a_loader_whose_batches_are_not_the_tasks_is_refused():
     task = find(tiny.task(data=lambda seed: loaders(seed, batch=16)))
     with pytest.raises(UsageError, match="give both the same batch_size"):
-        admit(task, task.data(0))
+        validate_task(task, task.data(0))
     odd = find(tiny.task(data=lambda seed: replace_train(loaders(seed))))
     with pytest.raises(UsageError, match=r"must be \(inputs, targets\)"):
         odd.data(0)

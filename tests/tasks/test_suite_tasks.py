@@ -17,7 +17,7 @@ from assay.tasks import TASKS, again, find
 from assay.tasks.char_attention import SYMBOLS, names
 from assay.tasks.quadratic import CONDITION, root
 from assay.training.numerics import Demand
-from assay.training.validate import admit
+from assay.training.validate import validate_task
 
 OURS = [name for name in TASKS if name != "mnist1d-mlp"]  # that one is drawn by many tests
 SLOW = ("mnist1d-cnn", "mnist1d-gru")  # 8,000 samples take 3 s to draw: fewer are drawn here
@@ -37,7 +37,7 @@ def parts(splits: Splits):
 def test_data_is_the_seeds_and_fits_the_model(name):
     task = small(name)
     splits = task.data(1)
-    admit(task, splits)
+    validate_task(task, splits)
     assert task.data(1).digest == splits.digest != task.data(2).digest
     assert task.margin > 0
     assert task.margin_reason

@@ -57,7 +57,7 @@ def _loaded(task: Task, seed: int, dtype: str, device: str) -> Data:
     validation = splits.validation or splits.test
 
     def on_device(split: Split) -> tuple[Tensor, Tensor]:
-        return tuple(_tensor(a, dtype).to(device) for a in split)  # type: ignore[return-value]
+        return tuple(as_tensor(a, dtype).to(device) for a in split)  # type: ignore[return-value]
 
     facts = DataFacts(
         digest=splits.digest,
@@ -88,6 +88,7 @@ def epoch(data: Data, batch_size: int, order: torch.Generator, dtype: str) -> It
         yield x[start : start + batch_size], y[start : start + batch_size]
 
 
-def _tensor(array: np.ndarray, dtype: str) -> Tensor:
+def as_tensor(array: np.ndarray, dtype: str) -> Tensor:
+    """Real numbers in a dtype; whole ones as they are."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core import Contender, Curves, Member, Numerics, Run, Task, steps_per_epoch
+from assay.errors import UsageError
 from assay.training.data import Data, load
 from assay.training.data import epoch as epoch_of
 from assay.training.member_setup import make_model, set_up
@@ -17,7 +18,9 @@ from assay.training.step import set_mode
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
-    """Train the members, one after the other, and return what each left over the epochs."""
+    """Train the members, one after the other, and return what each left over the epochs. UsageError if there is none."""
+    if not members:
+        raise UsageError("there are no members to train")
     return Curves.concatenate([_train_one(task, contender, member, numerics) for member in members])
 
 

@@ -14,9 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from assay.core import Split, Splits, Task, steps_per_epoch
 from assay.errors import AssayError, UsageError, own_frames
+from assay.training.data import as_tensor
 
 
-def admit(task: Task, splits: Splits) -> None:
+def validate_task(task: Task, splits: Splits) -> None:
     """See that data, model, loss and metric of a task go together: one batch forward and back, its score, the floor.
 
     Raises:
@@ -27,7 +28,6 @@ def admit(task: Task, splits: Splits) -> None:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _data(splits, task.batch_size)
-            _loader(splits, task.batch_size)
             model = task.model()
             if not isinstance(model, nn.Module):
                 raise UsageError(f"its model function returns {type(model).__name__}; it must return a torch.nn.Module")
@@ -47,17 +47,15 @@ def admit(task: Task, splits: Splits) -> None:
 
 
 def _data(splits: Splits, batch_size: int) -> None:
-    for name in ("train", "validation", "test"):
-        split: Split | None = getattr(splits, name)
+    for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
         if split is None:
             continue
         if not len(split.targets):
             raise UsageError(f"its {name} split is empty")
         for what, array in split._asdict().items():
             if array.dtype.kind not in "fiub":
-                raise UsageError(
-                    f"the {name} {what} are of type {array.dtype}; give numbers (float32, or int64 for classes)"
-                )
+                wanted = "give numbers (float32, or int64 for classes)"
+                raise UsageError(f"the {name} {what} are of type {array.dtype}; {wanted}")
             rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))
             if len(rows):
                 raise UsageError(
@@ -69,12 +67,9 @@ def _data(splits: Splits, batch_size: int) -> None:
         raise UsageError(
             f"its train split holds {n} samples, fewer than a batch of {batch_size}: use --batch-size {n} or less"
         )
-
-
-def _loader(splits: Splits, batch_size: int) -> None:
     if splits.loader is None:
         return
-    n, steps, own = len(splits.train.targets), len(splits.loader), getattr(splits.loader, "batch_size", None)
+    steps, own = len(splits.loader), getattr(splits.loader, "batch_size", None)
     if own != batch_size or steps != steps_per_epoch(n, batch_size):
         raise UsageError(
             f"its DataLoader gives {steps} batches of {own} for {n} samples, and the task's batch_size is {batch_size}: give "
@@ -84,7 +79,7 @@ def _loader(splits: Splits, batch_size: int) -> None:
 
 def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
     """One step's forward and backward pass on `size` samples."""
-    x, y = (_tensor(array[:size]) for array in split)
+    x, y = (as_tensor(array[:size], "float32") for array in split)
     model.train()
     outputs = _forward(model, x)
     watched = _Compared()
@@ -92,12 +87,12 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
         with watched:
             loss = task.loss(outputs, y)
     except Exception as error:
-        if _whole(y) and _takes(task, outputs, y.to(outputs.dtype)):
+        if not y.is_floating_point() and _takes(task, outputs, y.to(outputs.dtype)):
             raise _whole_numbers(outputs, y) from None
         raise UsageError(f"its loss can't compare {_shown(outputs, y)}: {_line(error)}") from None
     if watched.whole:
         raise _whole_numbers(outputs, y)
-    if watched.broadcast or (not _whole(y) and outputs.shape != y.shape and outputs.numel() == y.numel()):
+    if watched.broadcast or (y.is_floating_point() and outputs.shape != y.shape and outputs.numel() == y.numel()):
         raise UsageError(f"{_shown(outputs, y)} would be broadcast against each other: give both the same shape")
     if not isinstance(loss, Tensor) or loss.dim():
         raise UsageError(f"its loss gives {_kind(loss)}; it must be one number for a batch (the mean over its samples)")
@@ -112,7 +107,7 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
 
 def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
     """The metric on a few samples, and what the best constant prediction scores."""
-    x, y = (_tensor(array[: task.batch_size]) for array in split)
+    x, y = (as_tensor(array[: task.batch_size], "float32") for array in split)
     model.eval()
     with torch.no_grad():
         outputs = _forward(model, x)
@@ -173,19 +168,10 @@ def _takes(task: Task, outputs: Tensor, targets: Tensor) -> bool:
         return False
 
 
-def _whole(targets: Tensor) -> bool:
-    return not targets.is_floating_point()
-
-
 def _whole_numbers(outputs: Tensor, targets: Tensor) -> UsageError:
     return UsageError(
         f"its targets are whole numbers and its loss wants real ones ({_shown(outputs, targets)}): give targets as float32"
     )
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _of(tensor: Tensor) -> str:

@@ -92,7 +92,7 @@ def choose_engine(packed_task: bytes, packed_contender: bytes, wanted: EngineOpt
 
 def make_data(packed_task: bytes, seed: int) -> str:
     """See that a data set is made and kept, and fit to be trained on; its digest."""
-    from assay.training.validate import admit
+    from assay.training.validate import validate_task
 
     task = _open(packed_task)
     try:
@@ -101,7 +101,7 @@ def make_data(packed_task: bytes, seed: int) -> str:
         raise
     except Exception as error:  # whatever the user's code raises
         raise UsageError(f"the data of task {task.name} can't be made: {own_frames(error)}") from None
-    admit(task, splits)
+    validate_task(task, splits)
     return splits.digest
 
 

@@ -19,7 +19,7 @@ from assay.core import Task
 from assay.engine.eager.cells import CELLS
 from assay.engine.eager.convolution import convolve, small
 from assay.engine.eager.patching import patched
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.eager.refusal import NotVectorizable, hands_on
 from assay.engine.eager.torch_private import batched, expanded, vmap_level
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
@@ -49,6 +49,7 @@ class ModelMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         return self.run(func, getattr(func, "__name__", ""), *args, **(kwargs or {}))
 
+    @hands_on
     def run(self, func: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         """One of torch's functions."""
         if name in _DROPOUT_NAMES:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from assay.engine.eager.refusal import hands_on
+
 FACTORIES: frozenset[Any] = frozenset(
     {
         *(torch.zeros, torch.ones, torch.empty, torch.eye, torch.arange, torch.linspace, torch.as_tensor),
@@ -117,6 +119,7 @@ def _affine(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _in_single(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Half precision is computed in single and rounded once, as torch's fused operations do it."""
 
+    @hands_on
     def of(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if not isinstance(x, Tensor) or x.dtype not in HALF:
             return run(x, *args, **kwargs)

@@ -23,7 +23,7 @@ from assay.engine.eager.overrides import OVERRIDES
 from assay.engine.eager.patching import patched
 from assay.engine.eager.python_math import number_functions
 from assay.engine.eager.python_numbers import as_number, as_numbers, is_number
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.eager.refusal import NotVectorizable, hands_on
 from assay.engine.eager.torch_private import batched, is_batched, physical, values_of
 
 
@@ -65,6 +65,7 @@ class OptimizerMode(TorchFunctionMode):
         """Called by torch for every operation inside."""
         return self.call(func, args, kwargs or {})
 
+    @hands_on
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation, another in its place where it has to be."""
         if kwargs.get("out") is not None:
@@ -103,6 +104,7 @@ class OptimizerMode(TorchFunctionMode):
         return batched(made.expand(self.width, *made.shape).clone(), self.level)
 
     @staticmethod
+    @hands_on
     def _run(func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """As it is; where torch can batch an operation but not its in-place form, the result is copied in."""
         try:

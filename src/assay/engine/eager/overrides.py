@@ -13,7 +13,7 @@ from torch import Tensor
 
 from assay.engine.eager.op_tables import DECOMPOSED, HALF
 from assay.engine.eager.python_numbers import is_number
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.eager.refusal import NotVectorizable, hands_on
 from assay.engine.eager.torch_private import batched, expanded, is_batched
 
 
@@ -28,6 +28,7 @@ def _reader(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda mode, tensor, *_: mode.read(tensor, kind)
 
 
+@hands_on
 def _tensor_from(mode: Any, data: Any, *args: Any, **kwargs: Any) -> Tensor:
     """`torch.tensor(data)` where data holds numbers: a copy, in the dtype that a Python number would get."""
     elements = data if isinstance(data, list | tuple) else [data]
@@ -44,6 +45,7 @@ def _tensor_from(mode: Any, data: Any, *args: Any, **kwargs: Any) -> Tensor:
     return made if is_batched(made) else mode.own(made)
 
 
+@hands_on
 def _full(mode: Any, size: Any, fill_value: Any, **kwargs: Any) -> Tensor:
     value = fill_value
     if not isinstance(value, Tensor):
@@ -52,11 +54,13 @@ def _full(mode: Any, size: Any, fill_value: Any, **kwargs: Any) -> Tensor:
     return mode.call(torch.zeros, (size,), kwargs).add(value.to(kwargs["dtype"]))
 
 
+@hands_on
 def _full_like(mode: Any, like: Tensor, fill_value: Any, **kwargs: Any) -> Tensor:
     zeros = mode.call(torch.zeros_like, (like,), kwargs)
     return zeros.add(fill_value.to(zeros.dtype) if isinstance(fill_value, Tensor) else fill_value)
 
 
+@hands_on
 def _set_item(mode: Any, tensor: Tensor, key: Any, value: Any) -> None:
     """`x[mask] = value` without asking how many entries the mask picks."""
     if isinstance(key, Tensor) and key.dtype is torch.bool and key.shape == tensor.shape:
@@ -69,6 +73,7 @@ def _set_item(mode: Any, tensor: Tensor, key: Any, value: Any) -> None:
         tensor[key] = value.to(tensor.dtype) if isinstance(value, Tensor) else value
 
 
+@hands_on
 def _addmm(mode: Any, x: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """In half precision each member's by itself, rounded once and to the bit as the loop's.
 

@@ -246,7 +246,7 @@ def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
         if leaf.kind == "tensor" and leaf.value.numel():
             try:
                 place = leaf.value.untyped_storage().data_ptr()
-            except Exception as error:
+            except RuntimeError as error:  # a sparse one has no storage
                 raise NotVectorizable(f"it keeps an unusual tensor in {path.lstrip('.')}") from error
             if place and place in owners:
                 raise NotVectorizable(f"{path.lstrip('.')} and {owners[place].lstrip('.')} share their memory")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
+import types
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -46,10 +51,18 @@ _PATTERNS = (
 )
 
 
-def refusal(error: BaseException) -> NotVectorizable:
-    """The error as a refusal, with its one-line reason."""
+def refusal(error: Exception) -> NotVectorizable:
+    """The error as a refusal, with its one-line reason.
+
+    A fault of the engine's own is a refusal too, whose reason asks for a report; where ASSAY_STRICT is set, as it is in the
+    tests, it is raised instead.
+    """
     if isinstance(error, NotVectorizable):
         return error
+    if is_fault(error):
+        if os.environ.get("ASSAY_STRICT"):
+            raise error
+        return NotVectorizable(f"{reason_of(error)}; this is a fault of assay's engine, please report it")
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return Hindered(f"memory ran out: {' '.join(str(error).split())[:120]}".rstrip(": "))
     if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
@@ -57,6 +70,29 @@ def refusal(error: BaseException) -> NotVectorizable:
     if "view size is not compatible" in str(error):
         return Again(reason_of(error), lay=False)
     return NotVectorizable(reason_of(error))
+
+
+_ENGINE = str(Path(__file__).parents[1])
+_MISTAKES = (AssertionError, NameError, AttributeError, TypeError, LookupError)
+_handing_on: set[types.CodeType] = set()
+_Function = TypeVar("_Function", bound=types.FunctionType)
+
+
+def hands_on(function: _Function) -> _Function:
+    """Marks a function that calls torch's with the arguments of the user's code: that these don't fit is no fault there."""
+    _handing_on.add(function.__code__)
+    return function
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether an error is the engine's own: of a kind that is a mistake in code, and raised by a line of the engine's."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or not isinstance(error, _MISTAKES):
+        return False
+    code = frames[-1].f_code
+    return code.co_filename.startswith(_ENGINE) and not (
+        code in _handing_on and isinstance(error, TypeError | IndexError)
+    )
 
 
 def reason_of(error: BaseException) -> str:

@@ -119,7 +119,7 @@ class _Training:
             places = slice(epoch * batches.steps, (epoch + 1) * batches.steps)
             self.lengths[alive, places] = torch.stack([k[2] for k in kept]).float().cpu().numpy().T[alive]
         means = torch.stack(kept).mean(0).double()
-        self._settle(epoch, means, population.finite())
+        self._end_epoch(epoch, means, population.finite())
         return bool((self.diverged == 0).any())
 
     def _masks(self, x: Tensor) -> Sequence[Tensor]:
@@ -128,7 +128,7 @@ class _Training:
         sites = self.sites[x.shape[1]]
         return draw_masks(sites, self.noise, x) if sites else []
 
-    def _settle(self, epoch: int, means: Tensor, finite: Tensor) -> None:
+    def _end_epoch(self, epoch: int, means: Tensor, finite: Tensor) -> None:
         """Note who diverged, and the scores of who did not: the one place where an epoch waits for the device."""
         values = torch.cat([means, finite.double()[None]]).cpu().numpy()
         sound = np.isfinite(values[:3]).all(0) & (values[3] > 0)
