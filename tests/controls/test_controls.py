@@ -158,7 +158,7 @@ def test_step_norms_are_what_the_epoch_means_are_means_of(controlled):
 
 def test_both_engines_keep_the_same_step_norms():
     from assay.contenders import contenders
-    from assay.engine.eager import train as vectorized
+    from assay.engine import train as vectorized
 
     (adam,) = contenders(["adam"])
     members = [Member(0, "final", 0, i, {"lr": 0.01 * (i + 1)}, 5, i, i, i) for i in range(3)]

@@ -11,7 +11,8 @@ import torch
 
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.population import Compiled
-from assay.engine.eager.train import train, train_with
+from assay.engine.eager.train import train_with
+from assay.engine.train import train
 from assay.training import loop
 
 from .small import assert_same, contender, make_task, members, numerics

@@ -9,7 +9,7 @@ import torch
 
 from assay.engine.eager import population
 from assay.engine.eager.refusal import NotVectorizable, is_fault
-from assay.engine.eager.train import train
+from assay.engine.train import train
 from assay.workers.jobs import pack, train_chunk
 
 from .small import contender, make_task, members, numerics

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from assay.core import Member
-from assay.engine.eager.train import train, train_with
+from assay.engine.eager.train import train_with
+from assay.engine.train import train
 from assay.training import loop
 
 from .small import KINDS, assert_same, contender, make_task, members, numerics

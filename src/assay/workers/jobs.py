@@ -58,7 +58,7 @@ def _train(task: Task, contender: Contender, members: Sequence[Member], numerics
 
     reason = ""
     if numerics.engine == "vectorized":
-        from assay.engine.eager import train as vectorized
+        from assay.engine import train as vectorized
         from assay.engine.eager.refusal import Hindered, NotVectorizable
 
         try:

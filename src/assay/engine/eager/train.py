@@ -22,23 +22,16 @@ from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import Again, NotVectorizable, refusal
 
 
-def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
+def train_with(
+    kind: Callable[..., Population], task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics
+) -> Curves:
     """Train the members together and return what each left over the epochs, as `loop.train` does.
+
+    `kind`: the population that takes the steps, eager or compiled.
 
     Raises:
         NotVectorizable: the reason in one line; nothing is kept, the loop can train the same members.
     """
-    if numerics.compiled:
-        from assay.engine.compiled.population import Compiled
-
-        return train_with(Compiled, task, contender, members, numerics)
-    return train_with(Population, task, contender, members, numerics)
-
-
-def train_with(
-    kind: Callable[..., Population], task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics
-) -> Curves:
-    """As `train`, with populations of one kind."""
     started = time.perf_counter()
     if not members:
         raise NotVectorizable("there are no members")
