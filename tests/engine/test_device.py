@@ -40,7 +40,7 @@ NOWHERE = numerics("float32", device="meta")
 def ends(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The means that reach the end of each epoch, where the engine may wait for the device."""
     found: list[Tensor] = []
-    monkeypatch.setattr(vectorized._Training, "_settle", lambda self, epoch, means, finite: found.append(means))
+    monkeypatch.setattr(vectorized._Training, "_end_epoch", lambda self, epoch, means, finite: found.append(means))
     return found
 
 
