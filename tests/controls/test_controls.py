@@ -428,7 +428,7 @@ def test_the_page_and_the_command_line_show_them(controlled, capsys, monkeypatch
 def test_the_estimate_counts_them(task):
     from assay.driver.estimate import estimate, sentence
 
-    planned = asked.plan("adam", "sgd", "rmsprop", task=task, controls=True)
+    planned = asked.job("adam", "sgd", "rmsprop", task=task, controls=True)
     found = estimate(planned.science, task, 100, 0.001, 2, controls=True)
     per_contender = 12 * 28
     assert found.trainings == 3 * per_contender + 5 * per_contender

@@ -144,7 +144,7 @@ def test_a_buffer_that_evaluation_reads(kind: Any, how: str) -> None:
 
 
 def test_the_probe_looks_at_scores_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.engine import train as vectorized
+    from assay.engine.eager import train as vectorized
 
     right = vectorized.scores
     monkeypatch.setattr(vectorized, "scores", lambda *a: np.roll(right(*a), 1))
