@@ -162,14 +162,19 @@ def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
 
 
 def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
+    given_first, accepts = (
+        signature.given,
+        frozenset(signature.named),
+    )  # plain values: what a closure keeps, engines compare
+
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
-        if "run" in signature.named:
+        if "run" in accepts:
             hyperparameters["run"] = run
-        if run.fused and "fused" in signature.named and not {"fused", "foreach"} & hyperparameters.keys():
+        if run.fused and "fused" in accepts and not {"fused", "foreach"} & hyperparameters.keys():
             hyperparameters["fused"] = True
-        if signature.given == "model":
+        if given_first == "model":
             return target(model, **hyperparameters)
-        named = signature.given == "named parameters"
+        named = given_first == "named parameters"
         return target(model.named_parameters() if named else model.parameters(), **hyperparameters)
 
     return make
@@ -178,11 +183,13 @@ def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., A
 def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contender) -> Callable[..., Any]:
     """What both know goes to both; what only one knows goes to that one."""
 
+    accepts = frozenset(signature.named)  # plain values: what a closure keeps, engines compare
+
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         inner = {k: v for k, v in hyperparameters.items() if k in baseline.space or k in baseline.fixed}
-        outer = {k: v for k, v in hyperparameters.items() if k in signature.named or k not in inner}
+        outer = {k: v for k, v in hyperparameters.items() if k in accepts or k not in inner}
         given = {"params": model.parameters(), "run": run}
-        outer |= {name: value for name, value in given.items() if name in signature.named}
+        outer |= {name: value for name, value in given.items() if name in accepts}
         return target(baseline.make(model, run, **{**baseline.fixed, **inner}), **outer)
 
     return make
@@ -191,15 +198,20 @@ def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contend
 def _wrapper_of_class(target: Callable[..., Any], signature: Signature, baseline: Contender) -> Callable[..., Any]:
     """The class comes first and the parameters after it, or it has a name of its own beside them."""
 
+    accepts, beside = (
+        frozenset(signature.named),
+        signature.beside,
+    )  # plain values: what a closure keeps, engines compare
+
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         settings = {**baseline.fixed, **hyperparameters}
         known = {k: v for k, v in settings.items() if k in baseline.space or k in baseline.fixed}
         kind = type(baseline.make(model, run, **known))
-        if "run" in signature.named:
+        if "run" in accepts:
             settings["run"] = run
-        if signature.beside:
-            return target(model.parameters(), **{signature.beside: kind}, **settings)
-        if "params" in signature.named:
+        if beside:
+            return target(model.parameters(), **{beside: kind}, **settings)
+        if "params" in accepts:
             return target(kind, params=model.parameters(), **settings)
         return target(kind, model.parameters(), **settings)
 

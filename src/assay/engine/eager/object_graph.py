@@ -30,7 +30,8 @@ from assay.training.member_setup import MemberSetup
 Setter = Callable[[Any], None]
 _RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _PLAIN = (str, bytes, type(None), complex, type, enum.Enum, torch.dtype, torch.device, torch.Size, torch.layout,
-          torch.memory_format, range, slice, types.ModuleType, types.BuiltinFunctionType, property)  # fmt: skip
+          torch.memory_format, range, slice, types.ModuleType, types.BuiltinFunctionType, types.GenericAlias,
+          property)  # fmt: skip
 _INT64 = 2**63
 
 
