@@ -9,8 +9,11 @@ import msgspec
 import pytest
 import torch
 
+from assay.contenders import contenders
 from assay.engine.compiled import cache as artifacts
+from assay.engine.compiled.interpreted import Interpreted
 from assay.engine.compiled.population import Compiled
+from assay.engine.eager.batches import Batches
 from assay.engine.eager.train import train_with
 from assay.engine.train import train
 from assay.training import loop
@@ -80,3 +83,13 @@ def test_a_class_that_counts_its_own_steps_is_right_at_each_of_a_thousand(
 def test_the_key_depends_on_what_the_step_depends_on() -> None:
     assert artifacts.key_of({"width": 3}) == artifacts.key_of({"width": 3})
     assert artifacts.key_of({"width": 3}) != artifacts.key_of({"width": 4})
+
+
+@pytest.mark.parametrize("name", ["adam", "gns-adam", "torch.optim:NAdam"])
+def test_the_key_can_be_told_of_a_contender_by_name(name: str) -> None:
+    _, arm = contenders(["sgd", name])
+    with torch.random.fork_rng(devices=[]):
+        batches = Batches(make_task(), members(2), numerics())
+        batches.shuffle()
+        interpreted = Interpreted(make_task(), arm, members(2), numerics(), batches)
+        assert len(artifacts.key_of(interpreted._facts(batches))) == 32
