@@ -14,6 +14,7 @@ from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.interpreted import Interpreted
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
+from assay.engine.eager.torch_private import loads_graphs
 from assay.engine.eager.train import train_with
 from assay.engine.train import train
 from assay.training import loop
@@ -22,7 +23,7 @@ from .small import assert_same, contender, make_task, members, numerics
 from .test_counting import EveryFifth
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("g++") is None or not hasattr(torch._C, "_aoti"),
+    shutil.which("g++") is None or not loads_graphs,
     reason="needs a C++ compiler and torch's runtime for it",
 )
 

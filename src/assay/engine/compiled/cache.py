@@ -28,8 +28,9 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from assay.engine.compiled.values import Tracked
-from assay.engine.compiled.variant import Main, Recipe, Variant
+from assay.engine.compiled.variant import Recipe, Variant
 from assay.engine.eager.refusal import NotCompilable
+from assay.engine.eager.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
 
 
@@ -145,22 +146,12 @@ def save(key: str, document: Document, mains: Sequence[tuple[GraphModule, list[T
 
 def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
     """Compile a main graph to a shared library. NotCompilable with the compiler's reason."""
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import torch._inductor
-
         try:
-            made = torch._inductor.aot_compile(
-                main,
-                tuple(inputs),
-                options={
-                    "aot_inductor.output_path": str(Path(scratch) / "main.so"),
-                    "emulate_precision_casts": True,  # half precision is rounded where the optimizer rounds it
-                },
-            )
-        except Exception as error:
+            compile_graph(main, inputs, path)
+        except Exception as error:  # of torch's compiler, whatever it is
             raise NotCompilable(f"torch can't compile its step: {' '.join(str(error).split())[:160]}") from error
-        shutil.move(str(made), path)
 
 
 def load(key: str) -> Artifact | None:
@@ -170,11 +161,7 @@ def load(key: str) -> Artifact | None:
         document = msgspec.msgpack.decode((folder / NAME).read_bytes(), type=Document)
         if hashes(set(document.sources)) != document.sources:
             return None
-        variants = [Variant.of(recipe, _runner(folder / f"{i}.so")) for i, recipe in enumerate(document.variants)]
+        variants = [Variant.of(recipe, load_graph(folder / f"{i}.so")) for i, recipe in enumerate(document.variants)]
     except (OSError, msgspec.MsgspecError, RuntimeError):
         return None
     return Artifact(variants, document.tracked, document.reason)
-
-
-def _runner(path: Path) -> Main:
-    return torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1).run  # type: ignore[attr-defined]

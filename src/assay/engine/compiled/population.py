@@ -25,7 +25,7 @@ from assay.engine.eager.object_graph import code_of_class, settings, token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import as_number, is_number
 from assay.engine.eager.refusal import Hindered, NotCompilable
-from assay.engine.eager.torch_private import batched, vmap_level
+from assay.engine.eager.torch_private import batched, loads_graphs, vmap_level
 
 
 class Compiled(Population):
@@ -62,7 +62,7 @@ class Compiled(Population):
 
     def _artifact(self, batches: Batches) -> Artifact:
         """From disk, or built, by one process for all."""
-        if not hasattr(torch._C, "_aoti"):
+        if not loads_graphs:
             raise NotCompilable("this torch can't load compiled steps")
         key = artifacts.key_of(self._facts(batches))
         artifact = artifacts.load(key)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch._C import _functorch  # type: ignore[attr-defined]  # the primitives that torch.func.vmap itself is made of
+from torch.fx import GraphModule
 
 torch_functions_off = torch._C.DisableTorchFunction  # a context in which no TorchFunctionMode is asked
 
@@ -73,6 +76,30 @@ def cpp_compiler() -> str | None:
         return shutil.which(get_cpp_compiler())
     except InvalidCxxCompiler:
         return None
+
+
+loads_graphs = hasattr(torch._C, "_aoti")  # whether this torch has the runtime for graphs compiled ahead of time
+
+
+def compile_graph(graph: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
+    """Compile a graph ahead of time, for inputs like these, to a shared library: whatever torch raises where it can't."""
+    import torch._inductor
+
+    with tempfile.TemporaryDirectory() as scratch:
+        made = torch._inductor.aot_compile(
+            graph,
+            tuple(inputs),
+            options={
+                "aot_inductor.output_path": str(Path(scratch) / "main.so"),
+                "emulate_precision_casts": True,  # half precision is rounded where the optimizer rounds it
+            },
+        )
+        shutil.move(str(made), path)
+
+
+def load_graph(path: Path) -> Callable[[list[Tensor]], list[Tensor]]:
+    """A compiled graph, to be called with its inputs. RuntimeError where it can't be loaded."""
+    return torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1).run  # type: ignore[attr-defined]
 
 
 def values_of(tensor: Tensor) -> list[bool | int | float]:
