@@ -195,9 +195,9 @@ class Bench:
             scheduler = (Apart if apart else Scheduler)(folder, job.task, job.contenders, self.workers, events.ignore)
             tune(scheduler, job.contenders, range(count))
             train_finals(scheduler, range(count))
-        findings = RecordArrays(folder.plan, folder.frame())
-        evidence = tuple(findings.contender(slot) for slot in range(len(rivals)))
-        floors = findings.floors("test_floor"), findings.floors("validation_floor")
+        arrays = RecordArrays(folder.plan, folder.frame())
+        evidence = tuple(arrays.contender(slot) for slot in range(len(rivals)))
+        floors = arrays.floors("test_floor"), arrays.floors("validation_floor")
         if not self.options.records:
             shutil.rmtree(path)
         self.progress.done(label, wanted, recorded)

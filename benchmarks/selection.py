@@ -35,10 +35,10 @@ def main(folders: list[Path]) -> None:
     print(f"{'contender':<14}{'trials':>7}  {'rule':<16}{'mean regret':>12}{'sd':>8}{'worst 5 %':>11}   points")
     for path in folders:
         folder = RunFolder.open(path)
-        findings = RecordArrays(folder.plan, folder.frame())
+        arrays = RecordArrays(folder.plan, folder.frame())
         scale = folder.plan.science.task.scale
         for slot, info in enumerate(folder.plan.science.contenders):
-            studies = [findings.study(slot, k) for k in range(findings.protocol.replicates)]
+            studies = [arrays.study(slot, k) for k in range(arrays.protocol.replicates)]
             everywhere = np.concatenate([s.positions[:, 0] for s in studies])
             tests = np.concatenate([s.sign * np.where(np.isfinite(s.test), s.test, s.floor) for s in studies])
             grid = np.linspace(0, 1, 400)

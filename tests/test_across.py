@@ -149,8 +149,8 @@ def test_the_headline_is_what_scipy_makes_of_the_members(finished):
 def test_steps_to_the_target_count_misses_as_infinite(finished):
     run = RunFolder.open(finished / "three")
     frame = run.frame()
-    findings = RecordArrays(run.plan, frame)
-    studies = [findings.study(0, k) for k in range(3)]
+    arrays = RecordArrays(run.plan, frame)
+    studies = [arrays.study(0, k) for k in range(3)]
     target = np.median([s.validation[s.chosen] for s in studies])
     steps = []
     for curve in frame.filter((frame["phase"] == "final") & (frame["slot"] == 1))["validation"]:

@@ -28,7 +28,7 @@ def task(**changes) -> TaskInfo:
     return TaskInfo(**{**fields, **changes})
 
 
-def findings(mean=-0.005, low=-0.009, high=-0.001, **changes) -> VerdictFacts:
+def facts(mean=-0.005, low=-0.009, high=-0.001, **changes) -> VerdictFacts:
     info = changes.pop("task", task())
     fields = {
         "task": info, "protocol": Protocol("honest", 12, 20, 8), "candidate": "gns-adam", "baseline": "adam",
@@ -43,11 +43,11 @@ TWIN = " A single run of it beats its adam twin 39 % of the time."
 
 def test_the_sentence_that_was_promised():
     # with a margin that the interval reaches beyond, as there
-    assert sentence(findings(task=task(margin=0.005))) == (
+    assert sentence(facts(task=task(margin=0.005))) == (
         "On mnist1d-mlp, gns-adam tuned with 20 trials scores 0.50 points below adam "
         "(95 % interval −0.90 to −0.10, 12 replicates): worse." + TWIN
     )
-    assert sentence(findings(high=-0.0012, low=-0.0119)) == (
+    assert sentence(facts(high=-0.0012, low=-0.0119)) == (
         "On mnist1d-mlp, gns-adam tuned with 20 trials scores 0.5 points below adam "
         "(95 % interval −1.2 to −0.1, 12 replicates): worse." + TWIN
     )
@@ -110,13 +110,13 @@ def test_the_sentence_that_was_promised():
     ],
 )  # fmt: skip
 def test_what_a_reader_must_not_miss(changes, said):
-    assert said in sentence(findings(**changes))
+    assert said in sentence(facts(**changes))
 
 
 def test_nothing_is_said_that_need_not_be():
-    same = findings(diverged=(0, 0), gradient_ratio=1.0, survivors=(findings().interval, "negligible"), seed=0)
-    assert sentence(same) == sentence(findings())
-    assert sentence(findings()).count(".") == len(re.findall(r"\d\.\d", sentence(findings()))) + 2
+    same = facts(diverged=(0, 0), gradient_ratio=1.0, survivors=(facts().interval, "negligible"), seed=0)
+    assert sentence(same) == sentence(facts())
+    assert sentence(facts()).count(".") == len(re.findall(r"\d\.\d", sentence(facts()))) + 2
 
 
 SMALL = st.floats(-0.2, 0.2) | st.floats(-1e-9, 1e-9) | st.sampled_from([0.0, 0.01, -0.01, 0.007, 0.1 + 0.2 - 0.3])
@@ -134,7 +134,7 @@ def test_printed_numbers_never_contradict_the_outcome(values, margin, kind):
     low, mean, high = sorted(values)
     info = task(margin=margin, direction=kind[0], scale=kind[1])
     settled = max(abs(low), abs(high))
-    text = sentence(findings(mean, low, high, task=info, settling_margin=settled, settling_replicates=40))
+    text = sentence(facts(mean, low, high, task=info, settling_margin=settled, settling_replicates=40))
     plain = text.replace("−", "-")
 
     ends = re.search(r"interval (-?[\d.e-]+) to (-?[\d.e-]+)[,)]", plain)

@@ -31,10 +31,10 @@ def train(scheduler: Scheduler, job: Job) -> None:
             `Scheduler.train`.
     """
     frame = scheduler.folder.frame()
-    findings = RecordArrays(reached(scheduler.folder.plan, frame), frame)
-    science = findings.plan.science
+    arrays = RecordArrays(reached(scheduler.folder.plan, frame), frame)
+    science = arrays.plan.science
     path = scheduler.folder.path / plan.FOLDER
-    tables = lengths.of_record(scheduler.folder, findings)
+    tables = lengths.of_record(scheduler.folder, arrays)
     if has_controls(scheduler.folder):
         # the lengths that its members were trained with, to the bit, on whatever machine
         tables = {
@@ -50,8 +50,8 @@ def train(scheduler: Scheduler, job: Job) -> None:
         record = RunFolder.create(path, Plan(asked, numerics))
     own = Scheduler(record, job.task, contenders, scheduler.workers, scheduler.on_event, behind=scheduler.folder)
     known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
-    _tune(own, contenders, known, findings)
-    _final(own, known, findings)
+    _tune(own, contenders, known, arrays)
+    _final(own, known, arrays)
 
 
 def _kept(folder: RunFolder, candidates: int, slot: int) -> np.ndarray:
@@ -107,7 +107,7 @@ def _numerics(
 
 
 def _tune(
-    scheduler: Scheduler, contenders: tuple[Contender, ...], known: list[plan.Control], findings: RecordArrays
+    scheduler: Scheduler, contenders: tuple[Contender, ...], known: list[plan.Control], arrays: RecordArrays
 ) -> None:
     science, p = scheduler.science, scheduler.science.protocol
     studies = sum(2 if c.kind == "sceptic" else 1 for c in known)
@@ -119,16 +119,16 @@ def _tune(
         if kind == "sceptic":
             contender, more = replace(contender, name=f"{contender.name}, {2 * p.trials} trials"), p.trials
         elif kind == "replay":
-            contender, given = replace(contender, space=plan.REPLAY_SPACE), replayed_at(findings)
+            contender, given = replace(contender, space=plan.REPLAY_SPACE), replayed_at(arrays)
         streams.append(study_stream(science, contender, together, scheduler.on_event, more=more, given=given))
     scheduler.train(streams)
     scheduler.score()
 
 
-def _final(scheduler: Scheduler, known: list[plan.Control], findings: RecordArrays) -> None:
+def _final(scheduler: Scheduler, known: list[plan.Control], arrays: RecordArrays) -> None:
     science, p = scheduler.science, scheduler.science.protocol
     scheduler.on_event(events.Stage("controls_final", len(known) * p.replicates * p.final_seeds))
-    trained = Trained(findings, scheduler.folder)
+    trained = Trained(arrays, scheduler.folder)
     streams: list[ChunkStream] = []
     for control in known:
         chosen, first = trained.chosen(control), trained.first_seed(control)

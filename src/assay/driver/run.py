@@ -107,13 +107,11 @@ class _Run:
         if found is not None:
             extend.refuse_controls(found, job.controls or has_controls(found))
             extend.begin(found)
-        self.schedulerer = found or self._begun()
-        self.controls = job.controls or has_controls(self.schedulerer)
-        if self.controls and not has_controls(self.schedulerer):
+        self.folder = found or self._begun()
+        self.controls = job.controls or has_controls(self.folder)
+        if self.controls and not has_controls(self.folder):
             manifest.unseal(job.folder)  # finished, perhaps; from now on not
-        self.scheduler = Scheduler(
-            self.schedulerer, job.task, job.contenders, workers, on_event, step_norms=self.controls
-        )
+        self.scheduler = Scheduler(self.folder, job.task, job.contenders, workers, on_event, step_norms=self.controls)
 
     def _begun(self) -> RunFolder:
         """A new record: engines are chosen on data that has been made, the cost is told, the plan is frozen."""
@@ -154,14 +152,14 @@ class _Run:
                 exported = self._export()  # 10 ms a trial, beside the last final runs
             train_finals(self.scheduler, stretch)
         result_of(exported or self._export())
-        content = result(self.schedulerer.plan, self.schedulerer.frame())
+        content = result(self.folder.plan, self.folder.frame())
         if self.controls:
             controls_.train(self.scheduler, self.job)
-            content["controls"] = judged(self.schedulerer)
+            content["controls"] = judged(self.folder)
             for entry in content["controls"]:
                 if entry["passed"] is False:
                     self.on_event(events.Warned(entry["sentence"]))
-        _conclude(self.schedulerer.path, content, self._timings(content), started, self.on_event)
+        _conclude(self.folder.path, content, self._timings(content), started, self.on_event)
         return content
 
     def _stretches(self) -> Iterator[range]:
@@ -169,12 +167,12 @@ class _Run:
 
         How many come after a stretch may depend on its final runs: planned looks, and the second of two stages.
         """
-        plan, start = self.schedulerer.plan, 0
+        plan, start = self.folder.plan, 0
         for stop in (*(plan.earlier or ()), plan.science.protocol.replicates):
             yield range(start, stop)
             start = stop
         while start < most_replicates(plan.science.protocol):
-            stop = reached(plan, self.schedulerer.frame()).science.protocol.replicates
+            stop = reached(plan, self.folder.frame()).science.protocol.replicates
             if stop == start:
                 return
             yield range(start, stop)
@@ -201,7 +199,7 @@ class _Run:
             )
 
     def _export(self) -> Any:
-        return self.workers.submit_here(export.studies, self.schedulerer.path)
+        return self.workers.submit_here(export.studies, self.folder.path)
 
     def _timings(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Seconds of training, and of one step of each optimizer alone, at what was typically chosen."""
@@ -211,9 +209,9 @@ class _Run:
         arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
         seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
         timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
-        timings = {"training_seconds": _training_seconds(self.schedulerer), "optimizer_step_seconds": timed}
-        if has_controls(self.schedulerer):
-            timings["controls_training_seconds"] = _training_seconds(controls_record(self.schedulerer))
+        timings = {"training_seconds": _training_seconds(self.folder), "optimizer_step_seconds": timed}
+        if has_controls(self.folder):
+            timings["controls_training_seconds"] = _training_seconds(controls_record(self.folder))
         return timings
 
 

@@ -18,8 +18,7 @@ from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
 from assay.errors import BrokenRecord, NoVerdict, UsageError
-from assay.record import RunFolder, chunks, manifest
-from assay.record import extend as longer
+from assay.record import RunFolder, chunks, extend, manifest
 from assay.record.documents import read_data
 from assay.record.plan import read_plan
 from assay.record.suite import NAME as SUITE_NAME
@@ -46,14 +45,14 @@ def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
     try:
         frame = folder.frame()
-        findings = RecordArrays(reached(folder.plan, frame), frame)
+        arrays = RecordArrays(reached(folder.plan, frame), frame)
         yield from _misnamed(folder)
         if has_controls(folder):
             yield from _misnamed(controls_record(folder), f"{FOLDER}/")
-            yield from verified.faults(folder, findings)
-        yield from _wrong_seeds(findings)
+            yield from verified.faults(folder, arrays)
+        yield from _wrong_seeds(arrays)
         yield from _unpaired(frame, folder.plan.science.task.generated)
-        yield from _not_as_chosen(findings)
+        yield from _not_as_chosen(arrays)
         yield from _another_answer(folder, frame)
         yield from _other_beginnings(folder, frame)
     except BrokenRecord as error:
@@ -82,12 +81,12 @@ def _misnamed(folder: RunFolder, where: str = "") -> Iterator[str]:
             yield f"{where}members/{path.name} isn't named by the members in it and this plan"
 
 
-def _wrong_seeds(findings: RecordArrays) -> Iterator[str]:
+def _wrong_seeds(arrays: RecordArrays) -> Iterator[str]:
     """Every member has the seeds that the plan gives it, the same for all contenders."""
-    science = findings.plan.science
+    science = arrays.plan.science
     for slot, contender in enumerate(science.contenders):
         for phase in ("tune", "final"):
-            for found in chunks.to_members(findings.members(slot, phase)):
+            for found in chunks.to_members(arrays.members(slot, phase)):
                 if not seeds.fit(science.seed, science.protocol.name, found):
                     yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
 
@@ -101,11 +100,11 @@ def _unpaired(frame: pl.DataFrame, generated: bool) -> Iterator[str]:
         yield "two replicates saw the same data"
 
 
-def _not_as_chosen(findings: RecordArrays) -> Iterator[str]:
+def _not_as_chosen(arrays: RecordArrays) -> Iterator[str]:
     """The final runs have the hyperparameters that the protocol chooses from the trials."""
-    for slot, contender in enumerate(findings.plan.science.contenders):
-        for member in chunks.to_members(findings.members(slot, "final")):
-            if member.hyperparameters != findings.chosen(slot, member.replicate):
+    for slot, contender in enumerate(arrays.plan.science.contenders):
+        for member in chunks.to_members(arrays.members(slot, "final")):
+            if member.hyperparameters != arrays.chosen(slot, member.replicate):
                 yield (
                     f"{contender.name}, final run {member.index} of replicate {member.replicate}: "
                     "not at the hyperparameters that its trials choose"
@@ -122,11 +121,11 @@ def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
 
 def _other_beginnings(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """Of a record that was made longer: the answers it gave before are what its first replicates give."""
-    place = folder.path / longer.EARLIER
+    place = folder.path / extend.EARLIER
     for name in sorted({p.name for p in place.glob("*")} - {str(count) for count in folder.plan.earlier or ()}):
-        yield f"{longer.EARLIER}/{name} is an earlier verdict that plan.json doesn't tell of"
+        yield f"{extend.EARLIER}/{name} is an earlier verdict that plan.json doesn't tell of"
     for count in folder.plan.earlier or ():
-        where = f"{longer.EARLIER}/{count}/"
+        where = f"{extend.EARLIER}/{count}/"
         try:
             plan = read_plan(folder.path / where)
         except UsageError as error:

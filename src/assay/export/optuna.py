@@ -29,8 +29,8 @@ def studies(path: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = RunFolder.open(path)
     frame = folder.frame()
-    findings = RecordArrays(reached(folder.plan, frame), frame)
-    science = findings.plan.science
+    arrays = RecordArrays(reached(folder.plan, frame), frame)
+    science = arrays.plan.science
 
     def write(temporary: Path) -> None:
         temporary.unlink()  # SQLite wants to make the file itself
@@ -39,7 +39,7 @@ def studies(path: Path) -> None:
         for slot, info in enumerate(science.contenders):
             distributions = {name: distribution(dimension) for name, dimension in info.space.items()}
             for replicate in range(science.protocol.replicates):
-                found = findings.study(slot, replicate)
+                found = arrays.study(slot, replicate)
                 study = optuna.create_study(
                     storage=storage,
                     study_name=f"{info.name}, replicate {replicate}",
