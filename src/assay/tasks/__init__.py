@@ -59,7 +59,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     elif name in TASKS:
         build, _ = TASKS[name]
     elif name == "suite":
-        raise UsageError("suite is several tasks: assay.compare_across takes them")
+        raise UsageError("suite is several tasks: give it by itself, not in a list")
     else:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
     _known(name, build, given)
