@@ -82,7 +82,8 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
     Raises:
         As in `run`.
     """
-    if not _writable(job.folder) and (content := finished(job)) is not None:
+    writable = not job.folder.exists() or os.access(job.folder, os.W_OK)
+    if not writable and (content := finished(job)) is not None:
         on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
         return content
     started = time.perf_counter()
@@ -96,22 +97,57 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
 
 
 class _Run:
-    """One job at work on its folder."""
+    """One job at work on its folder: `to_the_end` is its story, and what that calls follows in order."""
 
-    def __init__(self, job: Job, found: RunFolder | None, workers: Workers, on_event: events.OnEvent) -> None:
-        """`found`: its record so far."""
+    def __init__(self, job: Job, record: RunFolder | None, workers: Workers, on_event: events.OnEvent) -> None:
+        """`record`: what there is of it so far."""
         self.job, self.workers, self.on_event = job, workers, on_event
         self.made: set[int] = set()  # replicates whose data is at hand
+        self.controls = job.controls or (record is not None and has_controls(record))
         sweep(job.folder)
-        self._announce(found)
-        if found is not None:
-            extend.refuse_controls(found, job.controls or has_controls(found))
-            extend.begin(found)
-        self.folder = found or self._begun()
-        self.controls = job.controls or has_controls(self.folder)
-        if self.controls and not has_controls(self.folder):
-            manifest.unseal(job.folder)  # finished, perhaps; from now on not
+        for warning in self._warnings(record):
+            on_event(events.Warned(warning))
+        on_event(events.Started(trainings(job.science, job.controls), str(job.folder)))
+        self.folder = self._begun() if record is None else self._resumed(record)
         self.scheduler = Scheduler(self.folder, job.task, job.contenders, workers, on_event, step_norms=self.controls)
+
+    def to_the_end(self, started: float) -> dict[str, Any]:
+        """Train, judge, report; the content of `result.json`."""
+        exported = None
+        for replicates in self._stretches():
+            self._make_data(replicates)
+            tune(self.scheduler, self.job.contenders, replicates)
+            if replicates.stop == most_replicates(self.job.science.protocol):
+                exported = self._export()  # 10 ms a trial, beside the last final runs
+            train_finals(self.scheduler, replicates)
+        result_of(exported or self._export())
+        content = result(self.folder.plan, self.folder.frame())
+        if self.controls:
+            controls_.train(self.scheduler, self.job)
+            content["controls"] = judged(self.folder)
+            for entry in content["controls"]:
+                if entry["passed"] is False:
+                    self.on_event(events.Warned(entry["sentence"]))
+        _conclude(self.folder.path, content, self._timings(content), started, self.on_event)
+        return content
+
+    def _warnings(self, record: RunFolder | None) -> Iterator[str]:
+        """What a reader must know before it goes on; changed and damaged files of the record are set aside on the way."""
+        if warning := cache.writable():
+            yield warning
+        if self.job.task.note:
+            yield f"task {self.job.task.name}: {self.job.task.note}"
+        if record is None:
+            return
+        doubtful = manifest.doubtful(record.path)
+        extend.check_earlier(record, doubtful)
+        for name in manifest.set_changed_aside(record.path, doubtful):
+            yield f"{name} was changed since the record was sealed: set aside, and trained again"
+        for name in record.set_damaged_aside():
+            yield f"{name} is damaged: set aside, and made again"
+        then = record.plan.numerics[0].cpu
+        if cpu_model() != then:
+            yield f"the record was begun on {then}: new members won't match it to the bit"
 
     def _begun(self) -> RunFolder:
         """A new record: engines are chosen on data that has been made, the cost is told, the plan is frozen."""
@@ -124,43 +160,12 @@ class _Run:
         workers.watchdog.saw(alone * max(n.width for n in numerics))
         return folder
 
-    def _announce(self, folder: RunFolder | None) -> None:
-        job, warn = self.job, lambda line: self.on_event(events.Warned(line))
-        if warning := cache.writable():
-            warn(warning)
-        if job.task.note:
-            warn(f"task {job.task.name}: {job.task.note}")
-        if folder is not None:
-            doubtful = manifest.doubtful(folder.path)
-            extend.check_earlier(folder, doubtful)
-            for name in manifest.set_changed_aside(folder.path, doubtful):
-                warn(f"{name} was changed since the record was sealed: set aside, and trained again")
-            for name in folder.set_damaged_aside():
-                warn(f"{name} is damaged: set aside, and made again")
-            then = folder.plan.numerics[0].cpu
-            if cpu_model() != then:
-                warn(f"the record was begun on {then}: new members won't match it to the bit")
-        self.on_event(events.Started(trainings(job.science, job.controls), str(job.folder)))
-
-    def to_the_end(self, started: float) -> dict[str, Any]:
-        """Train, judge, report; the content of `result.json`."""
-        exported = None
-        for stretch in self._stretches():
-            self._make_data(stretch)
-            tune(self.scheduler, self.job.contenders, stretch)
-            if stretch.stop == most_replicates(self.job.science.protocol):
-                exported = self._export()  # 10 ms a trial, beside the last final runs
-            train_finals(self.scheduler, stretch)
-        result_of(exported or self._export())
-        content = result(self.folder.plan, self.folder.frame())
-        if self.controls:
-            controls_.train(self.scheduler, self.job)
-            content["controls"] = judged(self.folder)
-            for entry in content["controls"]:
-                if entry["passed"] is False:
-                    self.on_event(events.Warned(entry["sentence"]))
-        _conclude(self.folder.path, content, self._timings(content), started, self.on_event)
-        return content
+    def _resumed(self, record: RunFolder) -> RunFolder:
+        """A record to go on with, under its longer plan where there is one."""
+        extend.begin(record, self.controls)
+        if self.controls and not has_controls(record):
+            manifest.unseal(record.path)  # finished, perhaps; from now on not
+        return record
 
     def _stretches(self) -> Iterator[range]:
         """The replicates that are trained together: of each earlier plan, of this one, and then as many as the record asks for.
@@ -209,10 +214,11 @@ class _Run:
         arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
         seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
         timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
-        timings = {"training_seconds": _training_seconds(self.folder), "optimizer_step_seconds": timed}
+        records = {"training_seconds": self.folder}
         if has_controls(self.folder):
-            timings["controls_training_seconds"] = _training_seconds(controls_record(self.folder))
-        return timings
+            records["controls_training_seconds"] = controls_record(self.folder)
+        summed = {name: float(record.frame()["seconds"].sum()) for name, record in records.items()}
+        return {"optimizer_step_seconds": timed, **summed}
 
 
 def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: range) -> None:
@@ -245,14 +251,6 @@ def finished(job: Job) -> dict[str, Any] | None:
     content = read_data(job.folder / "result.json")
     asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)
     return content if asked else None
-
-
-def _writable(folder: Path) -> bool:
-    return not folder.exists() or os.access(folder, os.W_OK)
-
-
-def _training_seconds(folder: RunFolder) -> float:
-    return float(folder.frame()["seconds"].sum())
 
 
 def _step_seconds(run: Judged) -> dict[str, float]:

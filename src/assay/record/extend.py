@@ -69,12 +69,20 @@ def longer_plan(path: Path, science: Science) -> Plan | None:
     return msgspec.structs.replace(plan, science=science, earlier=counts)
 
 
-def begin(folder: RunFolder) -> None:
+def begin(folder: RunFolder, controls: bool) -> None:
     """Make the longer plan the record's; what the earlier one came to goes to `earlier/<replicates>`.
 
     A command that is killed in here finds the folder as it was, or longer; either way the same command goes on.
+
+    Raises:
+        UsageError: a longer plan with `controls`, or a first verdict that was changed.
     """
     path = folder.path
+    if folder.plan.earlier and controls:
+        raise UsageError(
+            f"{path} has controls for {folder.plan.earlier[-1]} replicates, and can't be made longer; "
+            "choose another folder with --out"
+        )
     on_record = read_plan(path)
     if on_record == folder.plan:
         return
@@ -137,12 +145,3 @@ def folder_for(default: Path, science: Science) -> Path:
             count = plan.science.protocol.replicates
             best = max(best or (0, default), (count, file.parent))
     return best[1] if best else default
-
-
-def refuse_controls(folder: RunFolder, controls: bool) -> None:
-    """UsageError for a longer record with controls, whose number of replicates is settled."""
-    if folder.plan.earlier and controls:
-        raise UsageError(
-            f"{folder.path} has controls for {folder.plan.earlier[-1]} replicates, and can't be made longer; "
-            "choose another folder with --out"
-        )
