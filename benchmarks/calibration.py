@@ -52,7 +52,7 @@ from assay.core import (
     WorkerOptions,
 )
 from assay.core.verdict import TaskVerdict
-from assay.driver.engines import settle
+from assay.driver.estimate import settle
 from assay.driver.job import Job, task_info, trainings
 from assay.driver.plan import plan
 from assay.driver.run import train_finals, tune

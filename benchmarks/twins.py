@@ -34,7 +34,7 @@ def trained(workers: Workers, task: Task, arm: Contender, plan: list[Member], nu
     packed = jobs.pack(task), jobs.pack(arm)
     chunks = chunked(plan, numerics.width)
     calls = [(jobs.train_chunk, (*packed, chunk, numerics)) for chunk in chunks]
-    return Curves.concatenate([replace(c, weights=None) for c in gather(workers, calls, lambda i: None)])
+    return Curves.concatenate([replace(c, weights=None) for c in gather(workers, calls)])
 
 
 def compare(name: str, engine: Curves, loop: Curves, scale: float) -> None:

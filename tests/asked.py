@@ -13,7 +13,7 @@ from assay.driver import plan as planning
 from assay.driver import run as running
 from assay.driver.compare import Result
 from assay.driver.job import Job
-from assay.driver.suite import Comparison
+from assay.driver.plan import Comparison
 
 
 def plan(

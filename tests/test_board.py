@@ -14,7 +14,7 @@ from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
-from assay.driver.suite import why_not
+from assay.driver.plan import why_not
 from assay.tasks import find
 
 from . import tiny

@@ -21,11 +21,8 @@ def test_no_seed_has_two_roles(root, replicates, trials, finals, slots):
     for k in range(replicates):
         for phase, count in (("tune", trials), ("final", finals)):
             for i in range(count):
-                used += [
-                    seeds.init(root, k, phase, i),
-                    seeds.batches(root, k, phase, i),
-                    seeds.noise(root, k, phase, i),
-                ]
+                found = seeds.of_member(root, "honest", k, phase, i)
+                used += [found[role] for role in ("init", "batches", "noise")]
         used += [seeds.sampler(root, k, t, s) for t in range(trials) for s in range(slots)]
     assert len(set(used)) == len(used)
     assert all(0 <= seed < 2**63 for seed in used)
@@ -33,8 +30,9 @@ def test_no_seed_has_two_roles(root, replicates, trials, finals, slots):
 
 @given(root=ROOTS, replicate=st.integers(0, 1000), index=st.integers(0, 1000))
 def test_a_seed_depends_on_its_axes_alone(root, replicate, index):
-    assert seeds.init(root, replicate, "tune", index) == seeds.init(root, replicate, "tune", index)
-    assert seeds.init(root, replicate, "tune", index) != seeds.init(root, replicate, "final", index)
+    tune, again, final = (seeds.of_member(root, "honest", replicate, p, index) for p in ("tune", "tune", "final"))
+    assert tune["init"] == again["init"]
+    assert tune["init"] != final["init"]
     assert seeds.split(root, replicate) != seeds.split(root, replicate + 1)
 
 

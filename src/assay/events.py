@@ -32,13 +32,6 @@ class Estimated:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """A contender has its engine."""
-
-    contender: str
-
-
-@dataclass(frozen=True)
 class Stage:
     """A part of the work begins; `total` counts what it consists of, 0 where that isn't told."""
 
@@ -47,15 +40,8 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class DataReady:
-    """One replicate's data set is at hand."""
-
-    replicate: int
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A chunk of trials has its test scores."""
+class Advanced:
+    """One more of what the stage consists of is done: a contender has its engine, a data set is made, a chunk is scored."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,7 @@ class Warned:
     message: str
 
 
-Event = Started | TaskBegins | Settled | Estimated | Stage | DataReady | Scored | Trained | TrialDone | Warned
+Event = Started | TaskBegins | Estimated | Stage | Advanced | Trained | TrialDone | Warned
 OnEvent = Callable[[Event], None]
 
 

@@ -21,37 +21,24 @@ def split(root: int, replicate: int) -> int:
     return hashed("split", root, replicate=replicate)
 
 
-def init(root: int, replicate: int, phase: Phase, index: int) -> int:
-    """Initial weights: shared by all contenders."""
-    return hashed("init", root, replicate=replicate, phase=phase, index=index)
-
-
-def batches(root: int, replicate: int, phase: Phase, index: int) -> int:
-    """The order of the batches: shared by all contenders."""
-    return hashed("batches", root, replicate=replicate, phase=phase, index=index)
-
-
-def noise(root: int, replicate: int, phase: Phase, index: int) -> int:
-    """Whatever the model draws while it trains (dropout masks): shared by all contenders."""
-    return hashed("noise", root, replicate=replicate, phase=phase, index=index)
-
-
 def sampler(root: int, replicate: int, trial: int, slot: int) -> int:
     """The hyperparameter sampler at one trial; slot is the contender's position, not its name."""
     return hashed("sampler", root, replicate=replicate, trial=trial, slot=slot)
 
 
 def of_member(root: int, protocol: str, replicate: int, phase: Phase, index: int) -> dict[str, int]:
-    """All seeds of one training, by their field in `Member`.
+    """All seeds of one training, by their field in `Member`; all contenders share them.
 
-    Under the published protocol the initial weights are the same for every trial and final run.
+    They are the data set's, the initial weights', the order of the batches', and that of whatever the model draws while it
+    trains (dropout masks). Under the published protocol initial weights are the same for every trial and final run.
     """
-    start: tuple[Phase, int] = ("tune", 0) if protocol == "published" else (phase, index)
+    place = {"replicate": replicate, "phase": phase, "index": index}
+    start = {"replicate": replicate, "phase": "tune", "index": 0} if protocol == "published" else place
     return {
         "split": split(root, replicate),
-        "init": init(root, replicate, *start),
-        "batches": batches(root, replicate, phase, index),
-        "noise": noise(root, replicate, phase, index),
+        "init": hashed("init", root, **start),
+        "batches": hashed("batches", root, **place),
+        "noise": hashed("noise", root, **place),
     }
 
 

@@ -83,7 +83,7 @@ class Silent:
 
 def test_workers_that_hang_are_given_up():
     with pytest.raises(Interrupted, match=r"waiting for time sleep|waiting for sleep"):
-        gather(Silent(), [(time.sleep, (1,))], lambda i: None)
+        gather(Silent(), [(time.sleep, (1,))])
 
 
 class Half:

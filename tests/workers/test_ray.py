@@ -86,7 +86,7 @@ def test_a_gpu_is_asked_for_where_the_device_is_cuda(cluster):
         assert workers.size == 1
         assert workers.submit(gpus).result(timeout=120) == "0"
     finally:
-        workers.close()
+        workers.end()
 
 
 def gpus() -> str | None:

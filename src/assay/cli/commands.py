@@ -19,7 +19,7 @@ from .options import Budget, Engine, Output, OutputOptions, Protocol, Tasks, Tas
 
 if TYPE_CHECKING:
     from assay.driver.estimate import Estimate
-    from assay.driver.suite import Comparison
+    from assay.driver.plan import Comparison
 
 app = App(
     name="assay",

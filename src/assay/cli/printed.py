@@ -15,8 +15,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from assay.driver.estimate import Estimate
+    from assay.driver.plan import Comparison
     from assay.driver.retrain import Retrained
-    from assay.driver.suite import Comparison
 
 MANY = 3  # candidates that a table has a column for, each
 

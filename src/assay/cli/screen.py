@@ -77,7 +77,7 @@ class _Board:
             case events.Stage(name, total):
                 self.progress.update(self.bar, visible=False)
                 self.bar = self.progress.add_task(STAGES.get(name, name), total=total or None)
-            case events.DataReady() | events.Scored() | events.Settled():
+            case events.Advanced():
                 self.progress.advance(self.bar)
             case events.Trained(_, _, members, _):
                 self.progress.advance(self.bar, members)

@@ -14,7 +14,7 @@ from assay.core import BudgetOptions, Contender, EngineOptions, ProtocolOptions,
 from assay.errors import UsageError
 from assay.training.numerics import check
 
-from .suite import Comparison, Page, Warn, plan_suite
+from .plan import Comparison, Page, Warn, plan_suite
 
 PAGE = Page("board", alpha=0.025, cells_alpha=0.025)
 BASELINE = "adam"
@@ -38,7 +38,7 @@ def available(warn: Warn) -> tuple[Contender, ...]:
     found = [*resolve([BASELINE])]
     for name, reference in CANDIDATES.items():
         try:
-            found += resolve([f"{name}={reference}" if name != reference else name])
+            found += resolve([f"{name}={reference}"])
         except UsageError as error:
             warn(f"{name} is skipped: {error} (pip install 'assay[board]' brings what the board needs)")
     return tuple(found)

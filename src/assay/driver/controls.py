@@ -13,7 +13,7 @@ from assay.answer.reached import reached
 from assay.controls import lengths, plan
 from assay.controls.judged import Trained, controls_record, has_controls, replayed_at
 from assay.core import Contender, Numerics, Plan, Science
-from assay.driver.engines import settle
+from assay.driver.estimate import settle
 from assay.driver.job import Job
 from assay.driver.scheduler import ChunkStream, Scheduler
 from assay.driver.study import final_streams, in_lockstep, study_stream

@@ -1,4 +1,4 @@
-"""What a plan will cost here, and what it can see: said before the work begins."""
+"""Which engine trains each contender, what a plan will cost here, and what it can see: settled before the work begins."""
 
 from __future__ import annotations
 
@@ -8,18 +8,52 @@ from typing import Any
 
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
-from assay.driver.engines import settle
 from assay.driver.job import Job, trainings
 from assay.driver.protocol import most_replicates
-from assay.driver.scheduler import result_of
+from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
 from assay.judge.power import detectable_difference, expected_half_width
 from assay.record.extend import resume
 from assay.space import midpoint
-from assay.training.numerics import torch_build
+from assay.training.numerics import Demand, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
+
+
+def settle(workers: Workers, job: Job, on_event: events.OnEvent) -> tuple[tuple[Numerics, ...], float | None]:
+    """The numerics of each contender: chosen once, before the first training, and stored in the plan.
+
+    Also the seconds of a member's step, where all were measured (their mean). Takes a data set that has been made. A
+    contender that was to be vectorized and can't be is warned of.
+    """
+    on_event(events.Stage("settle", len(job.contenders)))
+    packed, demand = jobs.pack(job.task), demand_of(job.science, workers.size)
+    calls = [(jobs.choose_engine, (packed, jobs.pack(c), job.engine, demand)) for c in job.contenders]
+    chosen = gather(workers, calls, lambda: on_event(events.Advanced()))
+    for contender, numerics in zip(job.contenders, (c.numerics for c in chosen), strict=True):
+        if job.engine.engine == "vectorized" and numerics.engine == "loop":
+            on_event(events.Warned(f"{contender.name} trains in the loop: {numerics.reason}"))
+    seconds = [c.step_seconds for c in chosen if c.step_seconds is not None]
+    mean = sum(seconds) / len(seconds) if len(seconds) == len(chosen) else None
+    return tuple(c.numerics for c in chosen), mean
+
+
+def demand_of(science: Science, processes: int) -> Demand:
+    """What each contender's trainings ask of its engine.
+
+    A lone study's trials come one by one, but for the sampler's random start-up trials, which don't depend on each other.
+    """
+    p = science.protocol
+    at_once, one_by_one = p.replicates, 0
+    if p.replicates == 1:
+        at_once = min(p.trials, int(p.sampler_options["n_startup_trials"]))
+        one_by_one = p.trials - at_once + (p.final_seeds == 1)
+    trainings = p.replicates * (p.trials + p.final_seeds)
+    return Demand(trainings, at_once, one_by_one, processes, split=seeds.split(science.seed, 0))
+
+
+RECORDED_SEEDS = 8  # final seeds of the spreads that tasks have on record
 
 
 @dataclass(frozen=True)
@@ -42,12 +76,7 @@ class Estimate:
 
 
 def estimate(
-    science: Science,
-    task: Task,
-    train_samples: int,
-    step_seconds: float | None,
-    workers: int,
-    controls: bool = False,
+    science: Science, task: Task, train_samples: int, step_seconds: float | None, workers: int, controls: bool = False
 ) -> Estimate:
     """The cost and power of a plan.
 
@@ -86,11 +115,7 @@ def estimated(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.i
 
 
 def estimate_on(
-    workers: Workers,
-    job: Job,
-    numerics: Sequence[Numerics],
-    step_seconds: float | None,
-    on_event: events.OnEvent,
+    workers: Workers, job: Job, numerics: Sequence[Numerics], step_seconds: float | None, on_event: events.OnEvent
 ) -> Estimate:
     """The same, on workers that are there and with engines that are chosen. Without `step_seconds`, the loop is timed."""
     on_event(events.Stage("estimate"))
@@ -115,9 +140,6 @@ def replicate_sd(task: Task, final_seeds: int) -> float:
     between = max(0.0, recorded - seed_variance / RECORDED_SEEDS)
     carried = (between + seed_variance / final_seeds) / (between + seed_variance / RECORDED_SEEDS)
     return (recorded * carried) ** 0.5
-
-
-RECORDED_SEEDS = 8
 
 
 def sentence(e: Estimate, science: Science) -> list[str]:

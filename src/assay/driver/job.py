@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from assay import seeds
 from assay.core import (
@@ -53,13 +54,12 @@ def job_of(
 
 
 def _overridden(task: Task, on: TaskOptions) -> Task:
-    changes: dict[str, Any] = {}
     if isinstance(on.epochs, int):
-        changes["epochs"] = on.epochs
+        task = replace(task, epochs=on.epochs)
     margin = on.margin if on.margin_in_text is None else on.margin_in_text / task.metric.scale
-    if margin is not None:
-        changes |= {"margin": margin, "margin_reason": "chosen by the user (--margin)"}
-    return replace(task, **changes)
+    if margin is None:
+        return task
+    return replace(task, margin=margin, margin_reason="chosen by the user (--margin)")
 
 
 def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
@@ -70,34 +70,23 @@ def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
     Raises:
         UsageError: an honest comparison is asked of a task without a validation split (found when its data is made).
     """
-    return replace(task, data=_WithValidation(task) if protocol == "honest" else _Published(task))
+    return replace(task, data=partial(_validated if protocol == "honest" else _published, task))
 
 
-@dataclass(frozen=True)
-class _WithValidation:
+def _validated(task: Task, seed: int) -> Splits:
     """A task's data, which must have a validation split."""
-
-    task: Task
-
-    def __call__(self, seed: int) -> Splits:
-        splits = self.task.data(seed)
-        if splits.validation is None:
-            raise UsageError(
-                f"task {self.task.name} has no validation split, and tuning on its test split would not be honest; "
-                "give its data one, or use --protocol published"
-            )
-        return splits
+    splits = task.data(seed)
+    if splits.validation is None:
+        raise UsageError(
+            f"task {task.name} has no validation split, and tuning on its test split would not be honest; "
+            "give its data one, or use --protocol published"
+        )
+    return splits
 
 
-@dataclass(frozen=True)
-class _Published:
+def _published(task: Task, seed: int) -> Splits:
     """A task's data without a validation split: tuned and reported on the test split."""
-
-    task: Task
-
-    def __call__(self, seed: int) -> Splits:
-        splits = self.task.published() if self.task.published else self.task.data(seed)
-        return replace(splits, validation=None)
+    return replace(task.published() if task.published else task.data(seed), validation=None)
 
 
 def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, seed: int) -> Science:
@@ -126,37 +115,17 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
 
 def task_info(task: Task) -> TaskInfo:
     """The task as data."""
-    return TaskInfo(
-        name=task.name,
-        reference=task.reference,
-        source=task.source,
-        options=dict(task.options),
-        metric=task.metric.name,
-        direction=task.metric.direction,
-        unit=task.metric.unit,
-        scale=task.metric.scale,
-        epochs=task.epochs,
-        batch_size=task.batch_size,
-        margin=task.margin,
-        margin_reason=task.margin_reason,
-        generated=task.generated,
-        family=task.family,
-        note=task.note,
-    )
+    told = {name: getattr(task if hasattr(task, name) else task.metric, name) for name in TaskInfo.__struct_fields__}
+    return TaskInfo(**{**told, "metric": task.metric.name, "options": dict(task.options)})
 
 
 def contender_info(contender: Contender) -> ContenderInfo:
     """The contender as data."""
-    return ContenderInfo(
-        name=contender.name,
-        reference=contender.reference,
-        source=contender.source,
-        space=dict(contender.space),
-        fixed={k: repr(v) for k, v in contender.fixed.items()},
-        schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
-        closure=contender.closure,
-        note=contender.note,
-    )
+    told = {name: getattr(contender, name) for name in ContenderInfo.__struct_fields__}
+    told["space"] = dict(contender.space)
+    told["fixed"] = {name: repr(value) for name, value in contender.fixed.items()}
+    told["schedule"] = getattr(contender.schedule, "__name__", None)
+    return ContenderInfo(**told)
 
 
 def default_folder(science: Science) -> Path:

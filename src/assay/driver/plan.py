@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from assay.contenders import contenders as resolve
-from assay.core import Contender, EngineOptions, ProtocolOptions, TaskOptions
+from assay.core import Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
+from assay.errors import UsageError, own_frames
 from assay.record.extend import folder_for
+from assay.record.suite import Entry, Suite
+from assay.space import midpoint
+from assay.tasks import SUITE, find, takes
 from assay.training.numerics import check
 
-from .job import default_folder, job_of
-from .suite import Comparison, Warn, plan_suite, settings, several, task_at
+from .job import Job, default_folder, job_of
+
+Warn = Callable[[str], None]
+Setting = dict[str, Any]  # by stress axis, the value of one run
+AXES = ("epochs", "width", "batch_size", "label_noise", "train_samples")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is asked, settled: a job a task. Where there is a `suite`, the answer across them goes to `folder`, too."""
+
+    jobs: tuple[Job, ...]
+    folder: Path
+    suite: Suite | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a suite is called, and the error that is allowed over all headlines and over all tasks' own outcomes."""
+
+    title: str = "suite"
+    alpha: float = 0.05
+    cells_alpha: float = 0.05
 
 
 def plan(
@@ -33,9 +63,180 @@ def plan(
     """
     on, protocol, engine = on or TaskOptions(), protocol or ProtocolOptions(), check(engine or EngineOptions())
     found = resolve([baseline, *candidates], protocol.space)
-    if several(on):
+    if _several(on):
         return plan_suite(found, on, protocol, engine, out, warn)
-    ((name, setting),) = settings(on, warn)
-    job = job_of(task_at(name, setting), found, replace(on, epochs=setting.get("epochs")), protocol, engine)
+    ((task, setting),) = _settings(on, warn)
+    job = job_of(task, found, replace(on, epochs=setting.get("epochs")), protocol, engine)
     folder = Path(out) if out else folder_for(default_folder(job.science), job.science)
     return Comparison((replace(job, folder=folder),), folder)
+
+
+def _several(on: TaskOptions) -> bool:
+    """Whether more than one run is asked for: several tasks, or several values on a stress axis."""
+    if isinstance(on.task, str) and (on.task == "suite" or "," in on.task):
+        return True
+    return not isinstance(on.task, str | Task) or any(len(values) > 1 for values in _axes(on).values())
+
+
+def _settings(on: TaskOptions, warn: Warn) -> list[tuple[Task, Setting]]:
+    """Each task with each combination of the values on its stress axes: {"width": [32, 256]} → {"width": 32}, {"width": 256}.
+
+    Raises:
+        UsageError: a task that comes twice, or none; an axis that no task of the suite takes.
+    """
+    named, axes, lenient = _named(on.task), _axes(on), on.task == "suite"
+    for axis in axes if lenient else ():
+        without = [str(name) for name in named if not takes(str(name), axis)]
+        if len(without) == len(named):
+            raise UsageError(f"no task of the suite takes --{axis.replace('_', '-')}")
+        if without:
+            warn(f"--{axis.replace('_', '-')} is nothing to {', '.join(without)}: run without it")
+    found: list[tuple[Task, Setting]] = []
+    for name in named:
+        own = {axis: values for axis, values in axes.items() if not lenient or takes(str(name), axis)}
+        for values in product(*own.values()):
+            setting = dict(zip(own, values, strict=True))
+            options = {axis: value for axis, value in setting.items() if axis != "epochs"}  # which are the job's to set
+            found.append((find(name, options), setting))
+    return found
+
+
+def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
+    """The tasks that `task` names: `suite` is all eight, commas part several."""
+    if isinstance(task, Task):
+        return [task]
+    if not isinstance(task, str):
+        return list(task)
+    names = [n for part in task.split(",") for n in (SUITE if part.strip() == "suite" else [part.strip()]) if n]
+    doubled = [n for n in dict.fromkeys(names) if names.count(n) > 1]
+    if doubled or not names:
+        raise UsageError(f"--task {task}: {f'{doubled[0]} comes twice' if doubled else 'no task is named'}")
+    return [*names]
+
+
+def _axes(on: TaskOptions) -> dict[str, list[Any]]:
+    """The values on each stress axis that is asked for."""
+    given = {axis: getattr(on, axis) for axis in AXES}
+    lists = {axis: list(v) if isinstance(v, Sequence) else [v] for axis, v in given.items() if v is not None}
+    return {axis: values for axis, values in lists.items() if values}
+
+
+def plan_suite(
+    contenders: tuple[Contender, ...],
+    on: TaskOptions,
+    protocol: ProtocolOptions,
+    engine: EngineOptions,
+    out: str | Path | None,
+    warn: Warn,
+    page: Page = Page(),
+) -> Comparison:
+    """Settle what is asked on every task.
+
+    Args:
+        on: each combination of its stress axes is a run. In the suite, a task that doesn't take one is run without it.
+        warn: told, in a line, of a candidate that has no part in a task, for it can't be made for it, and of an axis that a
+            task doesn't take.
+    Raises:
+        UsageError: as in `plan`; also the published protocol, looks, or one margin for all tasks.
+    """
+    _refuse_what_is_for_one_task(on, protocol)
+    baseline, *candidates = contenders
+    drafts: list[tuple[Job, str, dict[str, str]]] = []  # with the setting in words, and who has no part in it
+    reasons: dict[str, str] = {}
+    for task, setting in _settings(on, warn):
+        skipped = _skipped(task, baseline, candidates, warn)
+        reasons = {**skipped, **reasons}
+        taking_part = [c for c in candidates if c.name not in skipped]
+        if taking_part or not candidates:
+            asked = replace(on, epochs=setting.get("epochs"))
+            job = job_of(task, (baseline, *taking_part), asked, protocol, engine)
+            drafts.append((job, _in_words(setting, on), skipped))
+    for c in candidates:
+        if all(c.name in skipped for _, _, skipped in drafts):
+            raise UsageError(f"{c.name} can't be made for any of these tasks: {reasons[c.name]}")
+    return _together(drafts, contenders, on, protocol.seed, out, page)
+
+
+def _refuse_what_is_for_one_task(on: TaskOptions, protocol: ProtocolOptions) -> None:
+    if protocol.protocol != "honest":
+        raise UsageError(
+            "the published protocol decides nothing, so there is nothing to put together across tasks; name one task"
+        )
+    if protocol.looks is not None:
+        raise UsageError("--looks is for one task: the answer across tasks has no looks; name one task")
+    if on.margin is not None or on.margin_in_text is not None:
+        raise UsageError("--margin is in one task's unit: across tasks each keeps its own; name one task")
+
+
+def _skipped(task: Task, baseline: Contender, candidates: Sequence[Contender], warn: Warn) -> dict[str, str]:
+    """The candidates that have no part in a task, with the reason. UsageError where it is the baseline."""
+    if reason := why_not(task, baseline):
+        raise UsageError(f"the baseline {baseline.name} can't be made for task {task.name}: {reason}")
+    skipped = {c.name: f"doesn't apply: {reason}" for c in candidates if (reason := why_not(task, c))}
+    for who, reason in skipped.items():
+        warn(f"{who} has no part in task {task.name}: {reason}")
+    return skipped
+
+
+def why_not(task: Task, contender: Contender) -> str | None:
+    """None if a contender can be made for a task's model, else what it says: Muon where there is no matrix, for one.
+
+    Raises:
+        UsageError: it fails in another way.
+    """
+    chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
+    try:
+        model = task.model()
+    except Exception:  # a fault of the task's, which is told where the task is validated
+        return None
+    try:
+        contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
+    except (ValueError, AttributeError, ImportError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:
+        raise UsageError(f"{contender.name} fails when it is made for task {task.name}: {own_frames(error)}") from None
+    return None
+
+
+def _in_words(setting: Setting, on: TaskOptions) -> str:
+    """Where on the stress axes that have several values."""
+    varied = [axis for axis, values in _axes(on).items() if len(values) > 1 and axis in setting]
+    return ", ".join(f"{axis.replace('_', ' ')} {setting[axis]}" for axis in varied)
+
+
+def _together(
+    drafts: Sequence[tuple[Job, str, dict[str, str]]],
+    contenders: Sequence[Contender],
+    on: TaskOptions,
+    seed: int,
+    out: str | Path | None,
+    page: Page,
+) -> Comparison:
+    """The jobs in the folders of one suite, each task's own outcomes judged at its share of the error."""
+    jobs: list[Job] = []
+    entries: list[Entry] = []
+    for job, at, skipped in drafts:
+        task, science = job.task.name, _at(job.science, page.cells_alpha / len(drafts))
+        name = f"{task} ({at})" if at else task
+        entries.append(Entry(name, _safe(f"{task} {at}"), task, at, science.plan_hash, skipped))
+        jobs.append(replace(job, science=science))
+    for entry in entries:
+        if [e.folder for e in entries].count(entry.folder) > 1:
+            raise UsageError(f"two tasks are called {entry.name}: give one another name")
+    baseline, *names = [c.name for c in contenders]
+    axes = {axis: tuple(values) for axis, values in _axes(on).items()}
+    suite = Suite(page.title, baseline, tuple(names), tuple(entries), axes, page.alpha, page.cells_alpha, seed)
+    called = f"{_safe('-'.join([page.title, *names]))[:80]}-{suite.hash[:8]}"
+    folder = Path(out) if out else Path("assay-runs") / called
+    placed = (replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))
+    return Comparison(tuple(placed), folder, suite)
+
+
+def _at(science: Science, alpha: float) -> Science:
+    """The science, judged at another level; its trainings are the same."""
+    return msgspec.structs.replace(science, protocol=msgspec.structs.replace(science.protocol, alpha=alpha))
+
+
+def _safe(text: str) -> str:
+    safe = "".join(ch if ch.isalnum() or ch in "-_.+" else "-" for ch in text.strip())
+    return safe.lstrip(".-") or "task"  # a name that begins with a dot would be hidden, or lead out of the folder

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 from assay.contenders import again
 from assay.controls.judged import controls_record, has_controls
@@ -23,6 +24,7 @@ from assay.training.numerics import cpu_model, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 
+NO_NUMBERS = ("seconds", "fallback")  # of what a member leaves
 FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
 
@@ -43,7 +45,7 @@ class _Trained(NamedTuple):
     plan: Plan
     contender: Contender
     chunk: Chunk
-    curves: Curves
+    rows: pl.DataFrame
     place: int
 
     @property
@@ -83,7 +85,7 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
         (jobs.train_chunk, (packed, jobs.pack(t.contender), t.chunk, t.plan.numerics[t.member.slot])) for t in drawn
     ]
     with open_workers(WorkerOptions(workers=asked), then.device) as workers:
-        found = gather(workers, calls, lambda i: None)
+        found = gather(workers, calls)
     same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
     return [_compared(t, now, same_machine) for t, now in zip(drawn, found, strict=True)]
 
@@ -93,26 +95,16 @@ def _trained(folder: RunFolder, contenders: Sequence[Contender]) -> list[_Traine
     found: list[_Trained] = []
     for path in folder.members.glob("*.parquet"):
         frame = chunks.read(path)
-        chunk, curves = chunks.to_members(frame), chunks.to_curves(frame)
+        chunk = chunks.to_members(frame)
         contender = contenders[chunk[0].slot]
-        found += [_Trained(folder.plan, contender, chunk, curves, place) for place in range(len(chunk))]
+        found += [_Trained(folder.plan, contender, chunk, frame, place) for place in range(len(chunk))]
     return sorted(found, key=lambda t: (t.member.slot, t.member.phase, t.member.replicate, t.member.index))
 
 
 def _compared(then: _Trained, now: Curves, same_machine: bool) -> Retrained:
-    i, member = then.place, then.member
-    first = float(then.curves.train_loss[i, 0]), float(now.train_loss[i, 0])
-    exact = _equal(then.curves, now, i)
+    before, after = (rows[then.place] for rows in (then.rows, chunks.to_frame(then.chunk, now)))
+    first = before["train_loss"].item()[0], after["train_loss"].item()[0]
+    exact = before.drop(NO_NUMBERS).equals(after.drop(NO_NUMBERS))
     close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
-    name = then.plan.science.contenders[member.slot].name
-    return Retrained(member, name, exact, exact or (close and not same_machine), first)
-
-
-def _equal(a: Curves, b: Curves, i: int) -> bool:
-    """Is member i the same in both, to the bit?"""
-    names = ("validation", "test", "train_loss", "grad_norm", "update_norm", "diverged", "gradient_evaluations")
-    pairs = [(getattr(a, name), getattr(b, name)) for name in names]
-    return a.data[i] == b.data[i] and all(
-        (x is None and y is None) or (x is not None and y is not None and np.array_equal(x[i], y[i], equal_nan=True))
-        for x, y in pairs
-    )
+    name = then.plan.science.contenders[then.member.slot].name
+    return Retrained(then.member, name, exact, exact or (close and not same_machine), first)

@@ -28,13 +28,12 @@ from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
 
 from . import controls as controls_
-from .engines import settle
-from .estimate import estimate_on
+from .estimate import estimate_on, settle
 from .job import Job, trainings
+from .plan import Comparison
 from .protocol import most_replicates
 from .scheduler import ChunkStream, Scheduler, gather, result_of
 from .study import final_streams, in_lockstep, member, study_stream
-from .suite import Comparison
 
 
 def run(comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> dict[str, Any]:
@@ -196,7 +195,7 @@ class _Run:
         self.on_event(events.Stage("data", len(replicates)))
         packed = jobs.pack(job.task)
         calls = [(jobs.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
-        digests = gather(self.workers, calls, lambda i: self.on_event(events.DataReady(replicates[i])))
+        digests = gather(self.workers, calls, lambda: self.on_event(events.Advanced()))
         if job.task.generated and len(set(digests)) < len(digests):
             raise UsageError(
                 f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the "

@@ -26,27 +26,41 @@ Chunk = list[Member]  # of one contender
 ChunkStream = Generator[list[Chunk], Curves, None]  # yields chunks, is sent the curves of all their members, in order
 
 
+class Calls:
+    """Calls of workers, each with what it is for; the results come as they are ready.
+
+    `next` raises Interrupted if workers were lost, and what the function raised.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self._purposes: dict[Future[Any], tuple[Any, str]] = {}  # the oldest first
+        self._finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+
+    def submit(self, purpose: Any, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call `function(*arguments)`; `name` is told where it hangs."""
+        future = self.workers.submit(function, *arguments)
+        self._purposes[future] = purpose, name
+        future.add_done_callback(self._finished.put)
+
+    def next(self) -> tuple[Any, Any]:
+        """The purpose and the result of one that has ended."""
+        _, awaited = next(iter(self._purposes.values()))
+        future = self.workers.watchdog.next_of(self._finished, awaited)
+        return self._purposes.pop(future)[0], result_of(future)
+
+
 @dataclass(eq=False)
-class _Active:
-    """A stream at work: the chunks that it asked for last, and the curves of those that are there, by place."""
+class _Asker:
+    """A stream at work: the chunks that it asked for last, and their curves as far as they are there."""
 
     stream: ChunkStream
     chunks: list[Chunk] = field(default_factory=list)
-    curves: dict[int, Curves] = field(default_factory=dict)
+    curves: list[Curves | None] = field(default_factory=list)
 
-    @property
     def lacks(self) -> list[int]:
         """Places of the chunks whose curves it waits for."""
-        return [place for place in range(len(self.chunks)) if place not in self.curves]
-
-    def ask(self) -> None:
-        """Send the stream what it waited for; its next chunks. StopIteration at its end."""
-        if self.chunks:
-            joined = Curves.concatenate([self.curves[place] for place in range(len(self.chunks))])
-            self.chunks = self.stream.send(joined)
-        else:
-            self.chunks = next(self.stream)
-        self.curves = {}
+        return [place for place, curves in enumerate(self.curves) if curves is None]
 
 
 class Scheduler:
@@ -71,8 +85,7 @@ class Scheduler:
         self.warned: set[int] = set()  # contenders of whose fallback was told
         self.packed_task = jobs.pack(task)
         self.packed_contenders = [jobs.pack(c) for c in contenders]
-        self._outstanding: dict[Future[Curves], tuple[_Active, int]] = {}  # who asked, and the place; the oldest first
-        self._trained: queue.SimpleQueue[Future[Curves]] = queue.SimpleQueue()
+        self._calls = Calls(workers)
 
     def train(self, streams: Iterable[ChunkStream]) -> None:
         """Give all streams the curves that they ask for, until they end.
@@ -84,43 +97,36 @@ class Scheduler:
         most = max(STREAMS, 4 * self.workers.size)  # a study in memory takes more than one on disk
         while waiting or active:
             if waiting and active < most:
-                asker = _Active(waiting.popleft())
+                asker = _Asker(waiting.popleft())
                 active += 1
             else:
                 asker = self._keep_next()
-            if not asker.lacks and not self._advance(asker):
+            if not asker.lacks() and not self._advance(asker):
                 active -= 1
 
-    def _advance(self, asker: _Active) -> bool:
+    def _advance(self, asker: _Asker) -> bool:
         """Send a stream what it waited for, as long as its next chunks are on record; submit the others. False at its end."""
-        while not asker.lacks:
+        while not asker.lacks():
+            there = [curves for curves in asker.curves if curves is not None]
             try:
-                asker.ask()
+                asker.chunks = asker.stream.send(Curves.concatenate(there)) if there else next(asker.stream)
             except StopIteration:
                 return False
-            for place, chunk in enumerate(asker.chunks):
-                if (curves := self._recorded(chunk)) is not None:
-                    asker.curves[place] = curves
-        for place in asker.lacks:
-            chunk = asker.chunks[place]
-            slot = chunk[0].slot
-            arguments = (self.packed_task, self.packed_contenders[slot], chunk, self.numerics[slot])
-            future = self.workers.submit(jobs.train_chunk, *arguments)
-            self._outstanding[future] = asker, place
-            future.add_done_callback(self._trained.put)
+            asker.curves = [self._recorded(chunk) for chunk in asker.chunks]
+        for place in asker.lacks():
+            chunk, first = asker.chunks[place], asker.chunks[place][0]
+            name = f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
+            arguments = (self.packed_task, self.packed_contenders[first.slot], chunk, self.numerics[first.slot])
+            self._calls.submit((asker, place), name, jobs.train_chunk, *arguments)
         return True
 
-    def _keep_next(self) -> _Active:
+    def _keep_next(self) -> _Asker:
         """Wait for a chunk and keep its curves; the stream that asked for it."""
-        asker, place = next(iter(self._outstanding.values()))
-        oldest = asker.chunks[place][0]
-        awaited = f"{self.names[oldest.slot]}, {oldest.phase} {oldest.index} of replicate {oldest.replicate}"
-        future = self.workers.watchdog.next_of(self._trained, awaited)
-        curves, (asker, place) = result_of(future), self._outstanding.pop(future)
-        chunk = asker.chunks[place]
+        (asker, place), curves = self._calls.next()
+        chunk: Chunk = asker.chunks[place]
+        slot = chunk[0].slot
         self.workers.watchdog.saw(float(curves.seconds.sum()))
         self.folder.keep(chunk, curves)
-        slot = chunk[0].slot
         if any(curves.fallback) and slot not in self.warned:
             self.warned.add(slot)
             reason = next(filter(None, curves.fallback))
@@ -147,26 +153,24 @@ class Scheduler:
                 (jobs.score_chunk, (self.packed_task, members, weights, self.numerics[members[0].slot]))
                 for members, weights in chunks
             ]
-            scores = gather(self.workers, calls, lambda i: self.on_event(events.Scored()))
+            scores = gather(self.workers, calls, lambda: self.on_event(events.Advanced()))
             for key, (members, _), found in zip(some, chunks, scores, strict=True):
                 self.folder.keep_scores(key, members, found)
 
 
 def gather(
-    workers: Workers, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], done: Callable[[int], Any]
+    workers: Workers,
+    calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]],
+    done: Callable[[], Any] = lambda: None,
 ) -> list[Any]:
-    """What each `function(*arguments)` returns, in order; `done(i)` as each ends. Interrupted if workers are lost."""
-    results: list[Any] = [None] * len(calls)
-    finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    places = {workers.submit(function, *arguments): i for i, (function, arguments) in enumerate(calls)}
-    for future in places:
-        future.add_done_callback(finished.put)
+    """What each `function(*arguments)` returns, in order; `done()` as each ends. Interrupted if workers are lost."""
+    under_way, results = Calls(workers), dict[int, Any]()
+    for place, (function, arguments) in enumerate(calls):
+        under_way.submit(place, function.__name__.replace("_", " "), function, *arguments)
     for _ in calls:
-        future = workers.watchdog.next_of(finished, calls[0][0].__name__.replace("_", " "))
-        i = places[future]
-        results[i] = result_of(future)
-        done(i)
-    return results
+        place, results[place] = under_way.next()
+        done()
+    return [results[place] for place in range(len(calls))]
 
 
 def result_of(future: Future[Any]) -> Any:
@@ -180,10 +184,5 @@ def result_of(future: Future[Any]) -> Any:
 
 
 def chunked(members: Sequence[Member], size: int) -> list[Chunk]:
-    """Members in chunks of at most `size`, in order; each chunk of one contender."""
-    chunks: list[Chunk] = []
-    for member in members:
-        if not chunks or len(chunks[-1]) == size or chunks[-1][0].slot != member.slot:
-            chunks.append([])
-        chunks[-1].append(member)
-    return chunks
+    """A contender's members in chunks of at most `size`, in order."""
+    return [list(members[first : first + size]) for first in range(0, len(members), size)]

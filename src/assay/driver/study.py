@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from assay import events, seeds
 from assay.core import Contender, Hyperparameters, Member, Numerics, Phase, Science
 from assay.driver.scheduler import Chunk, ChunkStream, chunked
 from assay.export.optuna import distribution
-
-if TYPE_CHECKING:
-    import optuna
 
 SAMPLER_OPTIONS: dict[str, int | bool] = {
     "n_startup_trials": 10,
@@ -64,13 +61,14 @@ def study_stream(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies = {k: optuna.create_study(direction="maximize") for k in together.replicates}
     distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
-    trials, startup = science.protocol.trials, int(science.protocol.sampler_options["n_startup_trials"])
+    trials, options = science.protocol.trials, science.protocol.sampler_options
     best = dict.fromkeys(together.replicates, -math.inf)
-    for at_once in _asked_at_once(trials, more, startup):
+    for at_once in _asked_at_once(trials, more, int(options["n_startup_trials"])):
         asked: list[tuple[optuna.Trial, Member]] = []
         for t in at_once:
             for k, study in studies.items():
-                study.sampler = _sampler(science, k, t, together.slot)
+                seed = seeds.sampler(science.seed, k, t, together.slot) % 2**32
+                study.sampler = optuna.samplers.TPESampler(seed=seed, **options)  # type: ignore[arg-type]
                 trial = study.ask(distributions)
                 hyperparameters = {**(given or {}).get(k, {}), **trial.params}
                 asked.append((trial, member(science, together.slot, "tune", k, t, hyperparameters)))
@@ -92,13 +90,6 @@ def _asked_at_once(trials: int, more: int, startup: int) -> list[range]:
         asked += [range(start, at_once)] if start < at_once else []
         asked += [range(t, t + 1) for t in range(at_once, stop)]
     return asked
-
-
-def _sampler(science: Science, replicate: int, trial: int, slot: int) -> optuna.samplers.BaseSampler:
-    import optuna
-
-    seed = seeds.sampler(science.seed, replicate, trial, slot) % 2**32
-    return optuna.samplers.TPESampler(seed=seed, **science.protocol.sampler_options)  # type: ignore[arg-type]
 
 
 def final_streams(

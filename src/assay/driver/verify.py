@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
+from assay.answer.suite import read, result_across
 from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
@@ -21,7 +23,6 @@ from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.record import RunFolder, chunks, extend, manifest
 from assay.record.documents import read_data
 from assay.record.plan import read_plan
-from assay.record.suite import NAME as SUITE_NAME
 from assay.record.suite import is_suite, open_suite
 
 
@@ -61,15 +62,13 @@ def _recomputed(path: Path) -> Iterator[str]:
 
 def _suite(path: Path) -> Iterator[str]:
     """Every run of a suite by itself, then the answer across them."""
-    from assay.answer.suite import read, result_across
-
     suite, runs = open_suite(path), []
     for entry in suite.entries:
         with contextlib.suppress(NoVerdict):  # which is then what the members give
             yield from (f"{entry.folder}: {fault}" for fault in faults(path / entry.folder))
         found = read_plan(path / entry.folder).science.plan_hash
         if found != entry.plan_hash:
-            yield f"{entry.folder}: its plan isn't the one that {SUITE_NAME} names"
+            yield f"{entry.folder}: its plan isn't the one that suite.json names"
         runs.append(read(entry, path))
     yield from _differing(path, result_across(suite, runs))
 
@@ -157,5 +156,5 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) and isinstance(b, float):
-        return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b))
+        return math.isclose(a, b, rel_tol=1e-12)
     return a == b

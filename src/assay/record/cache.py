@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import numpy as np
 import platformdirs
 
 from assay.core import Split, Splits
+from assay.errors import AssayError
+from assay.record.files import write_bytes
 
 NAMES = ("train", "validation", "test")
 
@@ -31,7 +34,7 @@ def cached(name: str, make: Callable[[], Splits]) -> Splits:
     if kept is not None:
         return kept
     splits = make()
-    with contextlib.suppress(OSError):  # `writable` warns before the run; the data itself is at hand
+    with contextlib.suppress(OSError, AssayError):  # `writable` warns before the run; the data itself is at hand
         _write(path, splits)
     return splits
 
@@ -61,15 +64,10 @@ def _read(path: Path) -> Splits | None:
 
 
 def _write(path: Path, splits: Splits) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {
         f"{n}_{part}": getattr(getattr(splits, n), part) for n in NAMES if getattr(splits, n) for part in Split._fields
     }
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".npz")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, digest=np.array(splits.digest), **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    np.savez(content, digest=np.array(splits.digest), **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content.getvalue())

@@ -8,19 +8,45 @@ read by nobody: there the SHA-256 of all the others goes. A NumPy file is found 
 from __future__ import annotations
 
 import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+
+from assay.record.files import write_bytes
 
 MARK = b"assay sha256 "
 SIZE = len(MARK) + hashlib.sha256().digest_size
 
 
-def added(content: bytes) -> bytes:
-    """The bytes of a Parquet or NumPy file, with their hash in it."""
+def write(path: Path, content: bytes) -> None:
+    """A Parquet or NumPy file with its hash in it, whole or not at all."""
     at = _place(content)
-    return content[:at] + MARK + hashlib.sha256(content).digest() + content[at:]
+    write_bytes(path, content[:at] + MARK + hashlib.sha256(content).digest() + content[at:])
+
+
+def read(path: Path) -> io.BytesIO:
+    """What `write` wrote. OSError, or ValueError where it is not that any more."""
+    content = path.read_bytes()
+    if not whole(content):
+        raise ValueError("it is not what was written")
+    return io.BytesIO(content)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """The array as a file, whole or not at all."""
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    write(path, content.getvalue())
+
+
+def read_array(path: Path) -> np.ndarray:
+    """What `write_array` wrote; raises as `read` does."""
+    return np.load(read(path), allow_pickle=False)
 
 
 def whole(content: bytes) -> bool:
-    """Whether the file is what `added` returned, to the last bit."""
+    """Whether the file is what `write` wrote, to the last bit."""
     at = _place(content)
     start = at - SIZE
     if start < 0 or content[start : start + len(MARK)] != MARK:

@@ -14,10 +14,10 @@ import polars as pl
 from assay.core import Curves, DataFacts, Member, canonical
 from assay.errors import BrokenRecord
 from assay.record import checksum
-from assay.record.files import write_bytes
 
 UNREADABLE = (Exception, pl.exceptions.PanicException)  # damaged files make polars panic, which is no Exception
 CURVES = ("validation", "test", "train_loss", "grad_norm", "update_norm")
+NUMBERS = ("diverged", "gradient_evaluations", "seconds")
 SCHEMA: dict[str, Any] = {
     "slot": pl.Int32,
     "phase": pl.String,
@@ -43,9 +43,7 @@ def to_frame(members: Sequence[Member], curves: Curves) -> pl.DataFrame:
     for name in CURVES:
         values = getattr(curves, name)
         columns[name] = [[]] * len(members) if values is None else values.tolist()
-    columns["diverged"] = curves.diverged.tolist()
-    columns["gradient_evaluations"] = curves.gradient_evaluations.tolist()
-    columns["seconds"] = curves.seconds.tolist()
+    columns |= {name: getattr(curves, name).tolist() for name in NUMBERS}
     columns["fallback"] = curves.fallback
     for name in DataFacts.__struct_fields__:
         columns[name] = [getattr(facts, name) for facts in curves.data]
@@ -68,9 +66,7 @@ def to_curves(frame: pl.DataFrame) -> Curves:
     return Curves(
         test=test if test.shape[1] else None,
         **{name: matrix(name) for name in CURVES if name != "test"},
-        diverged=frame["diverged"].to_numpy(),
-        gradient_evaluations=frame["gradient_evaluations"].to_numpy(),
-        seconds=frame["seconds"].to_numpy(),
+        **{name: frame[name].to_numpy() for name in NUMBERS},
         data=tuple(DataFacts(**row) for row in frame.select(DataFacts.__struct_fields__).to_dicts()),
         fallback=tuple(frame["fallback"]),
     )
@@ -83,16 +79,13 @@ def write(path: Path, frame: pl.DataFrame) -> None:
     """
     content = io.BytesIO()
     frame.write_parquet(content)
-    write_bytes(path, checksum.added(content.getvalue()))
+    checksum.write(path, content.getvalue())
 
 
 def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
     """The rows of a chunk file. BrokenRecord where it can't be read or lacks a column."""
     try:
-        content = path.read_bytes()
-        if not checksum.whole(content):
-            raise ValueError("it is not what was written")
-        frame = pl.read_parquet(io.BytesIO(content))
+        frame = pl.read_parquet(checksum.read(path))
     except UNREADABLE as error:
         raise BrokenRecord(
             f"{path} can't be read ({str(error).splitlines()[0]}); delete it and run the command again"

@@ -58,12 +58,10 @@ def longer_plan(path: Path, science: Science) -> Plan | None:
         return None
     plan = read_plan(path)
     before = plan.science.protocol
-    if science.protocol.replicates <= before.replicates or before.name != "honest":
-        return None
     longer = msgspec.structs.replace(before, replicates=science.protocol.replicates)
-    if msgspec.structs.replace(plan.science, protocol=longer) != science:
-        return None
-    if any(isinstance(x, (tuple, msgspec.Struct)) for x in (before.stages, before.looks)):
+    grown = longer.replicates > before.replicates and msgspec.structs.replace(plan.science, protocol=longer) == science
+    decided_itself = any(isinstance(x, (tuple, msgspec.Struct)) for x in (before.stages, before.looks))
+    if not grown or decided_itself or before.name != "honest":
         return None
     counts = (*(plan.earlier or ()), before.replicates)
     return msgspec.structs.replace(plan, science=science, earlier=counts)
@@ -111,9 +109,8 @@ def check_earlier(folder: RunFolder, doubtful: Sequence[Change]) -> None:
         UsageError: the plan was changed, or one of its verdicts is not there, or there is one it doesn't know of.
     """
     path = folder.path
-    past = [
-        c for c in doubtful if c.kind != "added" and (c.path == NAME or c.path.startswith(f"{EARLIER}/"))
-    ]  # files that are not in the list are of a command that was killed in `begin`
+    # files that are not in the list are of a command that was killed in `begin`
+    past = [c for c in doubtful if c.kind != "added" and (c.path == NAME or c.path.startswith(f"{EARLIER}/"))]
     if past:
         raise UsageError(
             f"{path}: {past[0]}; what was planned and found before can't be trained again: put it back, or choose another "
@@ -134,7 +131,7 @@ def folder_for(default: Path, science: Science) -> Path:
     if default.exists():
         return default
     stem = default.name.rpartition("-")[0]
-    best: tuple[int, Path] | None = None
+    known: list[tuple[int, Path]] = []
     for file in sorted(default.parent.glob(f"{glob.escape(stem)}-????????/{NAME}")):
         try:
             plan = read_plan(file.parent)
@@ -142,6 +139,5 @@ def folder_for(default: Path, science: Science) -> Path:
         except AssayError:  # not a record of ours to judge here
             continue
         if found is not None:
-            count = plan.science.protocol.replicates
-            best = max(best or (0, default), (count, file.parent))
-    return best[1] if best else default
+            known.append((plan.science.protocol.replicates, file.parent))
+    return max(known, default=(0, default))[1]

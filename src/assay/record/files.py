@@ -35,7 +35,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(name)
         write(temporary)
         temporary.chmod(0o644)
-        _to_disk(temporary)  # a name must not reach the disk before its content does
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # a name must not reach the disk before its content does
         os.replace(temporary, path)
     except OSError as error:
         raise fault(error, path) from error
@@ -55,14 +56,6 @@ def set_aside(path: Path) -> None:
         count += 1
         place = path.with_suffix(f".{count}.damaged")
     path.replace(place)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import polars as pl
 
 from assay.core import Curves, Member, Plan, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
-from assay.record import arrays, checksum, chunks
+from assay.record import checksum, chunks
 from assay.record.files import fault, set_aside
 from assay.record.plan import read_plan, write_plan
 
@@ -58,15 +57,9 @@ class RunFolder:
 
     def set_damaged_aside(self) -> list[str]:
         """Set aside every file of members, scores and steps that is not what was written, to be made again; their names."""
-        found = [
-            path
-            for place in (self.members, self.scores, self.steps)
-            for path in sorted([*place.glob("*.parquet"), *place.glob("*.npy")])
-            if not checksum.whole(path.read_bytes())
-        ]
-        for path in found:
-            set_aside(path)
-        return [path.relative_to(self.path).as_posix() for path in found]
+        places = (self.members, self.scores, self.steps)
+        paths = [path for place in places for path in sorted([*place.glob("*.parquet"), *place.glob("*.npy")])]
+        return [path.relative_to(self.path).as_posix() for path in paths if not _sound(path)]
 
     def find(self, members: Sequence[Member], step_norms: bool = False) -> Curves | None:
         """What a chunk left, if it was trained. A damaged file is set aside as `*.damaged` and trained again.
@@ -85,44 +78,29 @@ class RunFolder:
         except BrokenRecord:
             set_aside(path)
             return None
-        if members[0].phase == "tune" and self.plan.science.protocol.name == "honest":
-            if scores.exists():
-                try:
-                    chunks.read(scores, SCORES)
-                except BrokenRecord:
-                    set_aside(scores)
-            if not scores.exists() and not (self.weights / f"{key}.npy").exists():
-                return None
-        if step_norms and _keeps_steps(members) and not self._has_steps(key):
+        tested = members[0].phase == "tune" and self.plan.science.protocol.name == "honest"
+        if tested and not _sound(scores) and not (self.weights / f"{key}.npy").exists():
+            return None
+        if step_norms and _keeps_steps(members) and not _sound(self.steps / f"{key}.npy"):
             return None
         return chunks.to_curves(frame)
-
-    def _has_steps(self, key: str) -> bool:
-        path = self.steps / f"{key}.npy"
-        if path.exists() and not checksum.whole(path.read_bytes()):
-            set_aside(path)
-        return path.exists()
 
     def keep(self, members: Sequence[Member], curves: Curves) -> None:
         """Write what a chunk left. Weights go first: a chunk is finished when its members' file is there."""
         key = self.key(members)
-        weights = curves.weights
-        if weights is not None:
-            with contextlib.suppress(FileExistsError):
-                self.weights.mkdir()
-            arrays.write(self.weights / f"{key}.npy", weights)
-        lengths = curves.step_norms
-        if lengths is not None and _keeps_steps(members) and self.plan.science.protocol.name == "honest":
+        if curves.weights is not None:
+            self.weights.mkdir(exist_ok=True)
+            checksum.write_array(self.weights / f"{key}.npy", curves.weights)
+        honest = self.plan.science.protocol.name == "honest"
+        if curves.step_norms is not None and _keeps_steps(members) and honest:
             self.steps.mkdir(exist_ok=True)
-            arrays.write(self.steps / f"{key}.npy", lengths)
-        frame = chunks.to_frame(members, curves)
-        chunks.write(self.members / f"{key}.parquet", frame)
+            checksum.write_array(self.steps / f"{key}.npy", curves.step_norms)
+        chunks.write(self.members / f"{key}.parquet", chunks.to_frame(members, curves))
 
     def counts(self) -> dict[tuple[int, str], int]:
         """Finished members by (slot, phase)."""
-        paths = sorted(self.members.glob("*.parquet"))
-        frame = chunks.read_all(paths).group_by("slot", "phase").len()
-        return {(row["slot"], row["phase"]): row["len"] for row in frame.to_dicts()}
+        frame = chunks.read_all(sorted(self.members.glob("*.parquet")))
+        return {(slot, phase): n for slot, phase, n in frame.group_by("slot", "phase").len().rows()}
 
     def unscored(self) -> list[str]:
         """The chunks whose final weights wait for their test score, in the order they were kept: neighbours share data."""
@@ -138,7 +116,7 @@ class RunFolder:
         try:
             frame = chunks.read(file)
             file = self.weights / f"{key}.npy"
-            weights = arrays.read(file)
+            weights = checksum.read_array(file)
         except (BrokenRecord, OSError, ValueError) as error:
             set_aside(file)
             raise Interrupted(
@@ -165,7 +143,7 @@ class RunFolder:
                 members = chunks.to_members(chunks.read(self.members / f"{path.stem}.parquet"))
                 if members[0].slot == slot:
                     places = [(m.replicate, m.index) for m in members]
-                    found |= zip(places, arrays.read(path), strict=True)
+                    found |= zip(places, checksum.read_array(path), strict=True)
             except (OSError, ValueError) as error:
                 raise BrokenRecord(f"{path} can't be read ({error}); delete it and run the command again") from error
         return found
@@ -193,6 +171,13 @@ class RunFolder:
             )
             .sort("slot", "phase", "replicate", "index")
         )
+
+
+def _sound(path: Path) -> bool:
+    """Whether a file is there as it was written; a damaged one is set aside."""
+    if path.exists() and not checksum.whole(path.read_bytes()):
+        set_aside(path)
+    return path.exists()
 
 
 def _keeps_steps(members: Sequence[Member]) -> bool:

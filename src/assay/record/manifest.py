@@ -17,6 +17,7 @@ from assay.record.files import TEMPORARY, set_aside
 NAME = "manifest.json"
 DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
 RETRAINED = ("members/", "scores/", "steps/")
+WORDS = {"changed": "was changed", "missing": "is missing", "added": f"is not in {NAME}", "damaged": "is damaged"}
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -36,13 +37,7 @@ class Change:
     def __str__(self) -> str:
         if self == Change(NAME, "missing"):
             return f"{NAME} is missing: the run was not finished, or the file was deleted"
-        words = {
-            "changed": "was changed",
-            "missing": "is missing",
-            "added": f"is not in {NAME}",
-            "damaged": "is damaged",
-        }
-        return f"{self.path} {words[self.kind]}"
+        return f"{self.path} {WORDS[self.kind]}"
 
 
 def seal(folder: Path) -> None:

@@ -51,6 +51,6 @@ def open_workers(
     try:
         yield workers
     except BaseException:
-        workers.kill()
+        workers.end(at_once=True)
         raise
-    workers.close()
+    workers.end()

@@ -33,15 +33,12 @@ def join(ray: Any, address: str) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # its own default is to try for ever
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leave CUDA_VISIBLE_DEVICES alone without GPUs
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         see_that_it_answers(address)
+    own = {} if address else {"num_cpus": cores(), "include_dashboard": False}
     try:
-        if address:
-            ray.init(address, **quiet)
-        else:
-            with one_thread():
-                ray.init("local", num_cpus=cores(), include_dashboard=False, **quiet)
+        with one_thread():
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (Exception, SystemExit) as error:  # Ray has no exception of its own for this, and may end the process
         raise UsageError(f"Ray can't {'join ' + address if address else 'start here'}: {lines_of(error)[0]}") from None
     return True

@@ -16,12 +16,10 @@ class Workers(Protocol):
 
     Attributes:
         size: how many calls run at once.
-        device: what they train on, as torch calls it.
         watchdog: how long they may give no sign.
     """
 
     size: int
-    device: str
     watchdog: Watchdog
 
     def submit(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
@@ -35,10 +33,6 @@ class Workers(Protocol):
         """The same on this machine, beside the work of the others: for what needs the run folder."""
         ...
 
-    def close(self) -> None:
-        """End, when all calls have ended."""
-        ...
-
-    def kill(self) -> None:
-        """End now, whatever is being done."""
+    def end(self, at_once: bool = False) -> None:
+        """End when all calls have ended, or whatever is being done."""
         ...

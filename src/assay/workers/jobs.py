@@ -5,7 +5,8 @@ torch is imported in the functions: the driver, which only names them, does with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,8 @@ from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames
 from assay.training.numerics import Chosen, Demand
 
+NO_MEMORY = ("OutOfMemoryError", "can't allocate memory")
+
 
 def pack(thing: Task | Contender) -> bytes:
     """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
@@ -25,10 +28,23 @@ def pack(thing: Task | Contender) -> bytes:
 
 @lru_cache(maxsize=64)
 def _open(packed: bytes) -> Any:
-    try:
+    with _blaming("code was loaded", "code of the task or a contender can't be loaded in a worker"):
         return cloudpickle.loads(packed)
-    except Exception as error:  # whatever the user's module raises
-        raise UsageError(f"code of the task or a contender can't be loaded in a worker: {own_frames(error)}") from None
+
+
+@contextlib.contextmanager
+def _blaming(doing: str, fault: str) -> Iterator[None]:
+    """Whatever the user's code raises in here is a UsageError, trimmed to their frames; Interrupted where memory ran out."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as error:
+        if isinstance(error, MemoryError) or any(words in f"{type(error).__name__} {error}" for words in NO_MEMORY):
+            raise Interrupted(
+                f"out of memory while {doing}; take fewer --workers and run the same command again, it goes on"
+            ) from None
+        raise UsageError(f"{fault}: {own_frames(error)}") from None
 
 
 def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -40,40 +56,22 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
         UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
         Interrupted: memory or disk ran out.
     """
-    task, contender = _open(packed_task), _open(packed_contender)
-    try:
-        return _train(task, contender, members, numerics)
-    except AssayError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        if _out_of_memory(error):
-            raise Interrupted(
-                f"out of memory while {contender.name} trained; take fewer --workers and run the same command again, it goes on"
-            ) from None
-        raise UsageError(f"{contender.name} fails while it trains: {own_frames(error)}") from None
-
-
-def _train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
     from assay.training import loop
 
+    task, contender = _open(packed_task), _open(packed_contender)
     reason = ""
-    if numerics.engine == "vectorized":
-        from assay.engine import train as vectorized
-        from assay.engine.eager.refusal import Hindered, NotVectorizable
+    with _blaming(f"{contender.name} trained", f"{contender.name} fails while it trains"):
+        if numerics.engine == "vectorized":
+            from assay.engine import train as vectorized
+            from assay.engine.eager.refusal import Hindered, NotVectorizable
 
-        try:
-            return vectorized.train(task, contender, members, numerics)
-        except Hindered as error:
-            raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
-        except NotVectorizable as error:  # the same members always are, wherever they train
-            reason = str(error)
-    return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(
-        words in f"{type(error).__name__} {error}" for words in ("OutOfMemoryError", "can't allocate memory")
-    )
+            try:
+                return vectorized.train(task, contender, members, numerics)
+            except Hindered as error:
+                raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
+            except NotVectorizable as error:  # the same members always are, wherever they train
+                reason = str(error)
+        return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
 
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
@@ -95,12 +93,8 @@ def make_data(packed_task: bytes, seed: int) -> str:
     from assay.training.validate import validate_task
 
     task = _open(packed_task)
-    try:
+    with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
         splits = task.data(seed)
-    except AssayError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        raise UsageError(f"the data of task {task.name} can't be made: {own_frames(error)}") from None
     validate_task(task, splits)
     return splits.digest
 

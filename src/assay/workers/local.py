@@ -29,7 +29,7 @@ class LocalWorkers:
 
     def __init__(self, size: int | None = None, device: str = "cpu", time_limit: float | None = None) -> None:
         self.size = size or (cores() if device == "cpu" else min(A_GPU, cores()))
-        self.device, self.watchdog = device, Watchdog(time_limit)
+        self.watchdog = Watchdog(time_limit)
         kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(kind)
         with one_thread():
@@ -37,8 +37,12 @@ class LocalWorkers:
                 context.set_forkserver_preload(["assay.training.loop"])
                 from multiprocessing import forkserver
 
-                with _without_interrupts():  # it loads torch before it ignores Ctrl-C
+                # born with Ctrl-C blocked, for it loads torch before it ignores it
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
                     forkserver.ensure_running()
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
             self._pool = ProcessPoolExecutor(self.size, mp_context=context, initializer=_initialize)
 
     def submit(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
@@ -46,31 +50,22 @@ class LocalWorkers:
         try:
             with without_main(), one_thread():
                 return self._pool.submit(fn, *args)
-        except BrokenExecutor as error:  # a worker was lost since the last call: said where the results are read
-            return _lost(error)
-        except (EOFError, ConnectionError) as error:  # a worker, or the server that starts them, died while it began
-            return _lost(BrokenExecutor(f"a worker could not be started: {error}"))
+        except (BrokenExecutor, EOFError, ConnectionError) as error:
+            # a worker was lost since the last call, or it or the server that starts it died while it began
+            lost: Future[Any] = Future()
+            lost.set_exception(BrokenExecutor(str(error)))  # said where the results are read
+            return lost
 
     def submit_here(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
         """See `Workers`: all of them are on this machine."""
         return self.submit(fn, *args)
 
-    def close(self) -> None:
-        """End, when all calls have ended."""
-        self._pool.shutdown()
-
-    def kill(self) -> None:
-        """End now, whatever is being done."""
+    def end(self, at_once: bool = False) -> None:
+        """See `Workers`."""
         processes = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        self._pool.shutdown(wait=not at_once, cancel_futures=at_once)
+        for process in processes if at_once else ():
             process.kill()
-
-
-def _lost(error: BrokenExecutor) -> Future[Any]:
-    lost: Future[Any] = Future()
-    lost.set_exception(error)
-    return lost
 
 
 def _initialize() -> None:
@@ -81,16 +76,6 @@ def _initialize() -> None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     torch.set_num_threads(1)
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """What is started here is born with Ctrl-C blocked."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -26,10 +26,6 @@ DESERTED = 60.0  # seconds without a single node that could do the work, before 
 LARGE = 64 * 1024  # bytes that are sent once a node, not once a call
 
 
-class Lost(BrokenExecutor):
-    """A call was lost with its worker or node, each time it was tried."""
-
-
 class RayWorkers:
     """`Workers` that are Ray tasks: on the cluster at `address` (or $RAY_ADDRESS), else on one embedded here, of all its cores.
 
@@ -46,7 +42,7 @@ class RayWorkers:
     ) -> None:
         if device not in ("cpu", "cuda"):
             raise UsageError(f"--device {device}: with --workers ray it is cpu or cuda; Ray gives each task its GPU")
-        self.device, self.watchdog = device, Watchdog(time_limit)
+        self.watchdog = Watchdog(time_limit)
         self._ray = ray = cluster.import_ray()
         self._own = cluster.join(ray, address or os.environ.get("RAY_ADDRESS", ""))
         self._calls: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
@@ -63,7 +59,7 @@ class RayWorkers:
             self._identity = remote.identity()
             models = cluster.check_nodes(ray, self._resource, self._identity)
         except BaseException:
-            self.kill()
+            self.end(at_once=True)
             raise
         if len(models) > 1:
             on_event(
@@ -90,16 +86,9 @@ class RayWorkers:
         """See `Workers`: a thread of this process."""
         return self._here.submit(fn, *args)
 
-    def close(self) -> None:
-        """End, when all calls have ended; a cluster that this didn't start goes on."""
-        self._end(wait=True)
-
-    def kill(self) -> None:
-        """End now, whatever is being done; a cluster that this didn't start goes on."""
-        self._end(wait=False)
-
-    def _end(self, wait: bool) -> None:
-        self._here.shutdown(wait, cancel_futures=not wait)
+    def end(self, at_once: bool = False) -> None:
+        """See `Workers`; a cluster that this didn't start goes on."""
+        self._here.shutdown(not at_once, cancel_futures=at_once)
         self._over.set()
         self._sent.clear()
         if self._own:
@@ -123,7 +112,7 @@ class RayWorkers:
             if time.monotonic() - last > DESERTED:
                 for future in list(self._calls):
                     with contextlib.suppress(InvalidStateError):  # done meanwhile
-                        future.set_exception(Lost(f"no node with a {self._resource} is left in the cluster"))
+                        future.set_exception(BrokenExecutor(f"no node with a {self._resource} is left in the cluster"))
 
 
 def _hand_over(done: Future[Any], future: Future[Any], ref: Any) -> None:
@@ -132,6 +121,6 @@ def _hand_over(done: Future[Any], future: Future[Any], ref: Any) -> None:
         try:
             fine, value = pickle.loads(done.result())
         except Exception as error:  # whatever Ray raises for what it lost, or a result that is torn
-            future.set_exception(Lost(cluster.lines_of(error)[0]))
+            future.set_exception(BrokenExecutor(cluster.lines_of(error)[0]))
             return
         future.set_result(value) if fine else future.set_exception(value)
