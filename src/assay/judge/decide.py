@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from assay.core import Outcome
-from assay.judge.special import stdtr, stdtrit
+from assay.judge.special import scipy
 
 Real = TypeVar("Real", float, Decimal)
 
@@ -59,7 +59,7 @@ def error_factor(replicates: int | np.ndarray, test_fraction: float | None = Non
 def critical(replicates: int | np.ndarray, alpha: float, candidates: int = 1) -> float | np.ndarray:
     """The t quantile that the standard error is multiplied by: t at 1 − α/(2c), K − 1 degrees of freedom."""
     level_of(alpha, candidates)
-    return -stdtrit(replicates - 1, alpha / candidates / 2)  # the lower tail keeps its digits
+    return -scipy.special.stdtrit(replicates - 1, alpha / candidates / 2)  # the lower tail keeps its digits
 
 
 def resolution(scores: Sequence[np.ndarray]) -> float:
@@ -109,7 +109,7 @@ def paired_interval(
     sd = max(float(near_one.std(ddof=1)), float(np.ldexp(rounding_sd(resolution), -exponent)))
     se = sd * float(factor)
     half = float(critical(len(values), alpha, candidates)) * se
-    p_value = float(2 * stdtr(len(values) - 1, -abs(mean / se)))
+    p_value = float(2 * scipy.special.stdtr(len(values) - 1, -abs(mean / se)))
     with np.errstate(over="ignore"):
         mean, low, high, sd, se = (float(x) for x in np.ldexp([mean, mean - half, mean + half, sd, se], exponent))
     return Interval(mean, low, high, p_value, sd, se, level)
