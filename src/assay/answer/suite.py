@@ -127,8 +127,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         said = f"No verdict can be given on {candidate}: it takes part in no task."
         return AcrossVerdict(
             candidate=candidate, baseline=suite.baseline, outcome="inconclusive", sentence=said,
-            difference=None, ci_low=None, ci_high=None, p_value=None, unit="margins",
-            holds_on=[], tasks=cells, details=AcrossDetails(),
+            unit="margins", holds_on=[], tasks=cells, details=AcrossDetails(),
         )  # fmt: skip
     arms = [_Arms(run, run.arrays.scores(run.slot(candidate)), run.arrays.scores(0)) for run, _ in judged]
     means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
@@ -160,10 +159,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         baseline=suite.baseline,
         outcome=facts.outcome,
         sentence=sentence(facts),
-        difference=finite(interval.mean),
-        ci_low=finite(interval.low),
-        ci_high=finite(interval.high),
-        p_value=finite(interval.p_value),
+        **interval.recorded(),
         unit="margins",
         holds_on=holding(facts.outcome, facts.tasks),
         tasks=cells,
@@ -220,9 +216,7 @@ def _cell(run: Judged, candidate: str, verdict: TaskVerdict | None) -> Cell:
     task, source, margin = run.entry.name, run.source, run.margin
     if verdict is None:
         why = run.entry.skipped.get(candidate, "no verdict can be given: every final run diverged")
-        return Cell(
-            task=task, source=source, margin=margin, outcome=None, difference=None, ci_low=None, ci_high=None, why=why
-        )
+        return Cell(task=task, source=source, margin=margin, why=why)
     difference, low, high = (
         None if value is None else value / margin for value in (verdict.difference, verdict.ci_low, verdict.ci_high)
     )
