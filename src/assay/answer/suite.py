@@ -17,7 +17,7 @@ from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.result import result
 from assay.core import Plan, finite, plain, steps_per_epoch
-from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, Edge, TaskVerdict, ToTarget
+from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, TaskVerdict, ToTarget
 from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sentence
@@ -245,8 +245,7 @@ def _steps(run: Judged, slot: int) -> ToTarget | None:
 
 def target_of(arrays: RecordArrays) -> float | None:
     """The turned target of a run: what the tuned baseline reaches with seeds that are not judged."""
-    studies = [arrays.study(0, k) for k in range(arrays.protocol.replicates)]
-    return across.target_of(arrays.task.sign * np.array([s.validation[s.chosen] for s in studies]))
+    return across.target_of(arrays.task.sign * arrays.contender(0).chosen_validation)
 
 
 def seconds_to_target(run: Judged) -> dict[str, float | None]:
@@ -281,16 +280,10 @@ def _task(run: Judged) -> dict[str, Any]:
         "replicates": protocol.replicates,
         "level": run.level,
         "contenders": {
-            name: {**{k: c[k] for k in kept}, "edges": _edges(run, slot)}
+            name: {**{k: c[k] for k in kept}, "edges": edges(left.chosen_positions, left.space)}
             for slot, (name, c) in enumerate(contenders.items())
+            for left in [run.arrays.contender(slot)]
         },
         "skipped": run.entry.skipped,
         "plan_hash": run.plan.science.plan_hash,
     }
-
-
-def _edges(run: Judged, slot: int) -> list[Edge]:
-    """Ends of its ranges that too many replicates chose."""
-    studies = [run.arrays.study(slot, k) for k in range(run.arrays.protocol.replicates)]
-    space = run.plan.science.contenders[slot].space
-    return edges(np.array([s.positions[s.chosen] for s in studies]), space)

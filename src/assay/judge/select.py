@@ -49,7 +49,8 @@ def select(
     positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None, bandwidth: float = BANDWIDTH
 ) -> int:
     """The index of the trial with the highest lower bound (`smoothed`); the earliest of equals."""
-    return _earliest_best(smoothed(positions, scores, choice, bandwidth), np.asarray(scores, dtype=float))
+    bounds, s = smoothed(positions, scores, choice, bandwidth), np.asarray(scores, dtype=float)
+    return int(np.argmax(bounds >= bounds.max() - TIE * max(np.ptp(s), np.abs(s).max())))
 
 
 def incumbents(
@@ -124,7 +125,3 @@ def _noise(weights: np.ndarray, means: np.ndarray, scores: np.ndarray) -> float:
     if len(reached) == 0 or reached[-1] == 0:
         return 0.0
     return float(gaps[order][np.searchsorted(reached, reached[-1] / 2)] / PAIR_MEDIAN)
-
-
-def _earliest_best(bounds: np.ndarray, scores: np.ndarray) -> int:
-    return int(np.argmax(bounds >= bounds.max() - TIE * max(np.ptp(scores), np.abs(scores).max())))
