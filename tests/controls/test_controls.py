@@ -387,6 +387,21 @@ def test_a_replay_that_makes_no_sense_is_skipped_with_the_reason(tmp_path, candi
     assert "skipped" in (result.folder / "report.html").read_text()
 
 
+def test_a_reason_that_an_earlier_layout_kept_as_a_source_is_read_as_before(tmp_path):
+    result = run(tmp_path / "run", "adam", "twin=adam")
+    file = result.folder / "controls" / "plan.json"
+    plan = json.loads(file.read_text())
+    replay = plan["science"]["contenders"][-1]
+    assert "itself under another name" in replay["skipped"]
+    assert "itself under another name" not in replay["source"]
+    replay |= {"source": replay.pop("skipped"), "note": "skipped"}
+    file.write_text(json.dumps(plan))
+    manifest.seal(result.folder / "controls")
+    manifest.seal(result.folder)
+    assert judged(RunFolder.open(result.folder)) == result.controls
+    assert not list(faults(result.folder))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

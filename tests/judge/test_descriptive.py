@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from assay.judge import speed, stability
-from assay.judge.superiority import p_superior
+from assay.judge.decide import p_superior
 
 
 def test_p_superior_by_hand():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.judge.good_range import good_range
+from assay.judge.select import good_range
 
 
 def test_a_plateau_with_noise_is_found_to_the_kernels_width():

@@ -29,18 +29,17 @@ def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
     if not isinstance(stages, Stages):
         return plan
     first = RecordArrays(plan, frame)
-    differences = _differences(first)
-    if differences is None:
+    scores = _scores(first)
+    if scores is None:
         return plan
     alpha, fraction = science.protocol.alpha, first.test_fraction
-    asked = two_stage.asked(differences, stages.first, science.task.margin, alpha, fraction)
+    asked = two_stage.asked(_differences(scores), stages.first, science.task.margin, alpha, fraction)
     return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
 
 
-def _differences(arrays: RecordArrays) -> list[np.ndarray] | None:
-    """Each candidate's differences (K,) from the baseline, turned; None where members are missing."""
-    scores = _scores(arrays)
-    return None if scores is None else [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
+def _differences(scores: list[np.ndarray]) -> list[np.ndarray]:
+    """Each candidate's differences (K,) from the baseline, from turned scores (K, r) each."""
+    return [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
 
 
 def _scores(arrays: RecordArrays) -> list[np.ndarray] | None:
@@ -54,10 +53,10 @@ def _scores(arrays: RecordArrays) -> list[np.ndarray] | None:
 def _undecided(plan: Plan, frame: pl.DataFrame, looks: tuple[int, ...]) -> bool | None:
     """Whether a look leaves a candidate inconclusive; None where it can't be taken yet."""
     arrays, science = RecordArrays(plan, frame), plan.science
-    scores, differences = _scores(arrays), _differences(arrays)
-    if scores is None or differences is None:
+    scores = _scores(arrays)
+    if scores is None:
         return None
-    alpha, step = science.protocol.alpha, resolution(scores)
+    alpha, step, differences = science.protocol.alpha, resolution(scores), _differences(scores)
     intervals = [look_interval(d, looks, alpha, len(differences), step) for d in differences]
     return any(outcome(i.low, i.high, science.task.margin) == "inconclusive" for i in intervals)
 

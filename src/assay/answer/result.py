@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -17,12 +18,11 @@ from msgspec.structs import replace
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.core import Hyperparameters, Plan, plain, steps_per_epoch
-from assay.core.verdict import PublishedVerdict, Speed, TaskVerdict
+from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
-from assay.judge.exploratory import exploratory
-from assay.judge.good_range import good_range
 from assay.judge.published import conclude
+from assay.judge.select import good_range
 from assay.space import Choice, Space
 
 LIBRARIES = ("assay", "torch", "optuna", "numpy", "scipy", "polars")
@@ -38,7 +38,7 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     earlier = [_honest(RecordArrays(with_replicates(plan, k), frame)) for k in plan.earlier or ()]
     verdicts = _published(arrays) if plan.science.protocol.name == "published" else _honest(arrays)
     if earlier:
-        verdicts = [exploratory(v, [before[i] for before in earlier]) for i, v in enumerate(_honest(arrays))]
+        verdicts = [_exploratory(v, [before[i] for before in earlier]) for i, v in enumerate(_honest(arrays))]
     content: dict[str, Any] = {
         "verdicts": verdicts,
         "contenders": {c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
@@ -74,6 +74,20 @@ def _honest(arrays: RecordArrays) -> list[TaskVerdict]:
     return [
         replace(v, details=replace(v.details, speed=_speed(arrays, slot))) for slot, v in enumerate(verdicts, start=1)
     ]
+
+
+def _exploratory(verdict: TaskVerdict, earlier: Sequence[TaskVerdict]) -> TaskVerdict:
+    """The verdict, marked as exploratory in sentence and details, for these on the same candidate were seen before it.
+
+    `earlier`: that of the first plan first. Whoever adds replicates until the answer suits has no error rate left.
+    """
+    first, said = earlier[0], verdict.sentence
+    sentence = (
+        f"Exploratory, for {first.replicates} replicates were planned and their verdict, {first.outcome}, was seen before "
+        f"more were added: {said[:1].lower()}{said[1:]}"
+    )
+    seen = [Earlier(v.replicates, v.outcome, v.difference, v.ci_low, v.ci_high) for v in earlier]
+    return replace(verdict, sentence=sentence, details=replace(verdict.details, exploratory=True, earlier=seen))
 
 
 def _speed(arrays: RecordArrays, slot: int) -> Speed | None:

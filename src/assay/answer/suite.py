@@ -17,7 +17,7 @@ from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.result import result
 from assay.core import Plan, finite, plain, steps_per_epoch
-from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, Edge, TaskVerdict, ToTarget
+from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, TaskVerdict, ToTarget
 from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sentence
@@ -127,8 +127,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         said = f"No verdict can be given on {candidate}: it takes part in no task."
         return AcrossVerdict(
             candidate=candidate, baseline=suite.baseline, outcome="inconclusive", sentence=said,
-            difference=None, ci_low=None, ci_high=None, p_value=None, unit="margins",
-            holds_on=[], tasks=cells, details=AcrossDetails(),
+            unit="margins", holds_on=[], tasks=cells, details=AcrossDetails(),
         )  # fmt: skip
     arms = [_Arms(run, run.arrays.scores(run.slot(candidate)), run.arrays.scores(0)) for run, _ in judged]
     means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
@@ -160,10 +159,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         baseline=suite.baseline,
         outcome=facts.outcome,
         sentence=sentence(facts),
-        difference=finite(interval.mean),
-        ci_low=finite(interval.low),
-        ci_high=finite(interval.high),
-        p_value=finite(interval.p_value),
+        **interval.recorded(),
         unit="margins",
         holds_on=holding(facts.outcome, facts.tasks),
         tasks=cells,
@@ -220,9 +216,7 @@ def _cell(run: Judged, candidate: str, verdict: TaskVerdict | None) -> Cell:
     task, source, margin = run.entry.name, run.source, run.margin
     if verdict is None:
         why = run.entry.skipped.get(candidate, "no verdict can be given: every final run diverged")
-        return Cell(
-            task=task, source=source, margin=margin, outcome=None, difference=None, ci_low=None, ci_high=None, why=why
-        )
+        return Cell(task=task, source=source, margin=margin, why=why)
     difference, low, high = (
         None if value is None else value / margin for value in (verdict.difference, verdict.ci_low, verdict.ci_high)
     )
@@ -251,8 +245,7 @@ def _steps(run: Judged, slot: int) -> ToTarget | None:
 
 def target_of(arrays: RecordArrays) -> float | None:
     """The turned target of a run: what the tuned baseline reaches with seeds that are not judged."""
-    studies = [arrays.study(0, k) for k in range(arrays.protocol.replicates)]
-    return across.target_of(arrays.task.sign * np.array([s.validation[s.chosen] for s in studies]))
+    return across.target_of(arrays.task.sign * arrays.contender(0).chosen_validation)
 
 
 def seconds_to_target(run: Judged) -> dict[str, float | None]:
@@ -287,16 +280,10 @@ def _task(run: Judged) -> dict[str, Any]:
         "replicates": protocol.replicates,
         "level": run.level,
         "contenders": {
-            name: {**{k: c[k] for k in kept}, "edges": _edges(run, slot)}
+            name: {**{k: c[k] for k in kept}, "edges": edges(left.chosen_positions, left.space)}
             for slot, (name, c) in enumerate(contenders.items())
+            for left in [run.arrays.contender(slot)]
         },
         "skipped": run.entry.skipped,
         "plan_hash": run.plan.science.plan_hash,
     }
-
-
-def _edges(run: Judged, slot: int) -> list[Edge]:
-    """Ends of its ranges that too many replicates chose."""
-    studies = [run.arrays.study(slot, k) for k in range(run.arrays.protocol.replicates)]
-    space = run.plan.science.contenders[slot].space
-    return edges(np.array([s.positions[s.chosen] for s in studies]), space)

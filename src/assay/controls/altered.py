@@ -21,37 +21,39 @@ KEPT = 0.1  # of the steps that the sabotaged baseline takes
 class Altered:
     """An optimizer whose every update Δ = θ′ − θ becomes f·Δ: θ + f·Δ is where the parameters end.
 
-    `table` (steps,): what f is made of at each step; past its end its last entry stands.
+    `table` (steps,): what f is made of at each step; past its end its last entry stands. f is the entry itself, or, with
+    a `multiplier`, multiplier·entry/‖Δ‖, over all parameters together, so that the entry is a length: grafting (Agarwal
+    et al. 2020, "Disentangling Adaptive Gradient Methods from Learning Rates", arXiv:2002.11803), with lengths that were
+    recorded before. A step without a direction stays where it is.
     """
 
-    def __init__(self, base: Any, parameters: list[Tensor], table: Tensor) -> None:
+    def __init__(self, base: Any, parameters: list[Tensor], table: Tensor, multiplier: float | None = None) -> None:
         self.base, self.parameters, self.table = base, parameters, table.to(parameters[0])
+        self.multiplier = multiplier
         if hasattr(base, "param_groups"):
             self.param_groups = base.param_groups
-        whole = {
-            "dtype": torch.int64,
-            "device": parameters[0].device,
-        }  # tensors, which engines needn't take for constants
-        self.place, self.last = torch.tensor(0, **whole), torch.tensor(len(table) - 1, **whole)
+        # tensors, which engines needn't take for constants
+        self.place, self.last = (
+            torch.tensor(i, dtype=torch.int64, device=parameters[0].device) for i in (0, len(table) - 1)
+        )
 
-    def step(self) -> Any:
+    def step(self, *closure: Callable[[], Any]) -> Any:
         """One step of the base, altered."""
-        return self._altered(self.base.step)
-
-    def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
-        """f, 0-dimensional, for the updates of this step and its entry in the table."""
-        raise NotImplementedError
-
-    def _altered(self, step: Callable[[], Any]) -> Any:
         before = [p.detach().clone() for p in self.parameters]
-        result = step()
+        result = self.base.step(*closure)
         with torch.no_grad():
             moved = [p - b for p, b in zip(self.parameters, before, strict=True)]
-            factor = self.factor(moved, self.table.index_select(0, self.place.reshape(1)).reshape(()))
+            factor = self._factor(moved, self.table.index_select(0, self.place.reshape(1)).reshape(()))
             for p, b, d in zip(self.parameters, before, moved, strict=True):
                 p.copy_(b + factor * d)
             self.place.copy_(torch.minimum(self.place + 1, self.last))
         return result
+
+    def _factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
+        if self.multiplier is None:
+            return entry
+        length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(d) for d in moved]))
+        return torch.where(length > 0, entry * self.multiplier / length, torch.zeros_like(length))
 
     def __getattr__(self, name: str) -> Any:
         """What else the base can do: `train` and `eval`, for one that keeps two sets of weights."""
@@ -60,58 +62,24 @@ class Altered:
         return getattr(self.base, name)
 
 
-class Halted(Altered):
-    """Takes the first tenth of its steps, then stands still."""
+class AlteredWithClosure(Altered):
+    """`Altered`, around a base whose step needs a closure, as its own then does."""
 
-    def __init__(self, base: Any, parameters: list[Tensor], total: int) -> None:
-        super().__init__(base, parameters, torch.arange(total) < max(1, round(KEPT * total)))
-
-    def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
-        """1, and then 0."""
-        return entry
-
-
-class Replayed(Altered):
-    """Keeps the direction of each update and takes its length from a table: `multiplier` × lengths[step].
-
-    Grafting (Agarwal et al. 2020, "Disentangling Adaptive Gradient Methods from Learning Rates", arXiv:2002.11803),
-    over all parameters together, with lengths that were recorded before. A step without a direction stays where it is.
-    """
-
-    def __init__(self, base: Any, parameters: list[Tensor], lengths: Tensor, multiplier: float) -> None:
-        super().__init__(base, parameters, lengths)
-        self.multiplier = multiplier
-
-    def factor(self, moved: list[Tensor], entry: Tensor) -> Tensor:
-        """EngineOptions length ÷ length."""
-        length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(d) for d in moved]))
-        return torch.where(length > 0, entry * self.multiplier / length, torch.zeros_like(length))
-
-
-class _WithClosure:
-    def step(self, closure: Callable[[], Any]) -> Any:
-        return self._altered(lambda: self.base.step(closure))  # type: ignore[attr-defined]
-
-
-class HaltedWithClosure(_WithClosure, Halted):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """`Halted`, around a base whose step needs a closure."""
-
-
-class ReplayedWithClosure(_WithClosure, Replayed):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """`Replayed`, around a base whose step needs a closure."""
+    def step(self, closure: Callable[[], Any]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step of the base, altered."""
+        return super().step(closure)
 
 
 @dataclass(frozen=True)
 class MakeHalted:
-    """`make` of the sabotaged baseline."""
+    """`make` of the sabotaged baseline, which takes the first tenth of its steps, then stands still."""
 
     baseline: Contender
 
     def __call__(self, model: Any, run: Run, **hyperparameters: Any) -> Altered:
         """The baseline's own hyperparameters."""
-        base, parameters = _base(self.baseline, model, run, hyperparameters)
-        kind = HaltedWithClosure if _closure(self.baseline, base) else Halted
-        return kind(base, parameters, run.total_steps)
+        moves = torch.arange(run.total_steps) < max(1, round(KEPT * run.total_steps))
+        return _altered(self.baseline, model, run, hyperparameters, moves)
 
 
 @dataclass(frozen=True)
@@ -125,15 +93,14 @@ class MakeReplayed:
         self, model: Any, run: Run, multiplier: float = 1.0, replicate: int = 0, **hyperparameters: Any
     ) -> Altered:
         """The baseline's own hyperparameters, with the multiplier of the lengths and the replicate whose they are."""
-        base, parameters = _base(self.baseline, model, run, hyperparameters)
-        kind = ReplayedWithClosure if _closure(self.baseline, base) else Replayed
-        return kind(base, parameters, self.lengths[replicate], multiplier)
+        return _altered(self.baseline, model, run, hyperparameters, self.lengths[replicate], multiplier)
 
 
-def _base(baseline: Contender, model: Any, run: Run, hyperparameters: dict[str, Any]) -> tuple[Any, list[Tensor]]:
+def _altered(
+    baseline: Contender, model: Any, run: Run, hyperparameters: dict[str, Any], table: Tensor,
+    multiplier: float | None = None,
+) -> Altered:  # fmt: skip
     base = baseline.make(model, run, **{**baseline.fixed, **hyperparameters})
-    return base, [p for p in model.parameters() if p.requires_grad]
-
-
-def _closure(baseline: Contender, base: Any) -> bool:
-    return baseline.closure != "no" or needs_closure(getattr(base, "step", None))
+    closure = baseline.closure != "no" or needs_closure(getattr(base, "step", None))
+    kind = AlteredWithClosure if closure else Altered
+    return kind(base, [p for p in model.parameters() if p.requires_grad], table, multiplier)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import polars as pl
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.controls import plan
-from assay.controls.plan import Control
-from assay.core import Hyperparameters, Stages, TaskInfo, plain
+from assay.controls.plan import Control, Kind
+from assay.core import Hyperparameters, Outcome, Stages, TaskInfo, plain
 from assay.judge import outcome, paired_interval
 from assay.judge.decide import resolution
 from assay.judge.digits import printed
@@ -57,8 +60,8 @@ class Trained:
         """
         whole, rows = self.folder.plan, self.frame.filter(pl.col("slot") == control.slot)
         if control.kind == "sceptic":
-            protocol = msgspec.structs.replace(self.science.protocol, trials=2 * self.science.protocol.trials)
-            whole = msgspec.structs.replace(whole, science=msgspec.structs.replace(self.science, protocol=protocol))
+            protocol = replace(self.science.protocol, trials=2 * self.science.protocol.trials)
+            whole = replace(whole, science=replace(self.science, protocol=protocol))
             place = ["slot", "phase", "replicate", "index"]
             others = self.question.frame.filter(pl.col("slot") == 0).join(rows, on=place, how="anti")
             rows = pl.concat([others, rows])
@@ -75,6 +78,30 @@ class Trained:
         return self.question.scores_of(self.arrays(control).curves(control.slot, "test")[:, :, -1])
 
 
+class Comparison(Struct, frozen=True, kw_only=True):
+    """An entry of the `controls` of `result.json`: `first` − `second`, positive is better, in the metric's unit.
+
+    Numbers that can't be given are NaN, and None in the file, as is `passed` where a control can't fail. The interval is
+    at 1 − α each, whatever the number of candidates. `about`: the candidate whose schedule is replayed.
+    """
+
+    control: Kind
+    first: str
+    second: str
+    difference: float = math.nan
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    p_value: float = math.nan
+    level: float = math.nan
+    outcome: Outcome | None = None
+    passed: bool | None = None
+    skipped: str | None = None  # why it was not trained
+    differences: list[float] = []  # (K,)
+    part: Literal["rule", "schedule"] | UnsetType = UNSET
+    about: str | UnsetType = UNSET
+    sentence: str = ""
+
+
 def replayed_at(arrays: RecordArrays) -> dict[int, Hyperparameters]:
     """What a replay's members have in each replicate beside their multiplier: what the baseline was tuned to there."""
     replicates = range(arrays.protocol.replicates)
@@ -82,10 +109,7 @@ def replayed_at(arrays: RecordArrays) -> dict[int, Hyperparameters]:
 
 
 def judged(folder: RunFolder) -> list[dict[str, Any]]:
-    """The `controls` of `result.json`: an entry a comparison, from a record that has controls.
-
-    `first` − `second` is what is compared, positive is better, in the metric's unit, at 1 − α each, whatever the number
-    of candidates; `passed` is None where a control can't fail, `skipped` says why one was not trained.
+    """The `controls` of `result.json`: a `Comparison` each, from a record that has controls.
 
     Raises:
         BrokenRecord: members are missing.
@@ -96,110 +120,82 @@ def judged(folder: RunFolder) -> list[dict[str, Any]]:
     return [plain(entry) for control in trained.controls for entry in _entries(trained, control)]
 
 
-def _entries(trained: Trained, control: Control) -> list[dict[str, Any]]:
+def _entries(trained: Trained, control: Control) -> Iterator[Comparison]:
     names = [info.name for info in trained.science.contenders]
-    baseline, reason = names[0], trained.skipped(control)
+    arrays, reason, slot = trained.question, trained.skipped(control), control.candidate or 0
     if reason:
-        about = names[control.candidate or 0]
-        said = f"Schedule replay: skipped for {about}, for {reason}."
-        return [{**_blank(control.kind, about, baseline), "skipped": reason, "sentence": said}]
-    arrays = trained.question
-    base, ours = arrays.scores(0), trained.scores(control)
+        said = f"Schedule replay: skipped for {names[slot]}, for {reason}."
+        yield Comparison(control=control.kind, first=names[slot], second=names[0], skipped=reason, sentence=said)
+        return
+    base, own = (names[0], arrays.scores(0)), (names[control.slot], trained.scores(control))
     if control.kind == "again":
-        return [_again(_compared(arrays, control.kind, names[control.slot], ours, baseline, base), arrays.task)]
-    if control.kind == "sabotage":
-        return [_sabotage(_compared(arrays, control.kind, names[control.slot], ours, baseline, base), arrays.task)]
-    if control.kind == "sceptic":
-        return [
-            _sceptic(_compared(arrays, control.kind, names[slot], arrays.scores(slot), baseline, ours), arrays)
-            for slot in range(1, len(arrays.plan.science.contenders))
-        ]
-    slot, replay = control.candidate or 0, names[control.slot]
-    rule = _compared(arrays, control.kind, names[slot], arrays.scores(slot), replay, ours)
-    schedule = _compared(arrays, control.kind, replay, ours, baseline, base)
-    return [{**entry, "about": names[slot]} for entry in (_rule(rule, arrays.task), _schedule(schedule, arrays.task))]
-
-
-def _blank(kind: str, first: str, second: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(("difference", "ci_low", "ci_high", "p_value", "level", "outcome", "passed", "skipped"))
-    return {"control": kind, "first": first, "second": second, **nothing, "differences": []}
+        found = _compared(arrays, control, own, base)
+        passed = not found.p_value < ALARM
+        end = (
+            f"no alarm (p = {found.p_value:.2g}; an alarm is p below {ALARM:g})"
+            if passed
+            else f"alarm, p = {found.p_value:.1g}: two copies of one optimizer should not differ, so find out why before "
+            "trusting a verdict"
+        )
+        said = f"A/A: {found.first}, with a sampler and final seeds of its own, scores {_scored(found, arrays.task)}: {end}."
+        yield replace(found, passed=passed, sentence=said)
+    elif control.kind == "sabotage":
+        found = _compared(arrays, control, own, base)
+        passed = found.ci_high < 0
+        end = (
+            "it loses, as it must"
+            if passed
+            else "warning, it does not lose: this task and budget can't tell a crippled optimizer from a sound one"
+        )
+        who = f"Sabotage: {found.first} after a tenth of its steps, tuned as carefully"
+        yield replace(found, passed=passed, sentence=f"{who}, scores {_scored(found, arrays.task)}: {end}.")
+    elif control.kind == "sceptic":
+        n = arrays.protocol.trials
+        for other in range(1, len(arrays.plan.science.contenders)):
+            found = _compared(arrays, control, (names[other], arrays.scores(other)), own)
+            said = f"Sceptic: {found.first} tuned with {counted(n, 'trial')} scores "
+            said += f"{_scored(found, arrays.task, f' tuned with {2 * n}')}: {found.outcome}."
+            yield replace(found, sentence=said)
+    else:
+        candidate = names[slot], arrays.scores(slot)
+        which = ", which has its schedule and not its rule"
+        for part, ours, theirs, more in (("rule", candidate, own, which), ("schedule", own, base, "")):
+            found = _compared(arrays, control, ours, theirs)
+            said = f"Schedule replay, the {part}: {found.first} scores {_scored(found, arrays.task, more)}: {found.outcome}."
+            yield replace(found, part=part, about=names[slot], sentence=said)
 
 
 def _compared(
-    arrays: RecordArrays, kind: str, first: str, ours: np.ndarray, second: str, theirs: np.ndarray
-) -> dict[str, Any]:
-    """Two arms' scores (K, r), with the interval that the question's own rule gives one pair.
+    arrays: RecordArrays, control: Control, ours: tuple[str, np.ndarray], theirs: tuple[str, np.ndarray]
+) -> Comparison:
+    """Two arms, name and scores (K, r) each, with the interval that the question's own rule gives one pair.
 
     Its spread is not taken to be smaller than rounding makes it, as in the verdict: else two equal differences of a copy
     would be a false alarm. What a score is rounded to is seen in all that are known, the question's and the control's.
     """
-    task, p = arrays.task, arrays.protocol
+    stages, alpha, fraction = arrays.protocol.stages, arrays.protocol.alpha, arrays.test_fraction
     asked = [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
-    step = resolution([*asked, ours, theirs])
-    differences = (ours - theirs).mean(axis=1)
-    fraction = arrays.test_fraction
-    if isinstance(p.stages, Stages):
-        found = two_stage_interval(differences, p.stages.first, p.alpha, 1, fraction, step)
+    step = resolution([*asked, ours[1], theirs[1]])
+    differences = (ours[1] - theirs[1]).mean(axis=1)
+    if isinstance(stages, Stages):
+        found = two_stage_interval(differences, stages.first, alpha, 1, fraction, step)
     else:
-        found = paired_interval(differences, p.alpha, 1, fraction, step)
-    return {
-        **_blank(kind, first, second),
-        "difference": found.mean,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "p_value": found.p_value,
-        "level": found.level,
-        "outcome": outcome(found.low, found.high, task.margin),
-        "differences": differences,
-    }
-
-
-def _again(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
-    p = entry["p_value"]
-    passed = not p < ALARM
-    end = (
-        f"no alarm (p = {p:.2g}; an alarm is p below {ALARM:g})"
-        if passed
-        else f"alarm, p = {p:.1g}: two copies of one optimizer should not differ, so find out why before trusting a verdict"
+        found = paired_interval(differences, alpha, 1, fraction, step)
+    return Comparison(
+        control=control.kind,
+        first=ours[0],
+        second=theirs[0],
+        difference=found.mean,
+        ci_low=found.low,
+        ci_high=found.high,
+        p_value=found.p_value,
+        level=found.level,
+        outcome=outcome(found.low, found.high, arrays.task.margin),
+        differences=differences.tolist(),
     )
-    said = f"A/A: {entry['first']}, with a sampler and final seeds of its own, scores {_scored(entry, task)}: {end}."
-    return {**entry, "passed": passed, "sentence": said}
 
 
-def _sabotage(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
-    passed = bool(entry["ci_high"] < 0)
-    end = (
-        "it loses, as it must"
-        if passed
-        else "warning, it does not lose: this task and budget can't tell a crippled optimizer from a sound one"
-    )
-    said = f"Sabotage: {entry['first']} after a tenth of its steps, tuned as carefully, scores {_scored(entry, task)}: {end}."
-    return {**entry, "passed": passed, "sentence": said}
-
-
-def _sceptic(entry: dict[str, Any], arrays: RecordArrays) -> dict[str, Any]:
-    n = arrays.protocol.trials
-    said = (
-        f"Sceptic: {entry['first']} tuned with {counted(n, 'trial')} scores "
-        f"{_scored(entry, arrays.task, f' tuned with {2 * n}')}: {entry['outcome']}."
-    )
-    return {**entry, "sentence": said}
-
-
-def _rule(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
-    said = (
-        f"Schedule replay, the rule: {entry['first']} scores "
-        f"{_scored(entry, task, ', which has its schedule and not its rule')}: {entry['outcome']}."
-    )
-    return {**entry, "part": "rule", "sentence": said}
-
-
-def _schedule(entry: dict[str, Any], task: TaskInfo) -> dict[str, Any]:
-    said = f"Schedule replay, the schedule: {entry['first']} scores {_scored(entry, task)}: {entry['outcome']}."
-    return {**entry, "part": "schedule", "sentence": said}
-
-
-def _scored(entry: dict[str, Any], task: TaskInfo, which: str = "") -> str:
-    text = printed(entry["difference"], entry["ci_low"], entry["ci_high"], task.margin, task.scale)
-    much = difference_text(entry["difference"], text.mean, text.digits, task, entry["second"])
-    return f"{much}{which} ({100 * entry['level']:.4g} % interval {text.low} to {text.high})"
+def _scored(found: Comparison, task: TaskInfo, which: str = "") -> str:
+    text = printed(found.difference, found.ci_low, found.ci_high, task.margin, task.scale)
+    much = difference_text(found.difference, text.mean, text.digits, task, found.second)
+    return f"{much}{which} ({100 * found.level:.4g} % interval {text.low} to {text.high})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +84,9 @@ def keep(folder: Path, found: dict[int, np.ndarray | str]) -> None:
     """Write the lengths beside the controls' plan."""
     for slot, table in found.items():
         if not isinstance(table, str):
-            write_atomically(path(folder, slot), lambda temporary, table=table: _save(temporary, table))
+            content = io.BytesIO()
+            np.save(content, table, allow_pickle=False)
+            write_atomically(path(folder, slot), partial(Path.write_bytes, data=content.getvalue()))
 
 
 def read(folder: Path, slot: int) -> np.ndarray:
@@ -97,8 +101,3 @@ def read(folder: Path, slot: int) -> np.ndarray:
 def path(folder: Path, slot: int) -> Path:
     """Where the lengths of one candidate are."""
     return folder / f"lengths-{slot}.npy"
-
-
-def _save(temporary: Path, table: np.ndarray) -> None:
-    with temporary.open("wb") as file:
-        np.save(file, table, allow_pickle=False)

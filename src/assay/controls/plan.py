@@ -14,6 +14,7 @@ from assay.core import ContenderInfo, Science
 from assay.space import Float, Space
 
 FOLDER = "controls"
+OWN = "assay.controls: "  # how references begin to what is altered here
 MULTIPLIER, REPLICATE = "multiplier", "replicate"  # what a replay's members have beside the baseline's hyperparameters
 REPLAY_SPACE: Space = {MULTIPLIER: Float(0.1, 10.0, log=True)}
 
@@ -44,7 +45,7 @@ def science_of(question: Science, lengths: Lengths) -> Science:
     halted = msgspec.structs.replace(
         baseline,
         name=f"{baseline.name}, halted",
-        reference=f"{_OWN}halted {baseline.reference}",
+        reference=f"{OWN}halted {baseline.reference}",
         source=f"{baseline.source}; {code()}",
         note=f"{baseline.name} that stands still after a tenth of its steps",
     )
@@ -59,28 +60,23 @@ def _replay(baseline: ContenderInfo, candidate: ContenderInfo, lengths: np.ndarr
     return msgspec.structs.replace(
         baseline,
         name=f"{baseline.name} at {candidate.name}'s step lengths",
-        reference=f"{_OWN}replayed {baseline.reference}",
-        source=lengths if skipped else f"{baseline.source}; {code()}; lengths {digest(lengths)}",
+        reference=f"{OWN}replayed {baseline.reference}",
+        source=f"{baseline.source}; {code()}" + ("" if skipped else f"; lengths {digest(lengths)}"),
         space=dict(REPLAY_SPACE),
-        note="skipped" if skipped else f"each update of {baseline.name} rescaled to {candidate.name}'s mean length",
+        note=f"each update of {baseline.name} rescaled to {candidate.name}'s mean length",
+        skipped=lengths if skipped else msgspec.UNSET,
     )
 
 
-_OWN = "assay.controls: "
-
-
 def skipped(info: ContenderInfo) -> str | None:
-    """Why a control is not trained, or None where it is."""
-    return info.source if info.note == "skipped" else None
+    """Why a control is not trained, or None where it is. Records of an earlier layout say it as its source."""
+    return info.skipped or (info.source if info.note == "skipped" else None)
 
 
 def is_the_baseline(candidate: ContenderInfo, baseline: ContenderInfo) -> bool:
     """Whether a candidate is the baseline under another name. What was made in Python can't be told."""
-
-    def nameless(info: ContenderInfo) -> ContenderInfo:
-        return msgspec.structs.replace(info, name="", note="")
-
-    return bool(baseline.reference) and nameless(candidate) == nameless(baseline)
+    named = msgspec.structs.replace(candidate, name=baseline.name, note=baseline.note)
+    return bool(baseline.reference) and named == baseline
 
 
 def digest(lengths: np.ndarray) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.controls import lengths, plan
 from assay.controls.judged import Trained, controls_record, replayed_at
-from assay.core import ContenderInfo, Member, Science
+from assay.core import Science
 from assay.record import RunFolder, chunks
 
 TOLERANCE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
@@ -35,11 +35,12 @@ def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
             rows = found.members(control.slot, phase)
             shift = trained.first_seed(control) if phase == "final" else 0
             for member, digest in zip(chunks.to_members(rows), rows["digest"], strict=True):
-                where = f"{name}, {phase} {member.index + shift} of replicate {member.replicate}"
+                own = msgspec.structs.replace(member, index=member.index + shift)
+                where = f"{name}, {phase} {own.index} of replicate {member.replicate}"
                 asked = given.get(member.replicate, {})
                 if phase == "final":
                     asked = found.chosen(control.slot, member.replicate)
-                if not seeds.fit(trained.science.seed, "honest", _shifted(member, shift)):
+                if not seeds.fit(trained.science.seed, "honest", own):
                     yield f"{where}: not the plan's seeds"
                 if digest != digests[member.replicate]:
                     yield f"{where}: it did not see the data of its replicate"
@@ -47,37 +48,27 @@ def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
                     yield f"{where}: not at the hyperparameters that it should have"
 
 
-def _shifted(member: Member, shift: int) -> Member:
-    return msgspec.structs.replace(member, index=member.index + shift)
-
-
 def _another_plan(folder: RunFolder, trained: Trained) -> Iterator[str]:
     """The controls' plan follows from the question's; the lengths of a replay from the candidate's steps."""
     found = lengths.of_record(folder, trained.question)
-    kept = {
-        slot: table if isinstance(table, str) else lengths.read(trained.folder.path, slot)
-        for slot, table in found.items()
-    }
+    kept = dict(found)
     for slot, table in found.items():
-        own = kept[slot]
-        if not isinstance(table, str) and not (
-            table.shape == np.shape(own) and np.allclose(table, own, rtol=TOLERANCE, atol=0)
-        ):
+        if isinstance(table, str):
+            continue
+        own = kept[slot] = lengths.read(trained.folder.path, slot)
+        if table.shape != own.shape or not np.allclose(table, own, rtol=TOLERANCE, atol=0):
             yield f"{plan.FOLDER}: the lengths replayed are not those of {trained.science.contenders[slot].name}'s steps"
     expected = plan.science_of(trained.question.plan.science, kept)
-    if _without_code(expected.contenders) != _without_code(trained.science.contenders) or not _same_question(
-        expected, trained.science
-    ):
+    if _comparable(expected) != _comparable(trained.science):
         yield f"{plan.FOLDER}/plan.json is not what the plan of the question makes it"
 
 
-def _same_question(a: Science, b: Science) -> bool:
-    return msgspec.structs.replace(a, contenders=()) == msgspec.structs.replace(b, contenders=())
-
-
-def _without_code(infos: Sequence[ContenderInfo]) -> list[ContenderInfo]:
-    """Contenders without the hash of the code that altered them, which may have changed since."""
-    return [
-        msgspec.structs.replace(info, source=";".join(p for i, p in enumerate(info.source.split(";")) if i != 1))
-        for info in infos
-    ]
+def _comparable(science: Science) -> Science:
+    """The science without the hash of the code that altered contenders, which may have changed since, in today's layout."""
+    contenders = tuple(
+        msgspec.structs.replace(info, skipped=reason, source="", note="")
+        if (reason := plan.skipped(info))
+        else msgspec.structs.replace(info, source=";".join(p for i, p in enumerate(info.source.split(";")) if i != 1))
+        for info in science.contenders
+    )
+    return msgspec.structs.replace(science, contenders=contenders)

@@ -25,6 +25,7 @@ class ContenderInfo(msgspec.Struct, frozen=True):
     schedule: str | None
     closure: str
     note: str = ""
+    skipped: str | msgspec.UnsetType = msgspec.UNSET  # why a control is not trained; else left out of file and hash
 
 
 class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,10 +21,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
     baseline: str
     outcome: Outcome
     sentence: str
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
-    p_value: float | None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
     unit: str
 
 
@@ -52,7 +52,7 @@ class ContenderFacts(Struct, frozen=True, kw_only=True):
     edges: list[Edge]
 
 
-class Survivors(Struct, frozen=True, kw_only=True):
+class Survivors(Struct, frozen=True):
     """The difference over the pairs of runs that both survived, in the `replicates` that have any."""
 
     difference: float | None
@@ -178,10 +178,10 @@ class Cell(Struct, frozen=True, kw_only=True):
     task: str
     source: str  # of its data
     margin: float
-    outcome: Outcome | None
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
+    outcome: Outcome | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
     why: str = ""  # there is no outcome
     steps: ToTarget | UnsetType | None = UNSET  # None without a target
 

@@ -1,7 +1,7 @@
 """The judge: pure functions on arrays that turn what trainings left into verdicts. Torch is never imported.
 
 Axes: K replicates, r final seeds, n trials, d hyperparameters, E epochs. Scores are turned (larger is better) unless
-a docstring says file units. One file a question: decide, select, divergence, edges, superiority, second_opinion,
+a docstring says file units. One file a question: decide, select, divergence, edges, second_opinion,
 power, two_stage, speed, stability; digits and sentence put it into words; verdict puts it together.
 """
 

@@ -59,12 +59,8 @@ def improvement(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> flo
 
     Turned scores of each task, (n_t,) and (m_t,); ties count half.
     """
-    return float(np.mean([_above(np.ravel(a), np.ravel(b)) for a, b in zip(ours, theirs, strict=True)]))
-
-
-def _above(ours: np.ndarray, theirs: np.ndarray) -> float:
-    gaps = ours[:, None] - theirs[None, :]
-    return float(((gaps > 0) + 0.5 * (gaps == 0)).mean())
+    gaps = [np.ravel(a)[:, None] - np.ravel(b) for a, b in zip(ours, theirs, strict=True)]
+    return float(np.mean([((gap > 0) + 0.5 * (gap == 0)).mean() for gap in gaps]))
 
 
 def stratified(

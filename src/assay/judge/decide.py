@@ -1,16 +1,16 @@
-"""The deciding interval and the decision (the honest protocol, point 5)."""
+"""The deciding interval and the decision (the honest protocol, point 5), and single runs beside their twins (point 6)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from assay.core import Outcome
-from assay.judge.special import stdtr, stdtrit
+from assay.core import Outcome, finite
+from assay.judge.special import scipy
 
 Real = TypeVar("Real", float, Decimal)
 
@@ -34,6 +34,11 @@ class Interval(NamedTuple):
     def exists(self) -> bool:
         """Whether both ends are finite."""
         return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def recorded(self) -> dict[str, Any]:
+        """What a verdict has of it; None for what can't be given."""
+        names = {"difference": self.mean, "ci_low": self.low, "ci_high": self.high, "p_value": self.p_value}
+        return {name: finite(value) for name, value in names.items()}
 
 
 def level_of(alpha: float, candidates: int = 1) -> float:
@@ -59,7 +64,7 @@ def error_factor(replicates: int | np.ndarray, test_fraction: float | None = Non
 def critical(replicates: int | np.ndarray, alpha: float, candidates: int = 1) -> float | np.ndarray:
     """The t quantile that the standard error is multiplied by: t at 1 − α/(2c), K − 1 degrees of freedom."""
     level_of(alpha, candidates)
-    return -stdtrit(replicates - 1, alpha / candidates / 2)  # the lower tail keeps its digits
+    return -scipy.special.stdtrit(replicates - 1, alpha / candidates / 2)  # the lower tail keeps its digits
 
 
 def resolution(scores: Sequence[np.ndarray]) -> float:
@@ -109,10 +114,30 @@ def paired_interval(
     sd = max(float(near_one.std(ddof=1)), float(np.ldexp(rounding_sd(resolution), -exponent)))
     se = sd * float(factor)
     half = float(critical(len(values), alpha, candidates)) * se
-    p_value = float(2 * stdtr(len(values) - 1, -abs(mean / se)))
+    p_value = float(2 * scipy.special.stdtr(len(values) - 1, -abs(mean / se)))
     with np.errstate(over="ignore"):
         mean, low, high, sd, se = (float(x) for x in np.ldexp([mean, mean - half, mean + half, sd, se], exponent))
     return Interval(mean, low, high, p_value, sd, se, level)
+
+
+def p_superior(
+    candidate: np.ndarray, baseline: np.ndarray, alpha: float, candidates: int = 1, test_fraction: float | None = None
+) -> Interval:
+    """P(a run of the candidate beats its paired run of the baseline), from turned scores (K, r) each.
+
+    The mean over the K replicates of (wins + ½ ties)/r, with their t interval cut to [0, 1]; `p_value` belongs to ½,
+    `sd` and `se` are those of the K rates. Infinite scores are allowed (equal ones tie). ValueError on shapes that
+    differ or are not (K, r), and on NaN.
+    """
+    ours, theirs = np.asarray(candidate, dtype=float), np.asarray(baseline, dtype=float)
+    if ours.ndim != 2 or ours.shape != theirs.shape or ours.shape[1] == 0:
+        raise ValueError(f"both must have the same shape (replicates, seeds), got {ours.shape} and {theirs.shape}")
+    if np.isnan(ours).any() or np.isnan(theirs).any():
+        raise ValueError("a score is NaN: give diverged runs the floor first")
+    rates = ((ours > theirs) + 0.5 * (ours == theirs)).mean(axis=1)
+    found = paired_interval(rates - 0.5, alpha, candidates, test_fraction)
+    mean, low, high = (float(np.clip(0.5 + x, 0.0, 1.0)) for x in (found.mean, found.low, found.high))
+    return found._replace(mean=mean, low=low, high=high)
 
 
 def outcome(low: Real, high: Real, margin: Real) -> Outcome:

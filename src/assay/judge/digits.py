@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import NamedTuple
 
 from assay.core import Outcome
@@ -33,30 +33,24 @@ def printed(mean: float, low: float, high: float, margin: float, scale: float = 
     the outcome of the exact ones, and the same answer to "by at least the margin". Without an interval (NaN ends) the
     first try stands, and the ends are empty. ValueError if scale or margin is not above 0 or the mean is not finite.
     """
-    if not (0 < scale < math.inf and math.isfinite(mean)):
-        raise ValueError(f"scale must be above 0 and the mean finite, got {scale:g} and {mean:g}")
-    with localcontext(EXACT):
-        bar = Decimal(margin) * Decimal(scale)
-        first = digits = _decimals(bar)
-        exact = [Decimal(x) * Decimal(scale) for x in (mean, low, high) if math.isfinite(x)]
-        said = _said(low, high, margin) if len(exact) == 3 else None
-        while True:
-            plain = digits <= first + PLAIN
-            texts = [_fixed(x, digits) if plain else _scientific(x, digits - first - PLAIN) for x in exact]
-            bar_text = _significant(bar, 6 + digits - first)
-            if said is None or _said(Decimal(texts[1]), Decimal(texts[2]), Decimal(bar_text)) == said:
-                break
-            digits += 1
-        digits = digits if plain else first
-    shown = [minus(text) for text in texts] if said else [minus(texts[0]), "", ""]
-    return Printed(shown[0], shown[1], shown[2], bar_text, digits)
+    if not (0 < scale < math.inf and margin > 0 and math.isfinite(mean)):
+        raise ValueError(f"scale and margin must be above 0, the mean finite: {scale:g}, {margin:g}, {mean:g}")
+    bar, *exact = [_scaled(x, scale) for x in (margin, mean, low, high) if math.isfinite(x)]
+    first, more, exists = max(0, 1 - _rounded(bar, 6).adjusted()), 0, len(exact) == 3
+    while True:
+        form = f"z.{first + more}f" if more <= PLAIN else f".{more - PLAIN + 1}g"
+        texts, shown = [format(x or Decimal(), form) for x in exact], _rounded(bar, 6 + more)
+        if not exists or _said(Decimal(texts[1]), Decimal(texts[2]), shown) == _said(low, high, margin):
+            break
+        more += 1
+    mean_text, low_text, high_text = (minus(text) for text in (texts if exists else (texts[0], "", "")))
+    return Printed(mean_text, low_text, high_text, f"{shown:f}", first + more if more <= PLAIN else first)
 
 
 def ceiling(value: float, digits: int, scale: float = 1.0) -> str:
     """The value, given in file units, in text units and rounded up at `digits` decimals."""
-    with localcontext(EXACT):
-        exact = Decimal(value) * Decimal(scale)
-        return minus(_fixed(Decimal(_significant(exact, 12)), digits, ROUND_CEILING))  # 1.4 is 1.4, not a bit more
+    rounded = _rounded(_scaled(value, scale), 12)  # 1.4 is 1.4, not a bit more
+    return minus(f"{rounded.quantize(Decimal(1).scaleb(-digits), ROUND_CEILING, EXACT):zf}")
 
 
 def step(digits: int) -> str:
@@ -74,11 +68,8 @@ def percent(share: float) -> str:
 
 def times(ratio: float) -> str:
     """A ratio with one decimal, more where it would otherwise print as 1.0 or 0.0 without being that: 2.0×, 1.004×."""
-    for digits in range(1, 17):
-        text = f"{ratio:.{digits}f}"
-        if (float(text) == 1) == (ratio == 1) and (float(text) == 0) == (ratio == 0):
-            return f"{text}×"
-    return f"{ratio!r}×"
+    texts = (f"{ratio:.{digits}f}" for digits in range(1, 17))
+    return next((t for t in texts if (float(t) == 1, float(t) == 0) == (ratio == 1, ratio == 0)), repr(ratio)) + "×"
 
 
 def minus(text: str) -> str:
@@ -90,23 +81,10 @@ def _said(low: Real, high: Real, margin: Real) -> tuple[Outcome, bool]:
     return outcome(low, high, margin), by_the_margin(low, high, margin)
 
 
-def _decimals(margin: Decimal) -> int:
-    if not margin > 0:
-        raise ValueError(f"the margin must be above 0, got {margin}")
-    return max(0, 1 - Decimal(_significant(margin, 6)).adjusted())
+def _scaled(value: float, scale: float) -> Decimal:
+    return EXACT.multiply(Decimal(value), Decimal(scale))
 
 
-def _fixed(value: Decimal, digits: int, rounding: str = ROUND_HALF_EVEN) -> str:
-    text = f"{value.quantize(Decimal(1).scaleb(-digits), rounding=rounding):f}"
-    return text.removeprefix("-") if not Decimal(text) else text  # no −0.0
-
-
-def _scientific(value: Decimal, digits: int) -> str:
-    if not value:
-        return "0"
-    return _significant(value, digits + 1) if value.adjusted() > -6 else f"{value:.{digits}e}"
-
-
-def _significant(value: Decimal, digits: int) -> str:
-    rounded = value.quantize(Decimal(1).scaleb(value.adjusted() - digits + 1))
-    return f"{rounded.normalize():f}"
+def _rounded(value: Decimal, digits: int) -> Decimal:
+    """So many significant digits, without zeros at the end."""
+    return value.normalize(Context(prec=digits))

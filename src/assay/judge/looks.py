@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from assay.judge.decide import Interval, level_of, paired_interval
-from assay.judge.special import ndtr, ndtri, root
+from assay.judge.special import scipy
 
 NODES = 96  # of the quadrature between the boundaries: eight digits at ten looks
 
@@ -33,8 +33,7 @@ def spent(share: float, alpha: float) -> float:
     """The two-sided error spent at a share τ in (0, 1] of the replicates; `alpha` is the whole of it."""
     if not 0 < share <= 1:
         raise ValueError(f"a look is at a share of the replicates above 0 and at most 1, got {share:g}")
-    quantile = -ndtri(alpha / 4)
-    return float(4 * ndtr(-quantile / math.sqrt(share)))
+    return float(4 * scipy.special.ndtr(scipy.special.ndtri(alpha / 4) / math.sqrt(share)))
 
 
 def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
@@ -49,7 +48,7 @@ def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
         new = spent(share, alpha) - (spent(before, alpha) if before else 0.0)
         step, scale = math.sqrt(share - before), math.sqrt(share)
         unspent = partial(_beyond, new=new, density=density, points=points, step=step, scale=scale)
-        found.append(root(unspent, 1e-9, 40.0))
+        found.append(scipy.optimize.brentq(unspent, 1e-9, 40.0, xtol=1e-12))
         edge = found[-1] * scale
         at = edge * nodes
         arrived = np.exp(-0.5 * ((at[:, None] - points) / step) ** 2) @ density / (step * math.sqrt(2 * math.pi))
@@ -59,14 +58,14 @@ def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
 
 def _beyond(b: float, new: float, density: np.ndarray, points: np.ndarray, step: float, scale: float) -> float:
     """P(not stopped before, and |W| ≥ b·√τ), less what is to be spent."""
-    outside = ndtr((points - b * scale) / step) + ndtr((-points - b * scale) / step)
+    outside = scipy.special.ndtr((points - b * scale) / step) + scipy.special.ndtr((-points - b * scale) / step)
     return float(density @ outside) - new
 
 
 def nominal(looks: Sequence[int], look: int, alpha: float, candidates: int = 1) -> float:
     """The two-sided level of the t interval at `looks[look]` replicates; `looks` are all that are planned."""
     shares = [k / looks[-1] for k in looks[: look + 1]]
-    return 2 * float(ndtr(-boundaries(shares, alpha / candidates)[-1]))
+    return 2 * float(scipy.special.ndtr(-boundaries(shares, alpha / candidates)[-1]))
 
 
 def look_interval(
@@ -93,4 +92,8 @@ def _repeated_p(p: float, looks: Sequence[int], look: int) -> float:
         return low if p else 0.0
     if p >= nominal(looks, look, high):
         return 1.0
-    return root(lambda a: nominal(looks, look, a) - p, low, high)
+
+    def beyond(alpha: float) -> float:
+        return nominal(looks, look, alpha) - p
+
+    return scipy.optimize.brentq(beyond, low, high, xtol=1e-12)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from assay.judge.decide import critical, error_factor
-from assay.judge.special import chdtri, ndtr
+from assay.judge.special import scipy
 
 MOST_REPLICATES = 1000
 
@@ -53,16 +52,13 @@ def detectable_difference(
     _check_spread(replicate_sd)
     if replicates < 2:
         return math.nan
+    t, freedom = float(critical(replicates, alpha, candidates)), replicates - 1
 
-    t = float(critical(replicates, alpha, candidates))
+    def lacking(noncentrality: float) -> float:
+        return power_wanted - _beyond(t, freedom, noncentrality)
 
-    def enough(noncentrality: float) -> bool:
-        return _beyond(t, replicates - 1, noncentrality) >= power_wanted
-
-    high = 1.0
-    while not enough(high):
-        high *= 2
-    noncentrality = _smallest(enough, high / 2 if high > 1 else 0.0, high)
+    enough = t * math.sqrt(scipy.special.chdtri(freedom, 1e-15) / freedom) + 9
+    noncentrality = scipy.optimize.brentq(lacking, 0.0, enough, xtol=1e-12)
     return noncentrality * replicate_sd * float(error_factor(replicates, test_fraction))
 
 
@@ -110,7 +106,7 @@ def settling_replicates(
         raise ValueError(f"the assurance must lie between 0 and 1, got {assurance:g}")
     if replicates < 2 or not math.isfinite(sd):
         return None
-    upper = sd * math.sqrt((replicates - 1) / chdtri(replicates - 1, assurance))
+    upper = sd * math.sqrt((replicates - 1) / scipy.special.chdtri(replicates - 1, assurance))
     counts = np.arange(2, most + 1)
     widths = 2 * critical(counts, alpha, candidates) * upper * error_factor(counts, test_fraction)
     narrow = np.flatnonzero(widths <= margin)
@@ -123,24 +119,14 @@ def _check_spread(replicate_sd: float) -> None:
 
 
 def _beyond(t: float, freedom: int, noncentrality: float) -> float:
-    """P(|T| > t) for T noncentral t, by Gauss–Legendre quadrature over s = √(χ²/ν): ∫ f(s)·[Φ(δ − ts) + Φ(−δ − ts)] ds.
+    """P(|T| > t) for T = (Z + δ)/√(χ²/ν) noncentral t, that is P(χ² < ν·((Z + δ)/t)²): the mean of that over Z + δ.
 
     scipy.special.nctdtr gives NaN far out, where a plan for many replicates asks.
     """
-    low, high = (math.sqrt(chdtri(freedom, p) / freedom) for p in (1 - 1e-16, 1e-18))
-    step = (noncentrality + np.linspace(-10, 10, 9)) / t  # where Φ rises
-    cuts = np.unique(np.clip(np.concatenate([np.linspace(low, high, 17), step]), low, high))
-    nodes, weights = np.polynomial.legendre.leggauss(40)
-    half = np.diff(cuts)[:, None] / 2
-    s = cuts[:-1, None] + half * (1 + nodes)
-    log_scale = math.log(2) + freedom / 2 * math.log(freedom / 2) - math.lgamma(freedom / 2)
-    density = np.exp(log_scale + (freedom - 1) * np.log(s) - freedom * s * s / 2)
-    tails = ndtr(noncentrality - t * s) + ndtr(-noncentrality - t * s)
-    return float(min((half * weights * density * tails).sum(), 1.0))
 
+    def density(z: float) -> float:
+        normal = math.exp(-(z**2) / 2) + math.exp(-((z + 2 * noncentrality) ** 2) / 2)  # Z + δ on either side of 0
+        return scipy.special.chdtr(freedom, freedom * ((z + noncentrality) / t) ** 2) * normal / math.sqrt(2 * math.pi)
 
-def _smallest(enough: Callable[[float], bool], low: float, high: float) -> float:
-    """The least x in (low, high] with enough(x), to the last bit, for a rule that turns from no to yes once."""
-    while low < (middle := (low + high) / 2) < high:
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    found = scipy.integrate.quad(density, max(-noncentrality, -9.0), 9.0, epsabs=1e-13, epsrel=1e-13, limit=200)
+    return float(min(found[0], 1.0))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.judge.decide import level_of
-from assay.judge.special import ndtr, ndtri
+from assay.judge.special import scipy
 
 EXACT_UP_TO = 16  # replicates: 2¹⁶ sign patterns are cheap
 SIGN_DRAWS = 99_999
@@ -57,11 +57,12 @@ def bca_interval(differences: np.ndarray, alpha: float, seed: int, candidates: i
     mean = values.mean()
     drawn = np.random.default_rng(seed).integers(0, count, size=(BOOTSTRAP_DRAWS, count))
     means = values[drawn].mean(axis=1)
-    bias = ndtri(((means < mean).sum() + (means <= mean).sum()) / (2 * BOOTSTRAP_DRAWS))
+    normal = scipy.special
+    bias = normal.ndtri(((means < mean).sum() + (means <= mean).sum()) / (2 * BOOTSTRAP_DRAWS))
     influence = (values - mean) / (count - 1)  # what leaving one out takes from the mean
     acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
-    z = bias + ndtri(np.array([tail, 1 - tail]))
-    low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z)))
+    z = bias + normal.ndtri(np.array([tail, 1 - tail]))
+    low, high = np.quantile(means, normal.ndtr(bias + z / (1 - acceleration * z)))
     return float(low), float(high)
 
 

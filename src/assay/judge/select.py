@@ -22,6 +22,7 @@ import math
 import numpy as np
 
 BANDWIDTH = 0.03
+POINTS = 401  # of the grid on which the good range is looked for
 TIE = 1e-12  # relative: sums taken in another order differ by less
 PAIR_MEDIAN = math.sqrt(2) * 0.6744897501960817  # of |a − b| for two normal draws of unit spread
 
@@ -48,7 +49,8 @@ def select(
     positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None, bandwidth: float = BANDWIDTH
 ) -> int:
     """The index of the trial with the highest lower bound (`smoothed`); the earliest of equals."""
-    return _earliest_best(smoothed(positions, scores, choice, bandwidth), np.asarray(scores, dtype=float))
+    bounds, s = smoothed(positions, scores, choice, bandwidth), np.asarray(scores, dtype=float)
+    return int(np.argmax(bounds >= bounds.max() - TIE * max(np.ptp(s), np.abs(s).max())))
 
 
 def incumbents(
@@ -65,6 +67,35 @@ def raw(scores: np.ndarray) -> int:
     if s.ndim != 1 or len(s) == 0 or np.isnan(s).any():
         raise ValueError("scores must be one or more numbers without NaN, (trials,): floor diverged trials first")
     return int(np.argmax(s))
+
+
+def good_range(
+    positions: np.ndarray, scores: np.ndarray, margin: float, bandwidth: float = BANDWIDTH
+) -> tuple[float, float]:
+    """The stretch around the best place where the expected score lies within one margin of its maximum.
+
+    The expected score is the kernel mean of all trials, m(x) = Σ w s / Σ w with w = exp(−½ ((x − xⱼ)/h)²), on a grid
+    over the range; h as in `smoothed`. Places more than 3h from any trial are not judged, and end the stretch.
+
+    Args:
+        positions: unit positions (N,) of one ordered hyperparameter, all trials of all replicates.
+        scores: turned, floored scores (N,).
+    Returns:
+        Its two ends, unit positions. ValueError without a trial.
+    """
+    x, s = np.asarray(positions, dtype=float), np.asarray(scores, dtype=float)
+    if len(x) == 0 or x.shape != s.shape:
+        raise ValueError(f"positions and scores must be (trials,) alike, got {x.shape} and {s.shape}")
+    grid = np.linspace(0, 1, POINTS)
+    weights = np.exp(-0.5 * ((grid[:, None] - x) / bandwidth) ** 2)
+    seen = np.abs(grid[:, None] - x).min(axis=1) <= 3 * bandwidth
+    with np.errstate(invalid="ignore"):
+        means = np.where(seen, (weights * s).sum(axis=1) / weights.sum(axis=1), -np.inf)
+    best = int(np.argmax(means))
+    good = means >= means[best] - margin
+    low = best - int(np.argmin(good[best::-1])) + 1 if not good[: best + 1].all() else 0
+    high = best + int(np.argmin(good[best:])) - 1 if not good[best:].all() else POINTS - 1
+    return float(grid[low]), float(grid[high])
 
 
 def _checked(
@@ -94,7 +125,3 @@ def _noise(weights: np.ndarray, means: np.ndarray, scores: np.ndarray) -> float:
     if len(reached) == 0 or reached[-1] == 0:
         return 0.0
     return float(gaps[order][np.searchsorted(reached, reached[-1] / 2)] / PAIR_MEDIAN)
-
-
-def _earliest_best(bounds: np.ndarray, scores: np.ndarray) -> int:
-    return int(np.argmax(bounds >= bounds.max() - TIE * max(np.ptp(scores), np.abs(scores).max())))

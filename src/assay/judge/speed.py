@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from assay.core import finite
 from assay.core.verdict import Chance, Speed, ToTarget
-from assay.judge.superiority import p_superior
+from assay.judge.decide import p_superior
 
 
 def target_of(baseline_final: np.ndarray, margin: float) -> float | None:

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from assay.judge.decide import Interval, critical, error_factor, paired_interval, rounding_sd
-from assay.judge.special import stdtr
+from assay.judge.special import scipy
 
 MOST_ASKED = 1_000_000_000
 
@@ -92,5 +92,5 @@ def two_stage_interval(
     if not (stage.exists and np.isfinite(values).all() and se > 0):
         return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, stage.level)
     half = float(critical(first, alpha, candidates)) * se
-    p_value = float(2 * stdtr(first - 1, -abs(mean / se)))
+    p_value = float(2 * scipy.special.stdtr(first - 1, -abs(mean / se)))
     return Interval(mean, mean - half, mean + half, p_value, sd, se, stage.level)

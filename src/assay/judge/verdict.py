@@ -14,14 +14,13 @@ from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
 from assay.core.verdict import ContenderFacts, Details, Survivors, TaskVerdict
 from assay.errors import NoVerdict
 from assay.judge import stability, two_stage
-from assay.judge.decide import Interval, by_the_margin, outcome, paired_interval, resolution
+from assay.judge.decide import Interval, by_the_margin, outcome, p_superior, paired_interval, resolution
 from assay.judge.divergence import floored, loser, rate, survivor_differences
 from assay.judge.edges import edges, wider_spaces
 from assay.judge.looks import look_interval
 from assay.judge.power import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
 from assay.judge.sentence import DEFAULT_SEED, VerdictFacts, sentence
-from assay.judge.superiority import p_superior
 from assay.space import Space
 
 
@@ -209,42 +208,23 @@ def _verdict(
     pair: _Pair, slot: int, candidate: ContenderFacts, baseline: ContenderFacts, holm_p: float,
     wider: dict[str, dict[str, str]],
 ) -> TaskVerdict:  # fmt: skip
-    facts, interval, task, protocol = _facts(pair), pair.interval, pair.question.task, pair.question.protocol
-    details = _details(pair, facts, slot, candidate, baseline, finite(holm_p), wider)
-    return TaskVerdict(
-        task=task.name,
-        candidate=facts.candidate,
-        baseline=facts.baseline,
-        outcome=facts.outcome,
-        sentence=sentence(facts),
-        difference=finite(interval.mean),
-        ci_low=finite(interval.low),
-        ci_high=finite(interval.high),
-        p_value=finite(interval.p_value),
-        p_superior=finite(facts.p_superior),
-        margin=task.margin,
-        replicates=protocol.replicates,
-        unit=task.unit,
-        details=details,
-    )
-
-
-def _details(
-    pair: _Pair, facts: VerdictFacts, slot: int, candidate: ContenderFacts, baseline: ContenderFacts,
-    holm_p: float | None, wider: dict[str, dict[str, str]],
-) -> Details:  # fmt: skip
-    question, interval, differences = pair.question, pair.interval, pair.differences
-    alpha, fraction = question.protocol.alpha, question.test_fraction
+    facts, question, interval, differences = _facts(pair), pair.question, pair.interval, pair.differences
+    task, alpha, fraction = question.task, question.protocol.alpha, question.test_fraction
     resampling = seeds.hashed("resampling", question.seed, slot=slot)
     bca_low, bca_high = bca_interval(differences, alpha, resampling, question.candidates)
     certain = facts.outcome in ("better", "worse") and facts.loser is None
-    return Details(
+    survivors = None
+    if facts.survivors is not None:
+        found, decided = facts.survivors
+        ends = finite(found.mean), finite(found.low), finite(found.high)
+        survivors = Survivors(*ends, decided, len(pair.survivors))
+    details = Details(
         candidate=candidate,
         baseline=baseline,
         differences=differences.tolist(),
         level=interval.level,
         candidates=question.candidates,
-        by_the_margin=certain and by_the_margin(interval.low, interval.high, question.task.margin),
+        by_the_margin=certain and by_the_margin(interval.low, interval.high, task.margin),
         sd=finite(interval.sd),
         se=finite(interval.se),
         test_fraction=fraction,
@@ -253,28 +233,28 @@ def _details(
         sign_flip_p=finite(sign_flip_p(differences, resampling)),
         bca_low=finite(bca_low),
         bca_high=finite(bca_high),
-        holm_p=holm_p,
+        holm_p=finite(holm_p),
         settling_margin=facts.settling_margin,
         settling_replicates=facts.settling_replicates,
         replicates_asked=facts.asked if question.asked else UNSET,
         all_diverged=facts.loser,
-        survivors=_survivors(pair, facts),
+        survivors=survivors,
         gradient_ratio=facts.gradient_ratio,
         stability=stability.compare(pair.ours, pair.theirs, alpha, question.candidates, fraction),
         wider=wider,
     )
-
-
-def _survivors(pair: _Pair, facts: VerdictFacts) -> Survivors | None:
-    if facts.survivors is None:
-        return None
-    interval, decided = facts.survivors
-    return Survivors(
-        difference=finite(interval.mean),
-        ci_low=finite(interval.low),
-        ci_high=finite(interval.high),
-        outcome=decided,
-        replicates=len(pair.survivors),
+    return TaskVerdict(
+        task=task.name,
+        candidate=facts.candidate,
+        baseline=facts.baseline,
+        outcome=facts.outcome,
+        sentence=sentence(facts),
+        **interval.recorded(),
+        p_superior=finite(facts.p_superior),
+        margin=task.margin,
+        replicates=question.protocol.replicates,
+        unit=task.unit,
+        details=details,
     )
 
 
