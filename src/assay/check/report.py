@@ -28,6 +28,18 @@ class Skip(Exception):
     """A check raises it where it doesn't apply, with the reason."""
 
 
+def fail_if(fault: object, sentence: str) -> None:
+    """Raise `Failed` where there is the fault."""
+    if fault:
+        raise Failed(sentence)
+
+
+def skip_if(beside_it: object, reason: str) -> None:
+    """Raise `Skip` where the check doesn't apply."""
+    if beside_it:
+        raise Skip(reason)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One check's answer: its status, one sentence, for a failure a runnable example, and what was measured.

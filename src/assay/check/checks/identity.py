@@ -18,7 +18,7 @@ from torch import Tensor
 from assay.check.fit import EQUAL, PARALLEL, Fit, Fitted
 from assay.check.known import Known, Settings, hinted, known
 from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, flat, start_values
-from assay.check.report import Failed, Passed, Skip
+from assay.check.report import Failed, Passed, skip_if
 
 _STEPS = 32
 _LONG = 1200
@@ -29,8 +29,7 @@ _EQUAL_ELSEWHERE = 1e-5  # rounding grows as the parameters feed back
 
 def check_identity(lab: Lab) -> Passed:
     """Compare with every known optimizer, the simplest first."""
-    if lab.facts.get("single"):
-        raise Skip("it doesn't work in float64, where rounding is small enough to tell")
+    skip_if(lab.facts.get("single"), "it doesn't work in float64, where rounding is small enough to tell")
     lab.shows("")
     if itself := _itself(lab.training(torch.float64).optimizer):
         return Passed(f"it is {itself} itself", {"is": itself, "itself": True})
@@ -72,8 +71,7 @@ def _walked(lab: Lab, rows: list[list[Tensor]]) -> tuple[Training, Tensor]:
     if 0 < way < _SHORT * size:  # the way would drown in the rounding of where it begins
         training = Training(lab, [s * (way / size) for s in start])
         path = _path(training, rows)
-    if not finite([path]) or not path.any():
-        raise Skip("it doesn't move to numbers on the gradients it is compared on")
+    skip_if(not finite([path]) or not path.any(), "it doesn't move to numbers on the gradients it is compared on")
     return training, path
 
 
@@ -250,7 +248,7 @@ def _settings_text(found: Fitted) -> str:
 def _example(lab: Lab, found: Fitted) -> None:
     other = _other(found.candidate, found.factor * (lab.lr or 1.0), found.settings)
     shown = 'assert not torch.allclose(p, q, rtol=1e-6), "the same steps"'
-    lab.shows(_SIDE_BY_SIDE.format(other=other, before="", after="", shown=shown), params=_COUNTED)
+    lab.shows(_SIDE_BY_SIDE.format(other=other, before="", after="", shown=shown))
 
 
 def _example_of_schedule(lab: Lab, pace: _Pace) -> None:
@@ -263,11 +261,12 @@ def _example_of_schedule(lab: Lab, pace: _Pace) -> None:
 """
     shown = 'assert max(spread) > 1e-3, "each step is the other\'s, times one factor for all elements"'
     text = _SIDE_BY_SIDE.format(other=f"spread = []\n{other}", before=before, after=after, shown=shown)
-    lab.shows(text, params=_COUNTED)
+    lab.shows(text)
 
 
-_COUNTED = "p = torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3))"
 _SIDE_BY_SIDE = """
+p = torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3))
+opt := [p]
 {other}
 for t in range(20):
 {before}    p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) * (t + 1) + 1).view(4, 3)
