@@ -81,10 +81,10 @@ class Report:
 
     def __getitem__(self, name: str) -> Finding:
         """The finding of that name; KeyError where there is none."""
-        for finding in self.findings:
-            if finding.name == name:
-                return finding
-        raise KeyError(f"no check is called {name!r}; there are {', '.join(f.name for f in self.findings)}")
+        found = {finding.name: finding for finding in self.findings}
+        if name not in found:
+            raise KeyError(f"no check is called {name!r}; there are {', '.join(found)}")
+        return found[name]
 
 
 _WORDS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a"}

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from assay.check.job import place_of
 from assay.contenders.adapt import Signature
-from assay.contenders.registry import CONTENDERS
-from assay.contenders.resolve import split_alias
 from assay.core import Contender
 from assay.space import midpoint
 
@@ -31,11 +30,7 @@ class Script:
     """How a contender is imported and made, as text."""
 
     def __init__(self, contender: Contender, target: Any) -> None:
-        reference = split_alias(contender.reference)[1]
-        if reference.partition("+")[0] in CONTENDERS:
-            reference = CONTENDERS[reference.partition("+")[0]].reference
-        where, _, name = reference.rpartition(":")
-        name = name.partition("+")[0]  # a schedule is none of the optimizer's
+        where, _, name = place_of(contender).rpartition(":")
         self.name = name or contender.name
         if where.endswith(".py"):
             path = Path(where)

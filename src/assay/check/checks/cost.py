@@ -58,7 +58,8 @@ assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, 
             training.feed(rows[step % len(rows)])
             skip_if(time.perf_counter() - began > 2 * _SECONDS, "its steps are too slow for as many as tell")
         gc.collect()
-        marks.append((_tensors(), sys.getallocatedblocks(), _resident()))
+        tensors = sum(issubclass(type(o), Tensor) for o in gc.get_objects())
+        marks.append((tensors, sys.getallocatedblocks(), _resident()))
     taken = 5 * block
     grown = [min((b - a) / block for a, b in pairwise(kind)) for kind in zip(*marks[1:], strict=True)]
     tensors, objects, memory = grown
@@ -68,10 +69,6 @@ assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, 
     share = memory / (4 * 64 * 128)
     fail_if(share > 0.6, f"memory grows by {memory / 1024:.0f} KiB a step, about {share:.1f} times its parameters")
     return Passed(f"nothing grows over {taken:,} steps")
-
-
-def _tensors() -> int:
-    return sum(issubclass(type(o), Tensor) for o in gc.get_objects())
 
 
 def _resident() -> int:
@@ -175,12 +172,7 @@ def _speed(lab: Lab, shapes: Shapes) -> Passed:
     for p, q, g in zip(training.params, others, gradient, strict=True):
         p.grad, q.grad = g.clone(), g
 
-    def own() -> None:
-        if lab.mode == "no":
-            training.optimizer.step()
-        else:
-            training.feed(gradient)
-
+    own = training.optimizer.step if lab.mode == "no" else lambda: training.feed(gradient)
     ours, fused = [], []
     deadline = time.perf_counter() + 1.5
     for attempt in range(30):

@@ -41,7 +41,7 @@ def check_identity(lab: Lab) -> Passed:
         fit = Fit(candidate, training.start, rows, path, lab.lr or 1.0)
         found = fit.best(hints)
         if found.misfit < EQUAL and _agrees(lab, found):
-            _example(lab, found)
+            _example(lab, candidate, found.factor, found.settings)
             raise Failed(
                 f"this is {candidate.name} with lr × {found.factor:.3g}{_settings_text(found)}: the same steps to rounding, "
                 "at these settings and a constant rate"
@@ -137,7 +137,7 @@ def _same_but_for_the_rate(lab: Lab, pace: _Pace, value: dict[str, Any]) -> Pass
     fit = Fit(pace.candidate, training.start, rows, _path(training, rows), lab.lr or 1.0)
     elsewhere = fit.factors({**pace.candidate.fitted, **hinted(pace.candidate, training.optimizer)})
     if elsewhere is not None and difference([factors], [elsewhere]) < PARALLEL:
-        _example_of_schedule(lab, pace)
+        _example(lab, pace.candidate, 1.0, pace.settings)
         raise Failed(
             f"this is {name} with a schedule built in: lr × {float(factors[0]):.3g} at the first step, {low:.3g} to "
             f"{high:.3g} in all (so does a bias correction that is off by one)"
@@ -245,40 +245,25 @@ def _settings_text(found: Fitted) -> str:
     return "".join(f", {k} {v:.6g}" for k, v in found.settings.items() if differs(k, v))
 
 
-def _example(lab: Lab, found: Fitted) -> None:
-    other = _other(found.candidate, found.factor * (lab.lr or 1.0), found.settings)
-    shown = 'assert not torch.allclose(p, q, rtol=1e-6), "the same steps"'
-    lab.shows(_SIDE_BY_SIDE.format(other=other, before="", after="", shown=shown))
-
-
-def _example_of_schedule(lab: Lab, pace: _Pace) -> None:
-    other = _other(pace.candidate, lab.lr or 1.0, pace.settings)
-    before = "    before = p.detach().clone(), q.detach().clone()\n"
-    after = """\
-    ratio = (p.detach() - before[0]) / (q.detach() - before[1])
-    print(t + 1, ratio.mean().item())
-    spread.append((ratio.std() / ratio.mean().abs()).item())
-"""
-    shown = 'assert max(spread) > 1e-3, "each step is the other\'s, times one factor for all elements"'
-    text = _SIDE_BY_SIDE.format(other=f"spread = []\n{other}", before=before, after=after, shown=shown)
-    lab.shows(text)
-
-
-_SIDE_BY_SIDE = """
-p = torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3))
+def _example(lab: Lab, candidate: Known, factor: float, settings: Settings) -> None:
+    """The known optimizer beside this one, on gradients that depend on no parameter."""
+    given = ", ".join(f"{k}={v!r}" for k, v in candidate.arguments(factor * (lab.lr or 1.0), settings).items())
+    lab.shows(
+        f"""
+import {candidate.text.rpartition(".")[0]}
+p, q = (torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3)) for _ in range(2))
 opt := [p]
-{other}
+other = {candidate.text}([q], {given})
+spread = []
 for t in range(20):
-{before}    p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) * (t + 1) + 1).view(4, 3)
+    before = p.detach().clone(), q.detach().clone()
+    p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) * (t + 1) + 1).view(4, 3)
     q.grad = p.grad.clone()
     opt.step()
     other.step()
-{after}{shown}
+    ratio = (p.detach() - before[0]) / (q.detach() - before[1])
+    print(t + 1, ratio.mean().item())
+    spread.append((ratio.std() / ratio.mean().abs()).item())
+assert max(spread) > 1e-3, "each step is the other's, times one factor for all elements"
 """
-
-
-def _other(candidate: Known, lr: float, settings: Settings) -> str:
-    """Lines that make the known optimizer over a copy `q` of `p`."""
-    given = ", ".join(f"{k}={v!r}" for k, v in candidate.arguments(lr, settings).items())
-    head = candidate.text.rpartition(".")[0]
-    return f"import {head}\nq = torch.nn.Parameter(p.detach().clone())\nother = {candidate.text}([q], {given})"
+    )
