@@ -64,9 +64,8 @@ def _steps(lab: Lab, mode: Any) -> bool:
         lab.mode = before
 
 
-def _doubles(lab: Lab, mode: Any) -> bool:
+def _doubles(lab: Lab) -> bool:
     """Do float64 parameters stay so, and computed as such?"""
-    lab.mode = mode
     try:
         training = lab.training(torch.float64, steps=3)
         return all(p.dtype == torch.float64 for p in training.params) and not in_single(lab)
@@ -88,7 +87,7 @@ for x in (p, q):
 """
     )
     lab.mode = _mode(lab, lab.training().optimizer)
-    wide = _doubles(lab, lab.mode)
+    wide = _doubles(lab)
     dtype = torch.float64 if wide else torch.float32  # steps may be too small for float32 to see
     training = lab.training(dtype, steps=12)
     fail_if(not finite(training.values()), "twelve steps on gradients of everyday size make parameters NaN or infinite")
