@@ -1,14 +1,14 @@
-"""Asks a contender's benches for one check after the other, and reports. Torch is never imported."""
+"""The question as it is asked, in Python and in a test suite. Torch is never imported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from assay.check.bench import Benches, EngineOf
-from assay.check.catalogue import BY_NAME, CATALOGUE, Spec
+from assay.check.bench import EngineOf, findings
+from assay.check.catalogue import BY_NAME, CATALOGUE
 from assay.check.job import job_of
-from assay.check.report import Finding, Report, render
+from assay.check.report import Report, render
 from assay.core import Contender
 from assay.errors import UsageError
 
@@ -46,25 +46,7 @@ def check(
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
-    from assay.workers.local import without_main
-
-    found: dict[str, Finding] = {}
-    with without_main(), Benches(job, limit, engine_of) as benches:
-        failed = next((spec for spec in specs if spec.gate and not _passes(benches, spec, found)), None)
-        if failed is None:
-            if not _passes(benches, BY_NAME["deterministic"], found):
-                reason = "no two trainings can be compared, for deterministic fails"
-                found |= {spec.name: spec.finding("not applicable", reason) for spec in specs if spec.compares}
-            rest = [s for s in specs if not s.alone and s.name not in found]
-            benches.work(sorted(rest, key=lambda s: -s.weight), found)
-            benches.work([s for s in specs if s.alone], found, at_once=1)
-    reason = f"not asked, for {failed.name} fails" if failed else ""
-    return Report(job.name, tuple(found.get(s.name) or s.finding("not applicable", reason) for s in specs))
-
-
-def _passes(benches: Benches, spec: Spec, found: dict[str, Finding]) -> bool:
-    benches.work([spec], found, at_once=1)
-    return found[spec.name].status == "pass"
+    return Report(job.name, findings(job, specs, limit, engine_of))
 
 
 def check_optimizer(

@@ -72,10 +72,7 @@ class Fit:
             if walked is None:
                 return nothing
             a, b = walked / self.scale, self.path / self.scale
-            square = float((a * a).sum())
-            if not square:
-                return nothing
-            more = float((a * b).sum()) / square
+            more = float((a * b).sum() / (a * a).sum())
             if not math.isfinite(more) or more <= 0:
                 return nothing
             residual = a * more - b
@@ -103,9 +100,7 @@ class Fit:
         """The settings that fit best, sought where the defaults or hints come near."""
         fitted = dict(self.candidate.fitted)
         hints = {k: v for k, v in hints.items() if k != "weight_decay" or v}
-        starts = [{**fitted, **hints}]
-        if hints:
-            starts.append(fitted)
+        starts = [{**fitted, **hints}, *([fitted] if hints else [])]
         if "beta2" in fitted:
             starts += [{**starts[0], "beta1": a, "beta2": b} for a, b in ((0.9, 0.99), (0.5, 0.9), (0.95, 0.95))]
         for name in ("momentum", "alpha", "rho"):

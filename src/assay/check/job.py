@@ -54,29 +54,29 @@ def opened(job: Job) -> tuple[Contender, Any]:
     Raises:
         UsageError: an unknown name, a module that fails to import, a class that can't be adapted.
     """
-    from assay.contenders import contenders
+    from assay.contenders import contenders, load
     from assay.contenders.adapt import adapt
 
     sys.path[:0] = [path for path in job.paths if path not in sys.path]
     if not job.packed:
         contender = contenders([job.reference] if job.name == "adam" else ["adam", job.reference], untuned=True)[-1]
-        return contender, _target(contender)
+        place = place_of(contender)
+        target = load(place) if place else None
+        return contender, None if isinstance(target, Contender) else target
     target = cloudpickle.loads(job.packed)
     if isinstance(target, Contender):
         return target, None
     return adapt(target, job.name, baseline=contenders(["adam"])[0], untuned=True), target
 
 
-def _target(contender: Contender) -> Any:
-    from assay.contenders import CONTENDERS, load
+def place_of(contender: Contender) -> str:
+    """`pkg.mod:Name` or `path/file.py:Name` of what is behind a contender, its schedule aside; "" where it isn't told."""
+    from assay.contenders import CONTENDERS
     from assay.contenders.resolve import split_alias
     from assay.contenders.schedules import split_schedule
 
     reference = split_schedule(split_alias(contender.reference)[1])[0]
-    if not reference:
-        return None
-    target = load(CONTENDERS[reference].reference if reference in CONTENDERS else reference)
-    return None if isinstance(target, Contender) else target
+    return CONTENDERS[reference].reference if reference in CONTENDERS else reference
 
 
 def _shown(reference: str) -> str:
@@ -109,11 +109,10 @@ def _paths(target: Any) -> tuple[str, ...]:
     module, path = _home(target)
     if module is None or not path or "site-packages" in path:
         return ()
-    parts = module.__name__.split(".")
     place = Path(path).resolve().with_suffix("")
-    if place.name == "__init__":
-        place = place.parent
-    return (str(place.parents[len(parts) - 1]),) if list(place.parts[-len(parts) :]) == parts else ()
+    place = place.parent if place.name == "__init__" else place
+    parts = tuple(module.__name__.split("."))
+    return (str(place.parents[len(parts) - 1]),) if place.parts[-len(parts) :] == parts else ()
 
 
 @contextmanager

@@ -130,25 +130,23 @@ def hinted(candidate: Known, optimizer: Any) -> Settings:
     return hints
 
 
+_DIRECT = {"power": -math.inf, "lr_decay": 0.0, "momentum_decay": 0.0}  # the least of settings that are as they are
+_SMALLEST = {"eps": 1e-30, "weight_decay": 1e-12}  # of settings that are sought by their logarithms
+
+
 def to_line(name: str, value: float) -> float:
     """A setting as an unbounded number: decay rates by log(1 − β), eps by its logarithm."""
-    if name == "eps":
-        return math.log(max(value, 1e-30))
-    if name == "weight_decay":
-        return math.log(max(value, 1e-12))
-    if name in ("power", "lr_decay", "momentum_decay"):
+    if name in _DIRECT:
         return value
-    return math.log(max(1 - value, 1e-12))
+    return math.log(max(value, _SMALLEST[name]) if name in _SMALLEST else max(1 - value, 1e-12))
 
 
 def from_line(name: str, place: float) -> float:
     """The inverse of `to_line`, cut to where the setting is allowed."""
-    if name in ("eps", "weight_decay"):
+    if name in _DIRECT:
+        return max(place, _DIRECT[name])
+    if name in _SMALLEST:
         return math.exp(min(max(place, -69.0), 3.0))
-    if name == "power":
-        return place
-    if name in ("lr_decay", "momentum_decay"):
-        return max(place, 0.0)
     if name == "dampening":
         return 1 - math.exp(min(place, 3.0))
     return 1 - math.exp(min(max(place, _LONGEST), 0.0))

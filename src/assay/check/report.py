@@ -28,6 +28,18 @@ class Skip(Exception):
     """A check raises it where it doesn't apply, with the reason."""
 
 
+def fail_if(fault: object, sentence: str) -> None:
+    """Raise `Failed` where there is the fault."""
+    if fault:
+        raise Failed(sentence)
+
+
+def skip_if(beside_it: object, reason: str) -> None:
+    """Raise `Skip` where the check doesn't apply."""
+    if beside_it:
+        raise Skip(reason)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One check's answer: its status, one sentence, for a failure a runnable example, and what was measured.
@@ -69,10 +81,10 @@ class Report:
 
     def __getitem__(self, name: str) -> Finding:
         """The finding of that name; KeyError where there is none."""
-        for finding in self.findings:
-            if finding.name == name:
-                return finding
-        raise KeyError(f"no check is called {name!r}; there are {', '.join(f.name for f in self.findings)}")
+        found = {finding.name: finding for finding in self.findings}
+        if name not in found:
+            raise KeyError(f"no check is called {name!r}; there are {', '.join(found)}")
+        return found[name]
 
 
 _WORDS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a"}

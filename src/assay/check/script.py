@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from assay.check.job import place_of
 from assay.contenders.adapt import Signature
-from assay.contenders.registry import CONTENDERS
-from assay.contenders.resolve import split_alias
 from assay.core import Contender
 from assay.space import midpoint
 
@@ -24,17 +23,14 @@ def gives_them_again(opt):  # a closure that makes the gradients that are there
         return torch.tensor(0.0)
     return closure
 """
+_MADE = re.compile(r"^( *)(\w+) := (.*?)(?: at (\w+))?$", re.MULTILINE)
 
 
 class Script:
     """How a contender is imported and made, as text."""
 
     def __init__(self, contender: Contender, target: Any) -> None:
-        reference = split_alias(contender.reference)[1]
-        if reference.partition("+")[0] in CONTENDERS:
-            reference = CONTENDERS[reference.partition("+")[0]].reference
-        where, _, name = reference.rpartition(":")
-        name = name.partition("+")[0]  # a schedule is none of the optimizer's
+        where, _, name = place_of(contender).rpartition(":")
         self.name = name or contender.name
         if where.endswith(".py"):
             path = Path(where)
@@ -50,57 +46,48 @@ class Script:
         self.takes_params = self.signature is not None and self.signature.first == "params"
         self.train = False  # does it have to be told that training begins?
 
-    def text(
-        self,
-        body: str,
-        *,
-        params: str = "p = torch.nn.Parameter(torch.ones(4, 3))",
-        over: str = "[p]",
-        mode: str = "no",
-        lr: float | None = None,
-    ) -> str:
-        """The imports, the parameters, `opt` over them, then `body`, where `opt.step()` suits the contender's closure.
+    def text(self, body: str, mode: str) -> str:
+        """The imports, then `body`, where each `opt.step()` is made to suit the contender's closure.
 
-        Args:
-            params: lines that make the parameters.
-            over: what the optimizer is given: a list of parameters or groups; "" makes none.
+        A line `opt := [p]` makes an optimizer over a list of parameters or groups; `opt := [p] at rate` at the learning rate
+        of that name. A body without one begins with an optimizer over one matrix p.
         """
-        lines = ["import torch", *(["import assay"] if self.takes_run else []), self.imports, params]
-        if over:
-            lines += self.made("opt", over, lr)
+        body = body.strip("\n")
+        if "opt := " not in body:
+            body = f"p = torch.nn.Parameter(torch.ones(4, 3))\nopt := [p]\n{body}"
+        body = _MADE.sub(self._made, body)
+        lines = ["import torch", *(["import assay"] if self.takes_run else []), self.imports]
         if mode == "yes" and ".step()" in body:
             lines.append(_CLOSURE)
             body = re.sub(r"\b(?!scheduler)(\w+)\.step\(\)", r"\1.step(gives_them_again(\1))", body)
         elif mode == "graph":
-            body = "# its step needs a closure that calls loss.backward(create_graph=True)\n" + body
-        return "\n".join([*lines, body.strip("\n")]) + "\n"
+            lines.append("# its step needs a closure that calls loss.backward(create_graph=True)")
+        return "\n".join([*lines, body]) + "\n"
 
-    def made(self, variable: str, over: str, lr: float | None = None) -> list[str]:
-        """Lines that make an optimizer over a list of parameters or groups."""
-        return [self._made(variable, over, lr), *([f"{variable}.train()"] if self.train else [])]
+    def _made(self, line: re.Match[str]) -> str:
+        indent, variable, over, rate = line.groups()
+        told = f"\n{indent}{variable}.train()" if self.train else ""
+        return f"{indent}{variable} = {self._call(over, rate)}{told}"
 
-    def _made(self, variable: str, over: str, lr: float | None) -> str:
-        settings = dict(self.settings)
-        if lr is not None and "lr" in settings:
-            settings["lr"] = _number(lr)
+    def _call(self, over: str, rate: str | None) -> str:
+        settings = {**self.settings, **({"lr": rate} if rate and "lr" in self.settings else {})}
         given = "".join(f", {k}={v}" for k, v in settings.items())
-        run = "assay.Run(1000, 10, 100)"
+        model, run = f"torch.nn.ParameterList({over})", "assay.Run(1000, 10, 100)"
         if self.signature is None:  # a contender, which its `make` makes
-            return f"{variable} = {self.name}.make(torch.nn.ParameterList({over}), {run}{given})"
+            return f"{self.name}.make({model}, {run}{given})"
+        if self.signature.given == "optimizer":
+            lr = f", lr={settings['lr']}" if "lr" in settings else ""
+            return f"{self.name}(torch.optim.Adam({over}{lr}))"
         if self.takes_run:
             given += f", run={run}"
         if self.signature.beside:
-            return f"{variable} = {self.name}({over}, {self.signature.beside}=torch.optim.Adam{given})"
-        if self.signature.given == "model":
-            return f"{variable} = {self.name}(torch.nn.ParameterList({over}){given})"
-        if self.signature.given == "named parameters":
-            return f"{variable} = {self.name}(torch.nn.ParameterList({over}).named_parameters(){given})"
-        if self.signature.given == "optimizer class":
-            return f"{variable} = {self.name}(torch.optim.Adam, {over}{given})"
-        if self.signature.given == "optimizer":
-            rate = f", lr={settings['lr']}" if "lr" in settings else ""
-            return f"{variable} = {self.name}(torch.optim.Adam({over}{rate}))"
-        return f"{variable} = {self.name}({over}{given})"
+            given = f", {self.signature.beside}=torch.optim.Adam{given}"
+        first = {
+            "model": model,
+            "named parameters": f"{model}.named_parameters()",
+            "optimizer class": f"torch.optim.Adam, {over}",
+        }
+        return f"{self.name}({first.get(self.signature.given or '', over)}{given})"
 
 
 def _number(value: Any) -> str:

@@ -1,22 +1,23 @@
 """The process that checks: it loads the contender once, then answers one check after the other, each in a fork.
 
-A check that hangs, exits or crashes takes only its own fork with it; what it printed is kept and named.
+A check that hangs, exits or crashes takes only its own fork with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
-import pickle
 import signal
 import sys
-import tempfile
 import threading
+import time
 import traceback
 import warnings
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cloudpickle
@@ -26,13 +27,16 @@ from assay.check.job import Job, opened
 from assay.check.report import Failed, Finding, Skip
 from assay.errors import UsageError, own_frames
 
+_FORKING = threading.Lock()  # no fork may hold the open end of another one's pipe
 
-def serve(connection: Any, job: Job, engine_of: bytes) -> None:
-    """Answer `(name, facts)` with a finding until None comes. The first message says whether the contender loads."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setsid()  # so that all this process starts can be ended with it
+
+def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes) -> None:
+    """Send None, or why the contender can't be loaded; then the findings, in the order of `specs`."""
     _end_with_driver()
-    output = Output()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    sys.stdout, sys.stderr = (os.fdopen(s, "w", buffering=1, closefd=False, encoding="utf-8") for s in (1, 2))
     warnings.simplefilter("ignore")
     import torch
 
@@ -43,51 +47,89 @@ def serve(connection: Any, job: Job, engine_of: bytes) -> None:
     try:
         contender, target = opened(job)
     except UsageError as error:
-        connection.send(("refused", str(error)))
-        return
+        return connection.send(str(error))
     except BaseException as error:  # a module may raise anything, SystemExit included
-        connection.send(("refused", f"{job.name} fails to load: {own_frames(error)}"))
-        return
+        return connection.send(f"{job.name} fails to load: {own_frames(error)}")
     script = Script(contender, target)
-    fixed = {"engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference), "output": output}
-    connection.send(("ready", None))
-    while (asked := connection.recv()) is not None:
-        name, facts = asked
-        connection.send(_in_a_fork(BY_NAME[name], Lab(contender, script, {**facts, **fixed})))
+    facts = {"engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference)}
+    connection.send(None)
+    gc.freeze()  # what is frozen stays shared with the forks
+
+    def ask(spec: Spec) -> Finding:
+        return _in_a_fork(spec, Lab(contender, script, facts), max(limit, spec.limit))
+
+    def work(some: Sequence[Spec], at_once: int) -> dict[str, Finding]:
+        with ThreadPoolExecutor(at_once) as pool:
+            found = {finding.name: finding for finding in pool.map(ask, some)}
+        for finding in found.values():
+            facts.update(finding.facts)
+        return found
+
+    found = _in_turn(specs, work)
+    connection.send(tuple(found[spec.name] for spec in specs))
+    connection.poll(None)  # until it is ended, with all that the contender started
 
 
-def _in_a_fork(spec: Spec, lab: Any) -> Finding:
+def _in_turn(specs: Sequence[Spec], work: Callable[[Sequence[Spec], int], dict[str, Finding]]) -> dict[str, Finding]:
+    """Have all checks worked on: first what others hang on, then two at once, the longest first; timings alone."""
+    found: dict[str, Finding] = {}
+    for spec in (*(s for s in specs if s.gate), BY_NAME["deterministic"]):
+        found |= work([spec], 1)
+        if found[spec.name].status == "pass":
+            continue
+        reason = (
+            f"not asked, for {spec.name} fails"
+            if spec.gate
+            else "no two trainings can be compared, for deterministic fails"
+        )
+        for other in specs:
+            if other.name not in found and (spec.gate or other.compares):
+                found[other.name] = other.finding("not applicable", reason)
+        if spec.gate:
+            break
+    rest = [s for s in specs if s.name not in found]
+    found |= work(sorted((s for s in rest if not s.alone), key=lambda s: -s.weight), 2)
+    return found | work([s for s in rest if s.alone], 1)
+
+
+def _in_a_fork(spec: Spec, lab: Any, limit: float) -> Finding:
+    """The finding of one check. A fork that takes longer than `limit` seconds is killed, and the check fails."""
     if not hasattr(os, "fork"):
         return answer(spec, lab)
-    sys.stdout.flush()
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        with contextlib.suppress(BaseException):
-            found = pickle.dumps(answer(spec, lab))
-            with os.fdopen(writer, "wb") as pipe:
-                pipe.write(found)
-            os._exit(0)
-        os._exit(1)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        found = pipe.read()
+    with _FORKING:
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        pid = os.fork()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                lab.tell = writer.send
+                writer.send(answer(spec, lab))
+                os._exit(0)
+            os._exit(1)
+        writer.close()
+    heard: list[Any] = [None]  # examples, and the finding at last
+    hangs, deadline = False, time.monotonic() + limit
+    with reader, contextlib.suppress(EOFError):
+        while not (hangs := not reader.poll(max(deadline - time.monotonic(), 0))):
+            heard.append(reader.recv())
+    os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    if found:
-        return pickle.loads(found)
-    code = os.waitstatus_to_exitcode(status)
-    crash = f"the interpreter crashes with {signal.Signals(-code).name}" if code < 0 else ""
-    how = crash or f"the process ends with exit code {code}"
-    example = Path(lab.facts["note"]).read_text(encoding="utf-8") or None
-    return spec.finding("fail", f"{how} where {spec.where}", example)
+    if isinstance(heard[-1], Finding):
+        return heard[-1]
+    how = f"it hangs (over {limit:g} s)" if hangs else f"the process {ended(os.waitstatus_to_exitcode(status))}"
+    return spec.finding("fail", f"{how} where {spec.where}", heard[-1])
+
+
+def ended(code: int | None) -> str:
+    """How a process with this exit code ended."""
+    return f"crashes with {signal.Signals(-code).name}" if code and code < 0 else f"ends with exit code {code}"
 
 
 def _end_with_driver() -> None:
-    """A killed command leaves none of its benches behind, nor their forks: wait for its end, and end the session."""
+    """A killed command leaves no process behind: a session for all that this one starts, ended where the driver ends."""
     driver = multiprocessing.parent_process()
-    if driver is None or not hasattr(os, "getpgid") or os.getpgid(0) != os.getpid():
+    if driver is None or not hasattr(os, "setsid"):
         return
+    os.setsid()
 
     def wait() -> None:
         multiprocessing.connection.wait([driver.sentinel])
@@ -121,27 +163,3 @@ def _told(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not any(part in f.filename for part in others)]
     return f"{text} ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else text
-
-
-class Output:
-    """What this process and its forks print, kept in a file instead of shown: their descriptors are taken over."""
-
-    def __init__(self) -> None:
-        self.descriptor, path = tempfile.mkstemp(prefix="assay-output-")
-        other = os.open(path, os.O_WRONLY | os.O_APPEND)
-        os.unlink(path)
-        for stream in (1, 2):
-            os.dup2(other, stream)
-        os.close(other)
-        sys.stdout, sys.stderr = (os.fdopen(s, "w", buffering=1, closefd=False, encoding="utf-8") for s in (1, 2))
-
-    def mark(self) -> int:
-        """How many bytes there are by now."""
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        return os.fstat(self.descriptor).st_size
-
-    def since(self, mark: int) -> str:
-        """What was printed since."""
-        return os.pread(self.descriptor, max(self.mark() - mark, 0), mark).decode(errors="replace")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from textwrap import indent
-from typing import Any
+import os
+import sys
+import tempfile
+from typing import IO, Any
 
 import torch
 
 from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, in_single, quadratic, same, start_values
-from assay.check.report import Failed, Passed
+from assay.check.report import Failed, Passed, fail_if
 from assay.contenders.interface import needs_closure
 
 
 def check_made(lab: Lab) -> Passed:
     """Make it, over a matrix and a vector; over two matrices where it takes nothing else."""
     lab.shows(
-        'assert hasattr(opt, "step"), f"made: {opt}"',
-        params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(5))",
-        over="[p, q]",
+        """
+p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(5))
+opt := [p, q]
+assert hasattr(opt, "step"), f"made: {opt}"
+"""
     )
     note = ""
     try:
@@ -59,9 +64,8 @@ def _steps(lab: Lab, mode: Any) -> bool:
         lab.mode = before
 
 
-def _doubles(lab: Lab, mode: Any) -> bool:
+def _doubles(lab: Lab) -> bool:
     """Do float64 parameters stay so, and computed as such?"""
-    lab.mode = mode
     try:
         training = lab.training(torch.float64, steps=3)
         return all(p.dtype == torch.float64 for p in training.params) and not in_single(lab)
@@ -73,32 +77,30 @@ def check_steps(lab: Lab) -> Passed:
     """Steps on gradients far from zero move every parameter: 12, or as many as what gathers gradients may need."""
     lab.shows(
         f"""
+p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))
+opt := [p, q]
 for _ in range({PATIENCE}):
     p.grad, q.grad = torch.full((4, 3), 0.5), torch.full((3, 5), 0.5)
     opt.step()
 for x in (p, q):
     assert torch.isfinite(x).all() and not torch.equal(x, torch.ones_like(x)), x
-""",
-        params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))",
-        over="[p, q]",
+"""
     )
     lab.mode = _mode(lab, lab.training().optimizer)
-    wide = _doubles(lab, lab.mode)
+    wide = _doubles(lab)
     dtype = torch.float64 if wide else torch.float32  # steps may be too small for float32 to see
     training = lab.training(dtype, steps=12)
-    if not finite(training.values()):
-        raise Failed("twelve steps on gradients of everyday size make parameters NaN or infinite")
+    fail_if(not finite(training.values()), "twelve steps on gradients of everyday size make parameters NaN or infinite")
     if not any(training.moves()):  # some gather gradients first
         training.feed_all(lab.rows(PATIENCE, dtype)[12:])
     moved = training.moves()
-    if not any(moved):
-        raise Failed(f"it never moves a parameter ({PATIENCE} steps, gradients far from zero)")
+    fail_if(not any(moved), f"it never moves a parameter ({PATIENCE} steps, gradients far from zero)")
     if not all(moved):
         which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
         raise Failed(f"of {len(moved)} parameters it never moves number {which}")
-    needs = {"no": "", "yes": "; its step needs a closure"}
-    needed = needs.get(lab.mode, "; its step needs a closure with create_graph=True")
-    return Passed(f"every parameter moves{needed}", facts={"mode": lab.mode, "single": not wide})
+    closure = "; its step needs a closure"
+    needs = {"no": "", "yes": closure, "graph": f"{closure} with create_graph=True"}
+    return Passed(f"every parameter moves{needs[lab.mode]}", facts={"mode": lab.mode, "single": not wide})
 
 
 def check_descends(lab: Lab) -> Passed:
@@ -108,15 +110,13 @@ def check_descends(lab: Lab) -> Passed:
 start, losses = torch.linspace(-1, 1, 12).view(4, 3), []
 for lr in {[float(f"{r:.3g}") for r in lab.rates() if r is not None] or [None]}:
     p = torch.nn.Parameter(start.clone())
-{_made_at_lr(lab)}
+    opt := [p] at lr
     for _ in range(100):
         p.grad = p.detach() - 2.0  # of the loss ½‖p − 2‖²
         opt.step()
     losses.append(((p - 2) ** 2).sum().item())
 assert min(losses) < ((start - 2) ** 2).sum(), losses
-""",
-        params="",
-        over="",
+"""
     )
     targets = start_values(lab.shapes, torch.float32, seed=5)
     curvatures = [torch.linspace(0.5, 2, t.numel()).view(t.shape) for t in targets]
@@ -147,32 +147,26 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
     if best >= first:
         if raised is not None:
             raise raised
-        tried = len(lab.rates())
-        raise Failed(f"the loss of a convex quadratic never falls below its start, at none of {tried} learning rates")
+        raise Failed(
+            f"the loss of a convex quadratic never falls below its start, at none of {len(lab.rates())} learning rates"
+        )
     return Passed(f"the loss falls, but slowly: from {first:.3g} to {best:.3g} in 100 steps")
-
-
-def _made_at_lr(lab: Lab) -> str:
-    text = indent(lab.made("opt", "[p]"), "    ")
-    return text.replace(f"lr={lab.script.settings['lr']}", "lr=lr") if "lr" in lab.script.settings else text
 
 
 def check_deterministic(lab: Lab) -> Passed:
     """Two runs of one seed give the same bits."""
     lab.shows(
-        f"""
+        """
 def run():
     torch.manual_seed(0)
     p = torch.nn.Parameter(torch.ones(4, 3))
-{indent(lab.made("opt", "[p]"), "    ")}
+    opt := [p]
     for t in range(10):
         p.grad = torch.full((4, 3), 0.5 + t)
         opt.step()
     return p.detach()
 assert torch.equal(run(), run()), "two runs of one seed differ"
-""",
-        over="",
-        params="",
+"""
     )
     first, second = lab.training(steps=10), lab.training(steps=10)
     if not same(first.values(), second.values()):
@@ -192,20 +186,32 @@ opt.step()  # prints
 raise SystemExit("look at what was printed above")
 """
     )
-    output = lab.facts["output"]
-    mark = output.mark()
-    training = lab.training()
-    made = output.since(mark)
-    mark = output.mark()
-    training.feed_all(lab.rows(5))
-    stepping = output.since(mark)
+    with tempfile.TemporaryFile(buffering=0) as output:
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+        _printed(output)
+        training = lab.training()
+        made = _printed(output)
+        training.feed_all(lab.rows(5))
+        stepping = _printed(output)
     if not finite(training.values()):
         return Passed("it prints nothing" if not stepping else "it prints only of what is not finite")
-    if stepping:
-        raise Failed(f"it prints as it steps: {_first_line(stepping)!r}")
+    fail_if(stepping, f"it prints as it steps: {_first_line(stepping)!r}")
     if made:
         return Passed(f"it prints when it is made, not after: {_first_line(made)!r}")
     return Passed("it prints nothing")
+
+
+def _printed(output: IO[bytes]) -> str:
+    """What has come into the file since it was last asked."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    output.seek(0)
+    text = output.read().decode(errors="replace")
+    output.seek(0)
+    output.truncate()
+    return text
 
 
 def _first_line(text: str) -> str:

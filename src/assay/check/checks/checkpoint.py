@@ -11,8 +11,8 @@ import cloudpickle
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, difference, is_torch, same
-from assay.check.report import Failed, Passed, Skip
+from assay.check.lab import Lab, Training, difference, same
+from assay.check.report import Failed, Passed, fail_if, skip_if
 
 _STEPS = 7  # no multiple of the periods that rules have
 _TORCHS_OWN = {"_opt_called", "_warned_capturable_if_run_uncaptured"}  # attributes that torch sets, and steps don't use
@@ -23,6 +23,7 @@ def feed(opt, p, t):
 for t in range(6):
     feed(opt, p, t)
 """
+_REBUILT = "q = torch.nn.Parameter(p.detach().clone())\nagain := [q]\n"
 _LAST_STEPS = """
 for t in range(6, 12):
     feed(opt, p, t)
@@ -31,23 +32,17 @@ assert torch.equal(p, q), f"resumed steps differ by {(p - q).abs().max().item():
 """
 
 
-def _shows_copy(lab: Lab, lines: str) -> None:
+def _shows(lab: Lab, lines: str) -> None:
     """The example of a copy: these lines make q and again of p and opt."""
     lab.shows(f"{_FIRST_STEPS}{lines}\n{_LAST_STEPS}")
-
-
-def _shows_resumed(lab: Lab, lines: str) -> None:
-    """The example of a rebuilt object: these lines load it."""
-    _shows_copy(lab, f"q = torch.nn.Parameter(p.detach().clone())\n{lab.made('again', '[q]')}\n{lines}")
 
 
 def _went(lab: Lab) -> Training:
     """A training some steps along. Skip where it can't be saved."""
     training = lab.training()
-    if not is_torch(training.optimizer):
-        for name in ("state_dict", "load_state_dict"):
-            if not callable(getattr(training.optimizer, name, None)):
-                raise Skip(f"it is no torch.optim.Optimizer and has no {name}()")
+    for name in ("state_dict", "load_state_dict"):
+        can = callable(getattr(training.optimizer, name, None))
+        skip_if(not can, f"it is no torch.optim.Optimizer and has no {name}()")
     return training.feed_all(_rows(lab)[:_STEPS])
 
 
@@ -55,15 +50,11 @@ def _rows(lab: Lab) -> list[list[Tensor]]:
     return lab.rows(2 * _STEPS)
 
 
-def _resumed(lab: Lab, training: Training, state: Any) -> Training:
-    """The training in a new object that has loaded this state."""
+def _resumed(lab: Lab, training: Training, state: Any = None) -> Training:
+    """The training in a new object that has loaded this state, or a copy of its own."""
     again = Training(lab, training.values())
-    again.optimizer.load_state_dict(state)
+    again.optimizer.load_state_dict(copy.deepcopy(training.optimizer.state_dict()) if state is None else state)
     return training.with_other(again.params, again.optimizer)
-
-
-def _resumed_in_memory(lab: Lab, training: Training) -> Training:
-    return _resumed(lab, training, copy.deepcopy(training.optimizer.state_dict()))
 
 
 def _apart(lab: Lab, training: Training, other: Training) -> float:
@@ -77,9 +68,9 @@ def _apart(lab: Lab, training: Training, other: Training) -> float:
 
 def check_resume(lab: Lab) -> Passed:
     """A new object that loads the state goes on with the very bits, and has the groups' settings."""
-    _shows_resumed(lab, "import copy\nagain.load_state_dict(copy.deepcopy(opt.state_dict()))")
+    _shows(lab, f"{_REBUILT}import copy\nagain.load_state_dict(copy.deepcopy(opt.state_dict()))")
     training = _went(lab)
-    again = _resumed_in_memory(lab, training)
+    again = _resumed(lab, training)
     lost = _lost(training.optimizer, again.optimizer)
     apart = _apart(lab, training, again)
     if apart:
@@ -95,49 +86,43 @@ def _settings(lab: Lab, training: Training) -> None:
     if not groups or not isinstance(groups[0].get("lr"), float):
         return
     lab.shows(
-        f"""
+        """
 opt.param_groups[0]["lr"] *= 0.5  # as a scheduler does
 q = torch.nn.Parameter(torch.ones(4, 3))
-{lab.made("again", "[q]")}
+again := [q]
 again.load_state_dict(opt.state_dict())
 assert again.param_groups[0]["lr"] == opt.param_groups[0]["lr"], "the saved lr is not restored"
 """
     )
     groups[0]["lr"] *= 0.5
     wanted = groups[0]["lr"]
-    if _resumed_in_memory(lab, training).optimizer.param_groups[0]["lr"] != wanted:
+    if _resumed(lab, training).optimizer.param_groups[0]["lr"] != wanted:
         raise Failed("load_state_dict doesn't restore a learning rate that was changed before saving")
 
 
 def _lost(before: Any, after: Any) -> str:
     """Attributes whose numbers or tensors did not come along, by name."""
-    names = []
-    for name, value in vars(before).items():
-        if name in _TORCHS_OWN:
-            continue
-        other = vars(after).get(name)
+
+    def came(value: Any, other: Any) -> bool:
         if isinstance(value, Tensor):
-            differs = not isinstance(other, Tensor) or not torch.equal(value, other)
-        else:
-            differs = isinstance(value, int | float) and value != other
-        if differs:
-            names.append(f"self.{name}")
-    return ", ".join(names[:3])
+            return isinstance(other, Tensor) and torch.equal(value, other)
+        return not isinstance(value, int | float) or value == other
+
+    held = {name: value for name, value in vars(before).items() if name not in _TORCHS_OWN}
+    lost = [f"self.{name}" for name, value in held.items() if not came(value, vars(after).get(name))]
+    return ", ".join(lost[:3])
 
 
 def check_torch_save(lab: Lab) -> Passed:
     """The same through a file."""
+    training = _went(lab)
     try:
-        training = _went(lab)
-        sound = not _apart(lab, training, _resumed_in_memory(lab, training))
-    except Skip:
-        raise
+        sound = not _apart(lab, training, _resumed(lab, training))
     except Exception:
         sound = False
-    if not sound:
-        raise Skip("it doesn't resume even in memory")
+    skip_if(not sound, "it doesn't resume even in memory")
     through = "import io\nfile = io.BytesIO()\ntorch.save(opt.state_dict(), file)\nfile.seek(0)\n"
-    _shows_resumed(lab, f"{through}again.load_state_dict(torch.load(file))")
+    _shows(lab, f"{_REBUILT}{through}again.load_state_dict(torch.load(file))")
     training = _went(lab)
     file = io.BytesIO()
     torch.save(training.optimizer.state_dict(), file)
@@ -150,51 +135,48 @@ def check_torch_save(lab: Lab) -> Passed:
         state = torch.load(file, weights_only=False)
         note = " (torch.load needs weights_only=False: it holds more than tensors and numbers)"
     apart = _apart(lab, training, _resumed(lab, training, state))
-    if apart:
-        raise Failed(f"resumed from a file it takes other steps (they differ by {apart:.2g})")
+    fail_if(apart, f"resumed from a file it takes other steps (they differ by {apart:.2g})")
     return Passed(f"a rebuilt object goes on with the same bits{note}")
 
 
 def check_deepcopy(lab: Lab) -> Passed:
     """A deep copy takes the same steps, and they leave the original alone."""
-    _shows_copy(lab, "import copy\nq, again = copy.deepcopy((p, opt))")
+    _shows(lab, "import copy\nq, again = copy.deepcopy((p, opt))")
     training = lab.training().feed_all(_rows(lab)[:_STEPS])
     return _judge_copy(lab, training, copy.deepcopy((training.params, training.optimizer)), "deep copy")
 
 
 def check_pickle(lab: Lab) -> Passed:
     """A pickled copy takes the same steps."""
-    _shows_copy(lab, "import pickle\nq, again = pickle.loads(pickle.dumps((p, opt)))")
+    _shows(lab, "import pickle\nq, again = pickle.loads(pickle.dumps((p, opt)))")
     training = lab.training().feed_all(_rows(lab)[:_STEPS])
+    note = ""
     try:
         packed = pickle.dumps((training.params, training.optimizer))
-        note = ""
     except (pickle.PicklingError, AttributeError, ImportError) as error:
         if lab.facts.get("importable"):
             raise Failed(f"it can't be pickled: {' '.join(str(error).split())[:120]}") from None
         packed = cloudpickle.dumps((training.params, training.optimizer))
         note = ", by cloudpickle, since its class can't be imported"
-    return Passed(_judge_copy(lab, training, pickle.loads(packed), "pickled copy").sentence + note)
+    return _judge_copy(lab, training, pickle.loads(packed), "pickled copy", note)
 
 
-def _judge_copy(lab: Lab, training: Training, copies: tuple[list[Any], Any], what: str) -> Passed:
+def _judge_copy(lab: Lab, training: Training, copies: tuple[list[Any], Any], what: str, note: str = "") -> Passed:
     """Go on with the copied parameters and optimizer, then with the training itself."""
     params, optimizer = copies
     if type(optimizer) is not type(training.optimizer):
         raise Failed(f"the copy is a {type(optimizer).__name__}, not a {type(training.optimizer).__name__}")
     copied = training.with_other(params, optimizer)
-    before = training.values()
-    held = copied.values()
+    before, held = training.values(), copied.values()
     copied.feed_all(_rows(lab)[_STEPS:])
-    if not same(before, training.values()):
-        raise Failed(f"the steps of its {what} move the parameters of the original")
+    fail_if(not same(before, training.values()), f"the steps of its {what} move the parameters of the original")
     training.feed_all(_rows(lab)[_STEPS:])
     if same(held, copied.values()) and not same(before, training.values()):
         raise Failed(f"the steps of its {what} don't move the copied parameters")
     if not same(training.values(), copied.values()):
         apart = difference(training.moved(), copied.moved())
         raise Failed(f"its {what} takes other steps (they differ by {apart:.2g})")
-    return Passed(f"a {what} goes on with the same bits, on its own")
+    return Passed(f"a {what} goes on with the same bits, on its own{note}")
 
 
 def check_hooks(lab: Lab) -> Passed:
@@ -211,8 +193,7 @@ assert calls == ["before", "after"], calls
     )
     training = lab.training()
     register = (getattr(training.optimizer, f"register_step_{when}_hook", None) for when in ("pre", "post"))
-    if not all(map(callable, register)):
-        raise Skip("it is no torch.optim.Optimizer and has no step hooks")
+    skip_if(not all(map(callable, register)), "it is no torch.optim.Optimizer and has no step hooks")
     calls: list[str] = []
     training.optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
     training.optimizer.register_step_post_hook(lambda *_: calls.append("after"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch.nn import Parameter
 
 from assay.check.checks.reads import CountReads
 from assay.check.lab import MATRICES, RUN, Lab, Shapes, Training, gradients, start_values
-from assay.check.report import Failed, Passed, Skip
+from assay.check.report import Passed, Skip, fail_if, skip_if
 
 _LEAK_STEPS = 1000
 _SECONDS = 6.0
@@ -56,25 +56,19 @@ assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, 
     for _ in range(5):
         for step in range(block):
             training.feed(rows[step % len(rows)])
-            if time.perf_counter() - began > 2 * _SECONDS:
-                raise Skip("its steps are too slow for as many as tell")
+            skip_if(time.perf_counter() - began > 2 * _SECONDS, "its steps are too slow for as many as tell")
         gc.collect()
-        marks.append((_tensors(), sys.getallocatedblocks(), _resident()))
+        tensors = sum(issubclass(type(o), Tensor) for o in gc.get_objects())
+        marks.append((tensors, sys.getallocatedblocks(), _resident()))
     taken = 5 * block
     grown = [min((b - a) / block for a, b in pairwise(kind)) for kind in zip(*marks[1:], strict=True)]
-    if grown[0] > 0.5:
-        raise Failed(f"it keeps {grown[0]:.1f} more tensors with every step, and never lets go of them")
-    if grown[1] > 0.7 and grown[1] * block > _FEW:
-        raise Failed(f"it keeps {grown[1]:.1f} more Python objects with every step, and never lets go of them")
-    if grown[2] > 0.6 * 4 * 64 * 128:
-        raise Failed(
-            f"memory grows by {grown[2] / 1024:.0f} KiB a step, about {grown[2] / (4 * 64 * 128):.1f} times its parameters"
-        )
+    tensors, objects, memory = grown
+    fail_if(tensors > 0.5, f"it keeps {tensors:.1f} more tensors with every step, and never lets go of them")
+    too_many = objects > 0.7 and objects * block > _FEW
+    fail_if(too_many, f"it keeps {objects:.1f} more Python objects with every step, and never lets go of them")
+    share = memory / (4 * 64 * 128)
+    fail_if(share > 0.6, f"memory grows by {memory / 1024:.0f} KiB a step, about {share:.1f} times its parameters")
     return Passed(f"nothing grows over {taken:,} steps")
-
-
-def _tensors() -> int:
-    return sum(issubclass(type(o), Tensor) for o in gc.get_objects())
 
 
 def _resident() -> int:
@@ -87,8 +81,7 @@ def _resident() -> int:
 
 def check_host_reads(lab: Lab) -> Passed:
     """Reads of a value back from a tensor, for 2 and for 10 parameters."""
-    counts: list[float] = []
-    where = ""
+    counts, where = [], ""
     for n in (2, 10):
         shapes = MATRICES[:1] * n
         training = Training(lab, start_values(shapes, torch.float32))
@@ -102,8 +95,9 @@ def check_host_reads(lab: Lab) -> Passed:
         counts.append(reads.count / 3)
         where = reads.where
     few, many = counts
-    value = {"reads": few, "reads_of_10_parameters": many, "for_each_parameter": many - few >= 8}
-    if value["for_each_parameter"]:
+    for_each = many - few >= 8
+    value = {"reads": few, "reads_of_10_parameters": many, "for_each_parameter": for_each}
+    if for_each:
         return Passed(
             f"values are read back for each parameter, {many:.0f} times a step for 10 of them ({where}): on an accelerator "
             "each one waits",
@@ -119,12 +113,9 @@ def check_state_bytes(lab: Lab) -> Passed:
     shapes = ((100, 100), (32, 64))
     training = Training(lab, start_values(shapes, torch.float32)).feed_all(gradients(shapes, 3, torch.float32))
     known = {_storage(t) for p in training.params for t in (p, p.grad) if t is not None}
-    held: dict[int, int] = {}
-    for tensor in _reachable(training.optimizer):
-        if _storage(tensor) not in known:
-            held[_storage(tensor)] = tensor.untyped_storage().nbytes()
+    held = {_storage(t): t.untyped_storage().nbytes() for t in _reachable(training.optimizer)}
     size = sum(p.numel() for p in training.params)
-    per = sum(held.values()) / size
+    per = sum(count for place, count in held.items() if place not in known) / size
     return Passed(f"{per:.3g} bytes of state a parameter, in float32", {"bytes": per})
 
 
@@ -137,17 +128,13 @@ def _reachable(root: Any) -> list[Tensor]:
     found, seen, waiting = [], set(), [root]
     while waiting:
         thing = waiting.pop()
-        if id(thing) in seen or isinstance(thing, str | bytes | int | float | type):
+        if id(thing) in seen or isinstance(thing, type | ModuleType) or callable(thing):
             continue
         seen.add(id(thing))
         if isinstance(thing, Tensor):
             found.append(thing)
-        elif isinstance(thing, dict):
-            waiting += [*thing.keys(), *thing.values()]
-        elif isinstance(thing, list | tuple | set | frozenset | deque):
-            waiting += list(thing)
-        elif hasattr(thing, "__dict__") and not callable(thing):
-            waiting += list(vars(thing).values())
+        else:
+            waiting += gc.get_referents(thing)
     return found
 
 
@@ -185,12 +172,7 @@ def _speed(lab: Lab, shapes: Shapes) -> Passed:
     for p, q, g in zip(training.params, others, gradient, strict=True):
         p.grad, q.grad = g.clone(), g
 
-    def own() -> None:
-        if lab.mode == "no":
-            training.optimizer.step()
-        else:
-            training.feed(gradient)
-
+    own = training.optimizer.step if lab.mode == "no" else lambda: training.feed(gradient)
     ours, fused = [], []
     deadline = time.perf_counter() + 1.5
     for attempt in range(30):
@@ -201,8 +183,7 @@ def _speed(lab: Lab, shapes: Shapes) -> Passed:
                 times.append(time.perf_counter() - began)
         if time.perf_counter() > deadline and ours:
             break
-    if not ours:
-        raise Skip("a step takes too long to be timed")
+    skip_if(not ours, "a step takes too long to be timed")
     ratio = min(ours) / min(fused)
     value = {"seconds": min(ours), "fused_adam_seconds": min(fused), "ratio": ratio}
     return Passed(f"{1e3 * min(ours):.3g} ms a step, {ratio:.3g} times fused Adam's (one thread)", value)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
-from assay.check.lab import PATIENCE, Lab, Training, difference, flat, gradients, is_torch, start_values
-from assay.check.report import Failed, Passed, Skip
-
-_PAIR = "p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))"
+from assay.check.lab import PATIENCE, Lab, Training, difference, flat, gradients, see_that_none_drew, start_values
+from assay.check.report import Failed, Passed, Skip, fail_if, skip_if
 
 
 def _rate(training: Training) -> float:
@@ -23,19 +23,18 @@ def _rate(training: Training) -> float:
     return float(rate)
 
 
-def grouped(lab: Lab, rates: tuple[float | None, float | None]) -> Training:
+def _grouped(lab: Lab, rates: Sequence[float | None]) -> Training:
     """Over two groups, one parameter each. Skip where it takes none."""
     probe = lab.training(lab.exact)
     try:
-        training = Training(lab, lab.start(lab.exact), groups=[((0,), rates[0]), ((1,), rates[1])])
+        training = Training(lab, lab.start(lab.exact), rates=rates)
     except (ValueError, NotImplementedError) as error:
         raise Skip(f"it refuses parameter groups: {' '.join(str(error).split())[:90]}") from None
     except Exception as error:
-        if is_torch(probe.optimizer) and lab.script.takes_params:
+        if isinstance(probe.optimizer, Optimizer) and lab.script.takes_params:
             raise
         raise Skip(f"it can't be given parameter groups ({type(error).__name__})") from None
-    if len(training.groups) < 2:
-        raise Skip("what makes it leaves one group of two")
+    skip_if(len(training.groups) < 2, "what makes it leaves one group of two")
     return training
 
 
@@ -45,33 +44,32 @@ def check_groups(lab: Lab) -> Passed:
     low = rate / 4
     lab.shows(
         f"""
+p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))
+opt := [{{"params": [p], "lr": {rate:.6g}}}, {{"params": [q], "lr": {low:.6g}}}]
 for _ in range({PATIENCE}):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(p, q), "the second group moves at the first group's lr"
-""",
-        params=_PAIR,
-        over=f'[{{"params": [p], "lr": {rate:.6g}}}, {{"params": [q], "lr": {low:.6g}}}]',
+"""
     )
     rows = lab.rows(PATIENCE, lab.exact)  # some gather gradients first
-    mixed, high, lower = (grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
-    expected = [high.moved()[0], lower.moved()[1]]
-    apart = [difference([a], [b]) for a, b in zip(mixed.moved(), expected, strict=True)]
-    if max(apart) < 1e-4:
-        if difference(high.moved(), lower.moved()) < 1e-6:
-            raise Skip("no learning rate given to a group changes its steps")
+    mixed, high, lower = (_grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
+    (first, second), (fast, other_fast), (other_slow, slow) = mixed.moved(), high.moved(), lower.moved()
+    apart = difference([first, second], [fast, slow])
+    if apart < 1e-4:
+        skip_if(difference(high.moved(), lower.moved()) < 1e-6, "no learning rate given to a group changes its steps")
         return Passed("each group moves at its own learning rate")
-    if difference([mixed.moved()[1]], [high.moved()[1]]) < 1e-4:
-        raise Failed("the second group moves at the first group's learning rate")
-    if difference([mixed.moved()[0]], [lower.moved()[0]]) < 1e-4:
-        raise Failed("the first group moves at the last group's learning rate")
-    raise Failed(f"a group's steps depend on the other group's learning rate (by {max(apart):.2g})")
+    fail_if(difference([second], [other_fast]) < 1e-4, "the second group moves at the first group's learning rate")
+    fail_if(difference([first], [other_slow]) < 1e-4, "the first group moves at the last group's learning rate")
+    raise Failed(f"a group's steps depend on the other group's learning rate (by {apart:.2g})")
 
 
 def check_grouping(lab: Lab) -> Passed:
     """Two groups of equal settings move as one group does."""
     lab.shows(
-        f"""
+        """
+p, q = (torch.nn.Parameter(torch.ones(4, 3).double()) for _ in range(2))
+opt := [{"params": [p]}, {"params": [q]}]
 def feed(opt):
     for t in range(6):
         p.grad, q.grad = torch.full_like(p, 1.0 + t), torch.full_like(q, 2.5 - t)
@@ -81,19 +79,16 @@ def feed(opt):
         p.fill_(1.0); q.fill_(1.0)
     return moved
 two = feed(opt)
-{lab.made("opt", "[p, q]")}
+opt := [p, q]
 one = feed(opt)
 assert all(torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in zip(one, two)), "two equal groups differ from one"
-""",
-        params="p, q = (torch.nn.Parameter(torch.ones(4, 3).double()) for _ in range(2))",
-        over='[{"params": [p]}, {"params": [q]}]',
+"""
     )
     one = lab.training(lab.exact, steps=8)
-    two = grouped(lab, (None, None)).feed_all(lab.rows(8, lab.exact))
-    if one.drew:
-        raise Skip("it draws random numbers, so that one group and two can't be compared")
+    two = _grouped(lab, (None, None)).feed_all(lab.rows(8, lab.exact))
+    see_that_none_drew(one)
     apart = difference(one.moved(), two.moved())
-    if apart > max(lab.tolerance, 1e-6):
+    if apart > lab.tolerance:
         raise Failed(f"parameters in two groups of equal settings move otherwise than in one (by {apart:.2g})")
     return Passed("two groups of equal settings move as one")
 
@@ -104,7 +99,7 @@ def check_add_group(lab: Lab) -> Passed:
     add = getattr(training.optimizer, "add_param_group", None)
     if not callable(add):
         raise Skip("it has no add_param_group")
-    grouped(lab, (None, None))
+    _grouped(lab, (None, None))
     lab.shows(
         f"""
 p.grad = torch.ones(4, 3)
@@ -127,11 +122,9 @@ assert not torch.equal(p, before), "the others no longer move"
     training.start.append(late.detach().clone())
     before = training.values()
     training.feed_all(rows[2:])
-    moved = [bool((a != b).any()) for a, b in zip(training.values(), before, strict=True)]
-    if not moved[-1]:
-        raise Failed("a parameter added with add_param_group never moves")
-    if not all(moved):
-        raise Failed("after add_param_group the parameters it had before no longer move")
+    moved = [not torch.equal(a, b) for a, b in zip(training.values(), before, strict=True)]
+    fail_if(not moved[-1], "a parameter added with add_param_group never moves")
+    fail_if(not all(moved), "after add_param_group the parameters it had before no longer move")
     return Passed("a parameter added later moves with the others")
 
 
@@ -141,40 +134,42 @@ def check_schedulers(lab: Lab) -> Passed:
     """
     plain = lab.training(lab.exact)
     rate = _rate(plain)
-    other = f"q = torch.nn.Parameter(torch.ones(4, 3))\n{lab.made('other', '[q]')}"
-    lab.shows(_QUARTERED.replace("OTHER", other))
+    lab.shows(_QUARTERED)
     full = _steps(plain)
     ratio = _obeyed(full, _steps(lab.training(lab.exact), "hand"), "a learning rate written into its groups")
     _ends(lab, rate)
-    if not is_torch(plain.optimizer):
+    if not isinstance(plain.optimizer, Optimizer):
         return Passed(
             f"steps are {ratio:.2g} times as long where its groups' lr falls to 0.25; torch's schedulers take none but torch's"
         )
-    lab.shows(_SCHEDULED.replace("OTHER", other))
+    lab.shows(_SCHEDULED)
     _obeyed(full, _steps(lab.training(lab.exact), "torch"), "torch's LambdaLR")
     return Passed(f"steps are {ratio:.2g} times as long where a scheduler sets the rate to 0.25 of {rate:.3g}")
 
 
 _SWITCH = 6  # the first step at the scheduled rate
 _WAIT = 50  # steps until what a thousandth of the rate does is measured, and steps that are
-_ENDED = """
-OTHER
+_ENDED = f"""
+p, q = (torch.nn.Parameter(torch.zeros(4, 3)) for _ in range(2))
+opt := [p]
+other := [q]
 for each in (opt, other):
-    each.param_groups[0].update({k: 0.0 for k in ("weight_decay",) if k in each.param_groups[0]})
-for t in range(END):
+    each.param_groups[0].update({{k: 0.0 for k in ("weight_decay",) if k in each.param_groups[0]}})
+for t in range({_SWITCH + 2 * _WAIT}):
     if t == 6:
         opt.param_groups[0]["lr"] *= 1e-3
-    if t == WAIT:
+    if t == {_SWITCH + _WAIT}:
         before = p.detach().clone(), q.detach().clone()
     p.grad = torch.sin(torch.arange(12.0) * (min(t, 6) + 1)).view(4, 3)
     q.grad = p.grad.clone()
     opt.step()
     other.step()
 ratio = ((p - before[0]).norm() / (q - before[1]).norm()).item()
-assert ratio < 0.9, f"a thousandth of the rate, and {ratio:.2g} times as far"
+assert ratio < 0.9, f"a thousandth of the rate, and {{ratio:.2g}} times as far"
 """
 _QUARTERED = """
-OTHER
+q = torch.nn.Parameter(torch.ones(4, 3))
+other := [q]
 for t in range(12):
     if t == 6:
         opt.param_groups[0]["lr"] *= 0.25  # as a scheduler does
@@ -187,7 +182,8 @@ for t in range(12):
 assert not torch.equal(p, q), "a quarter of the rate changes nothing"
 """
 _SCHEDULED = """
-OTHER
+q = torch.nn.Parameter(torch.ones(4, 3))
+other := [q]
 scheduler = torch.optim.lr_scheduler.LambdaLR(opt, lambda t: 1.0 if t < 6 else 0.25)
 for t in range(12):
     p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3)
@@ -205,11 +201,7 @@ def _ends(lab: Lab, rate: float) -> None:
     Averages of steps may take their time, and a perturbation that is moved to and fro leads nowhere. From zero, and without
     weight decay where the groups hold one, so that a decay counts for little: a rate that reaches nothing else is not obeyed.
     """
-    other = f"q = torch.nn.Parameter(torch.zeros(4, 3))\n{lab.made('other', '[q]')}"
-    lab.shows(
-        _ENDED.replace("OTHER", other).replace("WAIT", str(_SWITCH + _WAIT)).replace("END", str(_SWITCH + 2 * _WAIT)),
-        params="p = torch.nn.Parameter(torch.zeros(4, 3))",
-    )
+    lab.shows(_ENDED)
     full, ended = _way_in_the_end(lab, 1.0), _way_in_the_end(lab, 1e-3)
     if full and not ended < 0.9 * full:
         raise Failed(
@@ -224,13 +216,11 @@ def _way_in_the_end(lab: Lab, factor: float) -> float:
     for group in training.groups:
         if isinstance(group.get("weight_decay"), int | float):
             group["weight_decay"] = 0.0
-    rows = lab.rows(_SWITCH + 1, lab.exact)
-    training.feed_all(rows[:_SWITCH])
+    *first, last = lab.rows(_SWITCH + 1, lab.exact)
+    training.feed_all(first)
     _multiply(training, factor)
-    training.feed_all(rows[_SWITCH:] * _WAIT)
-    before = flat(training.values())
-    training.feed_all(rows[_SWITCH:] * _WAIT)
-    return float((flat(training.values()) - before).norm())
+    before = flat(training.feed_all([last] * _WAIT).values())
+    return float((flat(training.feed_all([last] * _WAIT).values()) - before).norm())
 
 
 def _multiply(training: Training, factor: float) -> None:
@@ -267,8 +257,7 @@ def _obeyed(full: list[Tensor], scheduled: list[Tensor], what: str) -> float:
     """The median of how long the scheduled steps are, as a share of the others."""
     full, scheduled = full[_SWITCH:], scheduled[_SWITCH:]
     ratios = [float(b.norm() / a.norm()) for a, b in zip(full, scheduled, strict=True) if float(a.norm())]
-    if not ratios:
-        raise Skip("it doesn't move after the first steps")
+    skip_if(not ratios, "it doesn't move after the first steps")
     if difference(full, scheduled) < 1e-6:
         raise Failed(f"a scheduler is ignored: {what} changes nothing, its steps stay as they were")
     return sorted(ratios)[len(ratios) // 2]

@@ -18,7 +18,7 @@ from torch import Tensor
 from assay.check.fit import EQUAL, PARALLEL, Fit, Fitted
 from assay.check.known import Known, Settings, hinted, known
 from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, flat, start_values
-from assay.check.report import Failed, Passed, Skip
+from assay.check.report import Failed, Passed, skip_if
 
 _STEPS = 32
 _LONG = 1200
@@ -29,8 +29,7 @@ _EQUAL_ELSEWHERE = 1e-5  # rounding grows as the parameters feed back
 
 def check_identity(lab: Lab) -> Passed:
     """Compare with every known optimizer, the simplest first."""
-    if lab.facts.get("single"):
-        raise Skip("it doesn't work in float64, where rounding is small enough to tell")
+    skip_if(lab.facts.get("single"), "it doesn't work in float64, where rounding is small enough to tell")
     lab.shows("")
     if itself := _itself(lab.training(torch.float64).optimizer):
         return Passed(f"it is {itself} itself", {"is": itself, "itself": True})
@@ -42,7 +41,7 @@ def check_identity(lab: Lab) -> Passed:
         fit = Fit(candidate, training.start, rows, path, lab.lr or 1.0)
         found = fit.best(hints)
         if found.misfit < EQUAL and _agrees(lab, found):
-            _example(lab, found)
+            _example(lab, candidate, found.factor, found.settings)
             raise Failed(
                 f"this is {candidate.name} with lr × {found.factor:.3g}{_settings_text(found)}: the same steps to rounding, "
                 "at these settings and a constant rate"
@@ -72,8 +71,7 @@ def _walked(lab: Lab, rows: list[list[Tensor]]) -> tuple[Training, Tensor]:
     if 0 < way < _SHORT * size:  # the way would drown in the rounding of where it begins
         training = Training(lab, [s * (way / size) for s in start])
         path = _path(training, rows)
-    if not finite([path]) or not path.any():
-        raise Skip("it doesn't move to numbers on the gradients it is compared on")
+    skip_if(not finite([path]) or not path.any(), "it doesn't move to numbers on the gradients it is compared on")
     return training, path
 
 
@@ -139,7 +137,7 @@ def _same_but_for_the_rate(lab: Lab, pace: _Pace, value: dict[str, Any]) -> Pass
     fit = Fit(pace.candidate, training.start, rows, _path(training, rows), lab.lr or 1.0)
     elsewhere = fit.factors({**pace.candidate.fitted, **hinted(pace.candidate, training.optimizer)})
     if elsewhere is not None and difference([factors], [elsewhere]) < PARALLEL:
-        _example_of_schedule(lab, pace)
+        _example(lab, pace.candidate, 1.0, pace.settings)
         raise Failed(
             f"this is {name} with a schedule built in: lr × {float(factors[0]):.3g} at the first step, {low:.3g} to "
             f"{high:.3g} in all (so does a bias correction that is off by one)"
@@ -247,39 +245,25 @@ def _settings_text(found: Fitted) -> str:
     return "".join(f", {k} {v:.6g}" for k, v in found.settings.items() if differs(k, v))
 
 
-def _example(lab: Lab, found: Fitted) -> None:
-    other = _other(found.candidate, found.factor * (lab.lr or 1.0), found.settings)
-    shown = 'assert not torch.allclose(p, q, rtol=1e-6), "the same steps"'
-    lab.shows(_SIDE_BY_SIDE.format(other=other, before="", after="", shown=shown), params=_COUNTED)
-
-
-def _example_of_schedule(lab: Lab, pace: _Pace) -> None:
-    other = _other(pace.candidate, lab.lr or 1.0, pace.settings)
-    before = "    before = p.detach().clone(), q.detach().clone()\n"
-    after = """\
-    ratio = (p.detach() - before[0]) / (q.detach() - before[1])
-    print(t + 1, ratio.mean().item())
-    spread.append((ratio.std() / ratio.mean().abs()).item())
-"""
-    shown = 'assert max(spread) > 1e-3, "each step is the other\'s, times one factor for all elements"'
-    text = _SIDE_BY_SIDE.format(other=f"spread = []\n{other}", before=before, after=after, shown=shown)
-    lab.shows(text, params=_COUNTED)
-
-
-_COUNTED = "p = torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3))"
-_SIDE_BY_SIDE = """
-{other}
+def _example(lab: Lab, candidate: Known, factor: float, settings: Settings) -> None:
+    """The known optimizer beside this one, on gradients that depend on no parameter."""
+    given = ", ".join(f"{k}={v!r}" for k, v in candidate.arguments(factor * (lab.lr or 1.0), settings).items())
+    lab.shows(
+        f"""
+import {candidate.text.rpartition(".")[0]}
+p, q = (torch.nn.Parameter(torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3)) for _ in range(2))
+opt := [p]
+other = {candidate.text}([q], {given})
+spread = []
 for t in range(20):
-{before}    p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) * (t + 1) + 1).view(4, 3)
+    before = p.detach().clone(), q.detach().clone()
+    p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) * (t + 1) + 1).view(4, 3)
     q.grad = p.grad.clone()
     opt.step()
     other.step()
-{after}{shown}
+    ratio = (p.detach() - before[0]) / (q.detach() - before[1])
+    print(t + 1, ratio.mean().item())
+    spread.append((ratio.std() / ratio.mean().abs()).item())
+assert max(spread) > 1e-3, "each step is the other's, times one factor for all elements"
 """
-
-
-def _other(candidate: Known, lr: float, settings: Settings) -> str:
-    """Lines that make the known optimizer over a copy `q` of `p`."""
-    given = ", ".join(f"{k}={v!r}" for k, v in candidate.arguments(lr, settings).items())
-    head = candidate.text.rpartition(".")[0]
-    return f"import {head}\nq = torch.nn.Parameter(p.detach().clone())\nother = {candidate.text}([q], {given})"
+    )

@@ -8,29 +8,31 @@ import torch
 from torch import Tensor
 
 from assay.check.checks.closure import takes_closure
-from assay.check.lab import Lab, Training, cosine_of, difference, linear
-from assay.check.report import Failed, Passed, Skip
+from assay.check.lab import Lab, Training, cosine_of, difference, linear, see_that_none_drew
+from assay.check.report import Passed, Skip, fail_if, skip_if
 
 _STEPS = 8
 _SCALE = 16.0  # a power of two: scaling rounds nothing
 
 
-def _limit(lab: Lab) -> float:
-    return max(lab.tolerance, 1e-6)
-
-
 def _plain(lab: Lab) -> tuple[list[Tensor], list[list[Tensor]], Training]:
     start, rows = lab.start(lab.exact), lab.rows(_STEPS, lab.exact)
     training = Training(lab, start).feed_all(rows)
-    if training.drew:
-        raise Skip("it draws random numbers, so that no two trainings can be compared")
+    see_that_none_drew(training)
     return start, rows, training
+
+
+def _first_order(lab: Lab) -> tuple[list[Tensor], list[list[Tensor]], Training]:
+    skip_if(lab.mode == "graph", "it differentiates the gradient, so the gradient alone doesn't tell")
+    return _plain(lab)
 
 
 def check_order(lab: Lab) -> Passed:
     """Parameters given in the reverse order take the same steps."""
     lab.shows(
-        f"""
+        """
+p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))
+opt := [p, q]
 def feed(opt):
     for t in range(6):
         p.grad, q.grad = torch.full((4, 3), 1.0 + t), torch.full((4, 3), 2.0 - t)
@@ -40,18 +42,15 @@ def feed(opt):
         p.fill_(1.0); q.fill_(1.0)
     return ends
 first = feed(opt)
-{lab.made("opt", "[q, p]")}
+opt := [q, p]
 second = feed(opt)
 assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(first, second)), "the order matters"
-""",
-        params="p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))",
-        over="[p, q]",
+"""
     )
     start, rows, plain = _plain(lab)
     reverse = Training(lab, start[::-1]).feed_all([row[::-1] for row in rows])
     apart = difference(plain.moved(), reverse.moved()[::-1])
-    if apart > _limit(lab):
-        raise Failed(f"the order in which parameters are given changes its steps (by {apart:.2g})")
+    fail_if(apart > lab.tolerance, f"the order in which parameters are given changes its steps (by {apart:.2g})")
     return Passed("parameters in the reverse order take the same steps")
 
 
@@ -62,8 +61,9 @@ def _power(plain: Training, scaled: Training, what: str) -> Passed:
     power = math.log(float(b.norm() / a.norm())) / math.log(_SCALE)
     cosine = cosine_of(a, b)
     parallel = cosine > 1 - 1e-6
-    value = {"power": power, "cosine": cosine, "invariant": abs(power) < 1e-3 and parallel}
-    if value["invariant"]:
+    invariant = abs(power) < 1e-3 and parallel
+    value = {"power": power, "cosine": cosine, "invariant": invariant}
+    if invariant:
         return Passed(f"scaling {what} leaves its steps as they are", value)
     if parallel:
         return Passed(f"steps grow as the {power:+.2f} power of a factor on {what}", value)
@@ -71,23 +71,16 @@ def _power(plain: Training, scaled: Training, what: str) -> Passed:
     return Passed(f"a factor of {_SCALE:g} on {what} {length} and turns them (cosine {cosine:.3f})", value)
 
 
-def _first_order(lab: Lab) -> None:
-    if lab.mode == "graph":
-        raise Skip("it differentiates the gradient, so the gradient alone doesn't tell")
-
-
 def check_gradient_scale(lab: Lab) -> Passed:
     """Gradients 16 times as large."""
-    _first_order(lab)
-    start, rows, plain = _plain(lab)
+    start, rows, plain = _first_order(lab)
     scaled = Training(lab, start).feed_all([[g * _SCALE for g in row] for row in rows])
     return _power(plain, scaled, "the gradient")
 
 
 def check_loss_scale(lab: Lab) -> Passed:
     """The loss 16 times as large, seen through the closure where the step takes one."""
-    _first_order(lab)
-    start, rows, plain = _plain(lab)
+    start, rows, plain = _first_order(lab)
     scaled = Training(lab, start)
     if lab.mode == "no" and takes_closure(scaled.optimizer):
         lab.mode = "yes"
@@ -103,9 +96,7 @@ def check_splitting(lab: Lab) -> Passed:
     split = Training(lab, halves).feed_all([[*row[0].split(2), *row[1:]] for row in rows])
     moved = split.moved()
     apart = difference(plain.moved(), [torch.cat(moved[:2]), *moved[2:]])
-    if apart > _limit(lab):
-        return Passed(
-            f"a matrix given as two halves takes other steps (by {apart:.2g}): it works on whole tensors",
-            {"invariant": False, "difference": apart},
-        )
-    return Passed("a matrix given as two halves takes the same steps", {"invariant": True, "difference": apart})
+    value = {"invariant": apart <= lab.tolerance, "difference": apart}
+    if value["invariant"]:
+        return Passed("a matrix given as two halves takes the same steps", value)
+    return Passed(f"a matrix given as two halves takes other steps (by {apart:.2g}): it works on whole tensors", value)

@@ -16,15 +16,18 @@ from assay.check.lab import (
     flat,
     gradients,
     in_single,
+    see_that_none_drew,
     start_values,
 )
-from assay.check.report import Failed, Passed, Skip
+from assay.check.report import Failed, Passed, Skip, fail_if, skip_if
 
 
 def check_float64(lab: Lab) -> Passed:
     """Parameters stay float64, and their steps have its precision."""
     lab.shows(
         """
+p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.float64))
+opt := [p]
 for t in range(4):
     p.grad = torch.sin(torch.arange(12.0, dtype=torch.float64) + t + 1).view(4, 3)
     opt.step()
@@ -32,14 +35,12 @@ for t in range(4):
         break
 assert p.dtype == torch.float64, p.dtype
 assert not torch.equal(p, p.float().double()), "the steps were computed in float32"
-""",
-        params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.float64))",
+"""
     )
     training = lab.training(torch.float64, steps=4)
     if any(p.dtype != torch.float64 for p in training.params):
         raise Failed(f"float64 parameters become {training.params[0].dtype}")
-    if in_single(lab):
-        raise Failed("float64 parameters move in float32 steps: something on the way is float32")
+    fail_if(in_single(lab), "float64 parameters move in float32 steps: something on the way is float32")
     return Passed("float64 parameters move in float64 steps")
 
 
@@ -56,8 +57,10 @@ def check_bf16(lab: Lab) -> Passed:
         raise Skip("float32 parameters that begin at zero don't move either")
     lab.shows(
         f"""
+p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.bfloat16))
+opt := [p]
 q = torch.nn.Parameter(torch.zeros(4, 3))
-{lab.made("wide", "[q]")}
+wide := [q]
 for t in range({steps}):
     p.grad = torch.sin(torch.arange(12.0) + t).view(4, 3).bfloat16()
     q.grad = p.grad.float()
@@ -67,16 +70,12 @@ assert p.dtype == torch.bfloat16, p.dtype
 assert torch.isfinite(p).all() and p.any(), p
 a, b = (x.detach().double().flatten() / x.double().norm() for x in (p, q))  # torch takes lengths below 1e-8 for 0
 assert a @ b > 0.7, "it goes elsewhere than in float32"
-""",
-        params="p = torch.nn.Parameter(torch.zeros(4, 3, dtype=torch.bfloat16))",
+"""
     )
     small.feed_all(rows)
-    if any(p.dtype != torch.bfloat16 for p in small.params):
-        raise Failed(f"bfloat16 parameters become {small.params[0].dtype}")
-    if not finite(small.values()):
-        raise Failed("bfloat16 parameters become NaN or infinite at gradients of everyday size")
-    if not any(small.moves()):
-        raise Failed("bfloat16 parameters never move")
+    fail_if(any(p.dtype != torch.bfloat16 for p in small.params), f"bfloat16 parameters become {small.params[0].dtype}")
+    fail_if(not finite(small.values()), "bfloat16 parameters become NaN or infinite at gradients of everyday size")
+    fail_if(not any(small.moves()), "bfloat16 parameters never move")
     cosine = cosine_of(small.way(), wide.way())
     if cosine < 0.7:
         raise Failed(f"bfloat16 parameters move elsewhere than float32 ones (cosine {cosine:.2f} after {steps} steps)")
@@ -98,8 +97,7 @@ def check_noncontiguous(lab: Lab) -> Passed:
     """Transposed parameters, and transposed gradients of plain parameters, take the plain steps."""
     start, rows = start_values(MATRICES, lab.exact), gradients(MATRICES, 6, lab.exact)
     plain = Training(lab, start).feed_all(rows)
-    if plain.drew:
-        raise Skip("it draws random numbers, which the memory layout puts elsewhere")
+    see_that_none_drew(plain)
     cases = (
         ("parameters", "torch.nn.Parameter(torch.ones(3, 4).t())", _transposed(start)),
         ("gradients", "torch.nn.Parameter(torch.ones(4, 3))", start),
@@ -107,21 +105,22 @@ def check_noncontiguous(lab: Lab) -> Passed:
     for what, made, begun in cases:
         lab.shows(
             f"""
+p = {made}
+opt := [p]
 q = torch.nn.Parameter(torch.ones(4, 3))
 for t in range(6):
     p.grad = torch.sin(torch.arange(12.0) + t).view(3, 4).t()
     opt.step()
-{lab.made("other", "[q]")}
+other := [q]
 for t in range(6):
     q.grad = torch.sin(torch.arange(12.0) + t).view(3, 4).t().contiguous()
     other.step()
 assert torch.allclose(p, q, rtol=1e-4, atol=1e-6), "the memory layout changes the steps"
-""",
-            params=f"p = {made}",
+"""
         )
         other = Training(lab, begun).feed_all([_transposed(row) for row in rows])
         apart = difference(plain.moved(), other.moved())
-        if apart > max(lab.tolerance, 1e-6, _rounding(plain)):
+        if apart > max(lab.tolerance, _rounding(plain)):
             raise Failed(
                 f"the steps of non-contiguous {what} are others than those of contiguous ones (by {apart:.2g})"
             )
@@ -130,24 +129,21 @@ assert torch.allclose(p, q, rtol=1e-4, atol=1e-6), "the memory layout changes th
 
 def check_zero_dim(lab: Lab) -> Passed:
     """A parameter of shape () moves like the others."""
-    if lab.shapes == MATRICES:
-        raise Skip("it takes matrices only")
+    skip_if(lab.shapes == MATRICES, "it takes matrices only")
     lab.shows(
         f"""
+p = torch.nn.Parameter(torch.tensor(1.0))
+opt := [p]
 for _ in range({PATIENCE}):
     p.grad = torch.tensor(1.0)
     opt.step()
 assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
-""",
-        params="p = torch.nn.Parameter(torch.tensor(1.0))",
+"""
     )
     shapes = (*lab.shapes, ())
     training = Training(lab, start_values(shapes, lab.exact)).feed_all(gradients(shapes, PATIENCE, lab.exact))
     last = training.params[-1]
-    if last.shape != ():
-        raise Failed(f"a zero-dimensional parameter takes the shape {tuple(last.shape)}")
-    if not finite([last]):
-        raise Failed("a zero-dimensional parameter becomes NaN or infinite")
-    if not training.moves()[-1]:
-        raise Failed("a zero-dimensional parameter never moves")
+    fail_if(last.shape != (), f"a zero-dimensional parameter takes the shape {tuple(last.shape)}")
+    fail_if(not finite([last]), "a zero-dimensional parameter becomes NaN or infinite")
+    fail_if(not training.moves()[-1], "a zero-dimensional parameter never moves")
     return Passed("a parameter of shape () moves like the others")
