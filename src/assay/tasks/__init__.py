@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
-from assay.contenders.load import source_of_file
-from assay.contenders.source import source_of
+from assay.contenders.load import source_of, source_of_file
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
 from assay.tasks.char_attention import char_attention
@@ -69,7 +68,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    source = source_of_file(name) if isinstance(build, Task) and ":" in name else source_of(build)
+    source = source_of_file(name) if isinstance(build, Task) else source_of(build)
     task = replace(task, reference=name, source=source, options={**asked, **task.options})
     return with_factory(_batched(task, batch_size))
 

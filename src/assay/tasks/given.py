@@ -39,8 +39,7 @@ def with_factory(task: Task) -> Task:
     elif isinstance(data, tuple | list) and len(data) == 2:
         parts = [_as_arrays(task.name, data)]
         count = len(parts[0].targets)
-        sizes = [int(0.6 * count), int(0.2 * count)]
-        sizes.append(count - sum(sizes))
+        sizes = [int(0.6 * count), int(0.2 * count), count - int(0.6 * count) - int(0.2 * count)]
     elif callable(data):
         return replace(task, data=Factory(data))
     else:
@@ -51,7 +50,7 @@ def with_factory(task: Task) -> Task:
     for part in parts:
         _see_that_it_is_finite(task.name, part)
     whole = Split(*map(np.concatenate, zip(*parts, strict=True)))
-    return replace(task, data=Factory(Partitioned(whole, tuple(sizes))), generated=False)
+    return replace(task, data=Factory(partial(partition, whole, tuple(sizes))), generated=False)
 
 
 def cut(samples: Split, sizes: tuple[int, ...]) -> Splits:
@@ -61,17 +60,10 @@ def cut(samples: Split, sizes: tuple[int, ...]) -> Splits:
     return Splits(train, validation if sizes[1] else None, test)
 
 
-@dataclass(frozen=True, eq=False)
-class Partitioned:
-    """`samples` dealt out by the seed: `sizes` of them to training, validation (0: no such split) and test."""
-
-    samples: Split
-    sizes: tuple[int, ...]
-
-    def __call__(self, seed: int) -> Splits:
-        """The partition of a seed: a permutation, cut in three."""
-        order = np.random.default_rng(seed).permutation(len(self.samples.targets))
-        return cut(Split(self.samples.inputs[order], self.samples.targets[order]), self.sizes)
+def partition(samples: Split, sizes: tuple[int, ...], seed: int) -> Splits:
+    """The samples in the seed's order, cut in three."""
+    order = np.random.default_rng(seed).permutation(len(samples.targets))
+    return cut(Split(samples.inputs[order], samples.targets[order]), sizes)
 
 
 @dataclass(frozen=True, eq=False)

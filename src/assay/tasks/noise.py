@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from assay import seeds
 from assay.core import Split, Splits
 
-
-@dataclass(frozen=True)
-class Noisy:
-    """Data whose training targets are changed: `change(targets, amount, generator)`; an amount of 0 leaves them."""
-
-    data: Callable[[int], Splits]
-    amount: float
-    change: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
-
-    def __call__(self, seed: int) -> Splits:
-        """The data of a seed, noise included."""
-        splits = self.data(seed)
-        if not self.amount:
-            return splits
-        inputs, targets = splits.train
-        rng = np.random.default_rng(seeds.hashed("label noise", seed))
-        return replace(splits, train=Split(inputs, self.change(targets, self.amount, rng)))
+Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # of targets, by this much
 
 
-def noisy_labels(data: Callable[[int], Splits], share: float) -> Noisy:
+def noisy_labels(data: Callable[[int], Splits], share: float) -> Callable[[int], Splits]:
     """Training labels are replaced, each with probability `share`, by one of their classes drawn uniformly (Zhang et al. 2017).
 
     ValueError unless 0 ≤ share ≤ 1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"label_noise is a share of the labels, from 0 to 1, got {share:g}")
-    return Noisy(data, share, _relabelled)
+    return partial(_noisy, data, share, _relabelled)
 
 
-def noisy_targets(data: Callable[[int], Splits], amount: float) -> Noisy:
+def noisy_targets(data: Callable[[int], Splits], amount: float) -> Callable[[int], Splits]:
     """Training targets have normal noise added, `amount` of their standard deviation. ValueError below 0."""
     if not 0 <= amount < np.inf:
         raise ValueError(f"label_noise, in standard deviations of the targets, must be 0 or more, got {amount:g}")
-    return Noisy(data, amount, _jittered)
+    return partial(_noisy, data, amount, _jittered)
+
+
+def _noisy(data: Callable[[int], Splits], amount: float, change: Change, seed: int) -> Splits:
+    splits = data(seed)
+    if not amount:
+        return splits
+    inputs, targets = splits.train
+    rng = np.random.default_rng(seeds.hashed("label noise", seed))
+    return replace(splits, train=Split(inputs, change(targets, amount, rng)))
 
 
 def _relabelled(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
