@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from assay.contenders.adapt import adapt
-from assay.contenders.source import source_of
+from assay.contenders.load import source_of
 from assay.core import Contender
 from assay.space import Space
 

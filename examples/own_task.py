@@ -42,5 +42,4 @@ def spirals(width: int = 32) -> assay.Task:
         batch_size=32,
         margin=0.02,
         margin_reason="two points: fewer can't be seen in a picture of the boundary",
-        options={} if width == 32 else {"width": width},  # what the record must know to make it again
     )

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from mnist1d.data import get_dataset_args, make_dataset
 
-from assay.tasks.mnist1d import generate
-from assay.tasks.signals import signals
+from assay.tasks.mnist1d import generate, signals
 
 
 def made_by_the_package(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

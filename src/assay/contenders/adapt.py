@@ -109,42 +109,36 @@ def adapt(
     """
     signature = Signature.of(target, name)
     fixed, tuned = dict(fixed or {}), dict(tuned or {})
-    if signature.wraps and baseline is None:
-        raise UsageError(f"{name} wraps another optimizer ({signature.wraps}): it can be a candidate, not the baseline")
     if signature.given is None:
         raise UsageError(
             f"{name}: its first parameter is called {signature.first!r}; assay gives params, named_parameters, model or, to "
             f"a wrapper, optimizer or base_optimizer. Write {_factory(name)}"
         )
-    note = ""
+    if signature.wraps and baseline is None:
+        raise UsageError(f"{name} wraps another optimizer ({signature.wraps}): it can be a candidate, not the baseline")
     if signature.wraps and baseline is not None:
         by_class = signature.beside or signature.given == "optimizer class"
         make = (_wrapper_of_class if by_class else _wrapper)(target, signature, baseline)
         note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
-        space = baseline.space if space is None else space
-        _see_that_it_takes(name, signature, {*fixed, *tuned}, {*baseline.space, *baseline.fixed, "run", "params"})
+        usual, more = baseline.space, {*baseline.space, *baseline.fixed, "run", "params"}
     else:
-        make = _direct(target, signature)
-        space = ({"lr": LEARNING_RATE} if signature.takes_rate else {}) if space is None else space
-        _see_that_it_takes(name, signature, {*fixed, *tuned}, set())
-    space = {**space, **tuned}
-    _see_that_it_is_given(name, signature, {*space, *fixed, "run", *({"params"} if signature.wraps else ())})
+        make, note = _direct(target, signature), ""
+        usual, more = ({"lr": LEARNING_RATE} if signature.takes_rate else {}), set[str]()
+    accepts = {*signature.named, *more}
+    unknown = {*fixed, *tuned} - accepts
+    if unknown and not signature.takes_any:
+        takes = ", ".join(sorted(accepts)) or "nothing"
+        raise UsageError(f"{name} takes no {', '.join(sorted(unknown))}; it takes {takes}")
+    space = {**(usual if space is None else space), **tuned}
+    _see_that_it_is_given(name, signature, {*space, *fixed})
     if not space and not untuned:
         raise _nothing_to_tune(name, signature)
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
     return Contender(name, make, space, fixed, closure=closure, note=note)
 
 
-def _see_that_it_takes(name: str, signature: Signature, given: set[str], more: set[str]) -> None:
-    accepts = {*signature.named, *more}
-    if given - accepts and not signature.takes_any:
-        raise UsageError(
-            f"{name} takes no {', '.join(sorted(given - accepts))}; it takes {', '.join(sorted(accepts)) or 'nothing'}"
-        )
-
-
-def _see_that_it_is_given(name: str, signature: Signature, supplied: set[str]) -> None:
-    supplied = {*supplied, signature.beside or ""}
+def _see_that_it_is_given(name: str, signature: Signature, valued: set[str]) -> None:
+    supplied = {*valued, "run", *({"params", signature.beside} if signature.wraps else ())}
     missing = [n for n, p in signature.named.items() if p.default is p.empty and n not in supplied]
     if missing:
         raise UsageError(
@@ -161,29 +155,28 @@ def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
     return UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.{tunable[0]}=1e-5..1e-1:log")
 
 
+# What these keep for the functions that they make are plain values: engines compare them.
+
+
 def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
-    given_first, accepts = (
-        signature.given,
-        frozenset(signature.named),
-    )  # plain values: what a closure keeps, engines compare
+    given, accepts = signature.given, frozenset(signature.named)
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         if "run" in accepts:
             hyperparameters["run"] = run
         if run.fused and "fused" in accepts and not {"fused", "foreach"} & hyperparameters.keys():
             hyperparameters["fused"] = True
-        if given_first == "model":
+        if given == "model":
             return target(model, **hyperparameters)
-        named = given_first == "named parameters"
-        return target(model.named_parameters() if named else model.parameters(), **hyperparameters)
+        parameters = model.named_parameters() if given == "named parameters" else model.parameters()
+        return target(parameters, **hyperparameters)
 
     return make
 
 
 def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contender) -> Callable[..., Any]:
     """What both know goes to both; what only one knows goes to that one."""
-
-    accepts = frozenset(signature.named)  # plain values: what a closure keeps, engines compare
+    accepts = frozenset(signature.named)
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         inner = {k: v for k, v in hyperparameters.items() if k in baseline.space or k in baseline.fixed}
@@ -197,11 +190,7 @@ def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contend
 
 def _wrapper_of_class(target: Callable[..., Any], signature: Signature, baseline: Contender) -> Callable[..., Any]:
     """The class comes first and the parameters after it, or it has a name of its own beside them."""
-
-    accepts, beside = (
-        frozenset(signature.named),
-        signature.beside,
-    )  # plain values: what a closure keeps, engines compare
+    accepts, beside = frozenset(signature.named), signature.beside
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         settings = {**baseline.fixed, **hyperparameters}

@@ -36,20 +36,19 @@ def _wants(step: Any, name: str) -> bool:
 
 
 def _refuses(line: ast.stmt, name: str) -> bool:
+    """Is it `assert closure`, or an `if` that raises where there is none?"""
     if isinstance(line, ast.Assert):
-        return _compares(line.test, name, ast.IsNot) or _is(line.test, name)
+        return ast.unparse(line.test) in (name, f"{name} is not None")
     if not isinstance(line, ast.If) or not any(isinstance(inner, ast.Raise) for inner in line.body):
         return False
-    test = line.test
-    negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and _is(test.operand, name)
-    return negated or _compares(test, name, ast.Is)
+    return ast.unparse(line.test) in (f"not {name}", f"{name} is None")
 
 
 def _settles(line: ast.stmt, name: str) -> bool:
     """Is None seen to first: is the name given another value, or does the step end there?"""
     return isinstance(line, ast.If) and any(
         isinstance(inner, ast.Return)
-        or (isinstance(inner, ast.Assign) and any(_is(target, name) for target in inner.targets))
+        or (isinstance(inner, ast.Assign) and name in [ast.unparse(target) for target in inner.targets])
         for inner in line.body
     )
 
@@ -58,21 +57,6 @@ def _calls(node: ast.AST, name: str) -> bool:
     """Is it called where nothing asks for it first?"""
     if isinstance(node, ast.If | ast.IfExp | ast.BoolOp | ast.While | ast.FunctionDef | ast.Lambda | ast.Try):
         return False
-    if isinstance(node, ast.Call) and _is(node.func, name):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == name:
         return True
     return any(_calls(child, name) for child in ast.iter_child_nodes(node))
-
-
-def _is(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
-
-
-def _compares(test: ast.expr, name: str, how: type[ast.cmpop]) -> bool:
-    """Is it `name is None`, or `name is not None`?"""
-    return (
-        isinstance(test, ast.Compare)
-        and _is(test.left, name)
-        and isinstance(test.ops[0], how)
-        and isinstance(test.comparators[0], ast.Constant)
-        and test.comparators[0].value is None
-    )

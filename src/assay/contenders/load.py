@@ -1,20 +1,24 @@
-"""Users' own files and modules: imported by reference, and made to travel to workers."""
+"""Users' own files and modules: imported by reference, made to travel to workers, and known by their version."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
+import sysconfig
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import cloudpickle
 
-from assay.contenders.source import note_helpers, source_of
 from assay.errors import UsageError, nearest, own_frames
+
+_HELPERS: dict[str, list[str]] = {}  # module name → files that it imported from beside it
 
 
 def load(reference: str) -> Any:
@@ -36,9 +40,49 @@ def load(reference: str) -> Any:
     return target
 
 
+def source_of(thing: Any) -> str:
+    """`torch 2.13.0` for what an installed package brings, `sha256:…` of the files for what a user wrote.
+
+    The files are that of the thing and, for a class, those of the classes it inherits from, where a user wrote them. An
+    object without a file (made in a notebook or an interpreter) is hashed by its own source text, or by its pickle.
+    """
+    path = _file(thing)
+    if path is None:
+        try:
+            content = inspect.getsource(thing).encode()
+        except (OSError, TypeError):
+            content = cloudpickle.dumps(thing)
+        return "sha256:" + hashlib.sha256(content).hexdigest()
+    package = _installed_package(thing.__module__, path)
+    if package:
+        return package
+    family = thing.__mro__ if inspect.isclass(thing) else (thing,)
+    written = {file for member in family if (file := _file(member)) and not _installed_package(member.__module__, file)}
+    written |= set(_HELPERS.get(thing.__module__, []))
+    hashes = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in written)  # wherever they lie
+    return "sha256:" + (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())
+
+
 def source_of_file(reference: str) -> str:
     """Which version the file or module of a reference is: for an object that doesn't know where it was made."""
     return source_of(SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__))
+
+
+def _file(thing: Any) -> str | None:
+    module = sys.modules.get(getattr(thing, "__module__", "") or "")
+    return getattr(module, "__file__", None)
+
+
+def _installed_package(module: str, path: str) -> str | None:
+    if not {"site-packages", "dist-packages"} & set(Path(path).parts):
+        return "python" if Path(path).is_relative_to(sysconfig.get_path("stdlib")) else None
+    top = module.partition(".")[0]
+    for distribution in metadata.packages_distributions().get(top, [top]):
+        try:
+            return f"{distribution} {metadata.version(distribution).partition('+')[0]}"
+        except metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _module(where: str) -> ModuleType:
@@ -72,7 +116,7 @@ def _load_file(path: Path) -> ModuleType:
     beside = [m for n, m in sys.modules.items() if n not in before and _lies_in(m, resolved.parent)]
     for one in (module, *beside):
         cloudpickle.register_pickle_by_value(one)  # workers, here or on another machine, need not find the file
-    note_helpers(module, [str(m.__file__) for m in beside])
+    _HELPERS[name] = [str(m.__file__) for m in beside]  # part of what a user's module is
     return module
 
 

@@ -6,11 +6,10 @@ scaling of Liu et al. (2025, arXiv:2502.16982) that makes one learning rate mean
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 DECAY = 0.01  # AdamW's default, for both: decay is not what is compared
 
@@ -28,8 +27,7 @@ def muon(model: nn.Module, lr: float = 1e-3) -> Together:
     matrices = hidden_matrices(model)
     if not matrices:
         raise ValueError("no hidden matrix")
-    taken = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in taken]
+    rest = [p for p in model.parameters() if all(p is not matrix for matrix in matrices)]
     first = torch.optim.Muon(matrices, lr=lr, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
     return Together(first, torch.optim.AdamW(rest, lr=lr, weight_decay=DECAY))
 
@@ -50,12 +48,7 @@ class Together:
         self.first.zero_grad(set_to_none)
         self.second.zero_grad(set_to_none)
 
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self) -> None:
         """One step of each."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
         self.first.step()
         self.second.step()
-        return loss

@@ -10,10 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders.adapt import adapt, parameters_of
-from assay.contenders.load import load
-from assay.contenders.registry import CONTENDERS, Entry
+from assay.contenders.load import load, source_of
+from assay.contenders.registry import CONTENDERS
 from assay.contenders.schedules import split_schedule
-from assay.contenders.source import source_of
 from assay.core import Contender, ContenderInfo
 from assay.errors import UsageError, nearest
 from assay.space import Choice, Dimension, Float, Int
@@ -40,9 +39,8 @@ def contenders(
         own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
         found.append(_resolve(reference, shown, own, found[0] if found else None, untuned))
     names_found = [c.name for c in found]
-    for name in names_found:
-        if names_found.count(name) > 1:
-            raise UsageError(f"two contenders are called {name}: give one another name, as in second={name}")
+    if twice := next((name for name in names_found if names_found.count(name) > 1), None):
+        raise UsageError(f"two contenders are called {twice}: give one another name, as in second={twice}")
     for who, hyperparameter, _ in overrides:
         if who not in names_found:
             raise UsageError(f"--space {who}.{hyperparameter}: no contender {who!r} here; {nearest(who, names_found)}")
@@ -108,14 +106,13 @@ def _parse_range(given: str) -> Dimension:
         raise ValueError("write low..high, as in 1e-4..1e-1:log")
     if scale not in ("", "log"):
         raise ValueError(f"the scale {scale!r} is unknown; write :log, or nothing for a linear one")
+    if all(re.fullmatch(r"[+-]?\d+", bound) for bound in (low, high)):
+        return Int(int(low), int(high), log=scale == "log")
     try:
-        if re.fullmatch(r"[+-]?\d+", low) and re.fullmatch(r"[+-]?\d+", high):
-            return Int(int(low), int(high), log=scale == "log")
-        return Float(float(low), float(high), log=scale == "log")
+        ends = float(low), float(high)
     except ValueError as error:
-        if "could not convert" in str(error):
-            raise ValueError(f"{low!r} and {high!r} must be numbers") from error
-        raise
+        raise ValueError(f"{low!r} and {high!r} must be numbers") from error
+    return Float(*ends, log=scale == "log")
 
 
 def _literal(text: str) -> float | int | str | bool:
@@ -134,7 +131,9 @@ def _resolve(
         return _given(reference, name, own)
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
-    entry = _entry(plain)
+    if ":" not in plain and plain not in CONTENDERS:
+        raise UsageError(f"no contender is called {plain!r}; {nearest(plain, CONTENDERS)} (yours: path/file.py:Name)")
+    entry = CONTENDERS.get(plain)
     where = entry.reference if entry else plain
     target = load(where)
     if isinstance(target, Contender):
@@ -158,15 +157,6 @@ def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Con
     """A contender that was made in Python, under this name."""
     space = {**contender.space, **_typed(own, contender.make)}
     return replace(contender, name=name, space=space, source=contender.source or source_of(contender.make))
-
-
-def _entry(reference: str) -> Entry | None:
-    """What the registry knows of a name; None for where a user's own is."""
-    if ":" in reference or reference in CONTENDERS:
-        return CONTENDERS.get(reference)
-    raise UsageError(
-        f"no contender is called {reference!r}; {nearest(reference, CONTENDERS)} (yours: path/file.py:Name)"
-    )
 
 
 def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:

@@ -3,7 +3,6 @@
 Importing this package imports torch.
 """
 
-from assay.optim.gns_adam import GNSAdam
-from assay.optim.grad_norm_scaled import GradNormScaled
+from assay.optim.grad_norm_scaled import GNSAdam, GradNormScaled
 
 __all__ = ["GNSAdam", "GradNormScaled"]

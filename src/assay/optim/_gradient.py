@@ -28,23 +28,18 @@ def gradients(group: dict[str, Any]) -> list[tuple[Tensor, Tensor]]:
         gradient = parameter.grad
         if gradient is None:
             continue
-        if type(gradient) is not Tensor or gradient.layout is not torch.strided:
-            _refuse_partial(gradient)
+        if gradient.layout is not torch.strided:
+            raise RuntimeError(
+                f"a gradient of shape {tuple(gradient.shape)} is sparse, and GradNormScaled takes dense ones only: "
+                "build the layer with sparse=False (as in torch.nn.Embedding)"
+            )
+        if hasattr(gradient, "full_tensor"):
+            raise RuntimeError(
+                "GradNormScaled would see only this process's part of a DTensor gradient, so its norm would be wrong: "
+                "use it with replicated parameters (DistributedDataParallel)"
+            )
         part.append((parameter, gradient.detach() if gradient.requires_grad else gradient))
     return part
-
-
-def _refuse_partial(gradient: Tensor) -> None:
-    if gradient.layout is not torch.strided:
-        raise RuntimeError(
-            f"a gradient of shape {tuple(gradient.shape)} is sparse, and GradNormScaled takes dense ones only: "
-            "build the layer with sparse=False (as in torch.nn.Embedding)"
-        )
-    if hasattr(gradient, "full_tensor"):
-        raise RuntimeError(
-            "GradNormScaled would see only this process's part of a DTensor gradient, so its norm would be wrong: "
-            "use it with replicated parameters (DistributedDataParallel)"
-        )
 
 
 def total_norm(tensors: Sequence[Tensor]) -> float | Tensor:
@@ -60,19 +55,14 @@ def total_norm(tensors: Sequence[Tensor]) -> float | Tensor:
         1e-23) give 0.
     """
     devices = list(dict.fromkeys([tensor.device for tensor in tensors]))
-    if len(devices) > 1:
-        home = next(device for device in devices if device.type != "cpu")
-        norms = [
-            _joined(_norms([t for t in tensors if t.device == device])).to(home, non_blocking=True)
-            for device in devices
-        ]
-        return torch.linalg.vector_norm(torch.stack(norms))
-    norms = _norms(tensors)
-    if devices[0].type != "cpu":
-        return _joined(norms)
-    numbers = [norm.item() for norm in norms]
+    norms = [_norms([t for t in tensors if t.device == device]) for device in devices]
+    home = next((device for device in devices if device.type != "cpu"), None)
+    if home is not None:
+        joined = [_joined(each).to(home, non_blocking=True) for each in norms]
+        return joined[0] if len(joined) == 1 else _joined(joined)
+    numbers = [norm.item() for norm in norms[0]]
     if type(numbers[0]) is not float:  # a scalar that stands for many values at once
-        return _joined(norms)
+        return _joined(norms[0])
     total = math.hypot(*numbers)
     return total if math.isfinite(total) else sum(numbers)  # hypot would let an infinity hide a NaN
 

@@ -38,21 +38,15 @@ def choose_kernel(base: Optimizer, group: dict[str, Any]) -> None:
 
 
 def _suits_fused(parameter: Tensor) -> bool:
+    try:
+        parameter.data_ptr()
+    except RuntimeError:  # inside ``torch.func`` transforms a tensor has no numbers in memory of its own
+        return False
     return (
         type(parameter) in (Tensor, Parameter)
         and parameter.dtype in _FUSED_DTYPES
         and parameter.device.type in ("cpu", "cuda")
-        and _has_memory(parameter)
     )
-
-
-def _has_memory(tensor: Tensor) -> bool:
-    """Are there numbers in memory behind this tensor? Inside ``torch.func`` transforms there are none of its own."""
-    try:
-        tensor.data_ptr()
-    except RuntimeError:
-        return False
-    return True
 
 
 def suits_fused_now(base: Optimizer, part: Sequence[tuple[Tensor, Tensor]]) -> bool:
@@ -64,14 +58,10 @@ def suits_fused_now(base: Optimizer, part: Sequence[tuple[Tensor, Tensor]]) -> b
     if not _steps_like(type(base), Adam, AdamW, SGD):
         return True
     return all(
-        (parameter.is_contiguous() and gradient.is_contiguous()) or _same_strides(parameter, gradient)
+        (parameter.is_contiguous() and gradient.is_contiguous())
+        or gradient.stride() == parameter.stride() == torch.empty_like(parameter, device="meta").stride()
         for parameter, gradient in part
     )
-
-
-def _same_strides(parameter: Tensor, gradient: Tensor) -> bool:
-    gapless = torch.empty_like(parameter, device="meta").stride()
-    return gradient.stride() == parameter.stride() == gapless
 
 
 def device_of_rate(base: Optimizer, group: dict[str, Any], parameters: Sequence[Tensor]) -> torch.device | None:

@@ -1,4 +1,4 @@
-"""A wrapper that divides any optimizer's learning rate by a power of the gradient's L2 norm."""
+"""A wrapper that divides any optimizer's learning rate by a power of the gradient's L2 norm, and Adam in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Real
-from types import SimpleNamespace
 from typing import Any, cast, overload
 
 import torch
@@ -34,15 +33,13 @@ class GradNormScaled(Optimizer):
     the user's: it is replaced only while the base steps, so schedulers, rates by group, groups added later and
     checkpoints work as they do with the base.
 
-    **Relation to known methods.** With ``base_optimizer=torch.optim.SGD`` and ``power=1`` this is normalised gradient
-    descent (Nesterov 1984; Hazan, Levy & Shalev-Shwartz 2015, "Beyond Convexity: Stochastic Quasi-Convex
-    Optimization", arXiv:1507.02030): each step has length ``lr``, whatever the gradient's scale. With SGD's
-    ``momentum`` the gradients enter the buffer as they are and the sum is scaled; Cutkosky & Mehta 2020
+    **Relation to known methods.** With ``torch.optim.SGD`` and ``power=1`` this is normalised gradient descent (Nesterov
+    1984; Hazan, Levy & Shalev-Shwartz 2015, arXiv:1507.02030): each step has length ``lr``, whatever the gradient's
+    scale. With ``momentum`` the gradients enter the buffer as they are and the sum is scaled; Cutkosky & Mehta 2020
     (arXiv:2002.03305) normalise the momentum instead. With Adam (Kingma & Ba 2015, arXiv:1412.6980) it is something
-    else. Adam's step does not change when the loss is multiplied by a constant (apart from ``eps``), so there is no
-    scale left to remove, and dividing its rate by the norm puts one in: a loss 10 times larger gives steps 10 times
-    smaller. It is Adam with the implicit schedule :math:`1/\lVert g_t \rVert_2^{p}`, and its ``lr`` can't be compared
-    with Adam's.
+    else: Adam's step does not change when the loss is multiplied by a constant (apart from ``eps``), so dividing its
+    rate by the norm removes no scale but puts one in. A loss 10 times larger gives steps 10 times smaller, and ``lr``
+    can't be compared with Adam's.
 
     **When not to use it.** Where gradients vanish at the solution (full batches, models that fit the data exactly),
     the steps of a scale-invariant base grow without bound as training succeeds. The rule also reacts to what only
@@ -50,9 +47,8 @@ class GradNormScaled(Optimizer):
     clipped steps see the norm ``max_norm``). With decoupled weight decay (AdamW) the decay is scaled too.
 
     **Zero, infinite and NaN norms.** A norm of 0 leaves the learning rate as it is. Beyond that the formula is followed
-    to its limit. An infinite norm means a learning rate of 0 (for ``power > 0``): keeping the rate would take a full
-    step where the rule says to take none. A NaN norm means a NaN rate, which spreads to every parameter, so that a run
-    that has diverged is seen at once; skipping the step would hide it. For protection, use ``torch.amp.GradScaler`` or
+    to its limit: an infinite norm means a learning rate of 0 (for ``power > 0``), a NaN norm a NaN rate, which spreads to
+    every parameter, so that a run that has diverged is seen at once. For protection, use ``torch.amp.GradScaler`` or
     ``clip_grad_norm_(..., error_if_nonfinite=True)``, which act before this step.
 
     **Cost.** One more pass over the gradients. On CUDA the host does not wait where the base reads its rate on the
@@ -112,11 +108,8 @@ class GradNormScaled(Optimizer):
             raise ValueError(f"power must be finite, not {power}")
         base = base_optimizer(params, **base_kwargs)
         _check(base)
-        self.power = float(power)
-        # Optimizer.__init__ sets up the hooks, but would also make groups and state of its own. A stand-in takes those.
-        self.base = cast(Optimizer, SimpleNamespace(add_param_group=lambda group: None))
-        super().__init__(base.param_groups, base.defaults)
-        self.base = base
+        # sets up the hooks as Optimizer.__init__ does, which would make groups and state of its own as well
+        self.__setstate__({"base": base, "power": float(power)})
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -137,48 +130,40 @@ class GradNormScaled(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if isinstance(self.power, Real) and self.power == 0:
-            self._step_base()
-            return loss
-        parts = [gradients(group) for group in self.param_groups]
-        present = [gradient for part in parts for _, gradient in part]
-        if present:
-            self._step_scaled(total_norm(present), parts)
+        unscaled = isinstance(self.power, Real) and self.power == 0
+        parts = [] if unscaled else [gradients(group) for group in self.param_groups]
+        if present := [gradient for part in parts for _, gradient in part]:
+            self._step_scaled(_factor(total_norm(present), self.power), parts)
         else:
             self._step_base()
         return loss
 
-    def _step_scaled(self, norm: float | Tensor, parts: list[list[tuple[Tensor, Tensor]]]) -> None:
-        """Step the base with every learning rate divided by a power of the norm; ``parts`` as from ``gradients``."""
-        factor = _factor(norm, self.power)
+    def _step_scaled(self, factor: Any, parts: list[list[tuple[Tensor, Tensor]]]) -> None:
+        """Step the base with every learning rate times the factor; ``parts`` as from ``gradients``."""
         on_cuda = isinstance(factor, Tensor) and factor.is_cuda
         number = None if isinstance(factor, Tensor) else factor
-        kept: list[tuple[dict[str, Any], Any, Any]] = []
-        rates: list[Any] = []
+        kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        rates: list[tuple[dict[str, Any], Any]] = []
         try:
             for group, part in zip(self.param_groups, parts, strict=True):
                 if not part:
                     continue
                 choose_kernel(self.base, group)
-                lr, fused = group["lr"], group.get("fused")
-                kept.append((group, lr, fused))
-                if fused and not suits_fused_now(self.base, part):
+                kept.append((group, {key: group[key] for key in ("lr", "fused") if key in group}))
+                if group.get("fused") and not suits_fused_now(self.base, part):
                     group["fused"] = False
                 device = device_of_rate(self.base, group, [p for p, _ in part]) if on_cuda else None
                 if device is None:
                     number = factor.item() if number is None else number
-                    rate = lr * number
+                    group["lr"] = group["lr"] * number
                 else:  # float32, as torch's fused CUDA kernels read it
-                    rate = (lr * factor).to(device, torch.float32, non_blocking=True)
-                group["lr"] = rate
-                rates.append(rate)
+                    group["lr"] = (group["lr"] * factor).to(device, torch.float32, non_blocking=True)
+                rates.append((group, group["lr"]))
             self._step_base()
-            changed = any(group["lr"] is not rate for (group, _, _), rate in zip(kept, rates, strict=True))
+            changed = any(group["lr"] is not rate for group, rate in rates)
         finally:
-            for group, lr, fused in kept:
-                group["lr"] = lr
-                if "fused" in group:
-                    group["fused"] = fused
+            for group, before in kept:
+                group.update(before)
         if changed:
             raise RuntimeError(
                 f'{type(self.base).__name__} changes group["lr"] in its step, which GradNormScaled would undo: '
@@ -196,10 +181,6 @@ class GradNormScaled(Optimizer):
             base.step()
         else:
             cast(Any, step).__wrapped__(base)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear the gradients, as the base does it."""
-        self.base.zero_grad(set_to_none)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as the base does it; its gradients count in the norm from the next step on."""
@@ -236,6 +217,53 @@ class GradNormScaled(Optimizer):
             self.base.__setstate__(shared)
 
 
+class GNSAdam(GradNormScaled):
+    r"""Adam (Kingma & Ba 2015, arXiv:1412.6980) whose step t uses :math:`\eta_t / \lVert g_t \rVert_2^{p}`.
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t, \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2 \\
+        \theta_t &= \theta_{t-1} - \frac{\eta_t}{\lVert g_t \rVert_2^{p}} \cdot
+            \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+
+    The norm is that of the gradients in ``.grad``, all parameters of all groups together, before ``weight_decay`` adds
+    to them. It is :class:`GradNormScaled` with ``torch.optim.Adam``: see there for its relation to other methods, when
+    not to use it, zero and non-finite norms, cost, kernels, and errors.
+
+    Args:
+        params: parameters, ``(name, parameter)`` pairs or groups.
+        lr: the learning rate η. Its good values are not Adam's: they grow with the norms met in training.
+        betas: decay rates of the two moving averages.
+        eps: added to the denominator.
+        weight_decay: L2 penalty.
+        amsgrad: use the largest second moment so far (Reddi et al. 2018, arXiv:1904.09237).
+        power: the exponent p. 0 is Adam, bit for bit; 1 is the published rule.
+        **adam_options: ``foreach``, ``fused``, ``capturable``, ``maximize``: as for ``torch.optim.Adam``.
+
+    Example:
+        >>> theta = torch.nn.Parameter(torch.zeros(2))
+        >>> optimizer = assay.optim.GNSAdam([theta], lr=0.5)
+        >>> theta.grad = torch.tensor([3.0, 4.0])  # of norm 5: the step is a fifth of Adam's first, lr in each element
+        >>> optimizer.step()
+        >>> theta.detach()
+        tensor([-0.1000, -0.1000])
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        power: float = 1.0,
+        **adam_options: Any,
+    ) -> None:
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+        super().__init__(params, Adam, power, **options, **adam_options)
+
+
 def _factor(norm: float | Tensor, power: float | Tensor) -> Any:
     """``norm ** -power``, and 1 for a norm of 0.
 
@@ -254,7 +282,10 @@ def _check(base: object) -> None:
     if not isinstance(base, Optimizer):
         raise TypeError(f"base_optimizer must make a torch.optim.Optimizer, not {type(base).__name__!r}")
     name = type(base).__name__
-    if needed := _required_arguments(type(base).step):
+    _, *arguments = inspect.signature(type(base).step).parameters.values()
+    if needed := [
+        a.name for a in arguments if a.default is a.empty and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)
+    ]:
         raise TypeError(
             f"{name}.step() needs {', '.join(needed)}, so there is no single gradient to take the norm of before it: "
             "choose a base whose step() can be called without arguments"
@@ -264,10 +295,3 @@ def _check(base: object) -> None:
             raise ValueError(f"{name} has no numeric lr to scale (lr={group.get('lr')!r}): choose a base that has one")
         if group.get("differentiable"):
             raise ValueError("differentiable=True is not supported: the norm is not differentiated. Leave it False")
-
-
-def _required_arguments(step: Callable[..., Any]) -> list[str]:
-    """Names of the arguments without a default, after ``self``."""
-    _, *arguments = inspect.signature(step).parameters.values()
-    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [a.name for a in arguments if a.default is a.empty and a.kind not in optional]

@@ -1,4 +1,4 @@
-"""Tasks: what contenders are judged on. One file each, and this registry."""
+"""Tasks: what contenders are judged on. One file for each source of data, and this registry."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
-from assay.contenders.load import source_of_file
-from assay.contenders.source import source_of
+from assay.contenders.load import source_of, source_of_file
 from assay.core import Task, TaskInfo
 from assay.errors import UsageError, nearest
 from assay.tasks.char_attention import char_attention
@@ -17,9 +16,7 @@ from assay.tasks.digits import digits
 from assay.tasks.friedman import friedman1
 from assay.tasks.given import with_factory
 from assay.tasks.logistic import logistic_regression
-from assay.tasks.mnist1d import mnist1d_mlp
-from assay.tasks.mnist1d_cnn import mnist1d_cnn
-from assay.tasks.mnist1d_gru import mnist1d_gru
+from assay.tasks.mnist1d import mnist1d_cnn, mnist1d_gru, mnist1d_mlp
 from assay.tasks.quadratic import quadratic
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
@@ -52,7 +49,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     given = dict(options or {})
     batch_size = given.pop("batch_size", None)
     if isinstance(name, Task):
-        _known(name.name, name, given)
+        _asked(name.name, name, given)
         return with_factory(_batched(replace(name, source=name.source or source_of(name.model)), batch_size))
     if ":" in name:
         build = load(name)
@@ -62,7 +59,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError("suite is several tasks: give it by itself, not in a list")
     else:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
-    _known(name, build, given)
+    asked = _asked(name, build, given)
     try:
         task = build(**given) if callable(build) else build
     except (TypeError, ValueError) as error:
@@ -71,8 +68,9 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    where = source_of_file(name) if isinstance(build, Task) and ":" in name else source_of(build)
-    return with_factory(_batched(replace(task, reference=name, source=where), batch_size))
+    source = source_of_file(name) if isinstance(build, Task) else source_of(build)
+    task = replace(task, reference=name, source=source, options={**asked, **task.options})
+    return with_factory(_batched(task, batch_size))
 
 
 def takes(name: str, option: str) -> bool:
@@ -93,13 +91,14 @@ def _batched(task: Task, batch_size: int | None) -> Task:
     return replace(task, batch_size=batch_size, options={**task.options, "batch_size": batch_size})
 
 
-def _known(name: str, build: Any, options: Mapping[str, Any]) -> None:
-    """See that a task takes the options it is given. UsageError that says which it takes."""
+def _asked(name: str, build: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from a task's defaults, in its order. UsageError that says which it takes for others."""
     parameters = {} if isinstance(build, Task) or not callable(build) else inspect.signature(build).parameters
-    for option in options:
+    for option in given:
         if option not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             takes = ", ".join(f"--{p.replace('_', '-')}" for p in (*parameters, "batch_size", "epochs"))
             raise UsageError(f"task {name} takes no --{option.replace('_', '-')}; it takes {takes}")
+    return {n: given[n] for n, parameter in parameters.items() if n in given and given[n] != parameter.default}
 
 
 def again(info: TaskInfo) -> Task:

@@ -15,10 +15,8 @@ import numpy as np
 
 from assay.core import Split, Splits, Task
 from assay.errors import UsageError
-from assay.tasks.losses import cross_entropy
 from assay.tasks.metrics import bits
-from assay.tasks.network import Network
-from assay.tasks.options import at_least, recorded
+from assay.tasks.network import Network, at_least, cross_entropy
 
 SHA256 = "75e63653d6421a7251216714395dde5b33f996a6bd6e2f5fb4fec17c0cac0fa4"
 SYMBOLS = "\n -0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -61,7 +59,6 @@ def windows(seed: int) -> Splits:
     return Splits(*(part(a, b, count) for a, b, count in zip(ends, ends[1:], SIZES, strict=False)))
 
 
-@recorded
 def char_attention(width: int = 32) -> Task:
     """`width`: of the embedding, a multiple of 2 (two heads)."""
     if at_least("width", width, 2) % 2:

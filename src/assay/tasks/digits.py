@@ -10,34 +10,31 @@ import numpy as np
 
 from assay.core import Split, Splits, Task
 from assay.record.cache import cached
-from assay.tasks.losses import cross_entropy
+from assay.tasks.given import partition
 from assay.tasks.metrics import accuracy
-from assay.tasks.network import Network
-from assay.tasks.noise import NoisyLabels
-from assay.tasks.options import at_least, recorded
-from assay.tasks.partition import Partitioned
+from assay.tasks.network import Network, at_least, cross_entropy
+from assay.tasks.noise import noisy_labels
 
 SIZES = (1280, 256, 261)  # 1,280 is whole batches of any power of two: a batch of one has no variance to normalise by
 
 
-def partition(seed: int) -> Splits:
+def partitioned(seed: int) -> Splits:
     """The partition of a seed: inputs (n, 64) float32 in [0, 1], targets (n,) int64."""
 
     def make() -> Splits:
         from sklearn.datasets import load_digits
 
         images, labels = map(np.asarray, load_digits(return_X_y=True))
-        return Partitioned(Split((images / 16).astype(np.float32), labels.astype(np.int64)), SIZES)(seed)
+        return partition(Split((images / 16).astype(np.float32), labels.astype(np.int64)), SIZES, seed)
 
     return cached(f"digits-v1-{seed}", make)
 
 
-@recorded
 def digits(width: int = 64, label_noise: float = 0.0) -> Task:
     """64 → `width`, batch normalisation, ReLU, → 10."""
     return Task(
         name="digits",
-        data=NoisyLabels(partition, label_noise),
+        data=noisy_labels(partitioned, label_noise),
         model=Network("normalized_mlp", (at_least("width", width),)),
         loss=cross_entropy,
         metric=accuracy,

@@ -7,17 +7,15 @@ So the best possible error is known, 1, and every 0.01 above it is a network's o
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
 from assay.core import Split, Splits, Task
 from assay.record.cache import cached
-from assay.tasks.losses import mean_squared_error
+from assay.tasks.given import cut
 from assay.tasks.metrics import rmse
-from assay.tasks.network import Network
-from assay.tasks.noise import NoisyTargets
-from assay.tasks.options import at_least, recorded
+from assay.tasks.network import Network, at_least, mean_squared_error
+from assay.tasks.noise import noisy_targets
 
 FEATURES = 10
 TRAIN_SAMPLES = 2000
@@ -31,20 +29,17 @@ def generate(seed: int, train: int, held_out: int) -> Splits:
 
         x, y = make_friedman1(train + 2 * held_out, FEATURES, noise=1.0, random_state=seed % 2**32)
         inputs, targets = (x - 0.5).astype(np.float32), (y - y[:train].mean()).astype(np.float32)
-        ends = (0, train, train + held_out, train + 2 * held_out)
-        parts = (Split(inputs[a:b], targets[a:b]) for a, b in pairwise(ends))
-        return Splits(*parts)
+        return cut(Split(inputs, targets), (train, held_out, held_out))
 
     return cached(f"friedman1-v1-{train}-{held_out}-{seed % 2**32}", make)
 
 
-@recorded
 def friedman1(train_samples: int = TRAIN_SAMPLES, width: int = 64, label_noise: float = 0.0) -> Task:
     """10 → `width` → `width` → 1, ReLU, mean squared error. `label_noise`: in standard deviations of y."""
     held_out = at_least("train_samples", train_samples, 2) // 2
     return Task(
         name="friedman1",
-        data=NoisyTargets(partial(generate, train=train_samples, held_out=held_out), label_noise),
+        data=noisy_targets(partial(generate, train=train_samples, held_out=held_out), label_noise),
         model=Network("regressor", (FEATURES, at_least("width", width))),
         loss=mean_squared_error,
         metric=rmse,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from assay.core import Loaders, Split, Splits, Task
 from assay.errors import UsageError
-from assay.tasks.partition import Partitioned, sizes_of
 
 SAME_SPLIT = (
     "every replicate has the same split, for its data is a DataLoader and no function of a seed that returns one: the "
@@ -31,35 +31,39 @@ def with_factory(task: Task) -> Task:
     if isinstance(data, Factory):
         return task
     if isinstance(data, Loaders):
-        return replace(task, data=Factory(_Same(data)), generated=False, note=task.note or SAME_SPLIT)
+        return replace(task, data=Factory(partial(_same, data)), generated=False, note=task.note or SAME_SPLIT)
     if isinstance(data, Splits):
-        parts = [part for part in (data.train, data.validation, data.test) if part is not None]
-        parts = [_as_arrays(task.name, part) for part in parts]
-        sizes = tuple(0 if part is None else len(part.targets) for part in (data.train, data.validation, data.test))
-        for part in parts:
-            _finite(task.name, part)
-        whole = Split(*(np.concatenate([part[i] for part in parts]) for i in (0, 1)))
-        return replace(task, data=Factory(Partitioned(whole, sizes)), generated=False)  # type: ignore[arg-type]
-    if isinstance(data, tuple | list) and len(data) == 2:
-        whole = _as_arrays(task.name, data)
-        _finite(task.name, whole)
-        return replace(task, data=Factory(Partitioned(whole, sizes_of(len(whole.targets)))), generated=False)
-    if callable(data):
+        three = (data.train, data.validation, data.test)
+        parts = [_as_arrays(task.name, part) for part in three if part is not None]
+        sizes = [0 if part is None else len(part.targets) for part in three]
+    elif isinstance(data, tuple | list) and len(data) == 2:
+        parts = [_as_arrays(task.name, data)]
+        count = len(parts[0].targets)
+        sizes = [int(0.6 * count), int(0.2 * count), count - int(0.6 * count) - int(0.2 * count)]
+    elif callable(data):
         return replace(task, data=Factory(data))
-    raise UsageError(
-        f"task {task.name}: its data is {type(data).__name__}; give (inputs, targets), assay.Splits, assay.Loaders, or a "
-        "function of a seed that returns one of the latter two"
-    )
+    else:
+        raise UsageError(
+            f"task {task.name}: its data is {type(data).__name__}; give (inputs, targets), assay.Splits, assay.Loaders, "
+            "or a function of a seed that returns one of the latter two"
+        )
+    for part in parts:
+        _see_that_it_is_finite(task.name, part)
+    whole = Split(*map(np.concatenate, zip(*parts, strict=True)))
+    return replace(task, data=Factory(partial(partition, whole, tuple(sizes))), generated=False)
 
 
-def _finite(task: str, whole: Split) -> None:
-    """UsageError that names rows as their owner counts them, before they are partitioned."""
-    for what, array in whole._asdict().items():
-        if array.dtype.kind == "f" and len(rows := np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))):
-            raise UsageError(
-                f"task {task}: its {what} hold NaN or infinity in {len(rows)} of {len(array)} rows (the first is row "
-                f"{rows[0]}): leave those rows out, or fill them"
-            )
+def cut(samples: Split, sizes: tuple[int, ...]) -> Splits:
+    """The first of the samples to train on, the next to validate on (0: no such split), the rest to test on."""
+    ends = np.cumsum(sizes[:2])
+    train, validation, test = map(Split, *(np.split(array, ends) for array in samples))
+    return Splits(train, validation if sizes[1] else None, test)
+
+
+def partition(samples: Split, sizes: tuple[int, ...], seed: int) -> Splits:
+    """The samples in the seed's order, cut in three."""
+    order = np.random.default_rng(seed).permutation(len(samples.targets))
+    return cut(Split(samples.inputs[order], samples.targets[order]), sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +83,12 @@ class Factory:
             raise UsageError(
                 f"a task's data function must return assay.Splits or assay.Loaders; this returns {type(made).__name__}"
             )
-        train, validation, test = (
-            p if p is None else _as_arrays("", p) for p in (made.train, made.validation, made.test)
-        )
-        return Splits(train, validation, test, made.loader)  # type: ignore[arg-type]
+        validation = None if made.validation is None else _as_arrays("", made.validation)
+        return Splits(_as_arrays("", made.train), validation, _as_arrays("", made.test), made.loader)
 
 
-@dataclass(frozen=True, eq=False)
-class _Same:
-    loaders: Loaders
-
-    def __call__(self, seed: int) -> Loaders:
-        return self.loaders
+def _same(loaders: Loaders, seed: int) -> Loaders:
+    return loaders
 
 
 def _as_arrays(task: str, pair: Any) -> Split:
@@ -102,3 +100,13 @@ def _as_arrays(task: str, pair: Any) -> Split:
             f"{where}inputs {inputs.shape} and targets {targets.shape} don't fit: a sample is a row, and each has a target"
         )
     return Split(inputs, targets)
+
+
+def _see_that_it_is_finite(task: str, whole: Split) -> None:
+    """UsageError that names rows as their owner counts them, before they are partitioned."""
+    for what, array in whole._asdict().items():
+        if array.dtype.kind == "f" and len(rows := np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))):
+            raise UsageError(
+                f"task {task}: its {what} hold NaN or infinity in {len(rows)} of {len(array)} rows (the first is row "
+                f"{rows[0]}): leave those rows out, or fill them"
+            )

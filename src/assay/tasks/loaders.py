@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,14 @@ def epoch(loader: Any, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """
     if isinstance(getattr(loader, "generator", None), torch.Generator):
         loader.generator.manual_seed(seed)
-    drawing = _Drawing(seed)
-    with drawing:
+    inside = list(_states())
+    with _drawing(inside):
+        torch.default_generator.manual_seed(seed)  # the CPU's only; torch.manual_seed would set CUDA's too
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
         batches = iter(loader)
     while True:
-        with drawing:
+        with _drawing(inside):
             batch = next(batches, None)
         if batch is None:
             return
@@ -58,31 +61,23 @@ def _pair(batch: Any) -> tuple[Tensor, Tensor]:
     raise UsageError(f"a DataLoader's batch must be (inputs, targets), two tensors; this is {type(batch).__name__}")
 
 
-class _Drawing(contextlib.AbstractContextManager[None]):
-    """The global generators, seeded: what is drawn inside goes on where the last time inside ended."""
-
-    def __init__(self, seed: int) -> None:
-        outside = _states()
-        torch.default_generator.manual_seed(seed)  # the CPU's only; torch.manual_seed would set CUDA's too
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-        self.inside = _states()
+@contextlib.contextmanager
+def _drawing(inside: list[Any]) -> Iterator[None]:
+    """The global generators in these states, which are noted anew at the end; then they are as they were outside."""
+    outside = _states()
+    _set(inside)
+    try:
+        yield
+    finally:
+        inside[:] = _states()
         _set(outside)
 
-    def __enter__(self) -> None:
-        self.outside = _states()
-        _set(self.inside)
 
-    def __exit__(self, *error: Any) -> None:
-        self.inside = _states()
-        _set(self.outside)
-
-
-def _states() -> tuple[Any, ...]:
+def _states() -> Sequence[Any]:
     return torch.default_generator.get_state(), np.random.get_state(), random.getstate()
 
 
-def _set(states: tuple[Any, ...]) -> None:
+def _set(states: Sequence[Any]) -> None:
     torch.default_generator.set_state(states[0])
     np.random.set_state(states[1])
     random.setstate(states[2])

@@ -11,10 +11,9 @@ from functools import cache
 import numpy as np
 
 from assay.core import Split, Splits, Task
-from assay.tasks.losses import cross_entropy
 from assay.tasks.metrics import accuracy
-from assay.tasks.noise import NoisyLabels
-from assay.tasks.options import recorded
+from assay.tasks.network import cross_entropy
+from assay.tasks.noise import noisy_labels
 
 FEATURES, CLASSES = 20, 4
 TRAIN, HELD_OUT = 512, 1024  # samples; as many to validate as to test
@@ -49,12 +48,11 @@ def linear():
     return nn.Linear(FEATURES, CLASSES)
 
 
-@recorded
 def logistic_regression(label_noise: float = 0.0) -> Task:
     """Multinomial logistic regression, cross entropy, batches of 16, 5 epochs."""
     return Task(
         name="logistic",
-        data=NoisyLabels(generate, label_noise),
+        data=noisy_labels(generate, label_noise),
         model=linear,
         loss=cross_entropy,
         metric=accuracy,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core import Metric
+from assay.tasks.network import cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,9 +32,7 @@ def _majority(train_targets: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _bits(outputs: Tensor, targets: Tensor) -> Tensor:
-    from torch.nn.functional import cross_entropy
-
-    return cross_entropy(outputs.flatten(0, -2).double(), targets.flatten()) / math.log(2)
+    return cross_entropy(outputs.double(), targets) / math.log(2)
 
 
 def _frequencies(train_targets: np.ndarray, targets: np.ndarray) -> float:

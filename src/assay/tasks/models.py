@@ -54,11 +54,7 @@ class CharacterModel(nn.Module):
         self.heads = heads
         self.symbol, self.place = nn.Embedding(symbols, width), nn.Embedding(context, width)
         nn.init.zeros_(self.place.weight)
-        self.before_attention, self.before_mlp, self.last = (
-            nn.LayerNorm(width),
-            nn.LayerNorm(width),
-            nn.LayerNorm(width),
-        )
+        self.before_attention, self.before_mlp, self.last = (nn.LayerNorm(width) for _ in range(3))
         self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.head = nn.Linear(width, symbols)

@@ -3,60 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from assay import seeds
 from assay.core import Split, Splits
 
+Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # of targets, by this much
 
-@dataclass(frozen=True)
-class NoisyLabels:
-    """Data whose training labels are replaced, each with probability `share`, by a class drawn uniformly (Zhang et al. 2017).
 
-    Classes are those of the training split. ValueError unless 0 ≤ share ≤ 1.
+def noisy_labels(data: Callable[[int], Splits], share: float) -> Callable[[int], Splits]:
+    """Training labels are replaced, each with probability `share`, by one of their classes drawn uniformly (Zhang et al. 2017).
+
+    ValueError unless 0 ≤ share ≤ 1.
     """
-
-    data: Callable[[int], Splits]
-    share: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"label_noise is a share of the labels, from 0 to 1, got {self.share:g}")
-
-    def __call__(self, seed: int) -> Splits:
-        """The data of a seed, noise included."""
-        splits = self.data(seed)
-        if not self.share:
-            return splits
-        inputs, labels = splits.train
-        rng = np.random.default_rng(seeds.hashed("label noise", seed))
-        drawn = rng.choice(np.unique(labels), size=labels.shape)
-        noisy = np.where(rng.random(labels.shape) < self.share, drawn, labels).astype(labels.dtype)
-        return replace(splits, train=Split(inputs, noisy))
+    if not 0 <= share <= 1:
+        raise ValueError(f"label_noise is a share of the labels, from 0 to 1, got {share:g}")
+    return partial(_noisy, data, share, _relabelled)
 
 
-@dataclass(frozen=True)
-class NoisyTargets:
-    """Data whose training targets have normal noise added, `amount` of their standard deviation. ValueError below 0."""
+def noisy_targets(data: Callable[[int], Splits], amount: float) -> Callable[[int], Splits]:
+    """Training targets have normal noise added, `amount` of their standard deviation. ValueError below 0."""
+    if not 0 <= amount < np.inf:
+        raise ValueError(f"label_noise, in standard deviations of the targets, must be 0 or more, got {amount:g}")
+    return partial(_noisy, data, amount, _jittered)
 
-    data: Callable[[int], Splits]
-    amount: float
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.amount < np.inf:
-            raise ValueError(
-                f"label_noise, in standard deviations of the targets, must be 0 or more, got {self.amount:g}"
-            )
+def _noisy(data: Callable[[int], Splits], amount: float, change: Change, seed: int) -> Splits:
+    splits = data(seed)
+    if not amount:
+        return splits
+    inputs, targets = splits.train
+    rng = np.random.default_rng(seeds.hashed("label noise", seed))
+    return replace(splits, train=Split(inputs, change(targets, amount, rng)))
 
-    def __call__(self, seed: int) -> Splits:
-        """The data of a seed, noise included."""
-        splits = self.data(seed)
-        if not self.amount:
-            return splits
-        inputs, targets = splits.train
-        noise = np.random.default_rng(seeds.hashed("label noise", seed)).standard_normal(
-            targets.shape, dtype=np.float32
-        )
-        return replace(splits, train=Split(inputs, targets + np.float32(self.amount) * targets.std() * noise))
+
+def _relabelled(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    drawn = rng.choice(np.unique(labels), size=labels.shape)
+    return np.where(rng.random(labels.shape) < share, drawn, labels).astype(labels.dtype)
+
+
+def _jittered(targets: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    return targets + np.float32(amount) * targets.std() * rng.standard_normal(targets.shape, dtype=np.float32)

@@ -7,15 +7,13 @@ axis of θ is one of its own, and its eigenvalues fall from 1 to 10⁻³, evenly
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Metric, Split, Splits, Task
-from assay.tasks.network import Network
-from assay.tasks.options import at_least, recorded
+from assay.tasks.network import Network, at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,43 +39,27 @@ def generate(seed: int, size: int, noise: float) -> Splits:
     return Splits(Split(np.ones((TRAIN_SAMPLES, 1), dtype=np.float32), samples), known, known)
 
 
-@dataclass(frozen=True)
-class Quadratic:
-    """The mean of ½ ‖(outputs − targets) R‖² over samples (n, size)."""
+def excess(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The mean of ½ ‖(outputs − targets) R‖² over samples (n, size), 0-dimensional."""
+    from torch import from_numpy
 
-    size: int
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, 0-dimensional."""
-        from torch import from_numpy
-
-        turned = (outputs - targets) @ from_numpy(root(self.size)).to(outputs)
-        return 0.5 * turned.square().sum(-1).mean()
+    turned = (outputs - targets) @ from_numpy(root(targets.shape[-1])).to(outputs)
+    return 0.5 * turned.square().sum(-1).mean()
 
 
-@dataclass(frozen=True)
-class Decades:
-    """log₁₀ of the loss above the optimum's, where the targets are the optimum."""
-
-    size: int
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The score, 0-dimensional."""
-        return Quadratic(self.size)(outputs.double(), targets.double()).log10()
+def _decades(outputs: Tensor, targets: Tensor) -> Tensor:
+    return excess(outputs.double(), targets.double()).log10()
 
 
-@dataclass(frozen=True)
-class Start:
+def _start(train_targets: np.ndarray, targets: np.ndarray) -> float:
     """What θ = 0, the start, scores: a constant predictor is all there is here, so the best one is no floor."""
-
-    size: int
-
-    def __call__(self, train_targets: np.ndarray, targets: np.ndarray) -> float:
-        """The score of the start."""
-        return float(np.log10(0.5 * np.square(targets.astype(float) @ root(self.size)).sum(-1).mean()))
+    return float(np.log10(0.5 * np.square(targets.astype(float) @ root(targets.shape[-1])).sum(-1).mean()))
 
 
-@recorded
+decades = Metric("log₁₀ of the excess loss", _decades, _start, "min", unit="decades")
+"""log₁₀ of the loss above the optimum's, where the targets are the optimum."""
+
+
 def quadratic(width: int = 100, label_noise: float = 1.0) -> Task:
     """`width`: the number of dimensions. `label_noise`: the standard deviation of ε, where μ has 1."""
     size = at_least("width", width)
@@ -87,8 +69,8 @@ def quadratic(width: int = 100, label_noise: float = 1.0) -> Task:
         name="quadratic",
         data=partial(generate, size=size, noise=label_noise),
         model=Network("Point", (size,)),
-        loss=Quadratic(size),
-        metric=Metric("log₁₀ of the excess loss", Decades(size), Start(size), "min", unit="decades"),
+        loss=excess,
+        metric=decades,
         epochs=4,
         batch_size=16,
         margin=0.1,
