@@ -6,6 +6,7 @@ scaling of Liu et al. (2025, arXiv:2502.16982) that makes one learning rate mean
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -48,7 +49,8 @@ class Together:
         self.first.zero_grad(set_to_none)
         self.second.zero_grad(set_to_none)
 
-    def step(self) -> None:
-        """One step of each."""
-        self.first.step()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of each, on gradients that the closure, where there is one, makes anew."""
+        loss = self.first.step(closure)
         self.second.step()
+        return loss
