@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.report.figures import Card
-from assay.report.figures.strips import Strip, strips
+from assay.report.figures import Card, Series
+from assay.report.figures.rows import strips
 from assay.report.reading import Reading
 from assay.report.style import look
 from assay.report.units import interval, listed
@@ -32,7 +32,7 @@ def card(reading: Reading) -> Card | None:
         return None
     slots = {arm.name: arm.slot for arm in reading.arms}
     rows = [
-        Strip(
+        Series(
             _label(entry),
             look(slots.get(entry["first"], 0)),
             scale * np.array(entry["differences"], dtype=float),

@@ -10,11 +10,9 @@ from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
 from assay.report import controls
-from assay.report.figures import Card, epochs
-from assay.report.figures.epochs import Series
-from assay.report.figures.reach import Arrivals, reach
+from assay.report.figures import Card, Series, lines
+from assay.report.figures.rows import strips
 from assay.report.figures.scores import scores
-from assay.report.figures.strips import Strip, strips
 from assay.report.norms import norms
 from assay.report.panels import panels
 from assay.report.reading import Arm, Reading
@@ -40,7 +38,7 @@ def cards(reading: Reading) -> list[Card]:
 def _differences(reading: Reading) -> Card:
     scale, task = reading.units.scale, reading.plan.science.task
     rows = [
-        Strip(
+        Series(
             f"{arm.name} − {v['baseline']}",
             arm.look,
             scale * np.array(v["details"]["differences"], dtype=float),
@@ -73,13 +71,13 @@ def _learning(reading: Reading) -> Card:
         "Lines are means over replicates and seeds, and 80 % of the runs stay within the bands: where bands overlap "
         "this much, a single run proves little." if _overlap(series) else
         "Lines are means over replicates and seeds, and 80 % of the runs stay within the bands: they end apart.",
-        epochs.learning(series, f"test {reading.units.axis}"),
+        lines.learning(series, f"test {reading.units.axis}"),
     )  # fmt: skip
 
 
 def _overlap(series: list[Series]) -> bool:
     """Whether any candidate's band meets the baseline's at the end."""
-    ends = [[side[-1] for side in epochs.band(s.values)[1:]] for s in series]
+    ends = [[side[-1] for side in lines.band(s.values)[1:]] for s in series]
     return any(low <= ends[0][1] and high >= ends[0][0] for low, high in ends[1:])
 
 
@@ -118,7 +116,7 @@ def _tuning(reading: Reading) -> Card:
         "What more trials buy",
         "The test score of the trial that would be chosen so far, mean and band over the replicates: once flat, more "
         "tuning buys nothing.",
-        epochs.learning(series, f"test {reading.units.axis} of the incumbent", "trial"),
+        lines.learning(series, f"test {reading.units.axis} of the incumbent", "trial"),
     )
 
 
@@ -129,7 +127,7 @@ def _speed(reading: Reading) -> Card | None:
     task = reading.plan.science.task
     target = known[0][1]["target"]
     arrivals = [
-        Arrivals(
+        Series(
             arm.name,
             arm.look,
             speed.epochs_to(task.sign * reading.findings.curves(arm.slot, "validation"), task.sign * target).ravel(),
@@ -147,7 +145,7 @@ def _speed(reading: Reading) -> Card | None:
         "Epochs to the target",
         f"To get to {reading.units.score(target)} on the validation split (the baseline's median less one margin), "
         f"in the median {'; '.join(said)}.",
-        reach(arrivals, task.epochs),
+        lines.reach(arrivals, task.epochs),
     )
 
 
@@ -163,7 +161,7 @@ def _stability(reading: Reading) -> Card | None:
     if all(pooled is None for _, pooled in sds.values()):
         return None
     rows = [
-        Strip(arm.name, arm.look, scale * np.array(sds[arm.slot][0], dtype=float), _scaled(sds[arm.slot][1], scale))
+        Series(arm.name, arm.look, scale * np.array(sds[arm.slot][0], dtype=float), _scaled(sds[arm.slot][1], scale))
         for arm in reading.arms
     ]
     base, level = reading.arms[0].name, 100 * reading.content["verdicts"][0]["details"]["level"]
@@ -185,7 +183,7 @@ def _stability(reading: Reading) -> Card | None:
 def _curse(reading: Reading) -> Card:
     scale, sign = reading.units.scale, reading.plan.science.task.sign
     curses = [(arm, facts["winners_curse_validation"]) for arm, facts in reading.facts]
-    rows = [Strip(arm.name, arm.look, scale * sign * lost(arm), scale * curse) for arm, curse in curses]
+    rows = [Series(arm.name, arm.look, scale * sign * lost(arm), scale * curse) for arm, curse in curses]
     said = [
         f"{reading.units.difference(abs(curse))} {'less' if curse >= 0 else 'more'} ({arm.name})"
         for arm, curse in curses

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.report.figures import Card, epochs
-from assay.report.figures.epochs import Series
+from assay.report.figures import Card, Series, lines
 from assay.report.reading import Reading
 
 
@@ -22,13 +21,13 @@ def norms(reading: Reading) -> Card:
         "norms",
         "Gradient norm and update norm",
         f"From the first epoch to the last {'; '.join(said)}.",
-        epochs.norms(gradient, update),
+        lines.norms(gradient, update),
     )
 
 
 def _change(values: np.ndarray) -> str:
     """How the mean curve's last value compares with its first."""
-    mean = epochs.band(values, logarithmic=True)[0]
+    mean = lines.band(values, logarithmic=True)[0]
     alive = mean[np.isfinite(mean)]
     if len(alive) < 2:
         return "can't be followed"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from assay.report.figures import Card, epochs
-from assay.report.figures.epochs import Series
+from assay.report.figures import Card, Series, lines
 from assay.report.figures.scores import scores
 from assay.report.norms import norms
 from assay.report.panels import panels
@@ -33,7 +32,7 @@ def _comparison(reading: Reading) -> Card:
         "comparison_plot",
         f"Test {units.metric} of the final runs",
         f"{'; '.join(ends)}. Each line is a single run: look at the shapes, not at the gap.",
-        epochs.learning(series, f"test {units.axis}"),
+        lines.learning(series, f"test {units.axis}"),
     )
 
 

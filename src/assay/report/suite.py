@@ -19,12 +19,12 @@ from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
 from assay.report.command import quoted
 from assay.report.facts import Facts
-from assay.report.figures import Card
-from assay.report.figures.forest import Row, forest
-from assay.report.figures.profiles import Profile, profiles
+from assay.report.figures import Card, Series
+from assay.report.figures.lines import profiles
+from assay.report.figures.rows import forest
 from assay.report.page import html, in_two
 from assay.report.reading import written
-from assay.report.style import look
+from assay.report.style import Look, look
 from assay.report.units import MISSING, Units, duration, interval, number, settings
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
@@ -51,6 +51,10 @@ class Reading:
         """The candidate's place in the suite, which decides how it is drawn; the baseline is 0."""
         return 1 + self.suite.candidates.index(candidate)
 
+    def look(self, candidate: str) -> Look:
+        """How the candidate is drawn."""
+        return look(self.slot(candidate))
+
 
 def read(path: Path) -> Reading:
     """The suite in a folder. UsageError: no result yet. BrokenRecord: a file that can't be read."""
@@ -71,8 +75,8 @@ def report(path: Path) -> tuple[list[Card], Callable[[Sequence[tuple[Card, str]]
 def _forest(reading: Reading) -> Card:
     rows = []
     for v in reading.verdicts:
-        dots = tuple(c["difference"] for c in v["tasks"] if c["difference"] is not None)
-        rows.append(Row(v["candidate"], look(reading.slot(v["candidate"])), v["difference"], interval(v), dots))
+        dots = np.array([c["difference"] for c in v["tasks"] if c["difference"] is not None])
+        rows.append(Series(v["candidate"], reading.look(v["candidate"]), dots, v["difference"], interval(v)))
     base = reading.suite.baseline
     return Card(
         "across_plot",
@@ -91,7 +95,7 @@ def _tasks(reading: Reading) -> list[Card]:
         for v in reading.verdicts:
             cell = v["tasks"][place]
             label = task["name"] if len(reading.verdicts) == 1 else f"{task['name']}: {v['candidate']}"
-            rows.append(Row(label, look(reading.slot(v["candidate"])), cell["difference"], interval(cell)))
+            rows.append(Series(label, reading.look(v["candidate"]), np.array([]), cell["difference"], interval(cell)))
     level = 100 * reading.content["levels"]["tasks"]
     return [
         Card(
@@ -107,21 +111,21 @@ def _tasks(reading: Reading) -> list[Card]:
 def _profiles(reading: Reading) -> Card:
     described = [(v["candidate"], v["details"]["descriptive"]) for v in reading.verdicts if v["details"]]
     x = np.array(described[0][1]["thresholds"])
-    lines = [Profile(reading.suite.baseline, look(0), np.array(described[0][1]["baseline_profile"]))]
-    lines += [Profile(name, look(reading.slot(name)), np.array(d["profile"])) for name, d in described]
+    lines = [Series(reading.suite.baseline, look(0), np.array(described[0][1]["baseline_profile"]))]
+    lines += [Series(name, reading.look(name), np.array(d["profile"])) for name, d in described]
     inner = np.abs(x) <= max(2.0, min(6.0, _spread(lines, x)))
     return Card(
         "profiles",
         "Performance profiles",
         "The share of replicates that lie more than x margins above the baseline's mean on their task: a curve above "
         "another everywhere is better everywhere. It describes, and decides nothing.",
-        profiles([p._replace(shares=p.shares[inner]) for p in lines], x[inner]),
+        profiles([p._replace(values=p.values[inner]) for p in lines], x[inner]),
     )
 
 
-def _spread(lines: Sequence[Profile], x: np.ndarray) -> float:
+def _spread(lines: Sequence[Series], x: np.ndarray) -> float:
     """Up to where the profiles still change."""
-    moving = np.any([(p.shares > 0.02) & (p.shares < 0.98) for p in lines], axis=0)
+    moving = np.any([(p.values > 0.02) & (p.values < 0.98) for p in lines], axis=0)
     return float(np.abs(x[moving]).max()) if moving.any() else 2.0
 
 
