@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from assay.report.figures import Card, Series
+from assay.report.figures import Card, compared
 from assay.report.figures.rows import strips
 from assay.report.reading import Reading
 from assay.report.style import look
-from assay.report.units import interval, listed
+from assay.report.units import listed
 
 NAMES = {
     "again": "A/A",
@@ -32,13 +30,7 @@ def card(reading: Reading) -> Card | None:
         return None
     slots = {arm.name: arm.slot for arm in reading.arms}
     rows = [
-        Series(
-            _label(entry),
-            look(slots.get(entry["first"], 0)),
-            scale * np.array(entry["differences"], dtype=float),
-            scale * entry["difference"],
-            interval(entry, scale),
-        )
+        compared(_label(entry), look(slots.get(entry["first"], 0)), entry["differences"], entry, scale)
         for entry in shown
     ]
     failed = [name_of(entry) for entry in made if entry["passed"] is False]

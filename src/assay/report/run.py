@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from assay.report import controls, honest, published, tables
+from assay.report import controls, tables
+from assay.report.cards import cards
 from assay.report.command import command, quoted
 from assay.report.facts import facts
 from assay.report.figures import Card
@@ -18,8 +19,7 @@ from assay.report.reading import Reading, read
 def report(path: Path) -> tuple[list[Card], Callable[[Sequence[tuple[Card, str]]], str]]:
     """The figures, and what makes the page of them and their SVG. Raises as `reading.read` does."""
     reading = read(path)
-    kind = published if reading.plan.science.protocol.name == "published" else honest
-    return kind.cards(reading), partial(_page, reading)
+    return cards(reading), partial(_page, reading)
 
 
 def _page(reading: Reading, figures: Sequence[tuple[Card, str]]) -> str:

@@ -19,13 +19,13 @@ from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
 from assay.report.command import quoted
 from assay.report.facts import Facts
-from assay.report.figures import Card, Series
+from assay.report.figures import Card, Series, compared
 from assay.report.figures.lines import profiles
 from assay.report.figures.rows import forest
 from assay.report.page import html, in_two
 from assay.report.reading import written
 from assay.report.style import Look, look
-from assay.report.units import MISSING, Units, duration, interval, number, settings
+from assay.report.units import MISSING, Units, duration, number, settings
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
 FEW = 3  # candidates for whom every task is drawn
@@ -75,8 +75,8 @@ def report(path: Path) -> tuple[list[Card], Callable[[Sequence[tuple[Card, str]]
 def _forest(reading: Reading) -> Card:
     rows = []
     for v in reading.verdicts:
-        dots = np.array([c["difference"] for c in v["tasks"] if c["difference"] is not None])
-        rows.append(Series(v["candidate"], reading.look(v["candidate"]), dots, v["difference"], interval(v)))
+        dots = [c["difference"] for c in v["tasks"] if c["difference"] is not None]
+        rows.append(compared(v["candidate"], reading.look(v["candidate"]), dots, v))
     base = reading.suite.baseline
     return Card(
         "across_plot",
@@ -95,7 +95,7 @@ def _tasks(reading: Reading) -> list[Card]:
         for v in reading.verdicts:
             cell = v["tasks"][place]
             label = task["name"] if len(reading.verdicts) == 1 else f"{task['name']}: {v['candidate']}"
-            rows.append(Series(label, reading.look(v["candidate"]), np.array([]), cell["difference"], interval(cell)))
+            rows.append(compared(label, reading.look(v["candidate"]), [], cell))
     level = 100 * reading.content["levels"]["tasks"]
     return [
         Card(

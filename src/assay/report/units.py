@@ -76,11 +76,6 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def interval(entry: Mapping[str, Any], scale: float = 1.0) -> tuple[float, float] | None:
-    """The interval of a verdict, a cell or a control, times `scale`; None where it has none."""
-    return None if entry["ci_low"] is None else (scale * entry["ci_low"], scale * entry["ci_high"])
-
-
 def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
     from assay.report.style import Look
@@ -31,3 +33,12 @@ class Series(NamedTuple):
     values: np.ndarray
     mark: float | None = None
     interval: tuple[float, float] | None = None
+
+
+def compared(
+    label: str, look: Look, values: Sequence[float | None], entry: Mapping[str, Any], scale: float = 1.0
+) -> Series:
+    """A row for a verdict, a cell or a control: its values, and beside them its difference with its interval."""
+    mark, low, high = (None if entry[k] is None else scale * entry[k] for k in ("difference", "ci_low", "ci_high"))
+    interval = None if low is None or high is None else (low, high)
+    return Series(label, look, scale * np.array(values, dtype=float), mark, interval)

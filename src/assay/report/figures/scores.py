@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK}  # around the chosen
-MOST_PANELS = 4
 MOST_POINTS = 1500  # beyond them a panel's points are one picture, to keep the page small
 
 
@@ -46,15 +45,14 @@ class Panel(NamedTuple):
 
 def scores(panels: Sequence[Panel], axis: str) -> Figure:
     """The score against each hyperparameter; rings mark the chosen trials, crosses at the foot the diverged ones."""
-    shown = panels[:MOST_PANELS]
-    trials = sorted((t for panel in shown for t in panel.trials), key=lambda t: t.slot)
+    trials = sorted((t for panel in panels for t in panel.trials), key=lambda t: t.slot)
     looks = {t.label: t.look for t in trials}
-    columns = 2 if len(shown) > 2 else 1
-    rows = -(-len(shown) // columns)
+    columns = 2 if len(panels) > 2 else 1
+    rows = -(-len(panels) // columns)
     figure, axes = canvas([*looks, "chosen"], rows, columns)
-    for ax, panel in zip(axes, shown, strict=False):
+    for ax, panel in zip(axes, panels, strict=False):
         _panel(ax, panel, narrow=columns > 1)
-    for ax in axes[len(shown) :]:
+    for ax in axes[len(panels) :]:
         ax.set_visible(False)
     axes[0].set_title(axis)
     legend(figure, _handles(looks))
