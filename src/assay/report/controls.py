@@ -51,18 +51,6 @@ def _beyond(reading: Reading, lost: list[dict[str, Any]]) -> str:
     return f"; the sabotage, at {reading.units.difference(lost[0]['difference'])}, is too far left to be shown"
 
 
-def rows(reading: Reading) -> list[dict[str, Any]]:
-    """A row for each comparison, and each control that was skipped: its name, what it says, whether that is a warning."""
-    return [
-        {
-            "name": name_of(entry),
-            "said": entry["sentence"].partition(": ")[2].replace(" %", "\u00a0%"),
-            "warning": entry["passed"] is False,
-        }
-        for entry in reading.content.get("controls", [])
-    ]
-
-
 def _label(entry: dict[str, Any]) -> str:
     """What stands above a strip, short enough for it."""
     first, second = entry["first"], entry["second"]

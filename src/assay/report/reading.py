@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
-from assay.core import ContenderInfo, Plan
+from assay.core import ContenderInfo, Plan, steps_per_epoch
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
 from assay.record import RunFolder
@@ -50,8 +51,7 @@ class Arm:
 
     def good_range(self, hyperparameter: str) -> tuple[float, float] | None:
         """Where a hyperparameter is as good as at its best, as far as the result says."""
-        found = self.came.get("good_range", {}).get(hyperparameter)
-        return None if found is None else (float(found[0]), float(found[1]))
+        return self.came.get("good_range", {}).get(hyperparameter)
 
     @cached_property
     def trials(self) -> list[dict[str, Any]]:
@@ -71,6 +71,24 @@ class Arm:
             k * self.findings.protocol.trials + (study.best if published else study.chosen)
             for k, study in enumerate(self._studies)
         ]
+
+    @property
+    def seconds(self) -> float:
+        """What its trainings took, summed."""
+        return float(self._members["seconds"].sum())
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Seconds of one training step: the median over the trainings that ran to their end."""
+        rows, task = self._members.filter(pl.col("diverged") == 0), self.findings.task
+        middle = rows["seconds"].median()
+        if not isinstance(middle, int | float):
+            return None
+        return middle / (steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs)
+
+    @property
+    def _members(self) -> pl.DataFrame:
+        return pl.concat([self.findings.members(self.slot, phase) for phase in ("tune", "final")])
 
     @cached_property
     def _studies(self) -> list[Any]:
