@@ -38,7 +38,7 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
     suite, tasks, facts = reading.suite, reading.content["tasks"], dict(page.facts(reading).rows)
     base, costs = suite.baseline, [page.costs(reading, v) for v in reading.verdicts]
     headlines, cells = (per_cent(reading.content["levels"][k]) for k in ("headlines", "tasks"))
-    command = quoted(across(suite, list(reading.plans.values())) or [])
+    command = quoted(across(suite, reading.plans) or [])
     trials, finals = facts["trials for each contender"], facts["final runs for each contender"]
     replicates = facts["replicates of each task"]
     return "\n".join(

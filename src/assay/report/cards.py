@@ -98,22 +98,16 @@ def _single(reading: Reading) -> Card:
 
 def _trials(reading: Reading) -> Card:
     published = reading.plan.science.protocol.name == "published"
+    picked = listed([f"{settings(arm.came['hyperparameters'])} for {arm.name}" for arm in reading.arms])
     return Card(
         "score_by_lr",
         "Every trial of the tuning" if published else "Every trial of every replicate",
-        _ringed(reading)
+        f"The ringed trials were chosen: {picked}. A peak well inside the range is a tuning one can trust; a curve that "
+        "still climbs at an edge is not."
         if published
-        else f"{_widths(reading)}{_diverged(reading)}. The broader the top, the "
-        "less the tuning matters; rings are what each replicate chose.",
+        else f"{_widths(reading)}{_diverged(reading)}. The broader the top, the less the tuning matters; rings are what "
+        "each replicate chose.",
         scores(_panels(reading), f"{'tuning' if published else 'validation'} {reading.units.axis}"),
-    )
-
-
-def _ringed(reading: Reading) -> str:
-    picked = listed([f"{settings(arm.came['hyperparameters'])} for {arm.name}" for arm in reading.arms])
-    return (
-        f"The ringed trials were chosen: {picked}. A peak well inside the range is a tuning one can trust; "
-        "a curve that still climbs at an edge is not."
     )
 
 
@@ -170,9 +164,9 @@ def union(dimensions: Sequence[Dimension]) -> Dimension:
 
 
 def _tuning(reading: Reading) -> Card:
-    floors = reading.findings.floors("test_floor")
+    scale, floors = reading.units.scale, reading.findings.floors("test_floor")
     curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
-    series = [Series(a.name, a.look, reading.units.scale * c) for a, c in zip(reading.arms, curves, strict=True)]
+    series = [Series(arm.name, arm.look, scale * c) for arm, c in zip(reading.arms, curves, strict=True)]
     return Card(
         "tuning_curve",
         "What more trials buy",
@@ -192,8 +186,12 @@ def _speed(reading: Reading) -> Card | None:
         turned = task.sign * reading.findings.curves(arm.slot, "validation")
         arrivals.append(Series(arm.name, arm.look, speed.epochs_to(turned, task.sign * target).ravel()))
     base = reading.arms[0].name
+
+    def epochs(median: float | None) -> str:
+        return "more than all epochs" if median is None else f"{median:g} epochs"
+
     said = [
-        f"{arm.name} needs {_epochs(s['candidate_median'])}, {base} {_epochs(s['baseline_median'])}, and it is the "
+        f"{arm.name} needs {epochs(s['candidate_median'])}, {base} {epochs(s['baseline_median'])}, and it is the "
         f"faster one {percent(s['faster']['mean'])} of the time"
         for arm, s in known
     ]
@@ -204,10 +202,6 @@ def _speed(reading: Reading) -> Card | None:
         f"in the median {'; '.join(said)}.",
         lines.reach(arrivals, task.epochs),
     )
-
-
-def _epochs(median: float | None) -> str:
-    return "more than all epochs" if median is None else f"{median:g} epochs"
 
 
 def _stability(reading: Reading) -> Card | None:

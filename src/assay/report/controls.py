@@ -10,13 +10,7 @@ from assay.report.reading import Reading
 from assay.report.style import look
 from assay.report.units import listed
 
-NAMES = {
-    "again": "A/A",
-    "sabotage": "sabotage",
-    "sceptic": "sceptic",
-    ("replay", "rule"): "replay: the rule",
-    ("replay", "schedule"): "replay: the schedule",
-}
+NAMES = {"again": "A/A", "rule": "replay: the rule", "schedule": "replay: the schedule", "replay": "schedule replay"}
 
 
 def card(reading: Reading) -> Card | None:
@@ -33,22 +27,19 @@ def card(reading: Reading) -> Card | None:
         compared(_label(entry), look(slots.get(entry["first"], 0)), entry["differences"], entry, scale)
         for entry in shown
     ]
+    beyond = ", and the sabotage left of it"
+    if lost:
+        far = reading.units.difference(lost[0]["difference"])
+        beyond = f"; the sabotage, at {far}, is too far left to be shown"
     failed = [name_of(entry) for entry in made if entry["passed"] is False]
     return Card(
         "controls",
         "Controls",
         f"A dot a replicate, a bar the interval. {f'Not as it should be: {listed(failed)}. ' if failed else ''}"
-        f"A/A should lie about the line{_beyond(reading, lost)}. Where the replay of a candidate does as well as the "
+        f"A/A should lie about the line{beyond}. Where the replay of a candidate does as well as the "
         "candidate, its schedule is what makes the difference.",
         strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
     )
-
-
-def _beyond(reading: Reading, lost: list[dict[str, Any]]) -> str:
-    """Where the sabotage lies, which is not drawn where it loses."""
-    if not lost:
-        return ", and the sabotage left of it"
-    return f"; the sabotage, at {reading.units.difference(lost[0]['difference'])}, is too far left to be shown"
 
 
 def _label(entry: dict[str, Any]) -> str:
@@ -61,6 +52,5 @@ def _label(entry: dict[str, Any]) -> str:
 
 def name_of(entry: dict[str, Any]) -> str:
     """What a control is called on the page."""
-    if entry["control"] == "replay":
-        return NAMES.get(("replay", entry.get("part", "")), "schedule replay")
-    return NAMES[entry["control"]]
+    called = entry.get("part", entry["control"])
+    return NAMES.get(called, called)

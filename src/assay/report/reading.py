@@ -26,19 +26,11 @@ class Arm:
     """One contender: K replicates of n trials and r final runs over E epochs, scores in file units."""
 
     slot: int
+    name: str
+    look: Look
     info: ContenderInfo
     findings: RecordArrays
     came: dict[str, Any]  # what result.json says of it
-
-    @property
-    def name(self) -> str:
-        """What the contender is called."""
-        return self.info.name
-
-    @property
-    def look(self) -> Look:
-        """How it is drawn."""
-        return look(self.slot)
 
     def curves(self, name: str) -> np.ndarray:
         """A curve of every final run (K·r, E), NaN from a divergence on."""
@@ -56,7 +48,7 @@ class Arm:
     @cached_property
     def trials(self) -> list[dict[str, Any]]:
         """The hyperparameters of all trials (K·n), replicate by replicate."""
-        return [dict(h) for study in self._studies for h in study.hyperparameters]
+        return [h for study in self._studies for h in study.hyperparameters]
 
     @cached_property
     def trial_scores(self) -> np.ndarray:
@@ -66,11 +58,8 @@ class Arm:
     @cached_property
     def chosen(self) -> list[int]:
         """The chosen trial of each replicate (K,), counted over all trials."""
-        published = self.findings.protocol.name == "published"
-        return [
-            k * self.findings.protocol.trials + (study.best if published else study.chosen)
-            for k, study in enumerate(self._studies)
-        ]
+        rule = "best" if self.findings.protocol.name == "published" else "chosen"
+        return [k * self.findings.protocol.trials + getattr(study, rule) for k, study in enumerate(self._studies)]
 
     @property
     def seconds(self) -> float:
@@ -118,7 +107,7 @@ class Reading:
     def arms(self) -> list[Arm]:
         """The contenders, the baseline first."""
         return [
-            Arm(slot, info, self.findings, self.content["contenders"][info.name])
+            Arm(slot, info.name, look(slot), info, self.findings, self.content["contenders"][info.name])
             for slot, info in enumerate(self.plan.science.contenders)
         ]
 
@@ -146,8 +135,7 @@ def read(path: Path) -> Reading:
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     frame = folder.frame()
-    findings = RecordArrays(reached(folder.plan, frame), frame)
-    return Reading(findings, content, timings)
+    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings)
 
 
 def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

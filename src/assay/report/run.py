@@ -8,9 +8,8 @@ from typing import Any
 from assay.report import controls
 from assay.report.cards import cards
 from assay.report.command import command
-from assay.report.facts import facts
+from assay.report.facts import facts, numbers
 from assay.report.figures import Card
-from assay.report.numbers import numbers
 from assay.report.reading import Arm, read
 from assay.report.units import number
 

@@ -45,8 +45,6 @@ RC: dict[Any, Any] = {
     "figure.facecolor": "none",
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
-    "xtick.minor.width": 0.5,
-    "ytick.minor.width": 0.5,
     "lines.markersize": 3.6,
     "legend.frameon": False,
     "legend.fontsize": 9,
@@ -71,10 +69,8 @@ class Look(NamedTuple):
 
 def look(slot: int) -> Look:
     """The look of the contender in a slot. Markers and dashes shift once the colours are used up."""
-    turn = slot // len(PALETTE)
-    return Look(
-        PALETTE[slot % len(PALETTE)], MARKERS[(slot + turn) % len(MARKERS)], DASHES[(slot + turn) % len(DASHES)]
-    )
+    other = slot + slot // len(PALETTE)
+    return Look(PALETTE[slot % len(PALETTE)], MARKERS[other % len(MARKERS)], DASHES[other % len(DASHES)])
 
 
 @contextmanager
@@ -139,19 +135,15 @@ def log_scale(axes: Axes, which: str, low: float, high: float, most: int = 12) -
     getattr(axes, f"set_{which}lim")(low, high)
     axis = getattr(axes, f"{which}axis")
     wide = high / low > 100
-    locator = (
-        MaxNLocator(4, steps=[1, 2, 5, 10])
-        if high / low < 8
-        else LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=most)
-    )
-    axis.set_major_locator(locator)
+    decades = LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=most)
+    axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]) if high / low < 8 else decades)
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value) if wide else f"{value:g}"))
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+    def text(value: float, _: int | None) -> str:
+        return f"10{str(round(math.log10(value))).translate(raised)}" if wide else f"{value:g}"
 
-def power_of_ten(value: float) -> str:
-    """10⁻³ for 0.001."""
-    return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    axis.set_major_formatter(FuncFormatter(text))
 
 
 def _columns(labels: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,14 +37,12 @@ class Reading:
     suite: Suite
     content: dict[str, Any]
     timings: dict[str, Any]
-    plans: dict[str, Plan]
+    plans: list[Plan]
 
     @cached_property
     def verdicts(self) -> list[dict[str, Any]]:
         """The candidates, the best first; those without an interval last."""
-        known = [v for v in self.content["verdicts"] if v["difference"] is not None]
-        unknown = [v for v in self.content["verdicts"] if v["difference"] is None]
-        return sorted(known, key=lambda v: -v["difference"]) + unknown
+        return sorted(self.content["verdicts"], key=lambda v: math.inf if (d := v["difference"]) is None else -d)
 
     def slot(self, candidate: str) -> int:
         """The candidate's place in the suite, which decides how it is drawn; the baseline is 0."""
@@ -60,8 +59,7 @@ def read(path: Path) -> Reading:
     content, timings = written(path)
     if content.get("suite_hash") != suite.hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another comparison; run the command that made it again")
-    plans = {name: read_plan(folder) for name, folder in runs(path).items()}
-    return Reading(suite, content, timings, plans)
+    return Reading(suite, content, timings, [read_plan(folder) for folder in runs(path).values()])
 
 
 def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
@@ -79,9 +77,10 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "edges": any(c.get("edges") for task in reading.content["tasks"] for c in task["contenders"].values()),
         "aimed": aimed(reading),
         "facts": [facts(reading)],
-        "command": command(suite, list(reading.plans.values())),
+        "command": command(suite, reading.plans),
     }
-    return [_forest(reading), *_tasks(reading), _profiles(reading)], "suite.html.j2", shown
+    tasks = [_tasks(reading)] if len(reading.verdicts) <= FEW else []
+    return [_forest(reading), *tasks, _profiles(reading)], "suite.html.j2", shown
 
 
 def _forest(reading: Reading) -> Card:
@@ -99,24 +98,20 @@ def _forest(reading: Reading) -> Card:
     )
 
 
-def _tasks(reading: Reading) -> list[Card]:
-    if len(reading.verdicts) > FEW:
-        return []
+def _tasks(reading: Reading) -> Card:
     rows = []
     for place, task in enumerate(reading.content["tasks"]):
         for v in reading.verdicts:
             cell = v["tasks"][place]
             label = task["name"] if len(reading.verdicts) == 1 else f"{task['name']}: {v['candidate']}"
             rows.append(compared(label, reading.look(v["candidate"]), [], cell))
-    return [
-        Card(
-            "tasks",
-            "Task by task",
-            f"Each task's own difference with its {per_cent(reading.content['levels']['tasks'])} interval: wide enough "
-            f"that all of them together are wrong in at most {per_cent(reading.suite.cells_alpha)} of such comparisons.",
-            forest(rows, "difference in margins"),
-        )
-    ]
+    return Card(
+        "tasks",
+        "Task by task",
+        f"Each task's own difference with its {per_cent(reading.content['levels']['tasks'])} interval: wide enough "
+        f"that all of them together are wrong in at most {per_cent(reading.suite.cells_alpha)} of such comparisons.",
+        forest(rows, "difference in margins"),
+    )
 
 
 def _profiles(reading: Reading) -> Card:
@@ -213,8 +208,7 @@ def aimed(reading: Reading) -> str:
 
 def facts(reading: Reading) -> Facts:
     """Plan and machine, the same for every task."""
-    plan = next(iter(reading.plans.values()))
-    p, n = plan.science.protocol, plan.numerics[0]
+    p, n = reading.plans[0].science.protocol, reading.plans[0].numerics[0]
     rows = [
         ("replicates of each task", number(p.replicates)),
         ("trials for each contender", number(p.trials)),
