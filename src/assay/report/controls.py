@@ -52,5 +52,5 @@ def _label(entry: dict[str, Any]) -> str:
 
 def name_of(entry: dict[str, Any]) -> str:
     """What a control is called on the page."""
-    called = entry.get("part", entry["control"])
+    called: str = entry.get("part", entry["control"])
     return NAMES.get(called, called)
