@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.report import suite as page
-from assay.report.units import MISSING, duration
+from assay.report.command import across, quoted
+from assay.report.units import duration, per_cent, signed, span
 
 
 def main() -> None:
@@ -34,24 +35,25 @@ def main() -> None:
 
 def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
     """The page as Markdown."""
-    view = page.view(reading)
-    base, facts = reading.suite.baseline, dict(view["facts"])
-    headlines, cells = view["levels"]["headlines"], view["levels"]["tasks"]
+    suite, tasks, facts = reading.suite, reading.content["tasks"], dict(page.facts(reading).rows)
+    base, costs = suite.baseline, [page.costs(reading, v) for v in reading.verdicts]
+    headlines, cells = (per_cent(reading.content["levels"][k]) for k in ("headlines", "tasks"))
+    command = quoted(across(suite, reading.plans) or [])
     trials, finals = facts["trials for each contender"], facts["final runs for each contender"]
     replicates = facts["replicates of each task"]
-    names = [task["name"] for task in view["tasks"]]
     return "\n".join(
         [
             f"# The board: who beats tuned {base}?",
             "",
-            f"Made by `{' '.join(view['command'])}`, then `python benchmarks/board_page.py`: {trials} trials and {finals} final "
+            f"Made by `{' '.join(command)}`, then `python benchmarks/board_page.py`: {trials} trials and {finals} final "
             f"runs for each contender in each of {replicates} replicates of each task. Machine: {facts['processor']}, torch "
             f"{facts['torch']}, {duration(reading.timings['wall_seconds'])} in one command{f' ({note})' if note else ''}.",
             "",
             "All numbers are differences in margins, positive is better: 1 is the smallest difference that matters on a "
             "task ([tasks.md](tasks.md)). Errors are controlled over the whole page: with "
-            f"{view['confidence'][2]} probability all intervals of the first table hold (Bonferroni: the column of all tasks "
-            f"at {headlines}, each cell at {cells}). So wide an interval is the price of so many questions at once: what it "
+            f"{per_cent(1 - suite.alpha - suite.cells_alpha)} probability all intervals of the first table hold "
+            f"(Bonferroni: the column of all tasks at {headlines}, each cell at {cells}). So wide an interval is the "
+            "price of so many questions at once: what it "
             "does show is shown, what it doesn't is open.",
             "",
             *sentences(reading),
@@ -61,21 +63,21 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
             "+ better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive.",
             "",
             *table(
-                ["contender", f"all tasks ({headlines})", *names],
+                ["contender", f"all tasks ({headlines})", *(task["name"] for task in tasks)],
                 (
                     [
-                        row["name"],
-                        f"**{row['difference']} {row['outcome']}** ({row['interval']})",
-                        *(cell(c) for c in row["cells"]),
+                        v["candidate"],
+                        f"**{signed(v['difference'])} {v['outcome']}** ({span(v)})",
+                        *(cell(c) for c in v["tasks"]),
                     ]
-                    for row in view["rows"]
+                    for v in reading.verdicts
                 ),
             ),
             "",
             "## At which cost, and other descriptions",
             "",
             f"Nothing here decides. Times are measured, relative to {base}'s, medians over the tasks; to the target, over "
-            f"the {view['aimed']} tasks on which {base}'s own median run gets there. The target is the median "
+            f"the {page.aimed(reading)} tasks on which {base}'s own median run gets there. The target is the median "
             f"validation score of {base}'s chosen trials, whose seeds are not judged; a run that never gets there takes "
             "infinitely long. Interquartile mean (in margins) and probability of improvement after Agarwal et al. 2021.",
             "",
@@ -91,15 +93,15 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
                 ],
                 (
                     [
-                        row["name"],
-                        row["step_seconds"],
+                        v["candidate"],
+                        row["step"],
                         row["steps"],
                         row["reached"],
-                        row["seconds_to_target"],
-                        f"{row['iqm']} ({row['iqm_interval']})",
+                        row["seconds"],
+                        f"{row['mean']} ({row['mean_interval']})",
                         f"{row['improvement']} ({row['improvement_interval']})",
                     ]
-                    for row in view["rows"]
+                    for v, row in zip(reading.verdicts, costs, strict=True)
                 ),
             ),
             "",
@@ -112,8 +114,8 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
             "said of that task. Ten trials are what Optuna's sampler draws at random before it begins to learn.",
             "",
             *table(
-                ["contender", *(f"{t['name']}, {t['metric']}" for t in view["tasks"])],
-                ([row["name"], *(score(c) for c in row["cells"])] for row in view["scores"]),
+                ["contender", *(f"{t['name']}, {page.units(t).axis}" for t in tasks)],
+                ([name, *(", ".join(page.scored(t, name)) for t in tasks)] for name in (base, *suite.candidates)),
             ),
             "",
         ]
@@ -146,17 +148,9 @@ def wide(reading: page.Reading, verdict: dict[str, Any], on: Sequence[str]) -> s
 
 def cell(found: dict[str, Any]) -> str:
     """A difference with its outcome and interval."""
-    if found["outcome"] == "none":
-        return found["title"]
-    return f"{found['text']} {found['word']} ({found['interval']})"
-
-
-def score(found: dict[str, Any]) -> str:
-    """A score, the chosen learning rate, and what diverged."""
-    return (
-        ", ".join(part for part in (found["score"], found["tuned"], found["edges"], found["diverged"]) if part)
-        or MISSING
-    )
+    if found["outcome"] is None:
+        return found["why"]
+    return f"{signed(found['difference'])} {page.WORDS[found['outcome']]} ({span(found)})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

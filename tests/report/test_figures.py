@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from assay.report.figures.epochs import Series, band, learning
-from assay.report.figures.reach import Arrivals, reach
+from assay.report.cards import union
+from assay.report.figures import Series
+from assay.report.figures.lines import band, learning, reach
+from assay.report.figures.rows import spread_out, strips
 from assay.report.figures.scores import Panel, Trials, scores
-from assay.report.figures.strips import Strip, spread_out, strips
-from assay.report.panels import union
 from assay.report.style import drawing, log_scale, look, plain
 from assay.report.units import Units, duration, listed, number, settings
 from assay.space import Choice, Float
@@ -42,14 +42,16 @@ def test_the_learning_curve_shows_the_numbers_it_was_given():
 
 def test_runs_that_miss_the_target_keep_the_curve_below_the_top():
     with drawing():
-        axes = reach([Arrivals("adam", look(0), np.array([1.0, 3.0, 3.0, np.inf]))], last=4).axes[0]
+        axes = reach([Series("adam", look(0), np.array([1.0, 3.0, 3.0, np.inf]))], last=4).axes[0]
     np.testing.assert_array_equal(lines(axes, look(0).colour)[0], [[0, 0], [1, 25], [2, 25], [3, 75], [4, 75]])
 
 
 def test_a_strip_has_a_dot_for_each_replicate_its_mean_and_its_interval():
     values = np.array([-0.4, 0.3, 0.1, np.nan])
     with drawing():
-        axes = strips([Strip("a − b", look(1), values, 0.05, (-0.2, 0.3))], "difference", zero=True, margin=1.0).axes[0]
+        axes = strips([Series("a − b", look(1), values, 0.05, (-0.2, 0.3))], "difference", zero=True, margin=1.0).axes[
+            0
+        ]
     dots, interval, *_, mean = lines(axes, look(1).colour)
     np.testing.assert_array_equal(dots[:, 0], values[:3])
     np.testing.assert_array_equal(interval[:, 0], [-0.2, 0.3])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOpti
 from assay.errors import AssayError, BrokenRecord, Interrupted, UsageError
 
 from . import printed, screen
-from .options import Budget, Engine, Output, OutputOptions, Protocol, Tasks, TaskText, Workers
+from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
     from assay.driver.estimate import Estimate
@@ -93,21 +94,18 @@ def _carried_out(
     from assay.workers.choose import check as check_workers
 
     check_workers(workers)
-    estimates: list[Estimate] | None = None
-    content: Mapping[str, Any] = {}
     with screen.view(quiet=output.quiet or output.json) as on_event:
         from assay.driver.estimate import estimated  # with torch, so only now
         from assay.driver.run import run
 
         comparison = settled(lambda line: on_event(events.Warned(line)))
         if output.plan_only:
-            estimates = [estimated(job, workers, on_event) for job in comparison.jobs]
+            found = [estimated(job, workers, on_event) for job in comparison.jobs]
+            say = partial(printed.planned, comparison, found, json=output.json)
         else:
             content = run(comparison, workers, on_event)
-    if estimates is not None:
-        printed.planned(comparison, estimates, json=output.json)
-    else:
-        printed.concluded(comparison.folder, content, json=output.json, quiet=output.quiet)
+            say = partial(printed.concluded, comparison.folder, content, json=output.json, quiet=output.quiet)
+    say()
     return 0
 
 
@@ -141,14 +139,8 @@ def check(
 
 
 @app.command
-def report(folder: Path) -> int:
-    """Draw the report of a run folder again.
-
-    Parameters
-    ----------
-    folder
-        The run folder.
-    """
+def report(folder: RunPath) -> int:
+    """Draw the report of a run folder again."""
     from assay.record import manifest
     from assay.report import draw
 
@@ -163,13 +155,11 @@ def report(folder: Path) -> int:
 
 
 @app.command
-def verify(folder: Path, *, retrain: int | None = None, workers: int | None = None) -> int:
+def verify(folder: RunPath, *, retrain: int | None = None, workers: int | None = None) -> int:
     """Compute the verdict again from the members on record, and name whatever doesn't fit.
 
     Parameters
     ----------
-    folder
-        The run folder.
     retrain
         Also train so many members, drawn at random, once more, and compare their curves.
     workers
@@ -186,13 +176,11 @@ def verify(folder: Path, *, retrain: int | None = None, workers: int | None = No
 
 
 @app.command
-def export(folder: Path, *, csv: Path | None = None, tensorboard: Path | None = None) -> int:
+def export(folder: RunPath, *, csv: Path | None = None, tensorboard: Path | None = None) -> int:
     """The members of a run folder in other tools' formats.
 
     Parameters
     ----------
-    folder
-        The run folder.
     csv
         Where members.csv (a row a member) and curves.csv (a row an epoch) go.
     tensorboard
@@ -210,15 +198,8 @@ def export(folder: Path, *, csv: Path | None = None, tensorboard: Path | None = 
 
 
 @app.command
-def status(folder: Path) -> int:
-    """How far a run is, while it runs and after.
-
-    Parameters
-    ----------
-    folder
-        The run folder.
-    """
-
+def status(folder: RunPath) -> int:
+    """How far a run is, while it runs and after."""
     from .status import status as print_status
 
     print_status(folder)
@@ -228,7 +209,6 @@ def status(folder: Path) -> int:
 @app.command(name="list")
 def list_() -> int:
     """Contenders, tasks and engines, a line each."""
-
     printed.listing()
     return 0
 
@@ -247,8 +227,8 @@ def call(arguments: list[str]) -> int:
     except AssayError as error:
         print(f"assay: {error}", file=sys.stderr)
         return error.exit_code
-    except cyclopts.CycloptsError as error:
-        print(f"assay: {_usage(error)}", file=sys.stderr)
+    except cyclopts.CycloptsError as error:  # names the nearest option or command where one is unknown
+        print(f"assay: {' '.join(str(error).split())}", file=sys.stderr)
         return UsageError.exit_code
     except KeyboardInterrupt:
         print("assay: interrupted before any training began", file=sys.stderr)
@@ -267,8 +247,3 @@ def _check_text(arguments: list[str]) -> None:
     for word in arguments:
         if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in word):
             raise UsageError(f"{word!a}: no text that can be a name; write it in UTF-8, without zero bytes")
-
-
-def _usage(error: cyclopts.CycloptsError) -> str:
-    """Cyclopts' complaint on one line, with the nearest option or command where one is unknown."""
-    return " ".join(str(error).split())

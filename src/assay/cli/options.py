@@ -43,6 +43,7 @@ class OutputOptions:
     quiet: bool = False
 
 
+RunPath = Annotated[Path, Parameter(help="The run folder.")]
 Flat = Parameter(name="*")  # the fields are options of the command
 Tasks = Annotated[TaskText, Flat]
 Protocol = Annotated[ProtocolOptions, Flat]

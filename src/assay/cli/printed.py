@@ -59,15 +59,15 @@ def _contenders(content: Mapping[str, Any]) -> Table:
     table = Table("contender", "tuned", "score", "sd", "diverged", box=None, pad_edge=False)
     scale, unit = content["scale"], content["unit"]
     for name, c in content["contenders"].items():
-        tuned = ", ".join(f"{k} {_number(v)}" for k, v in c["hyperparameters"].items())
+        tuned = _listed({k: f"{v:.3g}" if isinstance(v, float) else v for k, v in c["hyperparameters"].items()})
         score = "–" if c["score_mean"] is None else f"{scale * c['score_mean']:.2f} {unit}"
         sd = "–" if c["score_sd"] is None else f"{scale * c['score_sd']:.2f}"
         table.add_row(Text(name), Text(tuned), score, sd, str(c["diverged"] + c["diverged_trials"]))
     return table
 
 
-def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _listed(named: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())
 
 
 def _by_task(content: Mapping[str, Any]) -> Table:
@@ -109,8 +109,7 @@ def planned(comparison: Comparison, found: Sequence[Estimate], *, json: bool) ->
             as_json({"science": msgspec.to_builtins(science), "plan_hash": hash_, "estimate": as_data(one)})
             return
         for info in science.contenders:
-            tuned = ", ".join(f"{name} {dimension}" for name, dimension in info.space.items())
-            out.print(Text(f"{info.name}: {info.reference} ({info.source[:20]}), tunes {tuned}"))
+            out.print(Text(f"{info.name}: {info.reference} ({info.source[:20]}), tunes {_listed(info.space)}"))
         for line in sentence(one, science):
             out.print(Text(line))
     else:
@@ -148,13 +147,15 @@ def listing() -> None:
     from assay.contenders.registry import CONTENDERS
     from assay.tasks import TASKS
 
-    rows: list[tuple[str, str, str]] = []
-    for name, entry in CONTENDERS.items():
-        tuned = ", ".join(f"{k} {v}" for k, v in entry.space.items())
-        rows.append(("contender", name, f"{entry.summary}; {entry.reference}; tunes {tuned}"))
+    rows = [
+        ("contender", name, f"{entry.summary}; {entry.reference}; tunes {_listed(entry.space)}")
+        for name, entry in CONTENDERS.items()
+    ]
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
-    rows.append(("task", "suite", "all of these, and one verdict across them"))
-    rows.append(("engine", "loop", "one model at a time, in plain PyTorch: the reference"))
-    rows.append(("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"))
+    rows += [
+        ("task", "suite", "all of these, and one verdict across them"),
+        ("engine", "loop", "one model at a time, in plain PyTorch: the reference"),
+        ("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"),
+    ]
     for kind, name, text in rows:
         console().print(Text(f"{kind:<10} {name:<14} {text}"))

@@ -82,11 +82,8 @@ class _Board:
             case events.Trained(_, _, members, _):
                 self.progress.advance(self.bar, members)
             case events.TrialDone(contender, _, _, _, best):
-                if (
-                    contender not in self.best
-                    or best >= self.best[contender].best
-                    or event.trial > self.best[contender].trial
-                ):
+                shown = self.best.get(contender)
+                if shown is None or best >= shown.best or event.trial > shown.trial:
                     self.best[contender] = event
             case events.Warned():
                 self.warn_only(event)

@@ -16,6 +16,7 @@ from assay.record.chunks import CURVES
 from assay.record.files import fault, write_bytes
 from assay.record.suite import is_suite
 
+OTHERS = [name for name in CURVES if name != "test"]
 KEY = ("contender", "phase", "replicate", "index")
 
 
@@ -45,28 +46,26 @@ def tensorboard(path: Path, to: Path) -> Path:
     Raises:
         UsageError: TensorBoard isn't installed; else as in `csv`.
     """
-    Event, Summary, EventFileWriter = _tensorboard()
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportMissingImports]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportMissingImports]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise UsageError(f"--tensorboard needs TensorBoard ({error}): pip install 'assay[tensorboard]'") from None
     frame = _frame(path, to)
     if any(to.glob("*")):
         raise UsageError(f"{to} isn't empty, and TensorBoard would mix what is in it with this; take another folder")
     with _writing(to):
         for row in frame.iter_rows(named=True):
-            place = (
-                to / f"{row['slot']}-{_safe(row['contender'])}" / row["phase"] / f"{row['replicate']}-{row['index']}"
-            )
-            writer = EventFileWriter(str(place))
+            arm = to / f"{row['slot']}-{_safe(row['contender'])}"
+            writer = EventFileWriter(str(arm / row["phase"] / f"{row['replicate']}-{row['index']}"))
+            kept = {name: row[name] for name in CURVES if row[name]}
             epochs = len(row["validation"])
-            for epoch in range(epochs):
-                values = [
-                    Summary.Value(tag=name, simple_value=row[name][epoch])
-                    for name in CURVES
-                    if row[name] and row[name][epoch] is not None
-                ]
-                writer.add_event(
-                    Event(
-                        wall_time=row["seconds"] * (epoch + 1) / epochs, step=epoch + 1, summary=Summary(value=values)
-                    )
-                )
+            for step in range(1, epochs + 1):
+                now = {name: curve[step - 1] for name, curve in kept.items()}
+                values = [Summary.Value(tag=name, simple_value=x) for name, x in now.items() if x is not None]
+                time = row["seconds"] * step / epochs
+                writer.add_event(Event(wall_time=time, step=step, summary=Summary(value=values)))
             writer.close()
     return to
 
@@ -82,11 +81,9 @@ def _frame(path: Path, to: Path) -> pl.DataFrame:
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     decoded: list[dict[str, Any]] = [msgspec.json.decode(text) for text in frame["hyperparameters"]]
     names = sorted({name for values in decoded for name in values})
-    tuned = [
-        pl.Series(f"hyperparameter {name}", [_cell(values.get(name)) for values in decoded], dtype=pl.String)
-        for name in names
-    ]
-    last = [pl.col(name).list.last().alias(name) for name in CURVES if name != "test"]
+    columns = {name: [_cell(values.get(name)) for values in decoded] for name in names}
+    tuned = [pl.Series(f"hyperparameter {name}", column, dtype=pl.String) for name, column in columns.items()]
+    last = [pl.col(name).list.last() for name in OTHERS]
     rest = [c for c in frame.columns if c not in (*CURVES, *KEY, "hyperparameters")]
     return frame.select(*KEY, *last, *rest).with_columns(*tuned)
 
@@ -96,8 +93,7 @@ def _long(frame: pl.DataFrame) -> pl.DataFrame:
     epochs = pl.int_ranges(1, pl.col("validation").list.len() + 1).alias("epoch")
     none = pl.col("validation").list.eval(pl.lit(None, dtype=pl.Float64))
     test = pl.when(pl.col("test").list.len() > 0).then("test").otherwise(none).alias("test")
-    others = [name for name in CURVES if name != "test"]
-    long = frame.select(*KEY, epochs, *others, test).explode("epoch", *others, "test")
+    long = frame.select(*KEY, epochs, *OTHERS, test).explode("epoch", *OTHERS, "test")
     return long.with_columns(pl.col(c).fill_nan(None) for c in CURVES)
 
 
@@ -116,13 +112,3 @@ def _writing(to: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise fault(error, to) from error
-
-
-def _tensorboard() -> tuple[Any, Any, Any]:
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportMissingImports]
-        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportMissingImports]
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UsageError(f"--tensorboard needs TensorBoard ({error}): pip install 'assay[tensorboard]'") from None
-    return Event, Summary, EventFileWriter

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from assay.record.files import write_bytes
 from assay.record.suite import is_suite
-from assay.report.page import summary_html
+from assay.report import run, suite
+from assay.report.page import html, summary_html
+from assay.report.render import png, svg
+from assay.report.style import drawing
 
 __all__ = ["draw", "summary_html"]
 
@@ -20,16 +23,13 @@ def draw(folder: str | Path) -> Path:
         UsageError: no run folder, no result in it yet, or it can't be written. BrokenRecord: a damaged file.
         Interrupted: the disk is full.
     """
-    from assay.report import run, suite  # matplotlib takes most of a second: only when something is drawn
-    from assay.report.render import render
-    from assay.report.style import drawing
-
     path = Path(folder)
     with drawing():
-        cards, page = suite.report(path) if is_suite(path) else run.report(path)
-        drawn = [(card, render(card.figure, card.name, f"{card.title}. {card.reading}")) for card in cards]
-    for card, pictures in drawn:
-        write_bytes(path / f"{card.name}.png", pictures.png)
-    html = page([(card, pictures.svg) for card, pictures in drawn])
-    write_bytes(path / "report.html", html.encode())
-    return path / "report.html"
+        cards, template, shown = suite.report(path) if is_suite(path) else run.report(path)
+        figures = [(card, svg(card.figure, card.name, f"{card.title}. {card.reading}")) for card in cards]
+        pictures = [png(card.figure) for card in cards]
+    for card, picture in zip(cards, pictures, strict=True):
+        write_bytes(path / f"{card.name}.png", picture)
+    page = path / "report.html"
+    write_bytes(page, html(template, figures=figures, **shown).encode())
+    return page

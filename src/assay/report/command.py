@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from assay.contenders.registry import CONTENDERS
-from assay.core import ContenderInfo, Plan, Protocol, Stages
+from assay.core import ContenderInfo, Plan, Protocol, Science, Stages
 from assay.record.suite import Suite
 from assay.space import Choice, Dimension
 
@@ -33,14 +33,10 @@ def command(
     words += ["--epochs", str(science.task.epochs)]
     if "--margin" in science.task.margin_reason:
         words += ["--margin", _divided_back(science.task.margin, science.task.scale)]
-    for contender in science.contenders:
-        usual = _registered(contender)
-        instead = (wider or {}).get(contender.name, {})
-        for name, dimension in contender.space.items():
-            if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
-                words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
+    words += _spaces(science, wider or {})
     words += ["--controls"] if controls else []
-    return [*words, "--seed", str(science.seed), "--engine", _engine(plan), "--device", plan.numerics[0].device]
+    engine = "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"
+    return [*words, "--seed", str(science.seed), "--engine", engine, "--device", plan.numerics[0].device]
 
 
 def quoted(words: Sequence[str]) -> list[str]:
@@ -52,6 +48,17 @@ def quoted(words: Sequence[str]) -> list[str]:
         else:
             pieces.append(word)
     return pieces
+
+
+def _spaces(science: Science, wider: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """--space for every range that isn't the registered contender's own."""
+    words: list[str] = []
+    for contender in science.contenders:
+        usual, instead = _registered(contender), wider.get(contender.name, {})
+        for name, dimension in contender.space.items():
+            if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
+                words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
+    return words
 
 
 def _replicates(protocol: Protocol) -> list[str]:
@@ -96,30 +103,22 @@ def _divided_back(margin: float, scale: float) -> str:
         if float(text) / scale == margin:
             return text
     near = margin * scale
-    exact = next((x for x in (math.nextafter(near, 0), math.nextafter(near, math.inf)) if x / scale == margin), near)
-    return repr(exact)
-
-
-def _engine(plan: Plan) -> str:
-    return "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"
+    return repr(
+        next((x for x in (math.nextafter(near, 0), math.nextafter(near, math.inf)) if x / scale == margin), near)
+    )
 
 
 def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
     """The command of a comparison across tasks; None if Python alone can repeat it."""
-    single = [command(plan) for plan in plans]
-    if any(words is None for words in single):
+    if any(command(plan) is None for plan in plans):
         return None
-    fullest = max(plans, key=lambda plan: len(plan.science.contenders))
-    names = [] if suite.title == "board" else [str(_name(c)) for c in fullest.science.contenders]
-    words = ["assay", "board" if suite.title == "board" else "run", *names]
+    fullest, board = max(plans, key=lambda plan: len(plan.science.contenders)), suite.title == "board"
+    words = ["assay", "board"] if board else ["assay", "run", *(str(_name(c)) for c in fullest.science.contenders)]
     words += ["--task", ",".join(dict.fromkeys(p.science.task.reference for p in plans))]
     for axis, values in suite.axes.items():
         for value in values:
             words += [f"--{axis.replace('_', '-')}", f"{value:g}"]
-    own = single[plans.index(fullest)] or []
-    for place, word in enumerate(own):
-        if word == "--space" and suite.title != "board":
-            words += own[place : place + 2]
+    words += [] if board else _spaces(fullest.science, {})
     p = fullest.science.protocol
     numbers = {"trials": p.trials, "replicates": p.replicates, "final-seeds": p.final_seeds, "seed": suite.seed}
     return [*words, *(word for option, value in numbers.items() for word in (f"--{option}", str(value)))]

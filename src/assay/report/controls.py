@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from assay.report.figures import Card
-from assay.report.figures.strips import Strip, strips
+from assay.report.figures import Card, compared
+from assay.report.figures.rows import strips
 from assay.report.reading import Reading
 from assay.report.style import look
-from assay.report.units import interval, listed
+from assay.report.units import listed
 
-NAMES = {
-    "again": "A/A",
-    "sabotage": "sabotage",
-    "sceptic": "sceptic",
-    ("replay", "rule"): "replay: the rule",
-    ("replay", "schedule"): "replay: the schedule",
-}
+NAMES = {"again": "A/A", "rule": "replay: the rule", "schedule": "replay: the schedule", "replay": "schedule replay"}
 
 
 def card(reading: Reading) -> Card | None:
@@ -32,43 +24,22 @@ def card(reading: Reading) -> Card | None:
         return None
     slots = {arm.name: arm.slot for arm in reading.arms}
     rows = [
-        Strip(
-            _label(entry),
-            look(slots.get(entry["first"], 0)),
-            scale * np.array(entry["differences"], dtype=float),
-            scale * entry["difference"],
-            interval(entry, scale),
-        )
+        compared(_label(entry), look(slots.get(entry["first"], 0)), entry["differences"], entry, scale)
         for entry in shown
     ]
+    beyond = ", and the sabotage left of it"
+    if lost:
+        far = reading.units.difference(lost[0]["difference"])
+        beyond = f"; the sabotage, at {far}, is too far left to be shown"
     failed = [name_of(entry) for entry in made if entry["passed"] is False]
     return Card(
         "controls",
         "Controls",
         f"A dot a replicate, a bar the interval. {f'Not as it should be: {listed(failed)}. ' if failed else ''}"
-        f"A/A should lie about the line{_beyond(reading, lost)}. Where the replay of a candidate does as well as the "
+        f"A/A should lie about the line{beyond}. Where the replay of a candidate does as well as the "
         "candidate, its schedule is what makes the difference.",
         strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
     )
-
-
-def _beyond(reading: Reading, lost: list[dict[str, Any]]) -> str:
-    """Where the sabotage lies, which is not drawn where it loses."""
-    if not lost:
-        return ", and the sabotage left of it"
-    return f"; the sabotage, at {reading.units.difference(lost[0]['difference'])}, is too far left to be shown"
-
-
-def rows(reading: Reading) -> list[dict[str, Any]]:
-    """A row for each comparison, and each control that was skipped: its name, what it says, whether that is a warning."""
-    return [
-        {
-            "name": name_of(entry),
-            "said": entry["sentence"].partition(": ")[2].replace(" %", "\u00a0%"),
-            "warning": entry["passed"] is False,
-        }
-        for entry in reading.content.get("controls", [])
-    ]
 
 
 def _label(entry: dict[str, Any]) -> str:
@@ -81,6 +52,5 @@ def _label(entry: dict[str, Any]) -> str:
 
 def name_of(entry: dict[str, Any]) -> str:
     """What a control is called on the page."""
-    if entry["control"] == "replay":
-        return NAMES.get(("replay", entry.get("part", "")), "schedule replay")
-    return NAMES[entry["control"]]
+    called: str = entry.get("part", entry["control"])
+    return NAMES.get(called, called)

@@ -1,13 +1,14 @@
-"""What stands below the figures: plan, budget, versions, machine, hashes and times, as names and values."""
+"""Names and values below the figures: the verdict in numbers, plan, versions, machine, hashes and times."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from assay.core import Numerics, Plan, Stages
+from assay.core import Plan, Stages
+from assay.judge.digits import ceiling, minus, percent, printed, times
 from assay.judge.sentence import amount
 from assay.report.reading import Reading
-from assay.report.units import duration, number
+from assay.report.units import MISSING, duration, number, p_text, per_cent
 
 
 class Facts(NamedTuple):
@@ -18,43 +19,113 @@ class Facts(NamedTuple):
     mono: bool = False
 
 
+def numbers(reading: Reading) -> list[Facts]:
+    """What the judge found, beyond the sentence. Nothing under the published protocol, which finds nothing."""
+    if reading.plan.science.protocol.name == "published":
+        return []
+    return [Facts(f"{v['candidate']} against {v['baseline']}", _judged(reading, v)) for _, v in reading.pairs]
+
+
+def _judged(reading: Reading, verdict: dict[str, Any]) -> list[tuple[str, str]]:
+    task, d = reading.plan.science.task, verdict["details"]
+    level = per_cent(d["level"])
+
+    def span(mean: float | None, low: float | None, high: float | None) -> str:
+        if mean is None:
+            return MISSING
+        if low is None or high is None:
+            return f"{amount(minus(f'{task.scale * mean:.4g}'), task.unit)}, without an interval"
+        text = printed(mean, low, high, task.margin, task.scale)
+        return f"{amount(text.mean, task.unit)} ({text.low} to {text.high})"
+
+    def share(mean: float | None, low: float | None, high: float | None) -> str:
+        if mean is None:
+            return MISSING
+        return percent(mean) if low is None or high is None else f"{percent(mean)} ({percent(low)} to {percent(high)})"
+
+    stable, fast, left = d["stability"], d.get("speed"), d["survivors"]
+    rows = [
+        ("outcome", verdict["outcome"] + (", by at least the margin" if d["by_the_margin"] else "")),
+        (f"difference, {level} interval", span(*_interval(verdict))),
+        ("p value of no difference", p_text(verdict["p_value"])),
+        ("beats its twin, a single run", share(verdict["p_superior"], d["p_superior_low"], d["p_superior_high"])),
+        ("smallest margin that settles it", _settles(verdict, task)),
+        ("replicates that settle it, 80 % assurance", number(d["settling_replicates"])),
+        ("second opinion: sign-flip p value", p_text(d["sign_flip_p"])),
+        ("second opinion: BCa bootstrap interval", span(verdict["difference"], d["bca_low"], d["bca_high"])),
+        ("second opinion: Holm p value", p_text(d["holm_p"])),
+        ("survivors only", f"{left['outcome']}, {span(*_interval(left))}" if left else MISSING),
+        ("gradients for each step, relative", MISSING if d["gradient_ratio"] is None else times(d["gradient_ratio"])),
+        ("spread between seeds, relative", _ratio(stable)),
+        (
+            "gets to the target faster",
+            share(*(fast["faster"][k] for k in ("mean", "low", "high"))) if fast else MISSING,
+        ),
+    ]
+    return [(name, value) for name, value in rows if value != MISSING]
+
+
+def _settles(verdict: dict[str, Any], task: Any) -> str:
+    """The settling margin, to as many digits as the sentence gives it."""
+    margin = verdict["details"]["settling_margin"]
+    if margin is None:
+        return MISSING
+    digits = printed(*_interval(verdict), task.margin, task.scale).digits
+    return amount(ceiling(margin, digits, task.scale), task.unit)
+
+
+def _ratio(stable: dict[str, Any]) -> str:
+    if stable["ratio"] is None:
+        return stable["reason"] or MISSING
+    text = times(stable["ratio"])
+    return text if stable["low"] is None else f"{text} ({stable['low']:.2f} to {stable['high']:.2f})"
+
+
+def _interval(found: dict[str, Any]) -> tuple[Any, Any, Any]:
+    return found["difference"], found["ci_low"], found["ci_high"]
+
+
 def facts(reading: Reading) -> list[Facts]:
     """All the lists, in order."""
     content = reading.content
     hashes = [("plan", content["plan_hash"]), ("task", reading.plan.science.task.source)]
     hashes += [(c.name, c.source) for c in reading.plan.science.contenders]
-    hashes += [
-        ("data" if len(content["data"]) == 1 else f"data of replicate {replicate}", value)
-        for replicate, value in sorted(content["data"].items(), key=lambda item: int(item[0]))
+    for replicate, value in sorted(content["data"].items(), key=lambda item: int(item[0])):
+        hashes.append(("data" if len(content["data"]) == 1 else f"data of replicate {replicate}", value))
+    spent = [
+        (name.replace("_", " "), duration(value) if name.endswith("seconds") else number(value))
+        for name, value in reading.timings.items()
+        if not isinstance(value, dict)
     ]
-    times = [(name, value) for name, value in reading.timings.items() if not isinstance(value, dict)]
     return [
         Facts("Plan", _plan(reading.plan)),
         Facts("Machine and numbers", _machine(reading)),
         Facts("Versions", [(name, str(version)) for name, version in content["versions"].items()]),
-        Facts("Time", [(name.replace("_", " "), _time(name, value)) for name, value in times]),
+        Facts("Time", spent),
         Facts("Hashes", hashes, mono=True),
     ]
 
 
 def _plan(plan: Plan) -> list[tuple[str, str]]:
     science, task, protocol = plan.science, plan.science.task, plan.science.protocol
+    sampling = ", ".join(f"{name} {str(value).lower()}" for name, value in protocol.sampler_options.items())
+    stages = ""
+    if isinstance(found := protocol.stages, Stages):
+        stages = f" (as many as the spread of the first {found.first} asks for, {found.most} at most)"
+    margin = amount(f"{task.scale * task.margin:.6g}", task.unit)
     rows = [
         ("task", task.name),
         *((name.replace("_", " "), number(value)) for name, value in task.options.items()),
         *([("its data", task.note)] if task.note else []),
         ("protocol", protocol.name),
-        ("replicates", f"{protocol.replicates}{_stages(protocol.stages)}"),
+        ("replicates", f"{protocol.replicates}{stages}"),
         ("trials for each contender", str(protocol.trials)),
         ("final runs for each contender", str(protocol.final_seeds)),
         ("epochs of a training", str(task.epochs)),
         ("batch size", str(task.batch_size)),
-        (
-            "smallest difference that matters",
-            f"{amount(f'{task.scale * task.margin:.6g}', task.unit)} ({task.margin_reason})",
-        ),
+        ("smallest difference that matters", f"{margin} ({task.margin_reason})"),
         *([] if protocol.name == "published" else [("level", f"{100 * (1 - protocol.alpha):g} %")]),
-        ("sampler", f"{protocol.sampler} {_options(protocol.sampler_options)}".strip()),
+        ("sampler", f"{protocol.sampler} {f'({sampling})' if sampling else ''}".strip()),
         ("seed", str(science.seed)),
     ]
     for contender in science.contenders:
@@ -66,38 +137,14 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
     return rows
 
 
-def _stages(stages: Any) -> str:
-    if not isinstance(stages, Stages):
-        return ""
-    return f" (as many as the spread of the first {stages.first} asks for, {stages.most} at most)"
-
-
 def _machine(reading: Reading) -> list[tuple[str, str]]:
     n = reading.plan.numerics[0]
     engines = []
     for arm, own in zip(reading.arms, reading.plan.numerics, strict=True):
-        engines.append((f"{arm.name} trains by", f"{_engine(own)}{f' ({own.reason})' if own.reason else ''}"))
+        how = f"the vectorized engine, {'compiled' if own.compiled else 'eager'}, {own.width} at once"
+        engine = "the loop" if own.engine == "loop" else how
+        engines.append((f"{arm.name} trains by", f"{engine}{f' ({own.reason})' if own.reason else ''}"))
         for reason, members in arm.came.get("fallbacks", {}).items():
             engines.append((f"{arm.name}, {number(members)} members", f"by the loop ({reason})"))
-    return [
-        ("processor", n.cpu),
-        ("device", n.device),
-        *engines,
-        ("number type", n.dtype),
-        ("threads a worker", str(n.threads)),
-        ("torch", n.torch),
-    ]
-
-
-def _engine(n: Numerics) -> str:
-    if n.engine == "loop":
-        return "the loop"
-    return f"the vectorized engine, {'compiled' if n.compiled else 'eager'}, {n.width} at once"
-
-
-def _options(options: dict[str, Any]) -> str:
-    return f"({', '.join(f'{k} {str(v).lower()}' for k, v in options.items())})" if options else ""
-
-
-def _time(name: str, value: Any) -> str:
-    return duration(value) if name.endswith("seconds") and isinstance(value, int | float) else number(value)
+    used = [("number type", n.dtype), ("threads a worker", str(n.threads)), ("torch", n.torch)]
+    return [("processor", n.cpu), ("device", n.device), *engines, *used]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
-from assay.core import ContenderInfo, Plan
+from assay.core import ContenderInfo, Plan, steps_per_epoch
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
 from assay.record import RunFolder
@@ -25,19 +26,11 @@ class Arm:
     """One contender: K replicates of n trials and r final runs over E epochs, scores in file units."""
 
     slot: int
+    name: str
+    look: Look
     info: ContenderInfo
     findings: RecordArrays
     came: dict[str, Any]  # what result.json says of it
-
-    @property
-    def name(self) -> str:
-        """What the contender is called."""
-        return self.info.name
-
-    @property
-    def look(self) -> Look:
-        """How it is drawn."""
-        return look(self.slot)
 
     def curves(self, name: str) -> np.ndarray:
         """A curve of every final run (K·r, E), NaN from a divergence on."""
@@ -50,13 +43,12 @@ class Arm:
 
     def good_range(self, hyperparameter: str) -> tuple[float, float] | None:
         """Where a hyperparameter is as good as at its best, as far as the result says."""
-        found = self.came.get("good_range", {}).get(hyperparameter)
-        return None if found is None else (float(found[0]), float(found[1]))
+        return self.came.get("good_range", {}).get(hyperparameter)
 
     @cached_property
     def trials(self) -> list[dict[str, Any]]:
         """The hyperparameters of all trials (K·n), replicate by replicate."""
-        return [dict(h) for study in self._studies for h in study.hyperparameters]
+        return [h for study in self._studies for h in study.hyperparameters]
 
     @cached_property
     def trial_scores(self) -> np.ndarray:
@@ -66,11 +58,26 @@ class Arm:
     @cached_property
     def chosen(self) -> list[int]:
         """The chosen trial of each replicate (K,), counted over all trials."""
-        published = self.findings.protocol.name == "published"
-        return [
-            k * self.findings.protocol.trials + (study.best if published else study.chosen)
-            for k, study in enumerate(self._studies)
-        ]
+        rule = "best" if self.findings.protocol.name == "published" else "chosen"
+        return [k * self.findings.protocol.trials + getattr(study, rule) for k, study in enumerate(self._studies)]
+
+    @property
+    def seconds(self) -> float:
+        """What its trainings took, summed."""
+        return float(self._members["seconds"].sum())
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Seconds of one training step: the median over the trainings that ran to their end."""
+        rows, task = self._members.filter(pl.col("diverged") == 0), self.findings.task
+        middle = rows["seconds"].median()
+        if not isinstance(middle, int | float):
+            return None
+        return middle / (steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs)
+
+    @property
+    def _members(self) -> pl.DataFrame:
+        return pl.concat([self.findings.members(self.slot, phase) for phase in ("tune", "final")])
 
     @cached_property
     def _studies(self) -> list[Any]:
@@ -100,7 +107,7 @@ class Reading:
     def arms(self) -> list[Arm]:
         """The contenders, the baseline first."""
         return [
-            Arm(slot, info, self.findings, self.content["contenders"][info.name])
+            Arm(slot, info.name, look(slot), info, self.findings, self.content["contenders"][info.name])
             for slot, info in enumerate(self.plan.science.contenders)
         ]
 
@@ -128,8 +135,7 @@ def read(path: Path) -> Reading:
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     frame = folder.frame()
-    findings = RecordArrays(reached(folder.plan, frame), frame)
-    return Reading(findings, content, timings)
+    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings)
 
 
 def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

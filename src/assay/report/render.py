@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from assay.report.style import INK, PALETTE
 
@@ -15,19 +17,8 @@ if TYPE_CHECKING:
 DPI = 160
 
 
-class Drawn(NamedTuple):
-    """The two renderings: `svg` is an element to put into a page, `png` the bytes of a file."""
-
-    svg: str
-    png: bytes
-
-
-def render(figure: Figure, name: str, description: str) -> Drawn:
-    """Both renderings. `name` makes the ids of the SVG unique within a page; `description` is read to the blind."""
-    return Drawn(_svg(figure, name, description), _png(figure))
-
-
-def _svg(figure: Figure, name: str, description: str) -> str:
+def svg(figure: Figure, name: str, description: str) -> Markup:
+    """The figure as an element of a page. `name` makes its ids unique there; `description` is read to the blind."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
@@ -43,10 +34,11 @@ def _svg(figure: Figure, name: str, description: str) -> str:
     for i, colour in enumerate(PALETTE):
         body = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--series-{i})", body)
     body = re.sub(r"\n\s*", "\n", body)
-    return f'<svg viewBox="{box[1] if box else ""}" role="img" aria-label="{escape(description)}">{body}'
+    return Markup(f'<svg viewBox="{box[1] if box else ""}" role="img" aria-label="{escape(description)}">{body}')
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The bytes of a file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()

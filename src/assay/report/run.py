@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from assay.report import controls, honest, published, tables
-from assay.report.command import command, quoted
-from assay.report.facts import facts
+from assay.report import controls
+from assay.report.cards import cards
+from assay.report.command import command
+from assay.report.facts import facts, numbers
 from assay.report.figures import Card
-from assay.report.numbers import numbers
-from assay.report.page import html, in_two
-from assay.report.reading import Reading, read
+from assay.report.reading import Arm, read
+from assay.report.units import number
 
 
-def report(path: Path) -> tuple[list[Card], Callable[[Sequence[tuple[Card, str]]], str]]:
-    """The figures, and what makes the page of them and their SVG. Raises as `reading.read` does."""
+def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
+    """The figures, the page's template, and what that shows. Raises as `reading.read` does."""
     reading = read(path)
-    kind = published if reading.plan.science.protocol.name == "published" else honest
-    return kind.cards(reading), partial(_page, reading)
+    content, plan, names = reading.content, reading.plan, [arm.name for arm in reading.arms]
+    made, asked = content.get("controls", []), plan.science.task
+    wider = next((v["details"].get("wider") for v in content["verdicts"]), None)
+    shown = {
+        "title": f"{' and '.join(names[1:])} against {names[0]} on {asked.name}",
+        "reading": reading,
+        "verdicts": content["verdicts"],
+        "chosen": _chosen,
+        "controls": [(controls.name_of(entry), entry) for entry in made],
+        "numbers": numbers(reading),
+        "facts": facts(reading),
+        "command": command(plan, controls=bool(made)),
+        "wider": command(plan, wider, controls=bool(made)) if wider else None,
+    }
+    return cards(reading), "page.html.j2", shown
 
 
-def _page(reading: Reading, figures: Sequence[tuple[Card, str]]) -> str:
-    science, verdicts = reading.plan.science, reading.content["verdicts"]
-    wider = next((v["details"].get("wider") for v in verdicts), None)
-    return html(
-        "page.html.j2",
-        figures,
-        title=" and ".join(v["candidate"] for v in verdicts)
-        + f" against {science.contenders[0].name} on {science.task.name}",
-        task=science.task.name,
-        protocol=science.protocol.name,
-        verdicts=[in_two(v) for v in verdicts],
-        contenders=tables.contenders(reading),
-        controls=controls.rows(reading),
-        cost=tables.cost(reading),
-        numbers=numbers(reading),
-        facts=facts(reading),
-        command=_words(reading),
-        wider=_words(reading, wider) if wider else None,
-    )
-
-
-def _words(reading: Reading, wider: Mapping[str, Mapping[str, str]] | None = None) -> list[str] | None:
-    words = command(reading.plan, wider, controls=bool(reading.content.get("controls")))
-    return None if words is None else quoted(words)
+def _chosen(arm: Arm) -> str:
+    """How far the replicates' choices lie apart; nothing to say of one."""
+    chosen = arm.came["chosen"]
+    if len(chosen) < 2:
+        return ""
+    ranges = []
+    for name, dimension in arm.info.space.items():
+        values = [c[name] for c in chosen]
+        if hasattr(dimension, "low"):
+            ranges.append(f"{number(min(values))} to {number(max(values))}")
+        else:
+            ranges.append(f"{values.count(arm.came['hyperparameters'][name])} of {len(values)}")
+    return f"middle of {len(chosen)} replicates: {', '.join(ranges)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 INK = "#000000"  # becomes currentColor in the page
 FAINT = "#808080"  # grid lines and rugs: reads on white and on black
@@ -31,14 +32,12 @@ RC: dict[Any, Any] = {
     "text.parse_math": False,  # a contender called $x$ is a contender called $x$
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
-    "axes.titlepad": 6,
     "axes.titley": 1.0,  # given, matplotlib need not look for a free place
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.unicode_minus": True,
     "axes.facecolor": "none",
     "grid.color": FAINT,
     "grid.alpha": 0.25,
@@ -46,9 +45,6 @@ RC: dict[Any, Any] = {
     "figure.facecolor": "none",
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
-    "xtick.minor.width": 0.5,
-    "ytick.minor.width": 0.5,
-    "lines.linewidth": 1.5,
     "lines.markersize": 3.6,
     "legend.frameon": False,
     "legend.fontsize": 9,
@@ -73,10 +69,8 @@ class Look(NamedTuple):
 
 def look(slot: int) -> Look:
     """The look of the contender in a slot. Markers and dashes shift once the colours are used up."""
-    turn = slot // len(PALETTE)
-    return Look(
-        PALETTE[slot % len(PALETTE)], MARKERS[(slot + turn) % len(MARKERS)], DASHES[(slot + turn) % len(DASHES)]
-    )
+    other = slot + slot // len(PALETTE)
+    return Look(PALETTE[slot % len(PALETTE)], MARKERS[other % len(MARKERS)], DASHES[other % len(DASHES)])
 
 
 @contextmanager
@@ -89,35 +83,34 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def canvas(rows: int = 1, columns: int = 1, legend: int = 0, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
-    """An empty figure and its axes, row by row. `legend`: the lines of its legend, which make it taller."""
+def canvas(
+    labels: Sequence[str] = (), rows: int = 1, columns: int = 1, height: float = HEIGHT
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure and its axes, row by row; a legend of these labels makes it taller."""
     from matplotlib.figure import Figure
 
     # Margins are set by hand: letting matplotlib find them draws everything twice.
-    height += legend * LEGEND_ROW
+    above = -(-len(labels) // _columns(labels)) * LEGEND_ROW
+    height += above
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(rows, columns, squeeze=False)
-    inner = (height - BOTTOM - TOP - legend * LEGEND_ROW - (rows - 1) * 0.45) / rows
+    inner = (height - BOTTOM - TOP - above - (rows - 1) * 0.45) / rows
     figure.subplots_adjust(
         left=LEFT / WIDTH,
         right=1 - RIGHT / WIDTH,
         bottom=BOTTOM / height,
-        top=1 - (TOP + legend * LEGEND_ROW) / height,
+        top=1 - (TOP + above) / height,
         hspace=0.45 / inner,
         wspace=0.3,
     )
     return figure, list(axes.flat)
 
 
-def legend_rows(labels: Sequence[str]) -> int:
-    """The lines that a legend of these labels takes."""
-    return -(-len(labels) // _columns(labels))
-
-
-def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """The legend above the axes, at the left."""
+def legend(figure: Figure, lines: Sequence[Line2D]) -> None:
+    """The legend of labelled lines above the axes, at the left."""
+    labels = [str(line.get_label()) for line in lines]
     figure.legend(
-        handles,
+        lines,
         [plain(text) for text in labels],
         loc="upper left",
         bbox_to_anchor=(0.08 / WIDTH, 1 - 0.06 / figure.get_figheight()),
@@ -142,19 +135,15 @@ def log_scale(axes: Axes, which: str, low: float, high: float, most: int = 12) -
     getattr(axes, f"set_{which}lim")(low, high)
     axis = getattr(axes, f"{which}axis")
     wide = high / low > 100
-    locator = (
-        MaxNLocator(4, steps=[1, 2, 5, 10])
-        if high / low < 8
-        else LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=most)
-    )
-    axis.set_major_locator(locator)
+    decades = LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=most)
+    axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]) if high / low < 8 else decades)
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value) if wide else f"{value:g}"))
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+    def text(value: float, _: int | None) -> str:
+        return f"10{str(round(math.log10(value))).translate(raised)}" if wide else f"{value:g}"
 
-def power_of_ten(value: float) -> str:
-    """10⁻³ for 0.001."""
-    return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    axis.set_major_formatter(FuncFormatter(text))
 
 
 def _columns(labels: Sequence[str]) -> int:

@@ -64,8 +64,25 @@ def p_text(value: float | None) -> str:
     return MISSING if value is None else "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def duration(seconds: float) -> str:
+def per_cent(share: float) -> str:
+    """0.99687 → 99.69 %."""
+    return f"{100 * share:.4g} %"
+
+
+def signed(value: float | None) -> str:
+    """A difference in margins: −0.26 → −0.3, 3.0 → +3.0, 312.4 → +312."""
+    return MISSING if value is None else minus(f"{value:+.1f}") if abs(value) < 99.95 else minus(f"{value:+.0f}")
+
+
+def span(found: Mapping[str, Any]) -> str:
+    """The interval of a verdict or a cell, in margins."""
+    return "no interval" if found["ci_low"] is None else f"{signed(found['ci_low'])} to {signed(found['ci_high'])}"
+
+
+def duration(seconds: float | None) -> str:
     """0.00157 → 1.57 ms; 48.38 → 48 s; 130 → 2.2 min; 8000 → 2 h 13 min."""
+    if seconds is None:
+        return MISSING
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms" if seconds >= 0.001 else f"{1e6 * seconds:.3g} µs"
     if seconds < 120:
@@ -76,11 +93,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def interval(entry: Mapping[str, Any], scale: float = 1.0) -> tuple[float, float] | None:
-    """The interval of a verdict, a cell or a control, times `scale`; None where it has none."""
-    return None if entry["ci_low"] is None else (scale * entry["ci_low"], scale * entry["ci_high"])
-
-
 def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""
+
+
+def unbroken(text: str) -> str:
+    """The text, with no line break between a number and its per cent sign."""
+    return text.replace(" %", "\u00a0%")

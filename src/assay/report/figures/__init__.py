@@ -1,11 +1,16 @@
-"""One figure, or a closely related pair, a file: functions of plain arrays."""
+"""Lines, rows and scatters, a file each: functions of plain arrays."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from assay.report.style import Look
 
 
 class Card(NamedTuple):
@@ -15,3 +20,25 @@ class Card(NamedTuple):
     title: str
     reading: str
     figure: Figure
+
+
+class Series(NamedTuple):
+    """What a line or a row shows, NaN where there is nothing: by default one contender's values in text units.
+
+    A row also has a `mark` with its `interval`.
+    """
+
+    label: str
+    look: Look
+    values: np.ndarray
+    mark: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+def compared(
+    label: str, look: Look, values: Sequence[float | None], entry: Mapping[str, Any], scale: float = 1.0
+) -> Series:
+    """A row for a verdict, a cell or a control: its values, and beside them its difference with its interval."""
+    mark, low, high = (None if entry[k] is None else scale * entry[k] for k in ("difference", "ci_low", "ci_high"))
+    interval = None if low is None or high is None else (low, high)
+    return Series(label, look, scale * np.array(values, dtype=float), mark, interval)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.report.style import INK, Look, canvas, legend, legend_rows, log_scale, plain
+from assay.report.style import INK, Look, canvas, legend, log_scale, plain
 from assay.space import Choice, Dimension
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-MOST_PANELS = 4
+RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK}  # around the chosen
 MOST_POINTS = 1500  # beyond them a panel's points are one picture, to keep the page small
 
 
@@ -44,19 +45,17 @@ class Panel(NamedTuple):
 
 def scores(panels: Sequence[Panel], axis: str) -> Figure:
     """The score against each hyperparameter; rings mark the chosen trials, crosses at the foot the diverged ones."""
-    shown = panels[:MOST_PANELS]
-    trials = sorted((t for panel in shown for t in panel.trials), key=lambda t: t.slot)
+    trials = sorted((t for panel in panels for t in panel.trials), key=lambda t: t.slot)
     looks = {t.label: t.look for t in trials}
-    labels = [*looks, "chosen"]
-    columns = 2 if len(shown) > 2 else 1
-    rows = -(-len(shown) // columns)
-    figure, axes = canvas(rows, columns, legend=legend_rows(labels))
-    for ax, panel in zip(axes, shown, strict=False):
+    columns = 2 if len(panels) > 2 else 1
+    rows = -(-len(panels) // columns)
+    figure, axes = canvas([*looks, "chosen"], rows, columns)
+    for ax, panel in zip(axes, panels, strict=False):
         _panel(ax, panel, narrow=columns > 1)
-    for ax in axes[len(shown) :]:
+    for ax in axes[len(panels) :]:
         ax.set_visible(False)
     axes[0].set_title(axis)
-    legend(figure, _handles(looks), labels)
+    legend(figure, _handles(looks))
     return figure
 
 
@@ -78,13 +77,14 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
         axes.plot(x[~dead], trials.scores[~dead], marker=marker, alpha=0.6, markeredgewidth=0, **points)
         axes.plot(x[dead], np.full(dead.sum(), floor), marker="x", markersize=3.4, alpha=0.8, **points)
         picked = [i for i in trials.chosen if not dead[i]]
-        ring = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK, "zorder": 4}
         if trials.good is not None:
             height = high + (0.13 + 0.06 * (arms - place)) * span
             bar = {"color": colour, "linewidth": 2.2, "solid_capstyle": "butt", "marker": "|", "markersize": 5}
             axes.plot(trials.good, [height, height], **bar)
             axes.set_ylim(top=max(axes.get_ylim()[1], height + 0.05 * span))
-        axes.plot(x[picked], trials.scores[picked], marker=marker, markersize=7.5, markeredgewidth=1.1, **ring)
+        axes.plot(
+            x[picked], trials.scores[picked], marker=marker, markersize=7.5, markeredgewidth=1.1, zorder=4, **RING
+        )
     _range(axes, panel.dimension, narrow)
     axes.set_xlabel(plain(panel.hyperparameter, 30), labelpad=2)
 
@@ -110,12 +110,9 @@ def _range(axes: Axes, dimension: Dimension, narrow: bool) -> None:
         axes.set_xlim(dimension.low - room, dimension.high + room)
 
 
-def _handles(looks: dict[str, Look]) -> list[Any]:
+def _handles(looks: dict[str, Look]) -> list[Line2D]:
     from matplotlib.lines import Line2D
 
-    marks = [
-        Line2D([], [], linestyle="none", marker=k.marker, color=k.colour, markeredgewidth=0, markersize=4.5)
-        for k in looks.values()
-    ]
-    ring = Line2D([], [], linestyle="none", marker="o", markersize=7, markerfacecolor="none", markeredgecolor=INK)
-    return [*marks, ring]
+    dot = {"linestyle": "none", "markeredgewidth": 0, "markersize": 4.5}
+    dots = [Line2D([], [], marker=k.marker, color=k.colour, label=label, **dot) for label, k in looks.items()]
+    return [*dots, Line2D([], [], marker="o", markersize=7, label="chosen", **RING)]

@@ -1,0 +1,281 @@
+"""The figures of a run, each with what to see in it. Numbers come from the judge; nothing is computed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from assay.judge import speed
+from assay.judge.digits import percent, times
+from assay.judge.divergence import floored
+from assay.report import controls
+from assay.report.figures import Card, Series, compared, lines
+from assay.report.figures.rows import strips
+from assay.report.figures.scores import Panel, Trials, scores
+from assay.report.reading import Arm, Reading
+from assay.report.units import listed, settings
+from assay.space import Choice, Dimension, Float
+
+MOST_PANELS = 4
+
+
+def cards(reading: Reading) -> list[Card]:
+    """Every figure that this run has something to show in."""
+    if reading.plan.science.protocol.name == "published":
+        return [_single(reading), _trials(reading), _norms(reading)]
+    found = [
+        _differences(reading),
+        _learning(reading),
+        _trials(reading),
+        _tuning(reading),
+        _speed(reading),
+        _stability(reading),
+        _norms(reading),
+        _curse(reading),
+        controls.card(reading),
+    ]
+    return [card for card in found if card is not None]
+
+
+def _differences(reading: Reading) -> Card:
+    scale, task = reading.units.scale, reading.plan.science.task
+    rows = [
+        compared(f"{arm.name} − {v['baseline']}", arm.look, v["details"]["differences"], v, scale)
+        for arm, v in reading.pairs
+    ]
+    ahead = [
+        f"{arm.name} {'is ahead in ' if place == 0 else ''}{sum((d or 0) > 0 for d in v['details']['differences'])}"
+        for place, (arm, v) in enumerate(reading.pairs)
+    ]
+    bar = "the bar below the dots is the interval that decides"
+    alone = "one replicate has no interval, so nothing is decided"
+    return Card(
+        "differences",
+        "Difference in each replicate",
+        f"{listed(ahead)} of {reading.plan.science.protocol.replicates} replicates. Right of the line is better; "
+        f"{bar if rows[0].interval else alone}, and differences inside the grey band don't matter.",
+        strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
+    )
+
+
+def _learning(reading: Reading) -> Card:
+    scale, epochs = reading.units.scale, reading.plan.science.task.epochs
+    series = [Series(arm.name, arm.look, scale * arm.scores("test").reshape(-1, epochs)) for arm in reading.arms]
+    ends = [[side[-1] for side in lines.band(s.values)[1:]] for s in series]
+    overlap = any(low <= ends[0][1] and high >= ends[0][0] for low, high in ends[1:])
+    return Card(
+        "comparison_plot",
+        f"Test {reading.units.metric} of the final runs",
+        "Lines are means over replicates and seeds, and 80 % of the runs stay within the bands: "
+        + ("where bands overlap this much, a single run proves little." if overlap else "they end apart."),
+        lines.learning(series, f"test {reading.units.axis}"),
+    )
+
+
+def _single(reading: Reading) -> Card:
+    """The final runs of the published protocol, one of each contender."""
+    units = reading.units
+    series = [
+        Series(f"{arm.name} ({settings(arm.came['hyperparameters'])})", arm.look, units.scale * arm.curves("test"))
+        for arm in reading.arms
+    ]
+    ends = [
+        f"{v['candidate']} ends {units.difference(abs(v['difference']))} "
+        f"{'ahead of' if v['difference'] >= 0 else 'behind'} {v['baseline']}"
+        if v["difference"] is not None
+        else f"{v['candidate']} and {v['baseline']} can't be compared: a final run diverged"
+        for _, v in reading.pairs
+    ]
+    return Card(
+        "comparison_plot",
+        f"Test {units.metric} of the final runs",
+        f"{'; '.join(ends)}. Each line is a single run: look at the shapes, not at the gap.",
+        lines.learning(series, f"test {units.axis}"),
+    )
+
+
+def _trials(reading: Reading) -> Card:
+    published = reading.plan.science.protocol.name == "published"
+    picked = listed([f"{settings(arm.came['hyperparameters'])} for {arm.name}" for arm in reading.arms])
+    return Card(
+        "score_by_lr",
+        "Every trial of the tuning" if published else "Every trial of every replicate",
+        f"The ringed trials were chosen: {picked}. A peak well inside the range is a tuning one can trust; a curve that "
+        "still climbs at an edge is not."
+        if published
+        else f"{_widths(reading)}{_diverged(reading)}. The broader the top, the less the tuning matters; rings are what "
+        "each replicate chose.",
+        scores(_panels(reading), f"{'tuning' if published else 'validation'} {reading.units.axis}"),
+    )
+
+
+def _diverged(reading: Reading) -> str:
+    said = [
+        f"{arm.name} in {percent(facts['diverged_tune'])} of its trials (crosses at the foot)"
+        for arm, facts in reading.facts
+        if facts["diverged_tune"]
+    ]
+    return f"Diverged: {listed(said)}" if said else "No trial diverged"
+
+
+def _widths(reading: Reading) -> str:
+    """How wide each contender's good range is: decades of the first hyperparameter that it is known for."""
+    said = []
+    for arm in reading.arms:
+        known = ((name, arm.good_range(name)) for name, d in arm.info.space.items() if getattr(d, "log", False))
+        name, good = next(((name, good) for name, good in known if good), ("", None))
+        if good:
+            said.append(f"{math.log10(good[1] / good[0]):.1f} decades of {name} for {arm.name}")
+    return f"As good as the best over {listed(said)} (bars at the top). " if said else ""
+
+
+def _panels(reading: Reading) -> list[Panel]:
+    """A panel a hyperparameter: those that most contenders tune first, four at most, else in the plan's order."""
+    names = list(dict.fromkeys(name for arm in reading.arms for name in arm.info.space))
+    names.sort(key=lambda name: -sum(name in arm.info.space for arm in reading.arms))
+    found = []
+    for name in names[:MOST_PANELS]:
+        tuning = [arm for arm in reading.arms if name in arm.info.space]
+        trials = [
+            Trials(
+                arm.slot,
+                arm.name,
+                arm.look,
+                [trial[name] for trial in arm.trials],
+                reading.units.scale * arm.trial_scores,
+                arm.chosen,
+                arm.good_range(name),
+            )
+            for arm in tuning
+        ]
+        found.append(Panel(name, union([arm.info.space[name] for arm in tuning]), trials))
+    return found
+
+
+def union(dimensions: Sequence[Dimension]) -> Dimension:
+    """The range that holds all of these; logarithmic if one of them is and all are above 0."""
+    if choices := [d for d in dimensions if isinstance(d, Choice)]:
+        return Choice(tuple(dict.fromkeys(option for d in choices for option in d.options)))
+    ranges = [d for d in dimensions if not isinstance(d, Choice)]
+    low, high = min(d.low for d in ranges), max(d.high for d in ranges)
+    return Float(low, high, log=low > 0 and any(d.log for d in ranges))
+
+
+def _tuning(reading: Reading) -> Card:
+    scale, floors = reading.units.scale, reading.findings.floors("test_floor")
+    curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
+    series = [Series(arm.name, arm.look, scale * c) for arm, c in zip(reading.arms, curves, strict=True)]
+    return Card(
+        "tuning_curve",
+        "What more trials buy",
+        "The test score of the trial that would be chosen so far, mean and band over the replicates: once flat, more "
+        "tuning buys nothing.",
+        lines.learning(series, f"test {reading.units.axis} of the incumbent", "trial"),
+    )
+
+
+def _speed(reading: Reading) -> Card | None:
+    known = [(arm, s) for arm, v in reading.pairs if (s := v["details"].get("speed")) is not None]
+    if not known:
+        return None
+    task, target = reading.plan.science.task, known[0][1]["target"]
+    arrivals = []
+    for arm in reading.arms:
+        turned = task.sign * reading.findings.curves(arm.slot, "validation")
+        arrivals.append(Series(arm.name, arm.look, speed.epochs_to(turned, task.sign * target).ravel()))
+    base = reading.arms[0].name
+
+    def epochs(median: float | None) -> str:
+        return "more than all epochs" if median is None else f"{median:g} epochs"
+
+    said = [
+        f"{arm.name} needs {epochs(s['candidate_median'])}, {base} {epochs(s['baseline_median'])}, and it is the "
+        f"faster one {percent(s['faster']['mean'])} of the time"
+        for arm, s in known
+    ]
+    return Card(
+        "speed",
+        "Epochs to the target",
+        f"To get to {reading.units.score(target)} on the validation split (the baseline's median less one margin), "
+        f"in the median {'; '.join(said)}.",
+        lines.reach(arrivals, task.epochs),
+    )
+
+
+def _stability(reading: Reading) -> Card | None:
+    scale = reading.units.scale
+    found = [(arm, v["details"]["stability"]) for arm, v in reading.pairs]
+    base, first = reading.arms[0], found[0][1]
+    spreads = [(base, first["baseline_sd"], first["baseline_pooled"])]
+    spreads += [(arm, s["candidate_sd"], s["candidate_pooled"]) for arm, s in found]
+    if all(pooled is None for _, _, pooled in spreads):
+        return None
+    rows = [
+        Series(arm.name, arm.look, scale * np.array(each, dtype=float), None if pooled is None else scale * pooled)
+        for arm, each, pooled in spreads
+    ]
+    level = 100 * reading.content["verdicts"][0]["details"]["level"]
+    said = [
+        f"between seeds {arm.name} spreads {times(s['ratio'])} as much as {base.name}"
+        + ("" if s["low"] is None else f" ({level:.4g} % interval {s['low']:.2f} to {s['high']:.2f})")
+        if s["ratio"] is not None
+        else f"no ratio to {base.name} for {arm.name}: {s['reason']}"
+        for arm, s in found
+    ]
+    return Card(
+        "stability",
+        "Spread between seeds",
+        f"A dot a replicate, far left is steady: {'; '.join(said)}.",
+        strips(rows, f"standard deviation over final seeds ({reading.units.unit})", zero=False),
+    )
+
+
+def _norms(reading: Reading) -> Card:
+    """Gradient and update norms of the final runs, by epoch."""
+    gradient, update = (
+        [Series(arm.name, arm.look, arm.curves(name)) for arm in reading.arms] for name in ("grad_norm", "update_norm")
+    )
+    said = [
+        f"{g.label}'s gradients {_change(g.values)} and its updates {_change(u.values)}"
+        for g, u in zip(gradient, update, strict=True)
+    ]
+    return Card(
+        "norms",
+        "Gradient norm and update norm",
+        f"From the first epoch to the last {'; '.join(said)}.",
+        lines.norms(gradient, update),
+    )
+
+
+def _change(values: np.ndarray) -> str:
+    """How the mean curve's last value compares with its first."""
+    mean = lines.band(values, logarithmic=True)[0]
+    alive = mean[np.isfinite(mean)]
+    if len(alive) < 2:
+        return "can't be followed"
+    factor = alive[-1] / alive[0]
+    if factor > 1.15:
+        return f"grow {factor:.1f}-fold"
+    return f"shrink to {100 * factor:.0f} %" if factor < 0.87 else "keep their size"
+
+
+def _curse(reading: Reading) -> Card:
+    units, sign = reading.units, reading.plan.science.task.sign
+    curses = [(arm, facts["winners_curse_validation"]) for arm, facts in reading.facts]
+    rows = [Series(arm.name, arm.look, units.scale * sign * _lost(arm), units.scale * curse) for arm, curse in curses]
+    said = [f"{units.difference(abs(curse))} {'less' if curse >= 0 else 'more'} ({arm.name})" for arm, curse in curses]
+    return Card(
+        "winners_curse",
+        "The winner's curse",
+        f"Trained again with fresh seeds, the chosen settings score {listed(said)} than they did in tuning: whoever "
+        "reports the best trial's own score reports its luck, too.",
+        strips(rows, f"tuning score − fresh score ({units.unit})", zero=True),
+    )
+
+
+def _lost(arm: Arm) -> np.ndarray:
+    """The chosen trial's validation score less that of the final runs, for each replicate (K,), file units."""
+    trials = floored(arm.trial_scores[arm.chosen], arm.findings.floors("validation_floor"))
+    return trials - arm.scores("validation")[:, :, -1].mean(axis=1)
