@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from assay import seeds
 from assay.contenders import contenders
 from assay.core import Contender, EngineOptions, Member, Numerics, Task, WorkerOptions
-from assay.engine.eager import train as vectorized
+from assay.engine import train as vectorized
 from assay.engine.select.choose import choose_engine
 from assay.space import Float
 from assay.tasks.mnist1d import mnist1d_mlp

@@ -18,9 +18,9 @@ from assay.core import EngineOptions
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.eager.train import train_with
 from assay.engine.select.choose import choose_engine
 from assay.engine.select.parity import probe
+from assay.engine.train import train_with
 from assay.training import loop
 from assay.training.numerics import Demand
 
@@ -144,10 +144,8 @@ def test_a_buffer_that_evaluation_reads(kind: Any, how: str) -> None:
 
 
 def test_the_probe_looks_at_scores_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.engine.eager import train as vectorized
-
-    right = vectorized.scores
-    monkeypatch.setattr(vectorized, "scores", lambda *a: np.roll(right(*a), 1))
+    right = Population.scores
+    monkeypatch.setattr(Population, "scores", lambda *a: np.roll(right(*a), 1))
     assert "validation scores differ" in str(probe(make_task(), contender(torch.optim.Adam), numerics()))
 
 

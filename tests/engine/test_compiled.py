@@ -15,8 +15,7 @@ from assay.engine.compiled.interpreted import Interpreted
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.torch_private import loads_graphs
-from assay.engine.eager.train import train_with
-from assay.engine.train import train
+from assay.engine.train import train, train_with
 from assay.training import loop
 
 from .small import assert_same, contender, make_task, members, numerics

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.engine.eager.convolution import convolve
+from assay.engine.eager.layers import convolve
 
 STEP = st.integers(1, 3)
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 from assay.training import loop
 
 from .small import KINDS, assert_same, contender, make_task, members, numerics

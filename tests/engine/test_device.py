@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from assay.engine import train as vectorized
 from assay.engine.eager import batches as batches_module
-from assay.engine.eager import train as vectorized
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population

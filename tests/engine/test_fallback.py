@@ -10,7 +10,7 @@ import torch
 from assay import events
 from assay.core import Contender, Member
 from assay.driver import compare, verify
-from assay.engine.eager import train as vectorized
+from assay.engine import train as vectorized
 from assay.errors import Interrupted
 from assay.record import RunFolder
 from assay.space import Float

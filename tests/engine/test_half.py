@@ -12,7 +12,7 @@ from assay.contenders import contenders
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
 from assay.engine.eager.torch_private import batched, expanded, vmap_level
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 from assay.training import loop
 
 from .small import KINDS, assert_same, make_task, members, numerics

@@ -9,7 +9,7 @@ import torch
 
 from assay.core import Contender
 from assay.engine.compiled.interpreted import Interpreted
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 from assay.training import loop
 
 from .small import KINDS, LR, assert_same, contender, make_task, members, numerics

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from assay.core import Member
-from assay.engine.eager.train import train_with
-from assay.engine.train import train
+from assay.engine.train import train, train_with
 from assay.training import loop
 
 from .small import KINDS, assert_same, contender, make_task, members, numerics

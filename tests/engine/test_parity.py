@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assay.core import Contender
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 from assay.optim import GNSAdam, GradNormScaled
 from assay.space import Float
 from assay.training import loop

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.eager.train import train_with
 from assay.engine.select.parity import probe
-from assay.engine.train import train
+from assay.engine.train import train, train_with
 from assay.space import Choice, Int
 
 from .small import KINDS, LR, contender, make_task, members, numerics

@@ -14,7 +14,7 @@ from scipy import stats
 from assay import seeds
 from assay.contenders import contenders
 from assay.core import Curves, Member
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 from assay.training import loop
 
 from .. import tiny

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 
 from .small import KINDS, contender, make_task, members, numerics
 from .test_models import Attending, Unrolled

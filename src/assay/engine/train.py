@@ -1,19 +1,158 @@
-"""The engine that `Numerics` names, beside the loop: members trained as one population, eager or compiled."""
+"""The population engine: a chunk of members trains as one, with unmodified optimizers. Its twin is `loop`.
+
+Equal to the loop to rounding: same weights, same batches, same counts. Dropout is equal in distribution only, for the
+loop draws its masks from the global generator and here each member has a generator of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from assay.core import Contender, Curves, Member, Numerics, Task
-
-from .eager.population import Population
-from .eager.train import train_with
+from assay.engine.eager.batches import Batches
+from assay.engine.eager.model_mode import Site, draw_masks, dropout_sites
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import Again, NotVectorizable, refusal
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
     """As `train_with`, with the kind of population that the numerics ask for."""
-    if not numerics.compiled:
-        return train_with(Population, task, contender, members, numerics)
-    from .compiled.population import Compiled  # loads torch's compiler
+    kind = Population
+    if numerics.compiled:
+        from assay.engine.compiled.population import Compiled as kind  # loads torch's compiler
+    return train_with(kind, task, contender, members, numerics)
 
-    return train_with(Compiled, task, contender, members, numerics)
+
+def train_with(
+    kind: Callable[..., Population], task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics
+) -> Curves:
+    """Train the members together and return what each left over the epochs, as `loop.train` does.
+
+    `kind`: the population that takes the steps, eager or compiled.
+
+    Raises:
+        NotVectorizable: the reason in one line; nothing is kept, the loop can train the same members.
+    """
+    started = time.perf_counter()
+    if not members:
+        raise NotVectorizable("there are no members")
+    if contender.closure != "no":
+        raise NotVectorizable("its step needs a closure")
+    if len({m.phase for m in members}) > 1:
+        raise NotVectorizable("members that tune and members that are final don't share a chunk")
+    wanted = len(members)
+    if numerics.compiled:  # a compiled step has one width
+        members = [*members, *[members[-1]] * (numerics.width - wanted)]
+    options: dict[str, bool] = {}
+    while True:  # again from the start where the first step shows that it takes other options
+        try:
+            with torch.random.fork_rng(devices=[]):
+                training = _Training(kind, task, contender, members, numerics, options)
+                for epoch in range(task.epochs):
+                    if not training.epoch(epoch):
+                        break
+            return training.curves(wanted, time.perf_counter() - started)
+        except Exception as error:
+            refused = refusal(error)
+            if not isinstance(refused, Again) or refused.change.keys() <= options.keys():
+                raise refused from error
+            options |= refused.change
+
+
+class _Training:
+    def __init__(
+        self,
+        kind: Callable[..., Population],
+        task: Task,
+        contender: Contender,
+        members: Sequence[Member],
+        numerics: Numerics,
+        options: Mapping[str, bool],
+    ) -> None:
+        self.task, self.members, self.final = task, members, members[0].phase == "final"
+        self.batches = Batches(task, members, numerics)
+        self.batches.shuffle()
+        self.population = kind(task, contender, members, numerics, self.batches, **options)
+        self.keeps_weights = not self.final and self.batches.data[0].tests_later
+        # validation, test, loss, gradient norm, update norm
+        self.traces = np.full((5, len(members), task.epochs), np.nan)
+        self.diverged = np.zeros(len(members), dtype=np.int64)
+        self.lengths = np.full((len(members), self.batches.run.total_steps), np.nan, dtype=np.float32)
+        self.weights: np.ndarray | None = None
+        self.sites: dict[int, list[Site]] = {}
+
+    @cached_property
+    def noise(self) -> list[torch.Generator]:
+        """What each member's dropout masks are drawn from."""
+        device = self.batches.x.device
+        return [torch.Generator(device=device).manual_seed(m.noise) for m in self.members]
+
+    def epoch(self, epoch: int) -> bool:
+        """Train and score one epoch; False when nobody is left."""
+        population, batches = self.population, self.batches
+        kept: list[Tensor] = []
+        if epoch == 0:
+            kept.extend(population.warm_traces)
+        else:
+            batches.shuffle()
+            population.switch(training=True)
+        for step in range(len(kept), batches.steps):
+            x, y = batches.at(step)
+            kept.append(population.step(x, y, self._masks(x)))
+        population.switch(training=False)
+        if self.final:
+            alive = self.diverged == 0
+            places = slice(epoch * batches.steps, (epoch + 1) * batches.steps)
+            self.lengths[alive, places] = torch.stack([k[2] for k in kept]).float().cpu().numpy().T[alive]
+        means = torch.stack(kept).mean(0).double()
+        self._end_epoch(epoch, means, population.finite())
+        return bool((self.diverged == 0).any())
+
+    def _masks(self, x: Tensor) -> Sequence[Tensor]:
+        if x.shape[1] not in self.sites:
+            self.sites[x.shape[1]] = dropout_sites(self.population.model, x[0])
+        sites = self.sites[x.shape[1]]
+        return draw_masks(sites, self.noise, x) if sites else []
+
+    def _end_epoch(self, epoch: int, means: Tensor, finite: Tensor) -> None:
+        """Note who diverged, and the scores of who did not: the one place where an epoch waits for the device."""
+        values = torch.cat([means, finite.double()[None]]).cpu().numpy()
+        sound = np.isfinite(values[:3]).all(0) & (values[3] > 0)
+        lost = ~sound & (self.diverged == 0)
+        self.diverged[lost] = epoch + 1
+        if self.keeps_weights and (lost.any() or epoch == self.task.epochs - 1):
+            flat = self.population.flat_weights().numpy()
+            earlier = (self.diverged > 0) & ~lost  # who keeps the weights it diverged with
+            self.weights = flat if self.weights is None else np.where(earlier[:, None], self.weights, flat)
+        going = self.diverged == 0
+        self.population.alive = torch.from_numpy(going.copy())
+        self.traces[2:, going, epoch] = values[:3, going]
+        if going.any():
+            data = self.batches.data
+            self.traces[0, going, epoch] = self.population.scores([d.validation for d in data], going)
+            if self.final:
+                self.traces[1, going, epoch] = self.population.scores([d.test for d in data], going)
+
+    def curves(self, wanted: int, seconds: float) -> Curves:
+        """What the first `wanted` members left."""
+        epochs = np.where(self.diverged > 0, self.diverged, self.task.epochs)[:wanted]
+        validation, test, loss, grad_norm, update_norm = self.traces[:, :wanted]
+        return Curves(
+            validation=validation,
+            test=test if self.final else None,
+            train_loss=loss,
+            grad_norm=grad_norm,
+            update_norm=update_norm,
+            diverged=self.diverged[:wanted],
+            gradient_evaluations=epochs * self.batches.steps,
+            seconds=np.full(wanted, seconds / wanted),
+            data=tuple(d.facts for d in self.batches.data[:wanted]),
+            weights=None if self.weights is None else self.weights[:wanted],
+            step_norms=self.lengths[:wanted] if self.final else None,
+        )

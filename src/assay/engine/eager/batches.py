@@ -35,12 +35,11 @@ class Batches:
         self.orders = [torch.Generator().manual_seed(member.batches) for member in members]
         self.x = inputs.new_empty(len(members), *inputs.shape)
         self.y = targets.new_empty(len(members), *targets.shape)
-        self.together = (
-            _runs(self.data) if self.x.device.type != "cpu" else [slice(i, i + 1) for i in range(len(members))]
-        )
+        on_cpu = self.x.device.type == "cpu"
+        self.together = [slice(i, i + 1) for i in range(len(members))] if on_cpu else _runs(self.data)
         self.narrow = torch.int16 if self.samples < 2**15 else torch.int32  # what goes to a device should be small
         # Orders are drawn on the CPU; while a device is busy with one epoch, those of the next
-        self.ahead = ThreadPoolExecutor(1) if self.x.device.type != "cpu" else None
+        self.ahead = None if on_cpu else ThreadPoolExecutor(1)
         self.drawn: Future[Tensor] | None = None
 
     def shuffle(self) -> None:

@@ -7,44 +7,38 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.overrides import TorchFunctionMode
 
 from assay.core import Task
-from assay.engine.eager.cells import CELLS
-from assay.engine.eager.convolution import convolve, small
-from assay.engine.eager.patching import patched
+from assay.engine.eager.layers import CELLS, convolve
+from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.refusal import NotVectorizable, hands_on
 from assay.engine.eager.torch_private import batched, expanded, vmap_level
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
 
 
-class ModelMode(TorchFunctionMode):
+class ModelMode(PatchingMode):
     """Around a model: dropout multiplies by masks it is given; attention and recurrent cells are their definitions.
 
     `mask(shape, probability)` gives the next mask, already scaled by 1 / (1 − probability). Inside a function that torch
     writes in Python the mode is off, so torch.nn.functional's own names are replaced too.
     """
 
-    def __init__(self, mask: Callable[[tuple[int, ...], float], Tensor], products: bool = False) -> None:
+    def __init__(self, mask: Callable[[tuple[int, ...], float], Tensor]) -> None:
         super().__init__()
-        self.mask, self.products = mask, products
+        self.mask = mask
 
-    def __enter__(self) -> ModelMode:
+    def replacements(self) -> dict[tuple[ModuleType, str], Callable[..., Any]]:
+        """What functions of torch's may call."""
         names = (*_DROPOUT_NAMES, *_REFUSED_NAMES, _ATTENTION)
-        self.patches = patched({(F, name): functools.partial(self.run, getattr(F, name), name) for name in names})
-        self.patches.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.patches.__exit__(*error)
-        super().__exit__(*error)
+        return {(F, name): functools.partial(self.run, getattr(F, name), name) for name in names}
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         return self.run(func, getattr(func, "__name__", ""), *args, **(kwargs or {}))
@@ -56,7 +50,7 @@ class ModelMode(TorchFunctionMode):
             return self.dropout(*args, whole=_DROPOUT_NAMES[name], **kwargs)
         if name in _REFUSED_NAMES:
             raise NotVectorizable(f"the model uses {name}, whose random draws can't be made for each member")
-        if name in _CONVOLUTIONS and self.products:
+        if name in _CONVOLUTIONS:
             return self.convolution(func, *args, **kwargs)
         if name == _ATTENTION:
             return self.attention(*args, **kwargs)
@@ -66,10 +60,7 @@ class ModelMode(TorchFunctionMode):
         """`whole`: channels are dropped as a whole over their last `whole` dimensions."""
         if not training or p == 0.0:
             return x
-        shape = tuple(x.shape)
-        if whole:
-            shape = shape[: x.dim() - whole] + (1,) * whole
-        mask = self.mask(shape, p)
+        mask = self.mask((*x.shape[: x.dim() - whole], *(1,) * whole), p)
         return x.mul_(mask) if inplace else x * mask
 
     def convolution(
@@ -83,8 +74,9 @@ class ModelMode(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        """As products where that is quicker; elsewhere as it is."""
-        if groups == 1 and not isinstance(padding, str) and input.dim() == weight.dim() and small(weight):
+        """As products where that is quicker, with few channels and few taps; elsewhere as it is."""
+        small = weight[0].numel() <= 512
+        if small and groups == 1 and not isinstance(padding, str) and input.dim() == weight.dim():
             return convolve(input, weight, bias, stride, padding, dilation)
         return func(input, weight, bias, stride, padding, dilation, groups)
 
@@ -134,14 +126,13 @@ def dropout_sites(model: nn.Module, x: Tensor) -> list[Site]:
 class Masks(list[Tensor]):
     """Masks (members, …) in the order the model asks for them, and the `sites` that they were drawn for."""
 
-    def __init__(self, sites: Sequence[Site] = ()) -> None:
-        super().__init__()
-        self.sites = sites
+    sites: Sequence[Site] = ()
 
 
 def draw_masks(sites: Sequence[Site], generators: Sequence[torch.Generator], like: Tensor) -> Masks:
     """A mask (members, …) for each site, each member's from its own generator."""
-    drawn = Masks(sites)
+    drawn = Masks()
+    drawn.sites = sites
     for shape, probability in sites:
         mask = torch.empty((len(generators), *shape), dtype=like.dtype, device=like.device)
         for row, generator in zip(mask, generators, strict=True):
@@ -174,19 +165,16 @@ def losses_and_gradients(
     if losses.shape != (width,):
         raise NotVectorizable(f"the task's loss isn't a single number: shape {tuple(losses.shape[1:])}")
     gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+    # laid out in memory as its weight is, as `backward` does it: an optimizer may take views
     return losses.detach(), [
-        g if g is None else _like_weight(g, weights[n]) for n, g in zip(trained, gradients, strict=True)
+        g if g is None or g.stride() == weights[name].stride() else torch.empty_like(weights[name]).copy_(g)
+        for name, g in zip(trained, gradients, strict=True)
     ]
-
-
-def _like_weight(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Laid out in memory as its weight is, as `backward` does it: an optimizer may take views."""
-    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
 
 @contextlib.contextmanager
 def _masked(masks: Sequence[Tensor], level: int) -> Iterator[None]:
-    given = iter(zip(masks, masks.sites if isinstance(masks, Masks) else [None] * len(masks), strict=True))
+    given = iter(zip(masks, getattr(masks, "sites", [None] * len(masks)), strict=True))
 
     def mask(shape: tuple[int, ...], probability: float) -> Tensor:
         drawn, site = next(given, (None, None))
@@ -194,7 +182,7 @@ def _masked(masks: Sequence[Tensor], level: int) -> Iterator[None]:
             raise NotVectorizable("the model's dropout changes as it trains")
         return batched(drawn, level)
 
-    with ModelMode(mask, products=True):
+    with ModelMode(mask):
         yield
 
 
@@ -205,6 +193,3 @@ def outputs_of(model: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Te
     with vmap_level(width) as level, _masked((), level):
         inner = {name: batched(tensor, level) for name, tensor in weights.items()}
         return expanded(functional_call(model, inner, (batched(x, level),)), width)
-
-
-__all__ = ["Masks", "Site", "draw_masks", "dropout_sites", "losses_and_gradients", "outputs_of"]

@@ -40,7 +40,7 @@ class Leaf:
     """One place in an object graph. `known` leaves are the model's own parameters and buffers, by name."""
 
     path: str
-    kind: Literal["number", "tensor", "known", "plain"]
+    kind: Literal["number", "tensor", "known", "plain", "inner"]
     value: Any
     put: Setter
 
@@ -51,25 +51,24 @@ def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
     Raises:
         NotVectorizable: a random generator, or an object that can't be looked into.
     """
-    leaves: dict[str, Leaf] = {}
+    return {place.path: place for place in _places(root, known) if place.kind != "inner"}
+
+
+def _places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
+    """The leaves, and the `inner` objects that hold them."""
     seen: set[int] = set()
     pending: deque[tuple[str, Any, Setter]] = deque([("", root, _nowhere)])
     while pending:
         path, value, put = pending.popleft()
         kind = _kind(value, path, known)
+        if kind in ("inner", "tensor") and not is_number(value):  # numbers are equal or not, never the same
+            # one tuple may stand in two places, and can't be written to; a tensor's second name says nothing new
+            if id(value) in seen and type(value) is not tuple:
+                continue
+            seen.add(id(value))
         if kind == "inner":
-            if (
-                id(value) not in seen or type(value) is tuple
-            ):  # one tuple may stand in two places, and can't be written to
-                seen.add(id(value))
-                pending.extend((path + label, child, setter) for label, child, setter in _children(value, put, known))
-        else:
-            if kind == "tensor" and not is_number(value):  # numbers are equal or not, never the same
-                if id(value) in seen:  # the same tensor under a second name
-                    continue
-                seen.add(id(value))
-            leaves[path] = Leaf(path, kind, known[id(value)] if kind == "known" else value, put)
-    return leaves
+            pending.extend((path + label, child, setter) for label, child, setter in _children(value, put, known))
+        yield Leaf(path, kind, known[id(value)] if kind == "known" else value, put)
 
 
 def leaves_of(setup: MemberSetup) -> dict[str, Leaf]:
@@ -84,33 +83,26 @@ def names_of(model: nn.Module) -> dict[int, str]:
 
 def replace_known(root: Any, known: Mapping[int, str], replacement: Mapping[str, Tensor]) -> None:
     """Put other tensors in the place of the model's own, as values and as keys of dictionaries."""
-    seen: set[int] = set()
-    pending: list[Any] = [root]
-    while pending:
-        value = pending.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        for _, child, put in list(_children(value, _nowhere, known)):
-            if isinstance(child, Tensor):
-                if id(child) in known:
-                    put(replacement[known[id(child)]])
-            elif _kind(child, "", known) == "inner":
-                pending.append(child)
-        if isinstance(value, dict) and any(id(key) in known for key in value if isinstance(key, Tensor)):
-            items = list(value.items())
+
+    def renamed(key: Any) -> Any:
+        if isinstance(key, Tensor) and id(key) in known:
+            return replacement[known[id(key)]]
+        return id(replacement[known[key]]) if type(key) is int and key in known else key
+
+    places = list(_places(root, known))
+    for place in places:
+        if place.kind == "known":
+            place.put(replacement[place.value])
+    for value in (place.value for place in places if isinstance(place.value, dict)):
+        items = [(renamed(key), item) for key, item in value.items()]
+        if any(new is not old for (new, _), old in zip(items, value, strict=True)):
             value.clear()
             for key, item in items:
-                value[replacement[known[id(key)]] if isinstance(key, Tensor) and id(key) in known else key] = item
-        elif isinstance(value, dict) and any(type(key) is int and key in known for key in value):
-            items = list(value.items())
-            value.clear()
-            for key, item in items:
-                value[id(replacement[known[key]]) if type(key) is int and key in known else key] = item
+                value[key] = item
 
 
 def token(leaf: Leaf) -> Any:
-    """What must be equal, between members, of a leaf that is no number."""
+    """What must be equal, between members, of a leaf that is no number; of a number its value."""
     value = leaf.value
     if leaf.kind == "tensor":
         return ("tensor", tuple(value.shape), str(value.dtype), str(value.device.type))
@@ -138,26 +130,17 @@ def _pickled(value: Any) -> str:
 
 def attributes(model: nn.Module) -> dict[str, Any]:
     """What a model keeps beside its parameters and buffers, by path, in a form to be compared within a process."""
-
-    def form(leaf: Leaf) -> Any:
-        if leaf.kind == "tensor":
-            return id(leaf.value), leaf.value._version
-        return leaf.value if leaf.kind == "number" else token(leaf)
-
-    return {path: form(leaf) for path, leaf in _beside(model).items()}
+    return {
+        path: (id(leaf.value), leaf.value._version) if leaf.kind == "tensor" else token(leaf)
+        for path, leaf in walk(model, names_of(model)).items()
+        if leaf.kind != "known"
+    }
 
 
 def settings(model: nn.Module) -> dict[str, str]:
     """The same without tensors, in a form that is the same in each process."""
-    return {
-        path: repr(leaf.value if leaf.kind == "number" else token(leaf))
-        for path, leaf in _beside(model).items()
-        if leaf.kind != "tensor"
-    }
-
-
-def _beside(model: nn.Module) -> dict[str, Leaf]:
-    return {path: leaf for path, leaf in walk(model, names_of(model)).items() if leaf.kind != "known"}
+    leaves = walk(model, names_of(model)).items()
+    return {path: repr(token(leaf)) for path, leaf in leaves if leaf.kind not in ("known", "tensor")}
 
 
 def code_of_class(cls: type) -> str:
@@ -222,33 +205,23 @@ def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tup
         yield from _tuple_children(value, put)
     elif isinstance(value, types.FunctionType):
         yield "<code>", f"{value.__module__}.{value.__qualname__} {_code(value.__code__)}", _nowhere
-        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            try:
-                yield f"<{name}>", cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
-            except ValueError:  # an empty cell
-                continue
+        for name, cell in _cells(value):
+            yield f"<{name}>", cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
         for name in ("__defaults__", "__kwdefaults__"):
             if getattr(value, name):
                 yield f"<{name}>", getattr(value, name), functools.partial(setattr, value, name)
-    elif isinstance(value, types.MethodType):
-        yield "<self>", value.__self__, _nowhere
-        yield "<function>", value.__func__, _nowhere
-    elif isinstance(value, functools.partial):
-        yield "<function>", value.func, _nowhere
-        yield "<args>", value.args, _nowhere
-        yield "<keywords>", value.keywords, _nowhere
+    elif isinstance(value, types.MethodType | functools.partial):
+        parts = ("__self__", "__func__") if isinstance(value, types.MethodType) else ("func", "args", "keywords")
+        for name in parts:
+            yield f"<{name}>", getattr(value, name), _nowhere
     else:
         yield from _attributes(value)
 
 
-def _cells(label: str, function: types.FunctionType) -> Iterator[tuple[str, Any, Setter]]:
-    """What a class's method has from around the class: one for all members, so it can't be replaced for one."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            if not isinstance(cell.cell_contents, type):
-                yield f"{label}<{name}>", cell.cell_contents, _nowhere
-        except ValueError:  # an empty cell
-            continue
+def _cells(function: types.FunctionType) -> Iterator[tuple[str, types.CellType]]:
+    """What a function has from around it, by name; not what is empty yet."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return ((name, cell) for name, cell in cells if cell != types.CellType())
 
 
 def _tuple_children(value: tuple[Any, ...], put: Setter) -> Iterator[tuple[str, Any, Setter]]:
@@ -268,8 +241,9 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any, Setter]]:
     for cls in type(value).__mro__:
         if not cls.__module__.startswith("torch."):
             for name, function in cls.__dict__.items():
-                if isinstance(function, types.FunctionType):
-                    yield from _cells(f"<{cls.__name__}.{name}>", function)
+                for inner, cell in _cells(function) if isinstance(function, types.FunctionType) else ():
+                    if not isinstance(cell.cell_contents, type):  # one for all members: can't be replaced for one
+                        yield f"<{cls.__name__}.{name}><{inner}>", cell.cell_contents, _nowhere
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):

@@ -12,29 +12,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE, foreach_elements, foreach_name
+from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE
 from assay.engine.eager.overrides import OVERRIDES
-from assay.engine.eager.patching import patched
-from assay.engine.eager.python_math import number_functions
-from assay.engine.eager.python_numbers import as_number, as_numbers, is_number
+from assay.engine.eager.patching import PatchingMode
+from assay.engine.eager.python_numbers import as_number, is_number, mapped, number_functions, same
 from assay.engine.eager.refusal import NotVectorizable, hands_on
 from assay.engine.eager.torch_private import batched, is_batched, physical, values_of
 
 
-class OptimizerMode(TorchFunctionMode):
-    """The mode to hold around `step()`.
+class OptimizerMode(PatchingMode):
+    """The mode to hold around the `step()` of `width` members, whose batched tensors live on a vmap `level` and a `device`.
 
     Args:
-        width: members.
-        level: the vmap level that the batched tensors live on.
         grads: id of a parameter → its gradient, or None; stands for `p.grad`.
-        device: where the members are.
         alive: (members,) bool, who still counts where members must agree; all, if None.
         on_read: told of every value read (values (members,) or (), the outcome), for a trace to guard it.
     """
@@ -52,14 +48,9 @@ class OptimizerMode(TorchFunctionMode):
         self.width, self.level, self.grads, self.device = width, level, grads, device
         self.alive, self.on_read = alive, on_read
 
-    def __enter__(self) -> OptimizerMode:
-        self.patches = patched(number_functions(self.item))
-        self.patches.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self.patches.__exit__(*error)
+    def replacements(self) -> dict[tuple[ModuleType, str], Callable[..., Any]]:
+        """Python's functions of numbers."""
+        return number_functions(self.item)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation inside."""
@@ -70,9 +61,11 @@ class OptimizerMode(TorchFunctionMode):
         """One operation, another in its place where it has to be."""
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
-            return self._into(out, self.call(func, args, kwargs))
-        override = OVERRIDES.get(func)
-        if override is not None:
+            result = self.call(func, args, kwargs)
+            if isinstance(out, Tensor):
+                return out.copy_(result)
+            return type(out)(o.copy_(r) for o, r in zip(out, result, strict=True))
+        if (override := OVERRIDES.get(func)) is not None:
             return override(self, *args, **kwargs)
         name = getattr(func, "__name__", "")
         if name.startswith("_foreach_"):
@@ -88,15 +81,11 @@ class OptimizerMode(TorchFunctionMode):
             if dtype in HALF and name.strip("_") in IN_SINGLE:
                 return self._in_single(func, name, args, kwargs, dtype)
             args, kwargs = self._meet(args, kwargs, dtype)
-        decomposed = DECOMPOSED.get(name)
-        if decomposed is not None and (
-            decomposed.always or any(isinstance(a, Tensor) for a in decomposed.scalars(args, kwargs))
-        ):
+        if (decomposed := DECOMPOSED.get(name)) is not None and decomposed.needed(args, kwargs):
             return decomposed.run(*args, **kwargs)
         result = self._run(func, name, args, kwargs)
-        if func in FACTORIES and isinstance(result, Tensor) and not is_batched(result):
-            return self.own(result)
-        return result
+        shared = func in FACTORIES and isinstance(result, Tensor) and not is_batched(result)
+        return self.own(result) if shared else result
 
     def own(self, made: Tensor) -> Tensor:
         """What was made once, as each member's own. A scalar goes to their device: torch lets it meet any, vmap doesn't."""
@@ -124,25 +113,16 @@ class OptimizerMode(TorchFunctionMode):
             isinstance(a, float) or (isinstance(a, Tensor) and a.is_floating_point()) for a in _flat(args, kwargs)
         )
         if floating:  # said outright: torch would take its default dtype, which is narrower
-
-            def widen(value: Any) -> Any:
-                return value.to(torch.float64) if isinstance(value, Tensor) and value.dtype is torch.int64 else value
-
-            args = tuple(map(widen, args))
-        return as_numbers(func(*args, **kwargs))
+            args = mapped(lambda t: t.to(torch.float64) if t.dtype is torch.int64 else t, args)
+        return mapped(as_number, func(*args, **kwargs))
 
     def _in_single(self, func: Any, name: str, args: Any, kwargs: Any, dtype: torch.dtype) -> Any:
         """Torch doesn't round these operations' Python numbers to half precision, only what comes of them."""
         if is_number(args[0]):  # a number over a tensor is the tensor's reciprocal times the number
             func, args = Tensor.mul, (args[1].reciprocal(), args[0])
-
-        def widen(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return value.float() if is_number(value) or value.dtype in HALF else value
-            return type(value)(map(widen, value)) if type(value) in (list, tuple) else value
-
+        wide = mapped(lambda t: t.float() if is_number(t) or t.dtype in HALF else t, (args, kwargs))
         plain, _ = _out_of_place(func, name)
-        result = self.call(plain, tuple(map(widen, args)), {k: widen(v) for k, v in kwargs.items()})
+        result = self.call(plain, *wide)
         if plain is not func:
             return args[0].copy_(result)
         return result.to(dtype) if isinstance(result, Tensor) and result.is_floating_point() else result
@@ -150,16 +130,16 @@ class OptimizerMode(TorchFunctionMode):
     def _meet(self, args: Any, kwargs: Any, dtype: torch.dtype) -> tuple[Any, Any]:
         """Cast the numbers as torch casts a Python number that meets tensors of this dtype."""
 
-        def cast(value: Any) -> Any:
-            if is_number(value):
-                if dtype.is_floating_point or dtype.is_complex:
-                    return value.to(dtype)
-                if value.is_floating_point():
-                    return value.to(torch.get_default_dtype())
-                return value if dtype is torch.bool or value.dtype is torch.bool else value.to(dtype)
-            return type(value)(map(cast, value)) if type(value) in (list, tuple) else value
+        def cast(tensor: Tensor) -> Tensor:
+            if not is_number(tensor):
+                return tensor
+            if dtype.is_floating_point or dtype.is_complex:
+                return tensor.to(dtype)
+            if tensor.is_floating_point():
+                return tensor.to(torch.get_default_dtype())
+            return tensor if dtype is torch.bool or tensor.dtype is torch.bool else tensor.to(dtype)
 
-        return tuple(map(cast, args)), {k: cast(v) for k, v in kwargs.items()}
+        return mapped(cast, (args, kwargs))
 
     # --------------------------------------------------------------------------------------------------- reads
 
@@ -172,12 +152,11 @@ class OptimizerMode(TorchFunctionMode):
         values = [kind(value) for value in values_of(tensor)]
         if self.alive is not None and len(values) == self.width:
             values = [value for value, alive in zip(values, self.alive.tolist(), strict=True) if alive] or values[:1]
-        if any(value != values[0] and not (value != value and values[0] != values[0]) for value in values):
+        if not all(same(value, values[0]) for value in values):
             raise NotVectorizable("its members take different branches (it reads a value on which they differ)")
-        outcome = values[0]
         if self.on_read is not None:
-            self.on_read(physical(tensor), outcome)
-        return outcome
+            self.on_read(physical(tensor), values[0])
+        return values[0]
 
     def item(self, tensor: Tensor) -> Any:
         """A scalar's own value stays a tensor, with the precision of a Python number."""
@@ -185,34 +164,24 @@ class OptimizerMode(TorchFunctionMode):
             return tensor.item()
         if tensor.numel() != 1:
             raise NotVectorizable("it reads a tensor of several values as one")
-        wide = (
-            torch.float64 if tensor.is_floating_point() else torch.bool if tensor.dtype is torch.bool else torch.int64
-        )
+        whole = torch.bool if tensor.dtype is torch.bool else torch.int64
+        wide = torch.float64 if tensor.is_floating_point() else whole
         return as_number(tensor.reshape(()).to(wide, copy=True))
 
-    # ---------------------------------------------------------------------------------------------- the others
-
     def _foreach(self, name: str, args: Any, kwargs: Any) -> Any:
-        operation = foreach_name(name)
-        results = [self.call(operation, a, k) for a, k in foreach_elements(args, kwargs)]
+        """`torch._foreach_add_` is `Tensor.add_` of each element: lists are taken apart, what is one for all is repeated."""
+        plain = name.removeprefix("_foreach_")
+        operation = _norm if plain == "norm" else getattr(Tensor, plain)
+        results: list[Any] = []
+        for i in range(len(args[0])):
+            own = [a[i] if isinstance(a, list | tuple) else a for a in args]
+            named = {k: a[i] if isinstance(a, list | tuple) else a for k, a in kwargs.items()}
+            results.append(self.call(operation, tuple(own), named))
         return None if name.endswith("_") else results
 
-    def _into(self, out: Any, result: Any) -> Any:
-        if isinstance(out, Tensor):
-            return out.copy_(result)
-        return type(out)(o.copy_(r) for o, r in zip(out, result, strict=True))
 
-    def get_grad(self, tensor: Tensor) -> Tensor | None:
-        """`p.grad`."""
-        return self.grads.get(id(tensor))
-
-    def set_grad(self, tensor: Tensor, value: Tensor | None) -> None:
-        """`p.grad = value`."""
-        self.grads[id(tensor)] = value
-
-    def is_parameter(self, tensor: Tensor) -> bool:
-        """`requires_grad`, `is_leaf`: a parameter's are True though no gradient is recorded here."""
-        return id(tensor) in self.grads or bool(Tensor.requires_grad.__get__(tensor))  # type: ignore[attr-defined]
+def _norm(x: Tensor, ord: Any = 2, dtype: torch.dtype | None = None) -> Tensor:
+    return torch.linalg.vector_norm(x, ord, dtype=dtype)
 
 
 def _out_of_place(func: Any, name: str) -> tuple[Any, str]:
@@ -225,7 +194,4 @@ def _out_of_place(func: Any, name: str) -> tuple[Any, str]:
 
 def _flat(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
     for value in (*args, *kwargs.values()):
-        if type(value) in (list, tuple):
-            yield from value
-        else:
-            yield value
+        yield from value if type(value) in (list, tuple) else (value,)

@@ -34,24 +34,21 @@ def _tensor_from(mode: Any, data: Any, *args: Any, **kwargs: Any) -> Tensor:
     elements = data if isinstance(data, list | tuple) else [data]
     if not any(isinstance(e, Tensor) for e in elements):
         return mode.own(torch.tensor(data, *args, **kwargs))
-    tensors = [
-        e if isinstance(e, Tensor) else torch.tensor(e, dtype=torch.float64, device=mode.device) for e in elements
-    ]
+    wide: dict[str, Any] = {"dtype": torch.float64, "device": mode.device}
+    tensors = [e if isinstance(e, Tensor) else torch.tensor(e, **wide) for e in elements]
     made = torch.stack(tensors) if isinstance(data, list | tuple) else tensors[0]
-    dtype = kwargs.get("dtype") or (
-        torch.get_default_dtype() if any(map(is_number, tensors)) and made.is_floating_point() else made.dtype
-    )
+    as_python = any(map(is_number, tensors)) and made.is_floating_point()
+    dtype = kwargs.get("dtype") or (torch.get_default_dtype() if as_python else made.dtype)
     made = made.to(dtype=dtype, device=kwargs.get("device"), copy=True)
     return made if is_batched(made) else mode.own(made)
 
 
 @hands_on
 def _full(mode: Any, size: Any, fill_value: Any, **kwargs: Any) -> Tensor:
-    value = fill_value
-    if not isinstance(value, Tensor):
-        return mode.own(torch.full(size, value, **kwargs))
-    kwargs.setdefault("dtype", torch.get_default_dtype() if value.is_floating_point() else value.dtype)
-    return mode.call(torch.zeros, (size,), kwargs).add(value.to(kwargs["dtype"]))
+    if not isinstance(fill_value, Tensor):
+        return mode.own(torch.full(size, fill_value, **kwargs))
+    kwargs.setdefault("dtype", torch.get_default_dtype() if fill_value.is_floating_point() else fill_value.dtype)
+    return mode.call(torch.zeros, (size,), kwargs).add(fill_value.to(kwargs["dtype"]))
 
 
 @hands_on
@@ -91,14 +88,33 @@ def _get(name: str) -> Any:
     return getattr(Tensor, name).__get__
 
 
+def _set_grad(mode: Any, tensor: Tensor, value: Tensor | None) -> None:
+    mode.grads[id(tensor)] = value
+
+
+def _is_parameter(mode: Any, tensor: Tensor) -> bool:
+    """A parameter's are True though no gradient is recorded here."""
+    return id(tensor) in mode.grads or bool(_get("requires_grad")(tensor))
+
+
+_BOTH: dict[str, Callable[..., Any]] = {  # in torch and of Tensor
+    "is_nonzero": _reader(bool),
+    "equal": lambda mode, a, b: a.shape == b.shape and mode.read((a == b).all(), bool),
+    "allclose": lambda mode, a, b, **k: mode.read(mode.call(torch.isclose, (a, b), k).all(), bool),
+    "moveaxis": lambda mode, x, source, destination: x.movedim(source, destination),
+    "addmm": _addmm,
+}
+
+
 OVERRIDES: dict[Any, Callable[..., Any]] = {
-    _get("grad"): lambda mode, tensor: mode.get_grad(tensor),
-    Tensor.grad.__set__: lambda mode, tensor, value: mode.set_grad(tensor, value),  # type: ignore[attr-defined]
-    Tensor.grad.__delete__: lambda mode, tensor: mode.set_grad(tensor, None),  # type: ignore[attr-defined]
+    **{getattr(home, name): override for name, override in _BOTH.items() for home in (torch, Tensor)},
+    _get("grad"): lambda mode, tensor: mode.grads.get(id(tensor)),
+    Tensor.grad.__set__: _set_grad,  # type: ignore[attr-defined]
+    Tensor.grad.__delete__: lambda mode, tensor: _set_grad(mode, tensor, None),  # type: ignore[attr-defined]
     _get("data"): lambda mode, tensor: tensor,
     Tensor.data.__set__: lambda mode, tensor, value: tensor.copy_(value),  # type: ignore[attr-defined]
-    _get("requires_grad"): lambda mode, tensor: mode.is_parameter(tensor),
-    _get("is_leaf"): lambda mode, tensor: mode.is_parameter(tensor),
+    _get("requires_grad"): _is_parameter,
+    _get("is_leaf"): _is_parameter,
     Tensor.__hash__: lambda mode, tensor: id(tensor),
     Tensor.item: lambda mode, tensor: mode.item(tensor),
     Tensor.tolist: lambda mode, tensor: (
@@ -108,12 +124,6 @@ OVERRIDES: dict[Any, Callable[..., Any]] = {
     Tensor.__float__: _reader(float),
     Tensor.__int__: _reader(int),
     Tensor.__index__: _reader(int),
-    Tensor.is_nonzero: _reader(bool),
-    torch.is_nonzero: _reader(bool),
-    torch.equal: lambda mode, a, b: a.shape == b.shape and mode.read((a == b).all(), bool),
-    torch.allclose: lambda mode, a, b, **k: mode.read(mode.call(torch.isclose, (a, b), k).all(), bool),
-    Tensor.equal: lambda mode, a, b: a.shape == b.shape and mode.read((a == b).all(), bool),
-    Tensor.allclose: lambda mode, a, b, **k: mode.read(mode.call(torch.isclose, (a, b), k).all(), bool),
     Tensor.__format__: _refuse("it prints or formats a value in each step"),
     Tensor.numpy: _refuse("it hands a tensor to NumPy"),
     Tensor.__array__: _refuse("it hands a tensor to NumPy"),
@@ -122,10 +132,6 @@ OVERRIDES: dict[Any, Callable[..., Any]] = {
     torch.autograd.grad: _refuse("it computes gradients of its own"),
     Tensor.__setitem__: _set_item,
     torch.tensor: _tensor_from,
-    torch.moveaxis: lambda mode, x, source, destination: x.movedim(source, destination),
-    Tensor.moveaxis: lambda mode, x, source, destination: x.movedim(source, destination),
-    torch.addmm: _addmm,
-    Tensor.addmm: _addmm,
     torch.full: _full,
     torch.full_like: _full_like,
 }

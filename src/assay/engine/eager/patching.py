@@ -11,20 +11,28 @@ A process trains one chunk at a time, so that nobody else meets the replacements
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
+
+from torch.overrides import TorchFunctionMode
 
 
-@contextlib.contextmanager
-def patched(functions: Mapping[tuple[ModuleType, str], Callable[..., Any]]) -> Iterator[None]:
-    """Inside, each (module, name) is another function."""
-    before = {(module, name): getattr(module, name) for module, name in functions}
-    for (module, name), function in functions.items():
-        setattr(module, name, function)
-    try:
-        yield
-    finally:
-        for (module, name), function in before.items():
+class PatchingMode(TorchFunctionMode):
+    """A mode in which each (module, name) of `replacements` is another function."""
+
+    def replacements(self) -> Mapping[tuple[ModuleType, str], Callable[..., Any]]:
+        """Made as the mode is entered, and not kept."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        functions = self.replacements()
+        self.before = {(module, name): getattr(module, name) for module, name in functions}
+        for (module, name), function in functions.items():
+            setattr(module, name, function)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        for (module, name), function in self.before.items():
             setattr(module, name, function)

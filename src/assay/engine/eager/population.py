@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.model_mode import losses_and_gradients
+from assay.engine.eager.model_mode import losses_and_gradients, outputs_of
 from assay.engine.eager.object_graph import Leaf, leaves_of, names_of, replace_known, token
 from assay.engine.eager.optimizer_mode import OptimizerMode
-from assay.engine.eager.python_numbers import as_number
+from assay.engine.eager.python_numbers import as_number, same
 from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.eager.torch_private import batched, vmap_level
 from assay.engine.eager.tuned_numbers import tuned_numbers
 from assay.training.member_setup import MemberSetup, set_up
+
+BLOCK_BYTES = 1 << 28  # inputs of the members that a device scores at once
 
 
 class Population:
@@ -62,14 +67,16 @@ class Population:
         self.optimizer = setups[0].optimizer
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         names = names_of(setups[0].model)
-        # Of the state_dict, tied weights under each of their names
-        self.state_names = {key: names[id(t)] for key, t in setups[0].model.state_dict(keep_vars=True).items()}
+        # Of the state_dict, tied weights once for each of their names
+        self.state_names = [names[id(t)] for t in setups[0].model.state_dict(keep_vars=True).values()]
         self.share, self.wishes = share, self.compiles and lay
         try:
             self._stack(setups)
         except NotVectorizable as error:
             raise self._warmer(error) from error
-        self.initial = self._initial(setups)
+        rates = zip(*(setup.step.initial for setup in setups), strict=True) if contender.schedule is not None else ()
+        # each group's learning rate before any schedule, (groups) × (members,)
+        self.initial = [torch.tensor(r, dtype=torch.float64, device=numerics.device) for r in rates]
         self.alive = torch.ones(self.width, dtype=torch.bool)
 
     def set_up(self, i: int, batches: Batches) -> MemberSetup:
@@ -91,12 +98,10 @@ class Population:
         first = walked[0]
         _refuse_shared_memory(first)
         self.stacked = sorted(path for path in self.tuned if path in first and first[path].kind == "number")
-        for other in walked[1:]:
-            if other.keys() != first.keys():
-                path = next(iter(other.keys() ^ first.keys()))
-                if "_hooks[" in path:
-                    raise NotVectorizable("it has step hooks, which each member has for itself")
-                raise NotVectorizable(f"the members' optimizers keep different things: {path.lstrip('.')}")
+        if unlike := [path for other in walked for path in other.keys() ^ first.keys()]:
+            if "_hooks[" in unlike[0]:
+                raise NotVectorizable("it has step hooks, which each member has for itself")
+            raise NotVectorizable(f"the members' optimizers keep different things: {unlike[0].lstrip('.')}")
         named = [{**dict(s.model.named_parameters()), **dict(s.model.named_buffers())} for s in setups]
         for name, tensor in named[0].items():
             if any(n[name].shape != tensor.shape for n in named):
@@ -109,13 +114,12 @@ class Population:
                 leaves = [w[path] for w in walked]
                 if leaf.kind == "number" and all(kind.kind == "number" for kind in leaves):
                     values = [kind.value for kind in leaves]
-                    if path in self.stacked or any(
-                        v != values[0] and not (v != v and values[0] != values[0]) for v in values
-                    ):
+                    if path in self.stacked or not all(same(v, values[0]) for v in values):
                         leaf.put(as_number(batched(number_tensor(values, path, device), level)))
                         self.stacked = sorted({*self.stacked, path})
                 elif any(kind.kind != leaf.kind or token(kind) != token(leaf) for kind in leaves):
-                    raise NotVectorizable(f"the members' optimizers differ in {path.lstrip('.')}: {_shown(leaves)}")
+                    shown = " and ".join(sorted({str(token(kind))[:40] for kind in leaves})[:2])
+                    raise NotVectorizable(f"the members' optimizers differ in {path.lstrip('.')}: {shown}")
                 elif leaf.kind == "tensor":
                     values = [kind.value.detach() for kind in leaves]
                     shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
@@ -124,20 +128,16 @@ class Population:
         replace_known(self.optimizer, names_of(setups[0].model), self.wrapped)
 
     def lay(self, stacked: Tensor) -> Tensor:
-        """Where stacked values go in memory: as each member's own would, or as compiled steps wish it."""
-        return laid(stacked) if self.wishes else stacked
+        """The same values as each member's own would lie in memory; or, as compiled steps wish it, with a matrix's longer side
+        last: the layout that its gradient is computed in."""
+        if self.wishes and stacked.dim() == 3 and stacked.shape[1] > stacked.shape[2]:
+            return stacked.mT.contiguous().mT
+        return stacked
 
     @property
     def known(self) -> dict[int, str]:
         """id → name of the batched weights, which stand in the template for the model's own."""
         return {id(t): name for name, t in self.wrapped.items()}
-
-    def _initial(self, setups: Sequence[MemberSetup]) -> list[Tensor]:
-        """Each group's learning rate before any schedule, (groups) × (members,)."""
-        if self.contender.schedule is None:
-            return []
-        rates = zip(*(setup.step.initial for setup in setups), strict=True)
-        return [torch.tensor(r, dtype=torch.float64, device=self.numerics.device) for r in rates]
 
     # ---------------------------------------------------------------------------------------------- stepping
 
@@ -149,23 +149,23 @@ class Population:
             losses, gradients = losses_and_gradients(self.task, self.model, self.weights, self.trained, x, y, masks)
             before = [self.weights[name].clone() for name in self.trained]
             grad_norm = norms([g for g in gradients if g is not None])
-            self._optimize(gradients)
+            with self._together(gradients):
+                self.optimizer.step()
             update_norm = norms([b.sub_(self.weights[n]) for b, n in zip(before, self.trained, strict=True)])
         except Exception as error:
             raise self._warmer(refusal(error)) from error
         self.taken += 1
         return torch.stack([losses, grad_norm, update_norm])
 
-    def _optimize(self, gradients: Sequence[Tensor | None]) -> None:
+    @contextlib.contextmanager
+    def _together(self, gradients: Sequence[Tensor | None]) -> Iterator[None]:
+        """Inside, the optimizer is everybody's, and these are the gradients of the `trained`."""
         with vmap_level(self.width) as level, torch.no_grad():
-            grads = {
-                id(self.wrapped[name]): None if g is None else batched(g, level)
-                for name, g in zip(self.trained, gradients, strict=True)
-            }
+            own = [g if g is None else batched(g, level) for g in gradients]
+            grads = dict(zip((id(self.wrapped[name]) for name in self.trained), own, strict=True))
             alive = None if bool(self.alive.all()) else self.alive
-            mode = OptimizerMode(self.width, level, grads, self.numerics.device, alive)
-            with mode:
-                self.optimizer.step()
+            with OptimizerMode(self.width, level, grads, self.numerics.device, alive):
+                yield
 
     def _apply_schedule(self) -> None:
         factor = self.contender.schedule(self.taken / self.run.total_steps)  # type: ignore[misc]
@@ -178,11 +178,8 @@ class Population:
         switch = getattr(self.optimizer, "train" if training else "eval", None)
         if callable(switch):
             try:
-                with vmap_level(self.width) as level, torch.no_grad():
-                    none: dict[int, Tensor | None] = {id(self.wrapped[name]): None for name in self.trained}
-                    mode = OptimizerMode(self.width, level, none, self.numerics.device)
-                    with mode:
-                        switch()
+                with self._together([None] * len(self.trained)):
+                    switch()
             except Exception as error:
                 raise refusal(error) from error
 
@@ -195,19 +192,42 @@ class Population:
 
     def finite(self) -> Tensor:
         """(members,) bool: are all of a member's parameters finite."""
-        checks = [
-            torch.isfinite(self.weights[name]).reshape(self.width, -1).all(1)
-            for name, _ in self.model.named_parameters()
-        ]
-        return torch.stack(checks).all(0)
+        parameters = (self.weights[name].reshape(self.width, -1) for name, _ in self.model.named_parameters())
+        return torch.stack([torch.isfinite(p).all(1) for p in parameters]).all(0)
 
     def flat_weights(self) -> Tensor:
         """(members, P): all parameters and buffers, in the order of the model's `state_dict`."""
-        return (
-            torch.cat([self.weights[n].detach().double().reshape(self.width, -1) for n in self.state_names.values()], 1)
-            .float()
-            .cpu()
-        )
+        tensors = (self.weights[name].detach() for name in self.state_names)
+        return torch.cat([t.double().reshape(self.width, -1) for t in tensors], 1).float().cpu()
+
+    @torch.no_grad()
+    def scores(self, splits: Sequence[tuple[Tensor, Tensor]], wanted: np.ndarray) -> np.ndarray:
+        """The metric of the `wanted` members (members,) bool, in evaluation mode, each on its own split.
+
+        On a CPU one member after the other, whose activations then stay in cache; elsewhere many at once.
+        """
+        model, score = self.model, self.task.metric.score
+        model.eval()
+        try:
+            made: list[Tensor] = []
+            if splits[0][0].device.type == "cpu" or len({s[0].shape for s in splits}) > 1:
+                for i in np.flatnonzero(wanted).tolist():
+                    weights = {name: tensor[i] for name, tensor in self.weights.items()}
+                    made.append(score(functional_call(model, weights, (splits[i][0],)), splits[i][1]))
+                return torch.stack(made).double().cpu().numpy()
+            block = max(1, BLOCK_BYTES // max(1, splits[0][0].nbytes))
+            for start in range(0, len(splits), block):
+                some = slice(start, start + block)
+                weights = {name: tensor[some] for name, tensor in self.weights.items()}
+                outputs = outputs_of(model, weights, torch.stack([s[0] for s in splits[some]]))
+                targets = torch.stack([s[1] for s in splits[some]])
+                try:
+                    made.append(torch.vmap(score)(outputs, targets))
+                except Exception:  # a metric that doesn't allow it
+                    made.append(torch.stack([score(o, t) for o, t in zip(outputs, targets, strict=True)]))
+            return torch.cat(made).double().cpu().numpy()[wanted]
+        finally:
+            model.train()
 
 
 def _traces(setups: Sequence[MemberSetup]) -> Tensor:
@@ -220,10 +240,8 @@ def number_tensor(values: Sequence[Any], path: str, device: str) -> Tensor:
     """Python numbers of one kind as a tensor that loses nothing: float64, or int64."""
     if any(isinstance(v, bool) for v in values):
         raise NotVectorizable(f"the members' optimizers differ in a switch: {path.lstrip('.')}")
-    whole = all(isinstance(v, int) for v in values)
-    return torch.tensor(
-        [v if whole else float(v) for v in values], dtype=torch.int64 if whole else torch.float64, device=device
-    )
+    dtype = torch.int64 if all(isinstance(v, int) for v in values) else torch.float64
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
@@ -231,13 +249,6 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     # not flattened: that would copy a gradient that comes transposed
     each = [torch.linalg.vector_norm(t, dim=tuple(range(1, t.dim()))) if t.dim() > 1 else t.abs() for t in tensors]
     return torch.linalg.vector_norm(torch.stack(each), dim=0)
-
-
-def laid(stacked: Tensor) -> Tensor:
-    """The same values with a matrix's longer side last in memory: the layout that its gradient is computed in."""
-    if stacked.dim() == 3 and stacked.shape[1] > stacked.shape[2]:
-        return stacked.mT.contiguous().mT
-    return stacked
 
 
 def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
@@ -251,8 +262,3 @@ def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
             if place and place in owners:
                 raise NotVectorizable(f"{path.lstrip('.')} and {owners[place].lstrip('.')} share their memory")
             owners[place] = path
-
-
-def _shown(leaves: Sequence[Leaf]) -> str:
-    shown = sorted({str(token(leaf))[:40] for leaf in leaves})
-    return " and ".join(shown[:2])

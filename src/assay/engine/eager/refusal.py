@@ -41,7 +41,7 @@ _PATTERNS = (
     (r"(\S+) hit the vmap fallback", r"torch has no batching rule for \1"),
     (r"(?:Batching rule not implemented for) (\S+?)[;.,]?(?:\s|$)", r"torch has no batching rule for \1"),
     (
-        r"support batching operators that can support dynamic shape",
+        r"operators that can support dynamic shape",
         "it picks entries by a mask, so that their number depends on the values",
     ),
     (r"data-dependent control flow", "it takes branches that the data decides"),
@@ -90,9 +90,8 @@ def is_fault(error: Exception) -> bool:
     if not frames or not isinstance(error, _MISTAKES):
         return False
     code = frames[-1].f_code
-    return code.co_filename.startswith(_ENGINE) and not (
-        code in _handing_on and isinstance(error, TypeError | IndexError)
-    )
+    handed_on = code in _handing_on and isinstance(error, TypeError | IndexError)
+    return code.co_filename.startswith(_ENGINE) and not handed_on
 
 
 def reason_of(error: BaseException) -> str:
@@ -101,7 +100,6 @@ def reason_of(error: BaseException) -> str:
         return str(error)
     text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))  # the same in every process
     for pattern, replacement in _PATTERNS:
-        match = re.search(pattern, text)
-        if match:
+        if match := re.search(pattern, text):
             return match.expand(replacement)
     return f"{type(error).__name__}: {text[:160]}"

@@ -39,9 +39,8 @@ def tuned_numbers(
                 setup = stepped({name: value})
             except Exception:  # a value the optimizer refuses tells nothing
                 continue
-            found |= {
-                p for p, v in _numbers(setup).items() if p in reference and v != reference[p] and type(v) is not bool
-            }
+            changed = {p: v for p, v in _numbers(setup).items() if p in reference and v != reference[p]}
+            found |= {p for p, v in changed.items() if type(v) is not bool}
     if len(_kept) > KEPT:
         _kept.clear()
     _kept[key] = frozenset(found), task, contender

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.evaluation import scores
 from assay.engine.eager.object_graph import leaves_of
 from assay.engine.select.stopwatch import begun
 from assay.training.member_setup import set_up
@@ -102,5 +101,5 @@ def _peak(task: Task, contender: Contender, members: Sequence[Member], numerics:
     with torch.random.fork_rng(devices=[]):
         population = begun(task, contender, members, numerics, batches)
         everyone = np.ones(len(members), dtype=bool)
-        scores(task, population, [data.validation for data in batches.data], everyone)
+        population.scores([data.validation for data in batches.data], everyone)
     return torch.cuda.max_memory_allocated(numerics.device) - before

@@ -20,7 +20,7 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import dropout_sites
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable, refusal
-from assay.engine.eager.train import train_with
+from assay.engine.train import train_with
 from assay.space import Choice
 from assay.training import loop
 

@@ -1,0 +1,73 @@
+"""Layers by their definitions, where torch's own have no batching rule or a slow one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, pad
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any) -> Tensor:
+    """A convolution without groups over the last `weight.dim() - 2` dimensions of x (batch, channels, …).
+
+    Every tap of the kernel is a slice of x; the slices side by side, times the weights as a matrix, are the outputs: with
+    weights for each member, torch's own would be a grouped one, whose kernels are slow for few channels.
+    """
+    sides = weight.shape[2:]
+    n = len(sides)
+    stride, padding, dilation = (_each(v, n) for v in (stride, padding, dilation))
+    if any(padding):
+        x = pad(x, [p for side in reversed(padding) for p in (side, side)])
+    sizes = [(x.shape[2 + i] - dilation[i] * (sides[i] - 1) - 1) // stride[i] + 1 for i in range(n)]
+    taps: list[Tensor] = []
+    for offsets in product(*map(range, sides)):
+        tap = x
+        for i, offset in enumerate(offsets):
+            start = offset * dilation[i]
+            tap = tap[(slice(None),) * (2 + i) + (slice(start, start + stride[i] * (sizes[i] - 1) + 1, stride[i]),)]
+        taps.append(tap)
+    columns = torch.stack(taps, dim=2)  # (batch, channels, taps, …), the order of the weights
+    columns = columns.movedim((1, 2), (-2, -1)).reshape(-1, weight[0].numel())
+    outputs = columns @ weight.reshape(weight.shape[0], -1).mT
+    if bias is not None:
+        outputs = outputs + bias
+    return outputs.reshape(x.shape[0], *sizes, weight.shape[0]).movedim(-1, 1)
+
+
+def _each(value: Any, n: int) -> tuple[int, ...]:
+    return tuple(value) * (n if len(value) == 1 else 1) if isinstance(value, tuple | list) else (value,) * n
+
+
+def _gates(
+    x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor | None = None, b_h: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    return linear(x, w_x, b_x), linear(h, w_h, b_h)
+
+
+def _gru_cell(x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+    """A GRU's next hidden state (Cho et al. 2014), as `torch.nn.GRUCell` defines it."""
+    from_x, from_h = _gates(x, h, *weights)
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = from_x.chunk(3, -1), from_h.chunk(3, -1)
+    reset, update = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
+    new = torch.tanh(n_x + reset * n_h)
+    return new + update * (h - new)
+
+
+def _lstm_cell(x: Tensor, state: Any, *weights: Any) -> tuple[Tensor, Tensor]:
+    """An LSTM's next hidden and cell states (Hochreiter & Schmidhuber 1997), as `torch.nn.LSTMCell` defines them."""
+    h, c = state
+    into, forget, cell, out = torch.add(*_gates(x, h, *weights)).chunk(4, -1)
+    c = torch.sigmoid(forget) * c + torch.sigmoid(into) * torch.tanh(cell)
+    return torch.sigmoid(out) * torch.tanh(c), c
+
+
+CELLS: dict[str, Callable[..., Any]] = {
+    "gru_cell": _gru_cell,
+    "lstm_cell": _lstm_cell,
+    "rnn_tanh_cell": lambda *given: torch.tanh(torch.add(*_gates(*given))),
+    "rnn_relu_cell": lambda *given: torch.relu(torch.add(*_gates(*given))),
+}
