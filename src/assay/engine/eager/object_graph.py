@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.eager.refusal import NotVectorizable
-from assay.training.member_setup import MemberSetup
+from assay.training.step import Step
 
 Setter = Callable[[Any], None]
 _RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
@@ -72,7 +72,7 @@ def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
     return leaves
 
 
-def leaves_of(setup: MemberSetup) -> dict[str, Leaf]:
+def leaves_of(setup: Step) -> dict[str, Leaf]:
     """The leaves of a member's optimizer."""
     return walk(setup.optimizer, names_of(setup.model))
 

@@ -19,7 +19,7 @@ from assay.engine.eager.python_numbers import as_number
 from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.eager.torch_private import batched, vmap_level
 from assay.engine.eager.tuned_numbers import tuned_numbers
-from assay.training.member_setup import MemberSetup, set_up
+from assay.training.step import Step, set_up
 
 
 class Population:
@@ -72,12 +72,12 @@ class Population:
         self.initial = self._initial(setups)
         self.alive = torch.ones(self.width, dtype=torch.bool)
 
-    def set_up(self, i: int, batches: Batches) -> MemberSetup:
+    def set_up(self, i: int, batches: Batches) -> Step:
         """Member i's own model and optimizer, after the first `warm` steps of the loop."""
         numerics = self.numerics if self.warm else msgspec.structs.replace(self.numerics, device="cpu")
         setup = set_up(self.task, self.contender, self.members[i], numerics, self.run)
         for s in range(self.warm):
-            setup.step(*batches.of_member(i, s))
+            setup(*batches.of_member(i, s))
         return setup
 
     def _warmer(self, error: NotVectorizable) -> NotVectorizable:
@@ -86,7 +86,7 @@ class Population:
 
     # ---------------------------------------------------------------------------------------------- stacking
 
-    def _stack(self, setups: Sequence[MemberSetup]) -> None:
+    def _stack(self, setups: Sequence[Step]) -> None:
         walked = [leaves_of(setup) for setup in setups]
         first = walked[0]
         _refuse_shared_memory(first)
@@ -132,11 +132,11 @@ class Population:
         """id → name of the batched weights, which stand in the template for the model's own."""
         return {id(t): name for name, t in self.wrapped.items()}
 
-    def _initial(self, setups: Sequence[MemberSetup]) -> list[Tensor]:
+    def _initial(self, setups: Sequence[Step]) -> list[Tensor]:
         """Each group's learning rate before any schedule, (groups) × (members,)."""
         if self.contender.schedule is None:
             return []
-        rates = zip(*(setup.step.initial for setup in setups), strict=True)
+        rates = zip(*(setup.initial for setup in setups), strict=True)
         return [torch.tensor(r, dtype=torch.float64, device=self.numerics.device) for r in rates]
 
     # ---------------------------------------------------------------------------------------------- stepping
@@ -210,9 +210,9 @@ class Population:
         )
 
 
-def _traces(setups: Sequence[MemberSetup]) -> Tensor:
+def _traces(setups: Sequence[Step]) -> Tensor:
     """Loss, gradient norm, update norm of the steps that the loop took, (steps, 3, members)."""
-    kept = [(s.step.losses, s.step.grad_norms, s.step.update_norms) for s in setups]
+    kept = [(s.losses, s.grad_norms, s.update_norms) for s in setups]
     return torch.stack([torch.stack([torch.stack(values) for values in own]) for own in kept]).permute(2, 1, 0)
 
 
