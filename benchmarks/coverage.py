@@ -38,8 +38,7 @@ from torch.nn.functional import cross_entropy
 
 from assay.core import Contender, Numerics, Split, Splits, Task
 from assay.engine.compiled.cache import engine_source
-from assay.engine.compiled.interpreted import Interpreted
-from assay.engine.compiled.population import Compiled
+from assay.engine.compiled.population import Compiled, Interpreted
 from assay.engine.eager.population import Population
 from assay.engine.select.parity import members, probe
 from assay.errors import AssayError

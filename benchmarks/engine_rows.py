@@ -14,7 +14,7 @@ from assay.core import Contender, Member, Numerics, Run, Task
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
-from assay.engine.select.chunk_size import evenly, largest_on_cpu
+from assay.engine.select.measure import evenly, largest_on_cpu
 from assay.tasks.mnist1d import mnist1d_mlp
 from assay.training.step import Step
 

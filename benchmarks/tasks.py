@@ -23,7 +23,7 @@ from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable
-from assay.engine.select.chunk_size import evenly, largest_on_cpu
+from assay.engine.select.measure import evenly, largest_on_cpu
 from assay.engine.select.parity import members, probe
 from assay.tasks import TASKS, find
 from assay.training.numerics import loop_here

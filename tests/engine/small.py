@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from assay.core import Contender, Member, Numerics, Split, Splits, Task
-from assay.engine.compiled.interpreted import Interpreted
+from assay.engine.compiled.population import Interpreted
 from assay.engine.eager.population import Population
 from assay.space import Float
 from assay.tasks.metrics import accuracy

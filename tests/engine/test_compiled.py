@@ -11,8 +11,7 @@ import torch
 
 from assay.contenders import contenders
 from assay.engine.compiled import cache as artifacts
-from assay.engine.compiled.interpreted import Interpreted
-from assay.engine.compiled.population import Compiled
+from assay.engine.compiled.population import Compiled, Interpreted
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.torch_private import loads_graphs
 from assay.engine.train import train, train_with

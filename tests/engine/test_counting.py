@@ -93,7 +93,7 @@ def test_is_right_at_step_1000(kind: str) -> None:
 
 
 def test_counted_steps_run_compiled_not_eagerly() -> None:
-    from assay.engine.compiled.interpreted import Interpreted
+    from assay.engine.compiled.population import Interpreted
 
     missed: list[int] = []
 

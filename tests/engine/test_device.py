@@ -20,7 +20,7 @@ from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import Again, NotVectorizable
 from assay.engine.eager.torch_private import batched, vmap_level
-from assay.engine.select.chunk_size import evenly, fitting, size_on_gpu
+from assay.engine.select.measure import evenly, fitting, size_on_gpu
 from assay.optim import GNSAdam
 from assay.training import loop
 
@@ -163,7 +163,7 @@ def test_an_epoch_on_a_gpu_has_no_synchronization(ends: list[Tensor]) -> None:
 @pytest.mark.cuda
 @cuda
 def test_what_was_measured_fits() -> None:
-    from assay.engine.select.chunk_size import largest_on_gpu
+    from assay.engine.select.measure import largest_on_gpu
 
     task, arm = make_task(), contender(torch.optim.Adam)
     width = min(256, largest_on_gpu(task, arm, members(), numerics("float32", device="cuda"), 2))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assay.core import Contender
-from assay.engine.compiled.interpreted import Interpreted
+from assay.engine.compiled.population import Interpreted
 from assay.engine.train import train_with
 from assay.training import loop
 

@@ -35,7 +35,7 @@ class Data:
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(t.nbytes for t in (*self.train, *self.validation, *(self.test if self.tests_later else ())))
+        return sum(t.nbytes for t in {*self.train, *self.validation, *self.test})
 
 
 _kept: OrderedDict[tuple[Task, int, str, str], Data] = OrderedDict()  # the latest used last
@@ -78,9 +78,7 @@ def epoch(data: Data, batch_size: int, order: torch.Generator, dtype: str) -> It
         from assay.tasks import loaders
 
         for x, y in loaders.epoch(data.loader, int(torch.randint(2**62, (), generator=order))):
-            x = x.to(getattr(torch, dtype)) if x.is_floating_point() else x
-            y = y.to(getattr(torch, dtype)) if y.is_floating_point() else y
-            yield x.to(inputs.device), y.to(inputs.device)
+            yield _typed(x, dtype).to(inputs.device), _typed(y, dtype).to(inputs.device)
         return
     shuffled = torch.randperm(len(inputs), generator=order).to(inputs.device)
     x, y = inputs[shuffled], targets[shuffled]
@@ -90,5 +88,8 @@ def epoch(data: Data, batch_size: int, order: torch.Generator, dtype: str) -> It
 
 def as_tensor(array: np.ndarray, dtype: str) -> Tensor:
     """Real numbers in a dtype; whole ones as they are."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return _typed(torch.from_numpy(np.ascontiguousarray(array)), dtype)
+
+
+def _typed(tensor: Tensor, dtype: str) -> Tensor:
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from assay.core import Contender, Curves, Member, Numerics, Run, Task, steps_per_epoch
 from assay.errors import UsageError
-from assay.training.data import Data, load
 from assay.training.data import epoch as epoch_of
-from assay.training.member_setup import make_model, set_up
-from assay.training.step import set_mode
+from assay.training.data import load
+from assay.training.step import make_model, set_mode, set_up
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -31,8 +30,8 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
     with torch.random.fork_rng(devices=[]):
-        setup = set_up(task, contender, member, numerics, run)
-        model, optimizer, step = setup.model, setup.optimizer, setup.step
+        step = set_up(task, contender, member, numerics, run)
+        model, optimizer = step.model, step.optimizer
         order = torch.Generator().manual_seed(member.batches)
         traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm
         diverged = 0
@@ -44,7 +43,7 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
             lengths[0, epoch * steps : (epoch + 1) * steps] = step.update_lengths()
             means = step.epoch_means()
             set_mode(model, optimizer, training=False)
-            if not np.isfinite(means).all() or not _finite(model):
+            if not np.isfinite(means).all() or not all(torch.isfinite(p).all() for p in model.parameters()):
                 diverged = epoch + 1
                 break
             traces[2:, epoch] = means
@@ -80,12 +79,11 @@ def flat_weights(model: nn.Module) -> np.ndarray:
 
 def load_weights(model: nn.Module, weights: np.ndarray) -> None:
     """The inverse of `flat_weights`."""
-    vector, start = torch.from_numpy(weights), 0
     state = model.state_dict()
-    for name, tensor in state.items():
-        state[name] = vector[start : start + tensor.numel()].view(tensor.shape).to(tensor.dtype)
-        start += tensor.numel()
-    model.load_state_dict(state)
+    parts = torch.from_numpy(weights).split([tensor.numel() for tensor in state.values()])
+    model.load_state_dict(
+        {name: part.view(tensor.shape) for (name, tensor), part in zip(state.items(), parts, strict=True)}
+    )
 
 
 def score_weights(task: Task, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
@@ -96,10 +94,5 @@ def score_weights(task: Task, members: Sequence[Member], weights: np.ndarray, nu
         for i, member in enumerate(members):
             if np.isfinite(weights[i]).all():
                 load_weights(model, weights[i])
-                data: Data = load(task, member.split, numerics.dtype, numerics.device)
-                scores[i] = score(task, model, *data.test)
+                scores[i] = score(task, model, *load(task, member.split, numerics.dtype, numerics.device).test)
     return scores
-
-
-def _finite(model: nn.Module) -> bool:
-    return all(bool(torch.isfinite(p).all()) for p in model.parameters())

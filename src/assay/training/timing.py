@@ -12,7 +12,7 @@ import torch
 from assay.core import Contender, Member, Numerics, Run, Task, steps_per_epoch
 from assay.training import loop
 from assay.training.data import load
-from assay.training.member_setup import set_up
+from assay.training.step import set_up
 
 ROUNDS, STEPS = 15, 20
 
@@ -38,9 +38,9 @@ def optimizer_seconds(
     optimizers = []
     with torch.random.fork_rng(devices=[]):
         for contender, member in zip(contenders, members, strict=True):
-            setup = set_up(task, contender, member, numerics, Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True))
-            task.loss(setup.model(x), y).backward()
-            optimizers.append(setup.optimizer if setup.step.closure == "no" else None)
+            step = set_up(task, contender, member, numerics, Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True))
+            task.loss(step.model(x), y).backward()
+            optimizers.append(step.optimizer if step.closure == "no" else None)
         seconds = np.full((ROUNDS, len(contenders)), np.nan)
         for r in range(ROUNDS):
             for i, optimizer in enumerate(optimizers):

@@ -31,10 +31,9 @@ def validate_task(task: Task, splits: Splits) -> None:
             model = task.model()
             if not isinstance(model, nn.Module):
                 raise UsageError(f"its model function returns {type(model).__name__}; it must return a torch.nn.Module")
-            n = len(splits.train.targets)
-            _trains(task, model, splits.train, task.batch_size)
-            if n % task.batch_size:
-                _trains(task, model, splits.train, n % task.batch_size)
+            for size in (task.batch_size, len(splits.train.targets) % task.batch_size):
+                if size:
+                    _trains(task, model, splits.train, size)
             for split in (splits.validation, splits.test):
                 if split is not None:
                     _scores(task, model, splits.train, split)

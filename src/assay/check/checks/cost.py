@@ -140,7 +140,7 @@ def _reachable(root: Any) -> list[Tensor]:
 
 def check_engine(lab: Lab) -> Passed:
     """Ask the parity probe, or whoever else is named. No engine trains what can't train a network with biases by `step()`."""
-    from assay.engine.select.coverage import engine_reached
+    from assay.engine.select.choose import engine_reached
 
     ask: Callable[[Any], tuple[str, str]] = lab.facts.get("engine_of") or engine_reached
     try:

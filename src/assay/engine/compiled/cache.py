@@ -16,8 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,18 +32,11 @@ from assay.engine.eager.refusal import NotCompilable
 from assay.engine.eager.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
 
-
-@dataclass
-class Artifact:
-    """All variants of a contender's step. `tracked`: the numbers that are inputs; `reason`: why there are none, if so."""
-
-    variants: list[Variant]
-    tracked: Tracked
-    reason: str = ""
+Artifact = tuple[list[Variant], Tracked]  # all variants of a contender's step, and the numbers that are inputs
 
 
 class Document(msgspec.Struct):
-    """An artifact as it is kept, beside the compiled main graph of each of its variants. `sources`: files' hashes."""
+    """An artifact as it is kept, beside its variants' compiled main graphs; `reason`: why there are none, if so."""
 
     variants: list[Recipe]
     tracked: Tracked
@@ -52,14 +44,15 @@ class Document(msgspec.Struct):
     reason: str = ""
 
 
-# ------------------------------------------------------------------------------------------------------------ sources
+NAME = "variants.msgpack"  # which knows infinity and NaN, as JSON doesn't
+_TORCH = str(Path(torch.__file__).parent)
+_STDLIB, _SITE = sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("purelib")
 
 
 @contextlib.contextmanager
 def recording_sources() -> Iterator[set[str]]:
-    """The files of all Python code that runs inside, torch's and the standard library's own left out."""
+    """The files of all Python code that runs inside."""
     files: set[str] = set()
-    outside = (str(Path(torch.__file__).parent), sysconfig.get_paths()["stdlib"] + os.sep, "<")
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call":
@@ -71,15 +64,17 @@ def recording_sources() -> Iterator[set[str]]:
         yield files
     finally:
         sys.setprofile(before)
-        site = sysconfig.get_paths()["purelib"]
-        kept = {f for f in files if not f.startswith(outside) or (f.startswith(site) and not f.startswith(outside[0]))}
-        files.clear()
-        files |= {f for f in kept if Path(f).is_file()}
 
 
-def hashes(files: Sequence[str] | set[str]) -> dict[str, str]:
-    """SHA-256 of each file."""
-    return {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in sorted(files)}
+def hashes(files: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each file that is there and neither torch's nor the standard library's."""
+    return {
+        file: hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        for file in sorted(files)
+        if not file.startswith(_TORCH)
+        and (file.startswith(_SITE) or not file.startswith(_STDLIB))
+        and os.path.isfile(file)
+    }
 
 
 @cache
@@ -93,13 +88,8 @@ def engine_source() -> str:
 
 def key_of(facts: Mapping[str, Any]) -> str:
     """The name of the artifact that these facts decide, with this torch, this Python and this kind of processor."""
-    machine = {
-        "torch": torch.__version__,
-        "python": sys.version,
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "engine": engine_source(),
-    }
-    return hashlib.sha256(json.dumps([machine, facts], sort_keys=True, default=repr).encode()).hexdigest()[:32]
+    here = [torch.__version__, sys.version, torch.backends.cpu.get_cpu_capability(), engine_source()]
+    return hashlib.sha256(json.dumps([here, facts], sort_keys=True, default=repr).encode()).hexdigest()[:32]
 
 
 def folder_of(key: str) -> Path:
@@ -122,26 +112,18 @@ def locked(key: str) -> Iterator[None]:
         yield
 
 
-# -------------------------------------------------------------------------------------------------------- in and out
-
-
-NAME = "variants.msgpack"  # which knows infinity and NaN, as JSON doesn't
-
-
 def save(key: str, document: Document, mains: Sequence[tuple[GraphModule, list[Tensor]]]) -> None:
     """Compile every variant's main graph with its example inputs, and keep the whole."""
     folder = folder_of(key)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
-    try:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+        made = Path(temporary, key)
+        made.mkdir()
         for i, (main, inputs) in enumerate(mains):
-            compile_main(main, inputs, temporary / f"{i}.so")
-        (temporary / NAME).write_bytes(msgspec.msgpack.encode(document))
+            compile_main(main, inputs, made / f"{i}.so")
+        (made / NAME).write_bytes(msgspec.msgpack.encode(document))
         shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        made.rename(folder)
 
 
 def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
@@ -155,13 +137,15 @@ def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> Non
 
 
 def load(key: str) -> Artifact | None:
-    """The artifact, or None where there is none or it is out of date."""
+    """The artifact, or None where there is none or it is out of date. NotCompilable where it says why it is empty."""
     folder = folder_of(key)
     try:
         document = msgspec.msgpack.decode((folder / NAME).read_bytes(), type=Document)
-        if hashes(set(document.sources)) != document.sources:
+        if hashes(document.sources) != document.sources:
             return None
-        variants = [Variant.of(recipe, load_graph(folder / f"{i}.so")) for i, recipe in enumerate(document.variants)]
+        variants = [Variant(recipe, load_graph(folder / f"{i}.so")) for i, recipe in enumerate(document.variants)]
     except (OSError, msgspec.MsgspecError, RuntimeError):
         return None
-    return Artifact(variants, document.tracked, document.reason)
+    if document.reason:
+        raise NotCompilable(document.reason)
+    return variants, document.tracked

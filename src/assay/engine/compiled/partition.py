@@ -7,6 +7,7 @@ check them before anything is overwritten.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,16 +17,14 @@ from torch.fx import Graph, GraphModule, Node
 from assay.engine.compiled.passes import COPY, shield, simplify, sweep, widest_last
 from assay.engine.compiled.scalar_program import emit
 from assay.engine.compiled.trace import Trace
-from assay.engine.compiled.values import Values
-from assay.engine.compiled.variant import Recipe, TensorData
+from assay.engine.compiled.values import Values, named
+from assay.engine.compiled.variant import Recipe
 from assay.engine.eager.refusal import NotCompilable
 
 aten = torch.ops.aten
 
 
-def split(
-    trace: Trace, values: Values, size: int, external: frozenset[str] = frozenset()
-) -> tuple[Recipe, GraphModule]:
+def split(trace: Trace, values: Values, size: int, external: Sequence[str]) -> tuple[Recipe, GraphModule]:
     """Split a trace: its recipe, and its main graph. `size`: of its batches; `external`: numbers that a schedule sets."""
     graph = trace.graph.graph
     simplify(graph)
@@ -34,27 +33,22 @@ def split(
     return _Split(trace, values, external).parts(size)
 
 
-# -------------------------------------------------------------------------------------------------------------- split
-
-
 class _Split:
-    def __init__(self, trace: Trace, values: Values, external: frozenset[str]) -> None:
+    def __init__(self, trace: Trace, values: Values, external: Sequence[str]) -> None:
         self.trace, self.external = trace, external
         self.graph = trace.graph.graph
-        names = [*trace.weights, *trace.tensors, *trace.numbers]
         placeholders = list(self.graph.find_nodes(op="placeholder"))
-        self.named = dict(zip(names, placeholders, strict=False))
-        self.batch = placeholders[len(names) :]
+        self.named = dict(zip(values.all(), placeholders, strict=False))
+        self.batch = placeholders[len(self.named) :]
         self.width = max((len(t) for t in values.weights.values()), default=1)
-        self.present = {**values.tensors, **values.numbers}
+        self.present = values.beside_weights()
         self.scalars = {
             path: self.named[path]
             for path, tensor in self.present.items()
             if tensor.dim() == (1 if path in values.batched else 0)
         }
         results: Any = self.graph.output_node().args[0]
-        self.diagnostics: Node = results[0]
-        results = list(results[1:])
+        self.diagnostics, *results = results
         self.new = dict(zip(trace.changed, results, strict=False))
         self.guards = results[len(trace.changed) :]
         self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
@@ -62,9 +56,10 @@ class _Split:
     def parts(self, size: int) -> tuple[Recipe, GraphModule]:
         equal = self._merge()
         scalar = self._scalar_nodes()
-        for guard, node in zip(self.trace.guards, self.guards, strict=True):
+        guards = [guard for _, guard in self.trace.read]
+        for guard, node in zip(guards, self.guards, strict=True):
             if node not in scalar:
-                raise NotCompilable(f"it reads a value that the data decides ({guard.kind})")
+                raise NotCompilable(f"it reads a value that the data decides ({type(guard).__name__})")
         scalar_updates = {path: node for path, node in self._updates().items() if node in scalar}
         main_updates = {path: node for path, node in self.new.items() if node not in scalar}
         done = {self.copies[self.named[path]] for path in scalar_updates if self.named[path] in self.copies}
@@ -79,18 +74,16 @@ class _Split:
         main_inputs = [by_node[n] for n in dict.fromkeys(wanted) if n in by_node and n not in frontier]
         used = [i for i, node in enumerate(self.batch) if node in set(wanted)]
         returned = [*scalar_updates.values(), *self.guards]
-        needed = _needed([*returned, *frontier])
-        source, constants = emit(self.trace.graph, needed, returned, frontier)
+        needed = self._needed([*returned, *frontier])
         recipe = Recipe(
             size=size,
-            guards=self.trace.guards,
-            scalar_program=source,
-            constants={name: TensorData.of(tensor) for name, tensor in constants.items()},
+            guards=guards,
+            scalar_program=emit(self.trace.graph, needed, returned, frontier),
             scalar_inputs=[by_node[n] for n in needed if n.op == "placeholder"],
             scalar_updates=list(scalar_updates),
             main_inputs=main_inputs,
             main_updates=list(main_updates),
-            coefficients=[TensorData.like(n.meta["val"]) for n in frontier],
+            coefficients=[(named(v.dtype), tuple(v.shape)) for v in (n.meta["val"] for n in frontier)],
             used=used,
             equal=equal,
         )
@@ -128,34 +121,37 @@ class _Split:
             if small and sources <= found | constant and not _random(node):
                 (found if sources & found else constant).add(node)
         new = [node for path, node in self._updates().items() if path in self.scalars]  # a count that begins again
-        for node in (*self.guards, *new):
-            if node in constant:
-                found.add(node)
-        return found | {n for n in _needed(list(found)) if n in constant}
+        found |= constant & {*self.guards, *new}
+        return found | constant & {*self._needed(found)}
+
+    def _needed(self, results: Iterable[Node]) -> list[Node]:
+        """The nodes that `results` are computed from, in order."""
+        found = set(results)
+        for node in reversed(self.graph.nodes):
+            if node in found:
+                found.update(node.all_input_nodes)
+        return [node for node in self.graph.nodes if node in found]
 
     def _merge(self) -> list[list[str]]:
         """Scalars that start equal and change alike are one: torch.optim counts the steps of each parameter anew."""
         updates = self._updates()
-        classes: dict[str, int] = {}
-        keys: dict[Any, int] = {}
-        for path in self.scalars:
-            value = self.present[path]
-            own = path if path in self.external else ""
-            key = (value.dtype, tuple(value.shape), value.reshape(-1).tolist().__repr__(), own)
-            classes[path] = keys.setdefault(key, len(keys))
+        classes = _numbered(
+            {
+                path: (value.dtype, value.shape, repr(value.tolist()), path if path in self.external else "")
+                for path, value in self.present.items()
+                if path in self.scalars
+            }
+        )
         while True:
             by_node = {node: classes[path] for path, node in self.scalars.items()}
             hashes: dict[Node, int] = {}
             for node in self.graph.nodes:
                 hashes[node] = hash(("scalar", by_node[node]) if node in by_node else _form(node, hashes))
-            keys = {}
-            refined = {
-                path: keys.setdefault((classes[path], hashes[updates[path]] if path in updates else None), len(keys))
-                for path in self.scalars
-            }
-            if len(set(refined.values())) == len(set(classes.values())):
+            before = len(set(classes.values()))
+            changes = {path: hashes[node] for path, node in updates.items() if path in classes}
+            classes = _numbered({path: (number, changes.get(path)) for path, number in classes.items()})
+            if len(set(classes.values())) == before:
                 break
-            classes = refined
         groups: dict[int, list[str]] = {}
         for path, number in classes.items():
             groups.setdefault(number, []).append(path)
@@ -180,29 +176,19 @@ class _Split:
         self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
 
     def _main(self, nodes: list[Node], inputs: list[Node], updates: dict[str, Node]) -> GraphModule:
-        graph, made = Graph(), dict[Node, Node]()
-        for node in inputs:
-            made[node] = graph.placeholder(f"in_{len(made)}")
+        graph = Graph()
+        made = {node: graph.placeholder(f"in_{i}") for i, node in enumerate(inputs)}
         for node in nodes:
-            made[node] = graph.node_copy(node, lambda n: made[n])
+            made[node] = graph.node_copy(node, made.__getitem__)
             made[node].meta = {}
         graph.output(tuple(made[n] for n in (self.diagnostics, *updates.values())))
         return GraphModule(self.trace.graph, graph)
 
 
-def _needed(results: list[Node]) -> list[Node]:
-    """The nodes that `results` are computed from, in order."""
-    found: dict[Node, None] = {}
-    pending = list(results)
-    while pending:
-        node = pending.pop()
-        if node not in found:
-            found[node] = None
-            pending.extend(node.all_input_nodes)
-    if not found:
-        return []
-    order = {node: i for i, node in enumerate(next(iter(found)).graph.nodes)}
-    return sorted(found, key=order.__getitem__)
+def _numbered(keys: Mapping[str, Any]) -> dict[str, int]:
+    """A number for each class of equal keys, by path."""
+    numbers: dict[Any, int] = {}
+    return {path: numbers.setdefault(key, len(numbers)) for path, key in keys.items()}
 
 
 def _form(node: Node, hashes: dict[Node, int]) -> Any:

@@ -56,15 +56,11 @@ def shield(graph: Graph) -> None:
 
 def sweep(graph: Graph) -> None:
     """Remove what nothing needs: neither a result nor an overwritten input."""
-    for node in reversed(list(graph.nodes)):
-        if node.op in ("call_function", "get_attr") and not node.users and node.target is not COPY:
-            graph.erase_node(node)
+    graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or node.target is COPY)
 
 
 def _like(node: Node, other: Any) -> bool:
-    if not isinstance(other, Node):
-        return False
-    a, b = node.meta.get("val"), other.meta.get("val")
+    a, b = (n.meta.get("val") if isinstance(n, Node) else None for n in (node, other))
     return isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype
 
 

@@ -17,8 +17,7 @@ from assay.core import Contender, Member, Numerics, Task
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.build import Building
 from assay.engine.compiled.cache import Artifact
-from assay.engine.compiled.scalar_program import as_numpy
-from assay.engine.compiled.values import read_values
+from assay.engine.compiled.values import as_numpy, plain, read_values, scalars_of
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import code_of_class, settings, token, walk
@@ -46,18 +45,14 @@ class Compiled(Population):
             raise NotCompilable("steps are compiled on a CPU only")
         super().__init__(task, contender, members, numerics, batches, **options)
         self.missed = 0
-        self.eager = False
-        self.plain: dict[str, str] = {}
         if contender.schedule is not None:
             self._apply_schedule()
         self.external = self._external()
-        artifact = self._artifact(batches)
-        if artifact.reason:
-            raise NotCompilable(artifact.reason)
-        self.artifact: Artifact = artifact
-        recipes = [v.recipe for v in artifact.variants]
+        self.variants, self.tracked = self._artifact(batches)
+        recipes = [v.recipe for v in self.variants]
         self.updated = {p for r in recipes for p in (*r.scalar_updates, *r.main_updates)}
         self.needed = {p for r in recipes for p in (*r.scalar_inputs, *r.main_inputs)}
+        self.plain = plain(self.optimizer, self.known)
         self._bind()
 
     def _artifact(self, batches: Batches) -> Artifact:
@@ -69,10 +64,7 @@ class Compiled(Population):
         try:
             if artifact is None:
                 with artifacts.locked(key):
-                    artifact = artifacts.load(key)
-                    if artifact is None:
-                        Building(self, self.external, batches).save(key)
-                        artifact = artifacts.load(key)
+                    artifact = artifacts.load(key) or Building(self, batches).save(key)
         except OSError as error:
             folder = artifacts.folder_of(key).parent
             raise Hindered(
@@ -88,9 +80,7 @@ class Compiled(Population):
         """As the eager step, compiled wherever a variant's guards hold."""
         if not self.eager:
             if self.external:
-                factor = self.contender.schedule(self.taken / self.run.total_steps)  # type: ignore[misc]
-                for path, initial in zip(self.external, self.initial, strict=True):
-                    self.scalars[path] = initial.numpy() * factor
+                self.scalars |= self.scheduled(self.taken)
             for variant, inputs in self.bound:
                 if variant.recipe.size == x.shape[1]:
                     diagnostics = self._try(variant, inputs, (x, y, *masks))
@@ -107,13 +97,12 @@ class Compiled(Population):
         scalars, recipe = self.scalars, variant.recipe
         if variant is not self.last and not variant.takes_equal(scalars):
             return None
-        results = variant.run_program(scalars)
-        if results is None:
+        updates = variant.run_program(scalars)
+        if updates is None:
             return None
         self.last = variant
         made = variant.main([*inputs, *[batch[i] for i in recipe.used]])
-        for path, value in zip(recipe.scalar_updates, results, strict=True):
-            scalars[path] = value
+        scalars.update(updates)
         for path, value in zip(recipe.main_updates, made[1:], strict=True):
             self.tensors[path].copy_(value)
             scalars[path] = as_numpy(value)
@@ -126,31 +115,30 @@ class Compiled(Population):
             super().switch(training)
             self._bind()
 
+    def scheduled(self, taken: int) -> dict[str, Any]:
+        """The learning rates that a schedule sets before step `taken`, by path."""
+        if not self.external:
+            return {}
+        factor = self.contender.schedule(taken / self.run.total_steps)  # type: ignore[misc]
+        return {path: rate.numpy() * factor for path, rate in zip(self.external, self.initial, strict=True)}
+
     # ------------------------------------------------------------------------- between the template and the variants
 
     def _bind(self) -> None:
         """Read the template's values for the variants; if it keeps other things by now, the rest runs eagerly."""
-        values = read_values(self, self.artifact.tracked)
-        everything = {**values.tensors, **values.numbers}
-        self.tensors = {**values.weights, **everything}
-        self.scalars: dict[str, Any] = {path: as_numpy(t) for path, t in everything.items() if t.numel() <= self.width}
+        values = read_values(self, self.tracked)
+        self.tensors, self.scalars = values.all(), scalars_of(values, self.width)
         self.last: Variant | None = None  # equal scalars stay equal while one variant runs
-        plain = self._plain()
         self.eager = not (
-            plain == (self.plain or plain)
+            plain(self.optimizer, self.known) == self.plain
             and self.needed <= self.tensors.keys()
             and all(t.stride() == self.lay(t).stride() for t in self.tensors.values())
         )
-        self.plain = self.plain or plain
         self.bound = [
             (v, [*(self.tensors[p] for p in v.recipe.main_inputs), *v.coefficients])
-            for v in self.artifact.variants
+            for v in self.variants
             if not self.eager
         ]
-
-    def _plain(self) -> dict[str, str]:
-        """What the variants take for granted, but the numbers: once an eager step changes it, the rest runs eagerly."""
-        return {p: repr(token(f)) for p, f in walk(self.optimizer, self.known).items() if f.kind == "plain"}
 
     def _to_template(self) -> None:
         """Give the template the values that the variants have reached."""
@@ -164,19 +152,17 @@ class Compiled(Population):
                 if leaf.kind == "tensor" and not is_number(leaf.value):
                     if path in self.updated:
                         self.tensors[path].copy_(torch.as_tensor(value))
-                elif path in self.artifact.tracked or leaf.kind == "tensor":
+                elif path in self.tracked or leaf.kind == "tensor":
                     leaf.put(as_number(batched(torch.as_tensor(value), level)) if np.ndim(value) else value.item())
 
     def _external(self) -> list[str]:
         """Paths of the groups' learning rates that a schedule sets."""
         if self.contender.schedule is None:
             return []
-        places = {id(group["lr"]): i for i, group in enumerate(self.optimizer.param_groups)}
-        found: dict[int, str] = {}
-        for path, leaf in walk(self.optimizer, self.known).items():
-            if id(leaf.value) in places:
-                found.setdefault(places[id(leaf.value)], path)
-        return [found[i] for i in sorted(found)]
+        leaves = walk(self.optimizer, self.known)
+        paths = {id(leaf.value): path for path, leaf in reversed(leaves.items())}  # the first of several
+        rates = [id(group["lr"]) for group in self.optimizer.param_groups]
+        return [paths[rate] for rate in rates if rate in paths]
 
     # -------------------------------------------------------------------------------------------------------- the key
 
@@ -202,3 +188,14 @@ class Compiled(Population):
                 (tuple(t.shape), t.stride(), str(t.dtype)) for t in (*batches.at(0), *batches.at(batches.steps - 1))
             ],
         }
+
+
+class Interpreted(Compiled):
+    """Without the compiler: the same traces, split, guarded and replayed, but their graphs are interpreted, in memory.
+
+    What the parity probe runs: it tests everything of the compiled form but torch's own compiler, in a second.
+    """
+
+    def _artifact(self, batches: Batches) -> Artifact:
+        traced, tracked = Building(self, batches).variants()
+        return [t.variant for t in traced], tracked

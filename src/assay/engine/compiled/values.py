@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,18 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.engine.eager.object_graph import walk
+from assay.engine.eager.object_graph import token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.eager.torch_private import is_batched, physical
 
-
-@dataclass
-class Guard:
-    """A value that the traced Python code read: the graph holds only for steps where it is `outcome` again."""
-
-    outcome: Any
-    kind: str  # "bool", "int" or "float"
+Guard = bool | int | float  # what traced code read of a value: the graph holds only for steps where it reads it again
 
 
 class Kind(NamedTuple):
@@ -30,18 +24,13 @@ class Kind(NamedTuple):
     dtype: str
     own: bool
 
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """The dtype itself."""
-        return getattr(torch, self.dtype)
-
 
 Tracked = dict[str, Kind]
 
 
-def kind_of(tensor: Tensor) -> Kind:
-    """The kind of a number kept in a tensor () or (members,)."""
-    return Kind(str(tensor.dtype).removeprefix("torch."), tensor.dim() > 0)
+def named(dtype: torch.dtype) -> str:
+    """A dtype's name in torch."""
+    return str(dtype).removeprefix("torch.")
 
 
 @dataclass
@@ -53,9 +42,13 @@ class Values:
     numbers: dict[str, Tensor]
     batched: set[str]
 
-    def flat(self) -> list[Tensor]:
+    def all(self) -> dict[str, Tensor]:
         """In the order of a trace's inputs."""
-        return [*self.weights.values(), *self.tensors.values(), *self.numbers.values()]
+        return {**self.weights, **self.tensors, **self.numbers}
+
+    def beside_weights(self) -> dict[str, Tensor]:
+        """State and numbers."""
+        return {**self.tensors, **self.numbers}
 
 
 def read_values(population: Population, tracked: Tracked) -> Values:
@@ -70,7 +63,7 @@ def read_values(population: Population, tracked: Tracked) -> Values:
         elif leaf.kind == "tensor" or (leaf.kind == "number" and kind is not None):
             value = physical(leaf.value) if leaf.kind == "tensor" else scalar(leaf.value)
             if kind is not None:
-                value = value.to(kind.torch_dtype)
+                value = value.to(getattr(torch, kind.dtype))
                 if kind.own and value.dim() == 0:
                     value = value.expand(population.width).clone()
             values.numbers[path] = value
@@ -78,6 +71,21 @@ def read_values(population: Population, tracked: Tracked) -> Values:
                 values.batched.add(path)
     values.numbers = dict(sorted(values.numbers.items()))
     return values
+
+
+def plain(optimizer: Any, known: Mapping[int, str]) -> dict[str, str]:
+    """What is no number and no tensor: a compiled step takes it for granted, and leaves it as it is."""
+    return {path: repr(token(leaf)) for path, leaf in walk(optimizer, known).items() if leaf.kind == "plain"}
+
+
+def as_numpy(tensor: Tensor) -> Any:
+    """A copy as a NumPy array (members,), or as a NumPy scalar."""
+    return tensor.detach().cpu().numpy().copy()[()]
+
+
+def scalars_of(values: Values, width: int) -> dict[str, Any]:
+    """Of state and numbers, what is no larger than a value a member."""
+    return {path: as_numpy(t) for path, t in values.beside_weights().items() if t.numel() <= width}
 
 
 def scalar(value: Any) -> Tensor:
@@ -89,8 +97,8 @@ def scalar(value: Any) -> Tensor:
 
 def holds(guard: Guard, value: Any) -> bool:
     """Whether a guard's value, a NumPy scalar or an array (members,), is what the trace saw."""
-    if guard.kind == "bool":
-        return bool(np.all(np.not_equal(value, 0) == guard.outcome))
-    if guard.kind == "float" and math.isnan(guard.outcome):
+    if isinstance(guard, bool):
+        return bool(np.all(np.not_equal(value, 0) == guard))
+    if guard != guard:
         return bool(np.isnan(value).all())
-    return bool(np.all(np.equal(np.trunc(value) if guard.kind == "int" else value, guard.outcome)))
+    return bool(np.all(np.equal(np.trunc(value) if isinstance(guard, int) else value, guard)))

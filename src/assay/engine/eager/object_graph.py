@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.eager.refusal import NotVectorizable
-from assay.training.member_setup import MemberSetup
+from assay.training.step import Step
 
 Setter = Callable[[Any], None]
 _RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
@@ -71,7 +71,7 @@ def _places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
         yield Leaf(path, kind, known[id(value)] if kind == "known" else value, put)
 
 
-def leaves_of(setup: MemberSetup) -> dict[str, Leaf]:
+def leaves_of(setup: Step) -> dict[str, Leaf]:
     """The leaves of a member's optimizer."""
     return walk(setup.optimizer, names_of(setup.model))
 

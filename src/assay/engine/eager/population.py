@@ -22,7 +22,7 @@ from assay.engine.eager.python_numbers import as_number, same
 from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.eager.torch_private import batched, vmap_level
 from assay.engine.eager.tuned_numbers import tuned_numbers
-from assay.training.member_setup import MemberSetup, set_up
+from assay.training.step import Step, set_up
 
 BLOCK_BYTES = 1 << 28  # inputs of the members that a device scores at once
 
@@ -74,17 +74,17 @@ class Population:
             self._stack(setups)
         except NotVectorizable as error:
             raise self._warmer(error) from error
-        rates = zip(*(setup.step.initial for setup in setups), strict=True) if contender.schedule is not None else ()
+        rates = zip(*(setup.initial for setup in setups), strict=True) if contender.schedule is not None else ()
         # each group's learning rate before any schedule, (groups) × (members,)
         self.initial = [torch.tensor(r, dtype=torch.float64, device=numerics.device) for r in rates]
         self.alive = torch.ones(self.width, dtype=torch.bool)
 
-    def set_up(self, i: int, batches: Batches) -> MemberSetup:
+    def set_up(self, i: int, batches: Batches) -> Step:
         """Member i's own model and optimizer, after the first `warm` steps of the loop."""
         numerics = self.numerics if self.warm else msgspec.structs.replace(self.numerics, device="cpu")
         setup = set_up(self.task, self.contender, self.members[i], numerics, self.run)
         for s in range(self.warm):
-            setup.step(*batches.of_member(i, s))
+            setup(*batches.of_member(i, s))
         return setup
 
     def _warmer(self, error: NotVectorizable) -> NotVectorizable:
@@ -93,7 +93,7 @@ class Population:
 
     # ---------------------------------------------------------------------------------------------- stacking
 
-    def _stack(self, setups: Sequence[MemberSetup]) -> None:
+    def _stack(self, setups: Sequence[Step]) -> None:
         walked = [leaves_of(setup) for setup in setups]
         first = walked[0]
         _refuse_shared_memory(first)
@@ -230,9 +230,9 @@ class Population:
             model.train()
 
 
-def _traces(setups: Sequence[MemberSetup]) -> Tensor:
+def _traces(setups: Sequence[Step]) -> Tensor:
     """Loss, gradient norm, update norm of the steps that the loop took, (steps, 3, members)."""
-    kept = [(s.step.losses, s.step.grad_norms, s.step.update_norms) for s in setups]
+    kept = [(s.losses, s.grad_norms, s.update_norms) for s in setups]
     return torch.stack([torch.stack([torch.stack(values) for values in own]) for own in kept]).permute(2, 1, 0)
 
 

@@ -10,7 +10,7 @@ from assay.core import Contender, Hyperparameters, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import leaves_of
 from assay.space import Choice
-from assay.training.member_setup import MemberSetup, set_up
+from assay.training.step import Step, set_up
 
 KEPT = 64
 
@@ -26,10 +26,10 @@ def tuned_numbers(
     if key in _kept:
         return _kept[key][0]
 
-    def stepped(values: Hyperparameters) -> MemberSetup:
+    def stepped(values: Hyperparameters) -> Step:
         changed = msgspec.structs.replace(member, hyperparameters={**member.hyperparameters, **values})
         setup = set_up(task, contender, changed, numerics, batches.run)
-        setup.step(*batches.of_member(0, 0))
+        setup(*batches.of_member(0, 0))
         return setup
 
     reference, found = _numbers(stepped({})), set[str]()
@@ -50,5 +50,5 @@ def tuned_numbers(
 _kept: dict[tuple[int, int, str], tuple[frozenset[str], Task, Contender]] = {}  # what is kept keeps its id
 
 
-def _numbers(setup: MemberSetup) -> dict[str, Any]:
+def _numbers(setup: Step) -> dict[str, Any]:
     return {path: leaf.value for path, leaf in leaves_of(setup).items() if leaf.kind == "number"}

@@ -6,18 +6,20 @@ where enough members share a step; else it is the loop. What is compiled already
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import cycle, islice
 
+import numpy as np
 import torch
 from msgspec.structs import replace
+from torch import nn
 
-from assay.core import Contender, EngineOptions, Member, Numerics, Task
+from assay.core import Contender, EngineOptions, Numerics, Split, Splits, Task
 from assay.engine.eager.refusal import refusal
 from assay.engine.eager.torch_private import cpp_compiler
-from assay.engine.select.chunk_size import chunk_size
+from assay.engine.select.measure import chunk_size, seconds_of_eager, seconds_of_loop
 from assay.engine.select.parity import members, probe
-from assay.engine.select.stopwatch import seconds_of_eager, seconds_of_loop
 from assay.record import cache
+from assay.tasks.metrics import accuracy
 from assay.training.numerics import Chosen, Demand, loop_here
 
 REPAYS = 60  # seconds of the loop that repay compiling once: it takes 34 on an Intel Xeon with AVX-512, 50 on Zen 3
@@ -73,7 +75,8 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
     mismatch = probe(task, contender, eager, demand.split)
     if mismatch:
         return _loop(plain, mismatch, seconds)
-    return Chosen(eager, seconds_of_eager(task, contender, _repeated(few, min(size, MEASURED)), eager))
+    measured = list(islice(cycle(few), min(size, MEASURED)))
+    return Chosen(eager, seconds_of_eager(task, contender, measured, eager))
 
 
 def _forced(wanted: EngineOptions) -> bool:
@@ -93,5 +96,34 @@ def _hindrance(wanted: EngineOptions) -> str:
     return cache.writable() or ("" if cpp_compiler() else "there is no C++ compiler")
 
 
-def _repeated(few: Sequence[Member], count: int) -> list[Member]:
-    return [few[i % len(few)] for i in range(count)]
+def engine_reached(contender: Contender) -> tuple[str, str]:
+    """Told on a small network: `vectorized` with the form that passes the probe, or `loop` with the reason that none does."""
+    form, reason = "compiled", None
+    for compiled in (True, False):
+        reason = probe(_POINTS, contender, replace(loop_here(), engine="vectorized", compiled=compiled))
+        if reason is None:
+            return "vectorized", f"{form}; it gives the loop's numbers on a small network"
+        form = f"eager, for compiled it is {reason}"
+    return "loop", str(reason)
+
+
+def _points(seed: int) -> Splits:
+    rng = np.random.default_rng(seed)
+
+    def split(n: int) -> Split:
+        return Split(rng.normal(size=(n, 6)).astype(np.float32), rng.integers(0, 3, n))
+
+    return Splits(split(160), split(30), split(30))
+
+
+_POINTS = Task(
+    name="points",
+    data=_points,
+    model=lambda: nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3)),
+    loss=nn.functional.cross_entropy,
+    metric=accuracy,
+    epochs=3,
+    batch_size=16,
+    margin=0.01,
+    margin_reason="none is drawn",
+)

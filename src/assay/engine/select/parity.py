@@ -16,13 +16,14 @@ import torch
 from torch import nn
 
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
-from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import dropout_sites
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable, refusal
 from assay.engine.train import train_with
 from assay.space import Choice
 from assay.training import loop
+from assay.training.data import load
+from assay.training.step import make_model
 
 MEMBERS = 3
 EPOCHS = 3
@@ -50,61 +51,58 @@ def probe(
     if kind is None:
         kind = Population
         if numerics.compiled:
-            from assay.engine.compiled.interpreted import Interpreted
+            from assay.engine.compiled.population import Interpreted
 
             kind = Interpreted
-    for dtype in ("float64", "float32"):
-        exact = msgspec.structs.replace(numerics, dtype=dtype, width=MEMBERS)
-        try:
-            expected = loop.train(small, contender, members(contender, split), exact)
-        except Exception:
-            if dtype == "float32":
-                raise  # the loop can't train it either: the caller must know
-            continue  # a model that keeps to float32
-        try:
-            _refuse_dropout(small, contender, exact, split)
-            found = train_with(kind, small, contender, members(contender, split), exact)
-        except NotVectorizable as error:
-            return str(error)
-        return difference(small, expected, found, TOLERANCE[dtype])
-    raise AssertionError
+    few = members(contender, split)
+    exact = msgspec.structs.replace(numerics, dtype="float64", width=MEMBERS)
+    try:
+        expected = loop.train(small, contender, few, exact)
+    except Exception:  # a model that keeps to float32, or one that the loop can't train either: the caller must know
+        exact = msgspec.structs.replace(exact, dtype="float32")
+        expected = loop.train(small, contender, few, exact)
+    try:
+        _refuse_dropout(small, exact, split)
+        found = train_with(kind, small, contender, few, exact)
+    except NotVectorizable as error:
+        return str(error)
+    return _difference(small, expected, found, TOLERANCE[exact.dtype])
 
 
 def members(contender: Contender, split: int = 0) -> list[Member]:
     """Members that differ in every tuned hyperparameter, each spread over the inner part of its range."""
     return [
-        Member(0, "tune", 0, i, hyperparameters(contender, i), split, init=1 + i, batches=11 + i, noise=21 + i)
+        Member(0, "tune", 0, i, _hyperparameters(contender, i), split, init=1 + i, batches=11 + i, noise=21 + i)
         for i in range(MEMBERS)
     ]
 
 
-def hyperparameters(contender: Contender, i: int) -> dict[str, Any]:
+def _hyperparameters(contender: Contender, i: int) -> dict[str, Any]:
     """The i-th member's: a Latin square, so that no two hyperparameters move together."""
     chosen: dict[str, Any] = {}
     for k, (name, dimension) in enumerate(contender.space.items()):
         if isinstance(dimension, Choice):
             chosen[name] = dimension.options[i % len(dimension.options)]
             continue
-        place = (0.25, 0.5, 0.75)[(i * (k + 1) + k) % 3] if k % 3 != 2 else (0.25, 0.5, 0.75)[(2 * i + k) % 3]
+        place = (0.25, 0.5, 0.75)[(i * (2 if k % 3 else 1) + k) % 3]
         low, high = dimension.low, dimension.high
         value = low * (high / low) ** place if dimension.log else low + (high - low) * place
         chosen[name] = round(value) if isinstance(low, int) and isinstance(high, int) else value
     return chosen
 
 
-def difference(task: Task, expected: Curves, found: Curves, tolerance: float) -> str | None:
+def _difference(task: Task, expected: Curves, found: Curves, tolerance: float) -> str | None:
     """What differs most between two engines' curves, in one line; None within the tolerance."""
     if (expected.diverged != found.diverged).any():
         return f"members diverge in epochs {found.diverged.tolist()}, in the loop in {expected.diverged.tolist()}"
-    compared: dict[str, tuple[np.ndarray, np.ndarray]] = {n: (getattr(expected, n), getattr(found, n)) for n in _TRACES}
-    if expected.weights is not None and found.weights is not None:
-        start = 0
-        for name, tensor in task.model().state_dict().items():
-            stop = start + tensor.numel()
-            compared[name] = expected.weights[:, start:stop], found.weights[:, start:stop]
-            start = stop
     if (unlike := _scored_otherwise(expected.validation, found.validation, tolerance)) is not None:
         return f"validation scores differ by {unlike:.1e} from the loop's"
+    compared: dict[str, tuple[np.ndarray, np.ndarray]] = {n: (getattr(expected, n), getattr(found, n)) for n in _TRACES}
+    if expected.weights is not None and found.weights is not None:
+        state = task.model().state_dict()
+        ends = np.cumsum([tensor.numel() for tensor in state.values()])
+        parts = (np.split(weights, ends[:-1], axis=1) for weights in (expected.weights, found.weights))
+        compared |= dict(zip(state, zip(*parts, strict=True), strict=True))
     worst, where = 0.0, ""
     for name, (a, b) in compared.items():
         finite = np.isfinite(a)
@@ -137,14 +135,11 @@ def _small(task: Task, split: int) -> Task:
     batch = min(task.batch_size, max(1, len(splits.train.inputs) // STEPS))
     wanted = batch * (STEPS - 1) + max(1, batch // 2)
 
-    def first(part: Split | None, n: int) -> Split | None:
-        return None if part is None else Split(part.inputs[:n], part.targets[:n])
+    def first(part: Split, n: int = 4 * batch) -> Split:
+        return Split(part.inputs[:n], part.targets[:n])
 
-    train = first(splits.train, wanted)
-    assert train is not None
-    small = Splits(
-        train, first(splits.validation, 4 * batch) or splits.test, first(splits.test, 4 * batch) or splits.test
-    )
+    validation = splits.test if splits.validation is None else first(splits.validation)
+    small = Splits(first(splits.train, wanted), validation, first(splits.test))
     return replace(task, data=lambda _: small, epochs=EPOCHS, batch_size=batch, published=None)
 
 
@@ -163,14 +158,11 @@ def _without_dropout(task: Task) -> Task:
     return replace(task, model=model)
 
 
-def _refuse_dropout(task: Task, contender: Contender, numerics: Numerics, split: int) -> None:
-    batches = Batches(task, members(contender, split)[:1], numerics)
+def _refuse_dropout(task: Task, numerics: Numerics, split: int) -> None:
+    inputs, _ = load(task, split, numerics.dtype, numerics.device).train
     try:
         with torch.random.fork_rng(devices=[]):
-            sites = dropout_sites(
-                task.model().to(numerics.device, getattr(torch, numerics.dtype)),
-                batches.data[0].train[0][: batches.size],
-            )
+            sites = dropout_sites(make_model(task, numerics), inputs[: task.batch_size])
     except Exception as error:
         raise refusal(error) from error
     if sites:

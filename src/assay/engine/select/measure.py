@@ -1,8 +1,14 @@
-"""How many members share a chunk: as many as stay in a core's cache, or fit a GPU's memory."""
+"""What is measured before an engine is chosen: the time of a member's step, and how many members share a chunk.
+
+Of a few steps the quicker ones are taken. A chunk is as large as stays in a core's cache, or fits a GPU's memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -10,10 +16,12 @@ from torch import Tensor, nn
 
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
+from assay.engine.eager.model_mode import draw_masks, dropout_sites
 from assay.engine.eager.object_graph import leaves_of
-from assay.engine.select.stopwatch import begun
-from assay.training.member_setup import set_up
+from assay.engine.eager.population import Population
+from assay.engine.eager.refusal import Again
 from assay.training.numerics import Demand
+from assay.training.step import set_up
 
 CHUNK_BYTES = 5_000_000  # a chunk's weights, state and activations that a core still gets through quickly (Zen 3)
 DATA_BYTES = 256_000_000  # of members' training data in their own orders, in each process
@@ -60,7 +68,7 @@ def largest_on_cpu(task: Task, contender: Contender, member: Member, numerics: N
                 activations += 2 * output.nbytes  # it and its gradient
 
         hooks = [m.register_forward_hook(count) for m in one.model.modules() if not list(m.children())]
-        one.step(x[0], y[0])
+        one(x[0], y[0])
         for hook in hooks:
             hook.remove()
     weights = sum(p.nbytes for p in one.model.parameters())
@@ -78,9 +86,8 @@ def largest_on_gpu(
     that they share is loaded before.
     """
     Batches(task, members[:1], numerics)
-    sizes = (2, 8)
-    small, large = (_peak(task, contender, [members[i % len(members)] for i in range(n)], numerics) for n in sizes)
-    each = max(1, (large - small) // (sizes[1] - sizes[0]))
+    small, large = (_peak(task, contender, list(islice(cycle(members), n)), numerics) for n in (2, 8))
+    each = max(1, (large - small) // (8 - 2))
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(torch.device(numerics.device))
     return fitting(free, each, processes)
@@ -103,3 +110,54 @@ def _peak(task: Task, contender: Contender, members: Sequence[Member], numerics:
         everyone = np.ones(len(members), dtype=bool)
         population.scores([data.validation for data in batches.data], everyone)
     return torch.cuda.max_memory_allocated(numerics.device) - before
+
+
+def seconds_of_loop(task: Task, contender: Contender, member: Member, numerics: Numerics) -> tuple[float, int]:
+    """One step of the loop, and how many a training takes."""
+    batches = Batches(task, [member], numerics)
+    batches.shuffle()
+    step = set_up(task, contender, member, numerics, replace(batches.run, fused=True))
+    return _seconds(lambda x, y: step(x[0], y[0]), batches), batches.run.total_steps
+
+
+def seconds_of_eager(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> float:
+    """One step of these members in the eager engine, a member's share of it."""
+    batches = Batches(task, members, numerics)
+    batches.shuffle()
+    population = begun(task, contender, members, numerics, batches)
+    return _seconds(_step_of(population, batches), batches) / population.width
+
+
+def begun(
+    task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics, batches: Batches
+) -> Population:
+    """A population that has taken a step, with the options that this step shows it needs."""
+    options: dict[str, bool] = {}
+    while True:
+        try:
+            population = Population(task, contender, members, numerics, batches, **options)
+            _step_of(population, batches)(*batches.at(0))
+            return population
+        except Again as again:
+            if again.change.keys() <= options.keys():
+                raise
+            options |= again.change
+
+
+def _step_of(population: Population, batches: Batches) -> Callable[[Tensor, Tensor], object]:
+    x, _ = batches.at(0)
+    sites = dropout_sites(population.model, x[0])
+    noise = [torch.Generator(device=x.device).manual_seed(i) for i in range(population.width if sites else 0)]
+    return lambda x, y: population.step(x, y, draw_masks(sites, noise, x))
+
+
+def _seconds(step: Callable[[Tensor, Tensor], object], batches: Batches, steps: int = 12) -> float:
+    times: list[float] = []
+    for i in range(steps):
+        x, y = batches.at(i % max(1, batches.steps - 1))
+        started = time.perf_counter()
+        step(x, y)
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)
+        times.append(time.perf_counter() - started)
+    return sorted(times)[steps // 4]
