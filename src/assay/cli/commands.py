@@ -19,7 +19,6 @@ from . import printed, screen
 from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
-    from assay.driver.estimate import Estimate
     from assay.driver.plan import Comparison
 
 app = App(
