@@ -115,17 +115,37 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
 
 def task_info(task: Task) -> TaskInfo:
     """The task as data."""
-    told = {name: getattr(task if hasattr(task, name) else task.metric, name) for name in TaskInfo.__struct_fields__}
-    return TaskInfo(**{**told, "metric": task.metric.name, "options": dict(task.options)})
+    return TaskInfo(
+        name=task.name,
+        reference=task.reference,
+        source=task.source,
+        options=dict(task.options),
+        metric=task.metric.name,
+        direction=task.metric.direction,
+        unit=task.metric.unit,
+        scale=task.metric.scale,
+        epochs=task.epochs,
+        batch_size=task.batch_size,
+        margin=task.margin,
+        margin_reason=task.margin_reason,
+        generated=task.generated,
+        family=task.family,
+        note=task.note,
+    )
 
 
 def contender_info(contender: Contender) -> ContenderInfo:
     """The contender as data."""
-    told = {name: getattr(contender, name) for name in ContenderInfo.__struct_fields__}
-    told["space"] = dict(contender.space)
-    told["fixed"] = {name: repr(value) for name, value in contender.fixed.items()}
-    told["schedule"] = getattr(contender.schedule, "__name__", None)
-    return ContenderInfo(**told)
+    return ContenderInfo(
+        name=contender.name,
+        reference=contender.reference,
+        source=contender.source,
+        space=dict(contender.space),
+        fixed={k: repr(v) for k, v in contender.fixed.items()},
+        schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
+        closure=contender.closure,
+        note=contender.note,
+    )
 
 
 def default_folder(science: Science) -> Path:
