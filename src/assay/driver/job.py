@@ -121,7 +121,7 @@ def task_info(task: Task) -> TaskInfo:
 
 def contender_info(contender: Contender) -> ContenderInfo:
     """The contender as data."""
-    told = {name: getattr(contender, name) for name in ContenderInfo.__struct_fields__}
+    told = {name: getattr(contender, name) for name in ContenderInfo.__struct_fields__ if hasattr(contender, name)}
     told["space"] = dict(contender.space)
     told["fixed"] = {name: repr(value) for name, value in contender.fixed.items()}
     told["schedule"] = getattr(contender.schedule, "__name__", None)
