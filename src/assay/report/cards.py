@@ -164,7 +164,7 @@ def union(dimensions: Sequence[Dimension]) -> Dimension:
 
 
 def _tuning(reading: Reading) -> Card:
-    scale, floors = reading.units.scale, reading.findings.floors("test_floor")
+    scale, floors = reading.units.scale, reading.arrays.floors("test_floor")
     curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
     series = [Series(arm.name, arm.look, scale * c) for arm, c in zip(reading.arms, curves, strict=True)]
     return Card(
@@ -183,7 +183,7 @@ def _speed(reading: Reading) -> Card | None:
     task, target = reading.plan.science.task, known[0][1]["target"]
     arrivals = []
     for arm in reading.arms:
-        turned = task.sign * reading.findings.curves(arm.slot, "validation")
+        turned = task.sign * reading.arrays.curves(arm.slot, "validation")
         arrivals.append(Series(arm.name, arm.look, speed.epochs_to(turned, task.sign * target).ravel()))
     base = reading.arms[0].name
 
@@ -277,5 +277,5 @@ def _curse(reading: Reading) -> Card:
 
 def _lost(arm: Arm) -> np.ndarray:
     """The chosen trial's validation score less that of the final runs, for each replicate (K,), file units."""
-    trials = floored(arm.trial_scores[arm.chosen], arm.findings.floors("validation_floor"))
+    trials = floored(arm.trial_scores[arm.chosen], arm.arrays.floors("validation_floor"))
     return trials - arm.scores("validation")[:, :, -1].mean(axis=1)
