@@ -51,12 +51,7 @@ def settling_margin(low: float, high: float) -> float:
 
 
 def settling_replicates(
-    sd: float,
-    replicates: int,
-    margin: float,
-    alpha: float,
-    candidates: int = 1,
-    test_fraction: float | None = None,
+    sd: float, replicates: int, margin: float, alpha: float, candidates: int = 1, test_fraction: float | None = None
 ) -> int | None:
     """The smallest K′ ≥ 2 with 2·t·s_U·√(1/K′) ≤ margin, or None if that is above 1000 or the spread is unknown.
 

@@ -10,12 +10,13 @@ import numpy as np
 from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
+from assay.judge.sentence import listed
 from assay.report import controls
 from assay.report.figures import Card, Series, compared, lines
 from assay.report.figures.rows import strips
 from assay.report.figures.scores import Panel, Trials, scores
 from assay.report.reading import Arm, Reading
-from assay.report.units import listed, settings
+from assay.report.units import settings
 from assay.space import Choice, Dimension, Float
 
 MOST_PANELS = 4
