@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from assay.judge.decide import critical, error_factor
-from assay.judge.power import detectable_difference, expected_half_width, power
+from assay.judge.power import detectable_difference, expected_half_width
 from assay.judge.second_opinion import bca_interval
 
 ALPHA = 0.05
@@ -88,8 +88,7 @@ def main() -> None:
     for replicates in (4, 12, 30):
         difference = detectable_difference(1.0, replicates, ALPHA)
         print(
-            f"K = {replicates:>2}: {difference:.3f} standard deviations of a replicate's difference (power "
-            f"{100 * power(difference, 1.0, replicates, ALPHA):.1f} %), half width "
+            f"K = {replicates:>2}: {difference:.3f} standard deviations of a replicate's difference, half width "
             f"{expected_half_width(1.0, replicates, ALPHA):.3f}"
         )
     print(f"\n{time.perf_counter() - started:.0f} s")

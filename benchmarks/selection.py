@@ -50,8 +50,9 @@ def main(folders: list[Path]) -> None:
                     drawn = np.sort(rng.choice(len(study.turned), size=min(n, len(study.turned)), replace=False))
                     x, s = study.positions[drawn], study.turned[drawn]
                     chosen.setdefault("raw best", []).append(x[select.raw(s), 0])
-                    for h in BANDWIDTHS:
-                        chosen.setdefault(f"smoothed {100 * h:g} %", []).append(x[select.select(x, s, bandwidth=h), 0])
+                    for h in BANDWIDTHS:  # a wider kernel is the rule's own on a narrower range
+                        place = select.select(x * select.BANDWIDTH / h, s)
+                        chosen.setdefault(f"smoothed {100 * h:g} %", []).append(x[place, 0])
                 for rule, places in chosen.items():
                     regret = scale * (curve.max() - np.interp(places, grid, curve))
                     worst = np.sort(regret)[-len(regret) // 20 :].mean()

@@ -15,6 +15,7 @@ from scipy import stats
 from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.cli import call
+from assay.controls import verified
 from assay.controls.judged import Trained, judged
 from assay.core import Curves, Member, Split, Splits
 from assay.driver.compare import Result
@@ -294,6 +295,29 @@ def test_forged_controls_with_a_fresh_manifest_are_seen_through(controlled, tmp_
     found = "\n".join(faults(copy))
     assert "controls is not what the members give" in found
     assert "the lengths replayed are not those of sgd's steps" in found
+
+
+@pytest.mark.parametrize("slot", [1, 3])  # the question's own candidate, and the baseline halted
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_forged_source_in_the_controls_plan_is_named(controlled, tmp_path, slot, part):
+    copy = tampered(controlled, tmp_path)
+    plans = [copy / "plan.json", copy / "controls" / "plan.json"]
+    for path in plans:  # of a candidate whose source has two parts, as that of a wrapper
+        content = json.loads(path.read_text())
+        content["science"]["contenders"][1]["source"] += "; sha256:wrapped"
+        path.write_text(json.dumps(content))
+    assert not another_plan(copy)
+    source = content["science"]["contenders"][slot]["source"].split("; ")
+    source[part] = "sha256:forged"
+    content["science"]["contenders"][slot]["source"] = "; ".join(source)
+    plans[1].write_text(json.dumps(content))
+    assert another_plan(copy) == ((slot, part) != (3, 1))  # what halts the baseline may have changed since
+
+
+def another_plan(folder: Path) -> bool:
+    record = RunFolder.open(folder)
+    found = verified.faults(record, RecordArrays(record.plan, record.frame()))
+    return "controls/plan.json is not what the plan of the question makes it" in found
 
 
 # --------------------------------------------------------------------------------------------------- what they say

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import NoVerdict
-from assay.judge.divergence import floored, loser, rate, survivor_differences
+from assay.judge.divergence import floored, loser, survivor_differences
 from assay.judge.edges import Edge, edges, ends_hit, wider, wider_spaces
 from assay.space import Choice, Float, Int
 
@@ -94,7 +94,6 @@ def test_floors_take_the_place_of_what_diverged():
     assert floored(scores, 0.1).tolist() == [[0.7, 0.1], [0.1, 0.6]]
     assert floored(scores, np.array([0.1, 0.2])).tolist() == [[0.7, 0.1], [0.2, 0.6]]
     assert floored(np.array([0.5, math.nan]), np.array([0.1, 0.2])).tolist() == [0.5, 0.2]
-    assert rate(scores) == 0.5
     with pytest.raises(ValueError, match="floor"):
         floored(scores, math.nan)
     with pytest.raises(ValueError, match="shape"):

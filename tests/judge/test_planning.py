@@ -1,7 +1,6 @@
 """Power and widths against statsmodels, scipy and simulation."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -11,49 +10,23 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
 from assay.judge.decide import outcome
-from assay.judge.power import detectable_difference, expected_half_width, power, settling_margin, settling_replicates
+from assay.judge.power import detectable_difference, expected_half_width, settling_margin, settling_replicates
 
 
-@pytest.mark.parametrize("replicates", [2, 4, 12, 30, 200])
-@pytest.mark.parametrize(("alpha", "candidates"), [(0.05, 1), (0.05, 4)])
-@pytest.mark.parametrize("effect", [0.0, 0.1, 0.8, 1.5])
-def test_power_agrees_with_statsmodels(replicates, alpha, candidates, effect):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = TTestPower().power(effect, replicates, alpha / candidates)
-    if math.isnan(expected):  # scipy's noncentral t gives up on the wrong side's tail, which holds nothing there
-        t = scipy.stats.t.ppf(1 - alpha / candidates / 2, replicates - 1)
-        expected = scipy.stats.nct.sf(t, replicates - 1, effect * math.sqrt(replicates))
-    assert power(-0.3 * effect, 0.3, replicates, alpha, candidates) == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize(("replicates", "candidates"), [(2, 1), (4, 1), (12, 1), (12, 3), (30, 1)])
+@pytest.mark.parametrize(("replicates", "candidates"), [(2, 1), (4, 1), (12, 1), (12, 3), (30, 1), (200, 4)])
 def test_the_detectable_difference_has_the_wanted_power(replicates, candidates):
     found = detectable_difference(1.3, replicates, 0.05, candidates)
-    assert power(found, 1.3, replicates, 0.05, candidates) == pytest.approx(0.8, abs=1e-12)
+    assert TTestPower().power(found / 1.3, replicates, 0.05 / candidates) == pytest.approx(0.8, abs=1e-6)
     noncentrality = found / 1.3 * math.sqrt(replicates)
     t = scipy.stats.t.ppf(1 - 0.05 / candidates / 2, replicates - 1)
     assert scipy.stats.nct.sf(t, replicates - 1, noncentrality) == pytest.approx(0.8, abs=1e-6)
 
 
-def test_extremes_of_power():
-    assert power(0.0, 1.0, 7, 0.05) == pytest.approx(0.05, abs=1e-12)
-    assert power(1e9, 1.0, 1000, 0.001) == pytest.approx(1.0, abs=1e-12)
-    assert power(0.1, 0.0, 5, 0.05) == 1.0
-    assert power(0.0, 0.0, 5, 0.05) == 0.0
-    assert math.isnan(power(1.0, 1.0, 1, 0.05))
+def test_extremes():
     assert math.isnan(detectable_difference(1.0, 1, 0.05))
     assert math.isnan(expected_half_width(1.0, 1, 0.05))
     assert detectable_difference(0.0, 12, 0.05) == 0.0
     assert detectable_difference(1.0, 2, 1e-6) > 1e5
-
-
-def test_fixed_data_detects_less():
-    factor = math.sqrt((1 / 12 + 0.25) / (1 / 12))
-    assert detectable_difference(1.0, 12, 0.05, test_fraction=0.25) == pytest.approx(
-        factor * detectable_difference(1.0, 12, 0.05), rel=1e-12
-    )
-    assert power(1.0, 1.0, 12, 0.05, test_fraction=0.25) == pytest.approx(power(1 / factor, 1.0, 12, 0.05), abs=1e-12)
 
 
 def test_expected_half_width_is_what_samples_have():
@@ -70,7 +43,6 @@ def test_settling_replicates_by_a_slow_search():
     upper = sd * math.sqrt(11 / scipy.stats.chi2.ppf(0.2, 11))
     slow = next(k for k in range(2, 999) if 2 * scipy.stats.t.ppf(0.975, k - 1) * upper / math.sqrt(k) <= margin)
     assert settling_replicates(sd, replicates, margin, 0.05) == slow
-    assert (settling_replicates(sd, replicates, margin, 0.05, assurance=0.95) or 0) > slow
     assert (settling_replicates(sd, replicates, margin, 0.05, candidates=3) or 0) > slow
 
 
@@ -85,7 +57,6 @@ def test_what_can_never_be_settled():
     assert settling_replicates(1.0, 12, 1.0, 0.05, test_fraction=0.25) is None  # the test set's share does not shrink
     assert settling_replicates(math.nan, 1, 1.0, 0.05) is None
     assert settling_replicates(0.0, 5, 1.0, 0.05) == 2
-    assert settling_replicates(1.0, 12, 1.0, 0.05, most=10) is None
 
 
 @given(st.floats(-10, 10), st.floats(0, 10))
@@ -97,11 +68,9 @@ def test_a_margin_above_the_settling_one_settles(low, width):
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: power(1.0, -1.0, 5, 0.05), "spread"),
-        (lambda: detectable_difference(1.0, 5, 0.05, power_wanted=1.0), "power"),
+        (lambda: detectable_difference(-1.0, 5, 0.05), "spread"),
         (lambda: expected_half_width(math.nan, 5, 0.05), "spread"),
         (lambda: settling_replicates(1.0, 5, 0.0, 0.05), "margin"),
-        (lambda: settling_replicates(1.0, 5, 1.0, 0.05, assurance=1.0), "assurance"),
     ],
 )
 def test_bad_input_is_refused(call, match):

@@ -133,8 +133,6 @@ def test_bad_trials_are_refused(positions, scores, match):
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(ValueError, match="bandwidth"):
-        smoothed(np.zeros((1, 1)), np.zeros(1), bandwidth=0.0)
     with pytest.raises(ValueError, match="choice"):
         smoothed(np.zeros((1, 1)), np.zeros(1), choice=np.array([True, False]))
     with pytest.raises(ValueError, match="floor"):

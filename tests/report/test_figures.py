@@ -4,13 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from assay.judge.sentence import listed
 from assay.report.cards import union
 from assay.report.figures import Series
 from assay.report.figures.lines import band, learning, reach
 from assay.report.figures.rows import spread_out, strips
 from assay.report.figures.scores import Panel, Trials, scores
 from assay.report.style import drawing, log_scale, look, plain
-from assay.report.units import Units, duration, listed, number, settings
+from assay.report.units import Units, duration, number, settings
 from assay.space import Choice, Float
 
 

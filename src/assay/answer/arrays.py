@@ -69,11 +69,8 @@ class RecordArrays:
         Raises:
             BrokenRecord: members that the plan asks for are missing.
         """
-        if (slot, phase) not in self._members:
-            self._members[slot, phase] = self._find(slot, phase)
-        return self._members[slot, phase]
-
-    def _find(self, slot: int, phase: str) -> pl.DataFrame:
+        if (slot, phase) in self._members:
+            return self._members[slot, phase]
         p = self.protocol
         per_replicate = p.trials if phase == "tune" else p.final_seeds
         rows = self.frame.filter(
@@ -88,6 +85,7 @@ class RecordArrays:
                 f"{p.replicates * per_replicate} members ({name}, {phase}) are planned and {len(rows)} on record; "
                 "run the command that made it again"
             )
+        self._members[slot, phase] = rows
         return rows
 
     def study(self, slot: int, replicate: int) -> Study:

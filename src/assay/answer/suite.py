@@ -51,11 +51,6 @@ class Judged:
         return self.shared or self.plan.science.task.family or self.plan.science.task.name
 
     @property
-    def margin(self) -> float:
-        """The task's, in the metric's unit."""
-        return self.plan.science.task.margin
-
-    @property
     def level(self) -> float:
         """The level of each candidate's interval on the task."""
         return 1 - self.plan.science.protocol.alpha / max(1, len(self.plan.science.contenders) - 1)
@@ -183,11 +178,11 @@ class _Arms:
     @property
     def differences(self) -> np.ndarray:
         """Differences (K,) in margins."""
-        return across.in_margins((self.ours - self.theirs).mean(axis=1), self.run.margin)
+        return (self.ours - self.theirs).mean(axis=1) / self.run.arrays.task.margin
 
     def from_baseline(self, scores: np.ndarray) -> np.ndarray:
         """How far each replicate's score lies from the baseline's mean (K,), in margins."""
-        return (scores.mean(axis=1) - self.theirs.mean()) / self.run.margin
+        return (scores.mean(axis=1) - self.theirs.mean()) / self.run.arrays.task.margin
 
 
 def _descriptive(arms: Sequence[_Arms], seed: int) -> Descriptive:
@@ -213,7 +208,7 @@ def _descriptive(arms: Sequence[_Arms], seed: int) -> Descriptive:
 
 def _cell(run: Judged, candidate: str, verdict: TaskVerdict | None) -> Cell:
     """One candidate on one task; None for what can't be given, and why."""
-    task, source, margin = run.entry.name, run.source, run.margin
+    task, source, margin = run.entry.name, run.source, run.arrays.task.margin
     if verdict is None:
         why = run.entry.skipped.get(candidate, "no verdict can be given: every final run diverged")
         return Cell(task=task, source=source, margin=margin, why=why)
@@ -244,8 +239,8 @@ def _steps(run: Judged, slot: int) -> ToTarget | None:
 
 
 def target_of(arrays: RecordArrays) -> float | None:
-    """The turned target of a run: what the tuned baseline reaches with seeds that are not judged."""
-    return across.target_of(arrays.task.sign * arrays.contender(0).chosen_validation)
+    """The turned target of a run: what the tuned baseline reaches in its chosen trials, whose seeds are not judged."""
+    return speed.target_of(arrays.task.sign * arrays.contender(0).chosen_validation)
 
 
 def seconds_to_target(run: Judged) -> dict[str, float | None]:

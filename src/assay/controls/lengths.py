@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,7 @@ import numpy as np
 from assay.answer.arrays import RecordArrays
 from assay.controls import plan
 from assay.errors import BrokenRecord
-from assay.record import RunFolder
-from assay.record.files import write_atomically
+from assay.record import RunFolder, checksum
 
 
 def lengths(norms: np.ndarray, alive: np.ndarray, name: str) -> np.ndarray | str:
@@ -84,9 +81,7 @@ def keep(folder: Path, found: dict[int, np.ndarray | str]) -> None:
     """Write the lengths beside the controls' plan."""
     for slot, table in found.items():
         if not isinstance(table, str):
-            content = io.BytesIO()
-            np.save(content, table, allow_pickle=False)
-            write_atomically(path(folder, slot), partial(Path.write_bytes, data=content.getvalue()))
+            checksum.write_array(path(folder, slot), table)
 
 
 def read(folder: Path, slot: int) -> np.ndarray:

@@ -65,10 +65,12 @@ def _another_plan(folder: RunFolder, trained: Trained) -> Iterator[str]:
 
 def _comparable(science: Science) -> Science:
     """The science without the hash of the code that altered contenders, which may have changed since, in today's layout."""
-    contenders = tuple(
-        msgspec.structs.replace(info, skipped=reason, source="", note="")
-        if (reason := plan.skipped(info))
-        else msgspec.structs.replace(info, source=";".join(p for i, p in enumerate(info.source.split(";")) if i != 1))
-        for info in science.contenders
-    )
-    return msgspec.structs.replace(science, contenders=contenders)
+    original = f"{science.contenders[0].source}; "
+    contenders = list(science.contenders)
+    for slot, info in enumerate(contenders):
+        if reason := plan.skipped(info):
+            contenders[slot] = msgspec.structs.replace(info, skipped=reason, source="", note="")
+        elif info.reference.startswith(plan.OWN) and info.source.startswith(original):
+            more = info.source.removeprefix(original).partition("; ")[2]  # of a replay: the hash of the lengths
+            contenders[slot] = msgspec.structs.replace(info, source=original + more)
+    return msgspec.structs.replace(science, contenders=tuple(contenders))

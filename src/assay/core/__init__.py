@@ -3,17 +3,7 @@
 from .canonical import canonical, digest, finite, plain
 from .contender import Contender, Run
 from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
-from .plan import (
-    MOST_PLANNED,
-    PLAN_VERSION,
-    ContenderInfo,
-    Numerics,
-    Plan,
-    Protocol,
-    Science,
-    Stages,
-    TaskInfo,
-)
+from .plan import MOST_PLANNED, PLAN_VERSION, ContenderInfo, Numerics, Plan, Protocol, Science, Stages, TaskInfo
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
 from .training import Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict, verdicts_of

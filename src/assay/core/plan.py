@@ -75,9 +75,7 @@ class Protocol(msgspec.Struct, frozen=True):
     sampler: str = "optuna TPE"
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
-    looks: tuple[int, ...] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # replicates at which the answer may end it (`judge.looks`)
+    looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it
 
 
 class Science(msgspec.Struct, frozen=True):

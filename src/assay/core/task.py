@@ -144,9 +144,7 @@ class Task:
     generated: bool = True
     # what follows is for assay's own tasks; `published`: the data of the study that the published protocol reproduces
     published: Callable[[], Splits] | None = None
-    options: Mapping[str, Any] = field(
-        default_factory=dict[str, Any]
-    )  # what was asked for beside the name, e.g. train_samples
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])  # asked for beside the name, e.g. train_samples
     reference: str = ""  # how it is found again: a registered name, pkg.mod:name or path/file.py:name
     source: str = ""
     seed_sd: float | None = None  # recorded: spread of one tuned run's score between seeds, metric units

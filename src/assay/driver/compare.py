@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
 from assay.record import RunFolder
@@ -16,8 +16,6 @@ from .run import run
 
 if TYPE_CHECKING:
     import polars as pl
-
-Options = TypeVar("Options", TaskOptions, ProtocolOptions, EngineOptions, WorkerOptions)
 
 
 @dataclass(frozen=True)
@@ -110,18 +108,15 @@ def compare(
         >>> assay.compare("adam", "sgd", task="logistic", epochs=1, out=folder, **few).verdicts[0].outcome
         'inconclusive'
     """
-    given = dict(locals())
-    comparison = plan(
-        baseline,
-        *candidates,
-        on=_taken(TaskOptions, given),
-        protocol=_taken(ProtocolOptions, given),
-        engine=_taken(EngineOptions, given),
-        out=out,
-    )
-    return Result(comparison.folder, run(comparison, _taken(WorkerOptions, given)))
-
-
-def _taken(kind: type[Options], given: Mapping[str, Any]) -> Options:
-    """The options of one kind among those that are given."""
-    return kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given})
+    on = TaskOptions(
+        task=task, epochs=epochs, margin=margin, train_samples=train_samples,
+        width=width, batch_size=batch_size, label_noise=label_noise,
+    )  # fmt: skip
+    how = ProtocolOptions(
+        protocol=protocol, trials=trials, replicates=replicates, looks=looks,
+        final_seeds=final_seeds, space=space, seed=seed, controls=controls,
+    )  # fmt: skip
+    trained_by = EngineOptions(engine=engine, compile=compile, device=device)
+    work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
+    comparison = plan(baseline, *candidates, on=on, protocol=how, engine=trained_by, out=out)
+    return Result(comparison.folder, run(comparison, work))

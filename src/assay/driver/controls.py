@@ -34,12 +34,10 @@ def train(scheduler: Scheduler, job: Job) -> None:
     arrays = RecordArrays(reached(scheduler.folder.plan, frame), frame)
     science = arrays.plan.science
     path = scheduler.folder.path / plan.FOLDER
-    tables = lengths.of_record(scheduler.folder, arrays)
     if has_controls(scheduler.folder):
-        # the lengths that its members were trained with, to the bit, on whatever machine
-        tables = {
-            slot: t if isinstance(t, str) else _kept(scheduler.folder, len(tables), slot) for slot, t in tables.items()
-        }
+        tables = _kept(controls_record(scheduler.folder), len(science.contenders))
+    else:
+        tables = lengths.of_record(scheduler.folder, arrays)
     asked = plan.science_of(science, tables)
     record = resume(path, asked, torch_build())
     contenders = contenders_of(job.contenders, asked, tables)
@@ -54,24 +52,24 @@ def train(scheduler: Scheduler, job: Job) -> None:
     _final(own, known, arrays)
 
 
-def _kept(folder: RunFolder, candidates: int, slot: int) -> np.ndarray:
-    record = controls_record(folder)
-    table = lengths.read(record.path, slot)
-    if plan.digest(table) not in record.plan.science.contenders[candidates + 2 + slot].source:
-        raise BrokenRecord(
-            f"{lengths.path(record.path, slot)} was changed; delete {record.path} and run the command again"
-        )
-    return table
+def _kept(record: RunFolder, count: int) -> dict[int, np.ndarray | str]:
+    """By slot, the lengths that a record's replays were trained with, to the bit, on whatever machine; or why they weren't.
+
+    `count`: of the question's contenders. BrokenRecord where lengths were changed.
+    """
+    found = dict[int, np.ndarray | str]()
+    for slot in range(1, count):
+        info = record.plan.science.contenders[count + 1 + slot]
+        found[slot] = table = plan.skipped(info) or lengths.read(record.path, slot)
+        if not isinstance(table, str) and plan.digest(table) not in info.source:
+            changed = lengths.path(record.path, slot)
+            raise BrokenRecord(f"{changed} was changed; delete {record.path} and run the command again")
+    return found
 
 
 def contenders_again(record: RunFolder, question: tuple[Contender, ...]) -> tuple[Contender, ...]:
     """The contenders of a record of controls, from those of its question."""
-    science, count = record.plan.science, len(question)
-    tables = {
-        slot: plan.skipped(science.contenders[count + 1 + slot]) or lengths.read(record.path, slot)
-        for slot in range(1, count)
-    }
-    return contenders_of(question, science, tables)
+    return contenders_of(question, record.plan.science, _kept(record, len(question)))
 
 
 def contenders_of(

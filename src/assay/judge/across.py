@@ -16,14 +16,7 @@ import numpy as np
 from assay.core.verdict import Flip
 from assay.judge.decide import Interval, paired_interval
 
-DRAWS = 2000
-
-
-def in_margins(differences: np.ndarray, margin: float) -> np.ndarray:
-    """Turned differences (K,) of one task, in margins. ValueError unless the margin is above 0."""
-    if not margin > 0:
-        raise ValueError(f"the margin must be above 0, got {margin:g}")
-    return np.asarray(differences, dtype=float) / margin
+DRAWS, LEVEL = 2000, 0.95  # of the bootstrap
 
 
 def by_source(values: Sequence[float], sources: Sequence[str]) -> dict[str, float]:
@@ -64,26 +57,16 @@ def improvement(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> flo
 
 
 def stratified(
-    statistic: Callable[[list[np.ndarray]], float], values: Sequence[np.ndarray], seed: int, level: float = 0.95
+    statistic: Callable[[list[np.ndarray]], float], values: Sequence[np.ndarray], seed: int
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a statistic of all tasks' replicates: (K_t, …) each, drawn anew within a task.
+    """The 95 % percentile bootstrap interval of a statistic of all tasks' replicates: (K_t, …) each, drawn anew within a task.
 
     2,000 draws with `seed`. Few replicates make it too short: it describes, and decides nothing.
     """
     rng = np.random.default_rng(seed)
     found = [statistic([v[rng.integers(0, len(v), len(v))] for v in values]) for _ in range(DRAWS)]
-    low, high = np.quantile(found, ((1 - level) / 2, (1 + level) / 2))
+    low, high = np.quantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
-
-
-def target_of(chosen: np.ndarray) -> float | None:
-    """The target: the median of turned validation scores (K,) of what the baseline's tuning chose; None if that diverged.
-
-    These are trials, whose seeds are not those that are judged.
-    """
-    scores = np.asarray(chosen, dtype=float)
-    median = float(np.median(np.where(np.isnan(scores), -math.inf, scores)))
-    return median if math.isfinite(median) else None
 
 
 def flips(intervals: Sequence[tuple[str, str, float, float]]) -> list[Flip]:

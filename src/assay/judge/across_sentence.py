@@ -10,7 +10,7 @@ from assay.core import Outcome
 from assay.core.verdict import Flip
 from assay.judge.decide import Interval
 from assay.judge.digits import printed, step
-from assay.judge.sentence import amount, counted
+from assay.judge.sentence import amount, counted, listed
 
 AGREEING: dict[str, tuple[str, ...]] = {
     "better": ("better",),
@@ -53,10 +53,10 @@ def sentence(f: AcrossFacts) -> str:
     said = [_finding(f, number + of), _holds(f.outcome, judged, f.task_level, number)]
     absent = [t.task for t in f.tasks if not t.takes_part]
     if absent:
-        said.append(f"It doesn't apply to {_listed(absent)}.")
+        said.append(f"It doesn't apply to {listed(absent)}.")
     missing = [t.task for t in f.tasks if t.outcome is None and t.takes_part]
     if missing:
-        said.append(f"No verdict can be given on {_listed(missing)}.")
+        said.append(f"No verdict can be given on {listed(missing)}.")
     said += [f"On {t.task} the order turns round: better at {t.better}, worse at {t.worse}." for t in f.flips]
     return " ".join(said)
 
@@ -88,14 +88,10 @@ def _holds(outcome: Outcome, tasks: Sequence[TaskOutcome], level: float, number:
     alone = f"each alone at the {100 * level:.4g} % level"
     groups = {o: [t.task for t in tasks if t.outcome == o] for o in dict.fromkeys(t.outcome for t in tasks)}
     if outcome not in AGREEING:
-        parts = [f"{o} on {len(names)} ({_listed(names)})" for o, names in groups.items()]
+        parts = [f"{o} on {len(names)} ({listed(names)})" for o, names in groups.items()]
         return f"Of {number}, {alone}, it is {'; '.join(parts)}."
     holds = holding(outcome, tasks)
-    others = [f"{o} on {_listed(names)}" for o, names in groups.items() if o not in AGREEING[outcome]]
-    on = f" ({_listed(holds)})" if holds else ""
+    others = [f"{o} on {listed(names)}" for o, names in groups.items() if o not in AGREEING[outcome]]
+    on = f" ({listed(holds)})" if holds else ""
     rest = f"; it is {'; '.join(others)}" if others else ""
     return f"Of {number}, {alone}, the finding holds on {len(holds)}{on}{rest}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -26,11 +26,6 @@ def floored(scores: np.ndarray, floor: float | np.ndarray) -> np.ndarray:
     return filled
 
 
-def rate(scores: np.ndarray) -> float:
-    """The fraction of scores, of any shape, that diverged."""
-    return float(np.mean(~np.isfinite(np.asarray(scores, dtype=float))))
-
-
 def survivor_differences(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     """Mean differences (at most K,) over the pairs of runs that both survived, from turned scores (K, r) each.
 

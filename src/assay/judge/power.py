@@ -10,61 +10,29 @@ from assay.judge.decide import critical, error_factor
 from assay.judge.special import scipy
 
 MOST_REPLICATES = 1000
+WANTED = 0.8  # probability, of a detectable difference and of the replicates that settle an answer
 
 
-def power(
-    difference: float,
-    replicate_sd: float,
-    replicates: int,
-    alpha: float,
-    candidates: int = 1,
-    test_fraction: float | None = None,
-) -> float:
-    """P(the deciding interval leaves 0 out) for a true difference, if the K differences are normal with this spread.
+def detectable_difference(replicate_sd: float, replicates: int, alpha: float, candidates: int = 1) -> float:
+    """The smallest true difference whose interval leaves 0 out with 80 % probability; unit of `replicate_sd`.
 
-    The power of the two-sided one-sample t test: P(|T| > t), T noncentral t with K − 1 degrees of freedom and
-    noncentrality difference/se.
-    NaN for K < 2. ValueError if the spread is below 0 or not finite.
+    By the power of the two-sided one-sample t test: P(|T| > t), T noncentral t with K − 1 degrees of freedom and
+    noncentrality difference/se. NaN for K < 2. ValueError if the spread is below 0 or not finite.
     """
-    _check_spread(replicate_sd)
-    if replicates < 2:
-        return math.nan
-    se = replicate_sd * float(error_factor(replicates, test_fraction))
-    if se == 0:
-        return float(difference != 0)
-    return _beyond(float(critical(replicates, alpha, candidates)), replicates - 1, abs(difference) / se)
-
-
-def detectable_difference(
-    replicate_sd: float,
-    replicates: int,
-    alpha: float,
-    candidates: int = 1,
-    power_wanted: float = 0.8,
-    test_fraction: float | None = None,
-) -> float:
-    """The smallest true difference whose interval leaves 0 out with the wanted probability; unit of `replicate_sd`.
-
-    NaN for K < 2. ValueError unless α/c < power_wanted < 1.
-    """
-    if not alpha / candidates < power_wanted < 1:
-        raise ValueError(f"the power wanted must lie between alpha and 1, got {power_wanted:g}")
     _check_spread(replicate_sd)
     if replicates < 2:
         return math.nan
     t, freedom = float(critical(replicates, alpha, candidates)), replicates - 1
 
     def lacking(noncentrality: float) -> float:
-        return power_wanted - _beyond(t, freedom, noncentrality)
+        return WANTED - _beyond(t, freedom, noncentrality)
 
     enough = t * math.sqrt(scipy.special.chdtri(freedom, 1e-15) / freedom) + 9
     noncentrality = scipy.optimize.brentq(lacking, 0.0, enough, xtol=1e-12)
-    return noncentrality * replicate_sd * float(error_factor(replicates, test_fraction))
+    return noncentrality * replicate_sd * float(error_factor(replicates))
 
 
-def expected_half_width(
-    replicate_sd: float, replicates: int, alpha: float, candidates: int = 1, test_fraction: float | None = None
-) -> float:
+def expected_half_width(replicate_sd: float, replicates: int, alpha: float, candidates: int = 1) -> float:
     """The expected half width t·E[s]·√(1/K) of the deciding interval; E[s] = σ·√(2/ν)·Γ((ν+1)/2)/Γ(ν/2), ν = K − 1.
 
     NaN for K < 2.
@@ -74,8 +42,7 @@ def expected_half_width(
         return math.nan
     freedom = replicates - 1
     shrunk = math.sqrt(2 / freedom) * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
-    factor = float(error_factor(replicates, test_fraction))
-    return float(critical(replicates, alpha, candidates)) * replicate_sd * shrunk * factor
+    return float(critical(replicates, alpha, candidates)) * replicate_sd * shrunk * float(error_factor(replicates))
 
 
 def settling_margin(low: float, high: float) -> float:
@@ -84,30 +51,21 @@ def settling_margin(low: float, high: float) -> float:
 
 
 def settling_replicates(
-    sd: float,
-    replicates: int,
-    margin: float,
-    alpha: float,
-    candidates: int = 1,
-    assurance: float = 0.8,
-    test_fraction: float | None = None,
-    most: int = MOST_REPLICATES,
+    sd: float, replicates: int, margin: float, alpha: float, candidates: int = 1, test_fraction: float | None = None
 ) -> int | None:
-    """The smallest K′ ≥ 2 with 2·t·s_U·√(1/K′) ≤ margin, or None if that is above `most` or the spread is unknown.
+    """The smallest K′ ≥ 2 with 2·t·s_U·√(1/K′) ≤ margin, or None if that is above 1000 or the spread is unknown.
 
     An interval no wider than the margin leaves 0 out or lies within the margin: it is never inconclusive. s_U, the
-    upper limit of the spread at the assurance, is s·√((K−1)/χ²), χ² the (1 − assurance) quantile at K − 1 degrees of
-    freedom; `sd` is s, measured on K = `replicates`. `test_fraction` as in `paired_interval`. ValueError if the margin
-    is not above 0 or the assurance not in (0, 1).
+    upper limit of the spread with 80 % assurance, is s·√((K−1)/χ²), χ² the 20 % quantile at K − 1 degrees of freedom;
+    `sd` is s, measured on K = `replicates`. `test_fraction` as in `paired_interval`. ValueError if the margin is not
+    above 0.
     """
     if not margin > 0:
         raise ValueError(f"the margin must be above 0, got {margin:g}")
-    if not 0 < assurance < 1:
-        raise ValueError(f"the assurance must lie between 0 and 1, got {assurance:g}")
     if replicates < 2 or not math.isfinite(sd):
         return None
-    upper = sd * math.sqrt((replicates - 1) / scipy.special.chdtri(replicates - 1, assurance))
-    counts = np.arange(2, most + 1)
+    upper = sd * math.sqrt((replicates - 1) / scipy.special.chdtri(replicates - 1, WANTED))
+    counts = np.arange(2, MOST_REPLICATES + 1)
     widths = 2 * critical(counts, alpha, candidates) * upper * error_factor(counts, test_fraction)
     narrow = np.flatnonzero(widths <= margin)
     return int(counts[narrow[0]]) if len(narrow) else None

@@ -27,9 +27,7 @@ def sign_flip_p(differences: np.ndarray, seed: int) -> float:
     # Sums of the same numbers in another order differ in their last bits, and a tie has to count as one.
     threshold = abs(values.sum()) - 1e-12 * np.abs(values).sum()
     if len(values) <= EXACT_UP_TO:
-        sums: NDArray[np.float64] = values[
-            :1
-        ]  # a pattern and its opposite have the same |Σ|, so the first sign may stay
+        sums: NDArray[np.float64] = values[:1]  # the first sign may stay: a pattern's opposite has the same |Σ|
         for value in values[1:]:
             sums = np.concatenate([sums + value, sums - value])
         return float((np.abs(sums) >= threshold).mean())

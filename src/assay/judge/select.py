@@ -27,17 +27,15 @@ TIE = 1e-12  # relative: sums taken in another order differ by less
 PAIR_MEDIAN = math.sqrt(2) * 0.6744897501960817  # of |a − b| for two normal draws of unit spread
 
 
-def smoothed(
-    positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None, bandwidth: float = BANDWIDTH
-) -> np.ndarray:
+def smoothed(positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None) -> np.ndarray:
     """The lower bounds (n,) of n trials at unit positions (n, d) with turned scores (n,).
 
-    `choice` (d,) marks unordered hyperparameters. ValueError on shapes that do not fit, on values that are not finite
-    (floor diverged trials first), and on a bandwidth of 0 or less.
+    `choice` (d,) marks unordered hyperparameters. ValueError on shapes that do not fit, and on values that are not finite
+    (floor diverged trials first).
     """
-    x, s, unordered = _checked(positions, scores, choice, bandwidth)
+    x, s, unordered = _checked(positions, scores, choice)
     with np.errstate(over="ignore"):  # a square of 1e200 is as far away as infinity
-        squares = ((x[:, None, :] - x[None, :, :]) / bandwidth) ** 2
+        squares = ((x[:, None, :] - x[None, :, :]) / BANDWIDTH) ** 2
     squares[:, :, unordered] = np.where(squares[:, :, unordered] > 0, math.inf, 0.0)
     weights = np.exp(-0.5 * squares.sum(axis=2))
     total = weights.sum(axis=1)
@@ -45,20 +43,15 @@ def smoothed(
     return means - _noise(weights, means, s) / np.sqrt(total)
 
 
-def select(
-    positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None, bandwidth: float = BANDWIDTH
-) -> int:
+def select(positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None) -> int:
     """The index of the trial with the highest lower bound (`smoothed`); the earliest of equals."""
-    bounds, s = smoothed(positions, scores, choice, bandwidth), np.asarray(scores, dtype=float)
+    bounds, s = smoothed(positions, scores, choice), np.asarray(scores, dtype=float)
     return int(np.argmax(bounds >= bounds.max() - TIE * max(np.ptp(s), np.abs(s).max())))
 
 
-def incumbents(
-    positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None, bandwidth: float = BANDWIDTH
-) -> np.ndarray:
+def incumbents(positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None = None) -> np.ndarray:
     """The indices (n,) that `select` chooses from the first 1, 2, … n trials."""
-    x, s, _ = _checked(positions, scores, choice, bandwidth)
-    return np.array([select(x[:t], s[:t], choice, bandwidth) for t in range(1, len(s) + 1)])
+    return np.array([select(positions[:t], scores[:t], choice) for t in range(1, len(scores) + 1)])
 
 
 def raw(scores: np.ndarray) -> int:
@@ -69,9 +62,7 @@ def raw(scores: np.ndarray) -> int:
     return int(np.argmax(s))
 
 
-def good_range(
-    positions: np.ndarray, scores: np.ndarray, margin: float, bandwidth: float = BANDWIDTH
-) -> tuple[float, float]:
+def good_range(positions: np.ndarray, scores: np.ndarray, margin: float) -> tuple[float, float]:
     """The stretch around the best place where the expected score lies within one margin of its maximum.
 
     The expected score is the kernel mean of all trials, m(x) = Σ w s / Σ w with w = exp(−½ ((x − xⱼ)/h)²), on a grid
@@ -87,8 +78,8 @@ def good_range(
     if len(x) == 0 or x.shape != s.shape:
         raise ValueError(f"positions and scores must be (trials,) alike, got {x.shape} and {s.shape}")
     grid = np.linspace(0, 1, POINTS)
-    weights = np.exp(-0.5 * ((grid[:, None] - x) / bandwidth) ** 2)
-    seen = np.abs(grid[:, None] - x).min(axis=1) <= 3 * bandwidth
+    weights = np.exp(-0.5 * ((grid[:, None] - x) / BANDWIDTH) ** 2)
+    seen = np.abs(grid[:, None] - x).min(axis=1) <= 3 * BANDWIDTH
     with np.errstate(invalid="ignore"):
         means = np.where(seen, (weights * s).sum(axis=1) / weights.sum(axis=1), -np.inf)
     best = int(np.argmax(means))
@@ -99,7 +90,7 @@ def good_range(
 
 
 def _checked(
-    positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None, bandwidth: float
+    positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x, s = np.asarray(positions, dtype=float), np.asarray(scores, dtype=float)
     if x.ndim != 2 or s.ndim != 1 or len(x) != len(s) or len(s) == 0:
@@ -109,8 +100,6 @@ def _checked(
     unordered = np.zeros(x.shape[1], dtype=bool) if choice is None else np.asarray(choice, dtype=bool)
     if unordered.shape != (x.shape[1],):
         raise ValueError(f"choice must name each of {x.shape[1]} hyperparameters, got the shape {unordered.shape}")
-    if not bandwidth > 0:
-        raise ValueError(f"the bandwidth must be above 0, got {bandwidth:g}")
     return x, s, unordered
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -60,6 +60,11 @@ def amount(number: str, unit: str) -> str:
 def counted(number: int, noun: str) -> str:
     """A whole number with its noun: 1 replicate, 12 replicates, 1,000 replicates."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""
 
 
 def difference_text(mean: float, number: str, digits: int, task: TaskInfo, baseline: str) -> str:

@@ -12,12 +12,12 @@ from assay.core.verdict import Chance, Speed, ToTarget
 from assay.judge.decide import p_superior
 
 
-def target_of(baseline_final: np.ndarray, margin: float) -> float | None:
-    """The target: the median of the tuned baseline's final validation scores (K, r), turned, less one margin.
+def target_of(baseline: np.ndarray, margin: float = 0.0) -> float | None:
+    """The target: the median of the tuned baseline's validation scores, turned, of any shape, less a margin.
 
     A diverged run (NaN) counts as worse than all; None if the median run diverged.
     """
-    scores = np.asarray(baseline_final, dtype=float)
+    scores = np.asarray(baseline, dtype=float)
     median = float(np.median(np.where(np.isnan(scores), -math.inf, scores)))
     return median - margin if math.isfinite(median) else None
 

@@ -15,7 +15,7 @@ from assay.core.verdict import ContenderFacts, Details, Survivors, TaskVerdict
 from assay.errors import NoVerdict
 from assay.judge import stability, two_stage
 from assay.judge.decide import Interval, by_the_margin, outcome, p_superior, paired_interval, resolution
-from assay.judge.divergence import floored, loser, rate, survivor_differences
+from assay.judge.divergence import floored, loser, survivor_differences
 from assay.judge.edges import edges, wider_spaces
 from assay.judge.looks import look_interval
 from assay.judge.power import settling_margin, settling_replicates
@@ -268,7 +268,7 @@ def _by_itself(
         name=c.name,
         score_mean=float(by_replicate.mean()),
         score_sd=float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
-        diverged_final=rate(c.test),
+        diverged_final=float(np.mean(~np.isfinite(c.test))),
         diverged_tune=c.diverged_tune,
         winners_curse_validation=float(task.sign * (tuning - validation.mean(axis=1)).mean()),
         winners_curse_test=float(task.sign * (tuning - by_replicate).mean()),

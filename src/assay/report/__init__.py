@@ -7,8 +7,7 @@ from pathlib import Path
 from assay.record.files import write_bytes
 from assay.record.suite import is_suite
 from assay.report import run, suite
-from assay.report.page import html, summary_html
-from assay.report.render import png, svg
+from assay.report.page import html, png, summary_html, svg
 from assay.report.style import drawing
 
 __all__ = ["draw", "summary_html"]

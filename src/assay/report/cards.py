@@ -10,12 +10,13 @@ import numpy as np
 from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
+from assay.judge.sentence import listed
 from assay.report import controls
 from assay.report.figures import Card, Series, compared, lines
 from assay.report.figures.rows import strips
 from assay.report.figures.scores import Panel, Trials, scores
 from assay.report.reading import Arm, Reading
-from assay.report.units import listed, settings
+from assay.report.units import settings
 from assay.space import Choice, Dimension, Float
 
 MOST_PANELS = 4
@@ -164,7 +165,7 @@ def union(dimensions: Sequence[Dimension]) -> Dimension:
 
 
 def _tuning(reading: Reading) -> Card:
-    scale, floors = reading.units.scale, reading.findings.floors("test_floor")
+    scale, floors = reading.units.scale, reading.arrays.floors("test_floor")
     curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
     series = [Series(arm.name, arm.look, scale * c) for arm, c in zip(reading.arms, curves, strict=True)]
     return Card(
@@ -183,7 +184,7 @@ def _speed(reading: Reading) -> Card | None:
     task, target = reading.plan.science.task, known[0][1]["target"]
     arrivals = []
     for arm in reading.arms:
-        turned = task.sign * reading.findings.curves(arm.slot, "validation")
+        turned = task.sign * reading.arrays.curves(arm.slot, "validation")
         arrivals.append(Series(arm.name, arm.look, speed.epochs_to(turned, task.sign * target).ravel()))
     base = reading.arms[0].name
 
@@ -277,5 +278,5 @@ def _curse(reading: Reading) -> Card:
 
 def _lost(arm: Arm) -> np.ndarray:
     """The chosen trial's validation score less that of the final runs, for each replicate (K,), file units."""
-    trials = floored(arm.trial_scores[arm.chosen], arm.findings.floors("validation_floor"))
+    trials = floored(arm.trial_scores[arm.chosen], arm.arrays.floors("validation_floor"))
     return trials - arm.scores("validation")[:, :, -1].mean(axis=1)

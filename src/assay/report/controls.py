@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.judge.sentence import listed
 from assay.report.figures import Card, compared
 from assay.report.figures.rows import strips
 from assay.report.reading import Reading
 from assay.report.style import look
-from assay.report.units import listed
 
 NAMES = {"again": "A/A", "rule": "replay: the rule", "schedule": "replay: the schedule", "replay": "schedule replay"}
 

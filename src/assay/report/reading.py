@@ -29,17 +29,17 @@ class Arm:
     name: str
     look: Look
     info: ContenderInfo
-    findings: RecordArrays
+    arrays: RecordArrays
     came: dict[str, Any]  # what result.json says of it
 
     def curves(self, name: str) -> np.ndarray:
         """A curve of every final run (K·r, E), NaN from a divergence on."""
-        by_replicate = self.findings.curves(self.slot, name)
+        by_replicate = self.arrays.curves(self.slot, name)
         return by_replicate.reshape(-1, by_replicate.shape[-1])
 
     def scores(self, name: str) -> np.ndarray:
         """`test` or `validation` of every final run by epoch (K, r, E), diverged runs at the floor."""
-        return floored(self.findings.curves(self.slot, name), self.findings.floors(f"{name}_floor"))
+        return floored(self.arrays.curves(self.slot, name), self.arrays.floors(f"{name}_floor"))
 
     def good_range(self, hyperparameter: str) -> tuple[float, float] | None:
         """Where a hyperparameter is as good as at its best, as far as the result says."""
@@ -58,8 +58,8 @@ class Arm:
     @cached_property
     def chosen(self) -> list[int]:
         """The chosen trial of each replicate (K,), counted over all trials."""
-        rule = "best" if self.findings.protocol.name == "published" else "chosen"
-        return [k * self.findings.protocol.trials + getattr(study, rule) for k, study in enumerate(self._studies)]
+        rule = "best" if self.arrays.protocol.name == "published" else "chosen"
+        return [k * self.arrays.protocol.trials + getattr(study, rule) for k, study in enumerate(self._studies)]
 
     @property
     def seconds(self) -> float:
@@ -69,7 +69,7 @@ class Arm:
     @property
     def step_seconds(self) -> float | None:
         """Seconds of one training step: the median over the trainings that ran to their end."""
-        rows, task = self._members.filter(pl.col("diverged") == 0), self.findings.task
+        rows, task = self._members.filter(pl.col("diverged") == 0), self.arrays.task
         middle = rows["seconds"].median()
         if not isinstance(middle, int | float):
             return None
@@ -77,25 +77,25 @@ class Arm:
 
     @property
     def _members(self) -> pl.DataFrame:
-        return pl.concat([self.findings.members(self.slot, phase) for phase in ("tune", "final")])
+        return pl.concat([self.arrays.members(self.slot, phase) for phase in ("tune", "final")])
 
     @cached_property
     def _studies(self) -> list[Any]:
-        return [self.findings.study(self.slot, k) for k in range(self.findings.protocol.replicates)]
+        return [self.arrays.study(self.slot, k) for k in range(self.arrays.protocol.replicates)]
 
 
 @dataclass(frozen=True)
 class Reading:
     """Everything the report shows."""
 
-    findings: RecordArrays
+    arrays: RecordArrays
     content: dict[str, Any]
     timings: dict[str, Any]
 
     @property
     def plan(self) -> Plan:
         """What was asked."""
-        return self.findings.plan
+        return self.arrays.plan
 
     @property
     def units(self) -> Units:
@@ -107,7 +107,7 @@ class Reading:
     def arms(self) -> list[Arm]:
         """The contenders, the baseline first."""
         return [
-            Arm(slot, info.name, look(slot), info, self.findings, self.content["contenders"][info.name])
+            Arm(slot, info.name, look(slot), info, self.arrays, self.content["contenders"][info.name])
             for slot, info in enumerate(self.plan.science.contenders)
         ]
 

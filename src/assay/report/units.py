@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from assay.judge.digits import minus
@@ -91,11 +91,6 @@ def duration(seconds: float | None) -> str:
         return f"{seconds / 60:.1f} min"
     minutes = round(seconds / 60)
     return f"{minutes // 60:,} h {minutes % 60} min"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """a, b and c."""
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""
 
 
 def unbroken(text: str) -> str:
