@@ -37,13 +37,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from assay.core import Contender, Numerics, Split, Splits, Task
-from assay.engine.compiled.cache import engine_source
+from assay.engine.compiled.cache import ENGINE
 from assay.engine.compiled.population import Compiled, Interpreted
 from assay.engine.eager.population import Population
 from assay.engine.select.parity import members, probe
 from assay.errors import AssayError
 from assay.tasks.metrics import accuracy
 from assay.training import loop
+from assay.training.numerics import hash_of_sources
 
 NUMERICS = Numerics("vectorized", False, 3, "float64", "cpu", 1, "", "")
 LIMIT = 900.0  # seconds for one class
@@ -162,7 +163,7 @@ class Kept:
     """Rows in a file, a line each, by the facts that they hold for."""
 
     def __init__(self, path: Path | None, compiler: bool) -> None:
-        self.path, self.facts = path, {**versions(), "engine": engine_source(), "compiler": str(compiler)}
+        self.path, self.facts = path, {**versions(), "engine": hash_of_sources(ENGINE), "compiler": str(compiler)}
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
         documents = [json.loads(line) for line in lines]
         self.rows = {

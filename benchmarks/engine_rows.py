@@ -142,7 +142,6 @@ def tuned_loop(setting: Setting) -> Built:
 def _tuned(setting: Setting) -> Steps:
     task, arm = problem(setting.model, setting.contender)
     batches = Batches(task, members(1), numerics(False, 1))
-    batches.shuffle()
     model = task.model()
     run_facts = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
     step = Step(task, arm, model, arm.make(model, run_facts, lr=1e-3), run_facts)
@@ -179,7 +178,6 @@ def _chunks(kind: type[Population], setting: Setting, width: int) -> Built:
     compiled = kind is Compiled
     chunk = members(width)
     batches = Batches(task, chunk, numerics(compiled, width))
-    batches.shuffle()
     with torch.random.fork_rng(devices=[]):
         chunks = [
             kind(task, arm, chunk, numerics(compiled, width), batches) for _ in range(max(1, setting.members // width))

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.workers.watchdog import Watchdog
+from assay.workers.interface import Watchdog
 
 EPOCHS, WEIGHTS, WIDTH, TRIALS, SEEDS = 15, 12_000, 8, 20, 8
 

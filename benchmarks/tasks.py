@@ -54,7 +54,6 @@ def looped(task: Task, arm: Contender, batches: Batches) -> Callable[[int], None
 def chunked(kind: type[Population], task: Task, arm: Contender, width: int) -> Callable[[int], None]:
     chunk = [members(arm, 0)[i % 3] for i in range(width)]
     batches = Batches(task, chunk, numerics(width, kind is Compiled))
-    batches.shuffle()
     with torch.random.fork_rng(devices=[]):
         population = kind(task, arm, chunk, numerics(width, kind is Compiled), batches)
 
@@ -70,7 +69,6 @@ def measured(task: Task, arm: Contender, rounds: int) -> str:
     width = evenly(min(LOCKSTEP, largest_on_cpu(task, arm, first, numerics(1, False))), LOCKSTEP)
     parity = probe(task, arm, numerics(width, False)) or "passed"
     batches = Batches(task, [first], loop_here())
-    batches.shuffle()
     ways = {"loop": looped(task, arm, batches), "eager": chunked(Population, task, arm, width)}
     try:
         ways["compiled"] = chunked(Compiled, task, arm, width)

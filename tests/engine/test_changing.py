@@ -172,7 +172,6 @@ def test_code_and_settings_of_a_model_without_a_file_are_in_the_key() -> None:
 
         task = make_task(lambda: Net())
         batches = Batches(task, members(), numerics())
-        batches.shuffle()
         population = Population(task, contender(torch.optim.Adam), members(), numerics(), batches)
         population.external = []  # type: ignore[attr-defined]
         return Compiled._facts(population, batches)  # type: ignore[arg-type]

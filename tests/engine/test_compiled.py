@@ -89,6 +89,5 @@ def test_the_key_can_be_told_of_a_contender_by_name(name: str) -> None:
     _, arm = contenders(["sgd", name])
     with torch.random.fork_rng(devices=[]):
         batches = Batches(make_task(), members(2), numerics())
-        batches.shuffle()
         interpreted = Interpreted(make_task(), arm, members(2), numerics(), batches)
         assert len(artifacts.key_of(interpreted._facts(batches))) == 32

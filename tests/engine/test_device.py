@@ -155,7 +155,7 @@ def test_an_epoch_on_a_gpu_has_no_synchronization(ends: list[Tensor]) -> None:
     try:
         for step in range(training.batches.steps):
             x, y = training.batches.at(step)
-            training.population.step(x, y, training._masks(x))
+            training.population.step(x, y, training.dropout(x))
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -21,9 +21,9 @@ from assay.driver.study import member, one_chunk
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
 from assay.training.numerics import loop_here
-from assay.workers import cluster, watchdog
+from assay.workers import cluster, interface
 from assay.workers.choose import check
-from assay.workers.watchdog import Watchdog
+from assay.workers.interface import Watchdog
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,9 +111,9 @@ def test_a_member_that_hangs_is_named_when_all_else_is_done(tmp_path, task):
 
 def test_a_watchdog_waits_longer_where_work_takes_longer():
     usual = Watchdog()
-    assert usual.seconds == watchdog.LEAST
+    assert usual.seconds == interface.LEAST
     usual.saw(float("nan"))
     usual.saw(100.0)
     usual.saw(1.0)
-    assert usual.seconds == 100 * watchdog.TIMES
+    assert usual.seconds == 100 * interface.TIMES
     assert Watchdog(5.0).seconds == 5.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.model_mode import Site, draw_masks, dropout_sites
+from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import Again, NotVectorizable, refusal
+from assay.engine.eager.refusal import NotVectorizable, made_with_options
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -49,20 +48,16 @@ def train_with(
     wanted = len(members)
     if numerics.compiled:  # a compiled step has one width
         members = [*members, *[members[-1]] * (numerics.width - wanted)]
-    options: dict[str, bool] = {}
-    while True:  # again from the start where the first step shows that it takes other options
-        try:
-            with torch.random.fork_rng(devices=[]):
-                training = _Training(kind, task, contender, members, numerics, options)
-                for epoch in range(task.epochs):
-                    if not training.epoch(epoch):
-                        break
-            return training.curves(wanted, time.perf_counter() - started)
-        except Exception as error:
-            refused = refusal(error)
-            if not isinstance(refused, Again) or refused.change.keys() <= options.keys():
-                raise refused from error
-            options |= refused.change
+
+    def trained(**options: bool) -> Curves:
+        with torch.random.fork_rng(devices=[]):
+            training = _Training(kind, task, contender, members, numerics, options)
+            for epoch in range(task.epochs):
+                if not training.epoch(epoch):
+                    break
+        return training.curves(wanted, time.perf_counter() - started)
+
+    return made_with_options(trained)
 
 
 class _Training:
@@ -75,23 +70,16 @@ class _Training:
         numerics: Numerics,
         options: Mapping[str, bool],
     ) -> None:
-        self.task, self.members, self.final = task, members, members[0].phase == "final"
+        self.task, self.final = task, members[0].phase == "final"
         self.batches = Batches(task, members, numerics)
-        self.batches.shuffle()
         self.population = kind(task, contender, members, numerics, self.batches, **options)
+        self.dropout = Dropout(self.population.model, [member.noise for member in members])
         self.keeps_weights = not self.final and self.batches.data[0].tests_later
         # validation, test, loss, gradient norm, update norm
         self.traces = np.full((5, len(members), task.epochs), np.nan)
         self.diverged = np.zeros(len(members), dtype=np.int64)
         self.lengths = np.full((len(members), self.batches.run.total_steps), np.nan, dtype=np.float32)
         self.weights: np.ndarray | None = None
-        self.sites: dict[int, list[Site]] = {}
-
-    @cached_property
-    def noise(self) -> list[torch.Generator]:
-        """What each member's dropout masks are drawn from."""
-        device = self.batches.x.device
-        return [torch.Generator(device=device).manual_seed(m.noise) for m in self.members]
 
     def epoch(self, epoch: int) -> bool:
         """Train and score one epoch; False when nobody is left."""
@@ -104,7 +92,7 @@ class _Training:
             population.switch(training=True)
         for step in range(len(kept), batches.steps):
             x, y = batches.at(step)
-            kept.append(population.step(x, y, self._masks(x)))
+            kept.append(population.step(x, y, self.dropout(x)))
         population.switch(training=False)
         if self.final:
             alive = self.diverged == 0
@@ -113,12 +101,6 @@ class _Training:
         means = torch.stack(kept).mean(0).double()
         self._end_epoch(epoch, means, population.finite())
         return bool((self.diverged == 0).any())
-
-    def _masks(self, x: Tensor) -> Sequence[Tensor]:
-        if x.shape[1] not in self.sites:
-            self.sites[x.shape[1]] = dropout_sites(self.population.model, x[0])
-        sites = self.sites[x.shape[1]]
-        return draw_masks(sites, self.noise, x) if sites else []
 
     def _end_epoch(self, epoch: int, means: Tensor, finite: Tensor) -> None:
         """Note who diverged, and the scores of who did not: the one place where an epoch waits for the device."""
@@ -131,7 +113,7 @@ class _Training:
             earlier = (self.diverged > 0) & ~lost  # who keeps the weights it diverged with
             self.weights = flat if self.weights is None else np.where(earlier[:, None], self.weights, flat)
         going = self.diverged == 0
-        self.population.alive = torch.from_numpy(going.copy())
+        self.population.alive = None if going.all() else torch.from_numpy(going)
         self.traces[2:, going, epoch] = values[:3, going]
         if going.any():
             data = self.batches.data

@@ -77,22 +77,15 @@ def flat_weights(model: nn.Module) -> np.ndarray:
     return torch.cat([t.detach().double().flatten().cpu() for t in model.state_dict().values()]).float().numpy()
 
 
-def load_weights(model: nn.Module, weights: np.ndarray) -> None:
-    """The inverse of `flat_weights`."""
-    state = model.state_dict()
-    parts = torch.from_numpy(weights).split([tensor.numel() for tensor in state.values()])
-    model.load_state_dict(
-        {name: part.view(tensor.shape) for (name, tensor), part in zip(state.items(), parts, strict=True)}
-    )
-
-
 def score_weights(task: Task, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """Test scores (n,) of members that have been trained, from their final weights (n, P); NaN where not finite."""
     scores = np.full(len(members), np.nan)
     with torch.random.fork_rng(devices=[]):
         model = make_model(task, numerics).eval()
+        state = model.state_dict()
         for i, member in enumerate(members):
             if np.isfinite(weights[i]).all():
-                load_weights(model, weights[i])
+                parts = torch.from_numpy(weights[i]).split([t.numel() for t in state.values()])
+                model.load_state_dict({n: p.view_as(t) for (n, t), p in zip(state.items(), parts, strict=True)})
                 scores[i] = score(task, model, *load(task, member.split, numerics.dtype, numerics.device).test)
     return scores

@@ -1,14 +1,49 @@
-"""What the driver asks of whoever does the work."""
+"""What the driver asks of whoever does the work, and how long it waits: a training that hangs must not hold a night's work."""
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from assay.workers.watchdog import Watchdog
+from assay.errors import Interrupted
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
+LEAST = 1800.0  # seconds without any result, before workers are given up
+TIMES = 50.0  # or so many times what the longest piece of work took or was estimated to take
+
+
+class Watchdog:
+    """Gives workers up after some seconds without any result: those asked for, or `TIMES` the longest known piece of work,
+    `LEAST` at least.
+
+    They are counted by the monotonic clock: neither a clock that is set nor a machine that slept brings the end nearer.
+    """
+
+    def __init__(self, asked: float | None = None) -> None:
+        self.asked, self.longest = asked, 0.0
+
+    def saw(self, seconds: float) -> None:
+        """A piece of work took, or is expected to take, so long."""
+        if seconds > self.longest:  # NaN is not
+            self.longest = seconds
+
+    @property
+    def seconds(self) -> float:
+        """As of now."""
+        return self.asked or max(LEAST, TIMES * self.longest)
+
+    def next_of(self, finished: queue.SimpleQueue[Item], what: str) -> Item:
+        """The next finished piece of work. Interrupted where none comes in time; `what` is awaited."""
+        try:
+            return finished.get(timeout=min(self.seconds, 1e8))
+        except queue.Empty:
+            raise Interrupted(
+                f"no result for {self.seconds:.0f} s while waiting for {what}: its worker hangs, or is that slow "
+                "(then give a longer --time-limit); run the same command again, it goes on"
+            ) from None
 
 
 class Workers(Protocol):

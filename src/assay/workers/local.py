@@ -10,11 +10,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
-from assay.workers.watchdog import Watchdog
+from assay.workers.interface import Result, Watchdog
 
-Result = TypeVar("Result")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 A_GPU = 4  # processes that keep one busy, each of which takes memory of it
 

@@ -14,14 +14,13 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from assay import events
 from assay.errors import UsageError
 from assay.workers import cluster, remote
-from assay.workers.watchdog import Watchdog
+from assay.workers.interface import Result, Watchdog
 
-Result = TypeVar("Result")
 DESERTED = 60.0  # seconds without a single node that could do the work, before it is given up
 LARGE = 64 * 1024  # bytes that are sent once a node, not once a call
 

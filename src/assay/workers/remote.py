@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import socket
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import UsageError
-from assay.training.numerics import torch_build
+from assay.training.numerics import hash_of_sources, torch_build
 
 
 def refusal(where: str, found: dict[str, Any], here: dict[str, str]) -> str | None:
@@ -25,16 +24,9 @@ def refusal(where: str, found: dict[str, Any], here: dict[str, str]) -> str | No
 
 
 def identity() -> dict[str, str]:
-    """What must be the same on every worker: `assay` with its sources, and `torch`."""
-    return {"assay": f"{metadata.version('assay')} ({sources(Path(__file__).parents[1])})", "torch": torch_build()}
-
-
-def sources(package: Path) -> str:
-    """The first digits of a hash of a package's Python files: two checkouts of one version may differ."""
-    sha = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        sha.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return sha.hexdigest()[:8]
+    """What must be the same on every worker: `assay` with its sources (two checkouts of one version differ), and `torch`."""
+    sources = hash_of_sources(Path(__file__).parents[1])[:8]
+    return {"assay": f"{metadata.version('assay')} ({sources})", "torch": torch_build()}
 
 
 def travelling(function: Callable[..., Any]) -> Callable[..., Any]:

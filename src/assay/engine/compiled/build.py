@@ -16,7 +16,7 @@ from assay.engine.compiled.trace import Trace, changing_numbers
 from assay.engine.compiled.values import Kind, Tracked, Values, read_values, scalars_of
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.model_mode import draw_masks, dropout_sites
+from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.refusal import Again, NotCompilable, refusal
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ class Building:
             {p: torch.as_tensor(scalars[p]) for p in values.numbers},
             values.batched,
         )
-        noise = [torch.Generator().manual_seed(m.noise) for m in population.members]
-        masks = draw_masks(dropout_sites(population.model, x[0]), noise, x)
+        masks = Dropout(population.model, [member.noise for member in population.members])(x)
         trace = Trace(population, self.batches, now, x, y, masks)
         if trace.found:
             return trace.found

@@ -17,7 +17,6 @@ import sysconfig
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from assay.engine.compiled.variant import Recipe, Variant
 from assay.engine.eager.refusal import NotCompilable
 from assay.engine.eager.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
+from assay.training.numerics import hash_of_sources
 
 Artifact = tuple[list[Variant], Tracked]  # all variants of a contender's step, and the numbers that are inputs
 
@@ -44,6 +44,7 @@ class Document(msgspec.Struct):
     reason: str = ""
 
 
+ENGINE = Path(__file__).parents[1]  # whose sources decide too: another engine, another artifact
 NAME = "variants.msgpack"  # which knows infinity and NaN, as JSON doesn't
 _TORCH = str(Path(torch.__file__).parent)
 _STDLIB, _SITE = sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("purelib")
@@ -77,18 +78,9 @@ def hashes(files: Iterable[str]) -> dict[str, str]:
     }
 
 
-@cache
-def engine_source() -> str:
-    """SHA-256 of this engine's own source: another engine, another artifact."""
-    sha = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
-        sha.update(path.read_bytes())
-    return sha.hexdigest()
-
-
 def key_of(facts: Mapping[str, Any]) -> str:
     """The name of the artifact that these facts decide, with this torch, this Python and this kind of processor."""
-    here = [torch.__version__, sys.version, torch.backends.cpu.get_cpu_capability(), engine_source()]
+    here = [torch.__version__, sys.version, torch.backends.cpu.get_cpu_capability(), hash_of_sources(ENGINE)]
     return hashlib.sha256(json.dumps([here, facts], sort_keys=True, default=repr).encode()).hexdigest()[:32]
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.core import Contender, Member, Numerics, Task
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.build import Building
 from assay.engine.compiled.cache import Artifact
@@ -32,21 +31,12 @@ class Compiled(Population):
 
     compiles = True
 
-    def __init__(
-        self,
-        task: Task,
-        contender: Contender,
-        members: Sequence[Member],
-        numerics: Numerics,
-        batches: Batches,
-        **options: bool,
-    ) -> None:
-        if numerics.device != "cpu":
+    def begin(self, batches: Batches) -> None:
+        """Find the variants of a step, or make them."""
+        if self.numerics.device != "cpu":
             raise NotCompilable("steps are compiled on a CPU only")
-        super().__init__(task, contender, members, numerics, batches, **options)
         self.missed = 0
-        if contender.schedule is not None:
-            self._apply_schedule()
+        self._apply_schedule()
         self.external = self._external()
         self.variants, self.tracked = self._artifact(batches)
         recipes = [v.recipe for v in self.variants]
@@ -79,8 +69,7 @@ class Compiled(Population):
     def step(self, x: Tensor, y: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """As the eager step, compiled wherever a variant's guards hold."""
         if not self.eager:
-            if self.external:
-                self.scalars |= self.scheduled(self.taken)
+            self.scalars |= self.scheduled(self.taken)
             for variant, inputs in self.bound:
                 if variant.recipe.size == x.shape[1]:
                     diagnostics = self._try(variant, inputs, (x, y, *masks))
@@ -110,7 +99,7 @@ class Compiled(Population):
 
     def switch(self, training: bool) -> None:
         """As the eager one, on values that are brought up to date before and read again after."""
-        if self.has_switch:
+        if callable(getattr(self.optimizer, "train" if training else "eval", None)):
             self._to_template()
             super().switch(training)
             self._bind()

@@ -21,11 +21,18 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from assay.engine.compiled.values import Guard, Kind, Tracked, Values, named, plain, scalar
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.model_mode import losses_and_gradients
-from assay.engine.eager.object_graph import Leaf, attributes, leaves_of, names_of, replace_known, token, walk
-from assay.engine.eager.optimizer_mode import OptimizerMode
-from assay.engine.eager.population import Population, norms
-from assay.engine.eager.python_numbers import as_number, is_number
+from assay.engine.eager.object_graph import (
+    Leaf,
+    attributes,
+    leaves_of,
+    names_of,
+    numbers_of,
+    replace_known,
+    token,
+    walk,
+)
+from assay.engine.eager.population import Gradients, Population
+from assay.engine.eager.python_numbers import as_number, is_number, same
 from assay.engine.eager.refusal import NotCompilable, shared_write
 from assay.engine.eager.torch_private import batched, expanded, is_batched, physical, vmap_level
 
@@ -34,13 +41,13 @@ def changing_numbers(population: Population, batches: Batches) -> Tracked:
     """The numbers that one more step of the loop changes: a first guess, which tracing completes."""
     with torch.random.fork_rng(devices=[]):
         one = population.set_up(0, batches)
-        before = {path: leaf.value for path, leaf in leaves_of(one).items() if leaf.kind == "number"}
+        before = numbers_of(one)
         one(*batches.of_member(0, population.warm % batches.steps))
-    after = leaves_of(one)
+    after = numbers_of(one)
     return {
         path: Kind(named(scalar(value).dtype), own=False)
         for path, value in before.items()
-        if path in after and after[path].kind == "number" and after[path].value != value
+        if path in after and after[path] != value
     }
 
 
@@ -73,14 +80,14 @@ class Trace:
         return [t.detach().clone() for t in self.values.all().values()]
 
     def _body(self, *inputs: Tensor) -> list[Tensor]:
-        population, values, width = self.population, self.values, self.population.width
+        population, values = self.population, self.values
         given = iter(inputs)
         weights = {name: next(given) for name in values.weights}
         tensors = {path: next(given) for path in values.tensors}
         numbers = {path: next(given) for path in values.numbers}
         x, y, *masks = given
 
-        with vmap_level(width) as level:
+        with vmap_level(population.width) as level:
             wrapped = {name: batched(tensor, level) for name, tensor in weights.items()}
             own = {
                 path: batched(tensor, level) if path in values.batched else tensor
@@ -92,29 +99,22 @@ class Trace:
             known = {id(t): name for name, t in wrapped.items()}
             taken_for_granted = plain(self.one.optimizer, known)
         kept = attributes(population.model)
-        losses, gradients = losses_and_gradients(
-            population.task, population.model, weights, population.trained, x, y, masks
-        )
-        if changed := [path for path, value in attributes(population.model).items() if kept.get(path) != value]:
-            raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed).lstrip('.')}")
-        grad_norm = norms([g for g in gradients if g is not None])
-        before = [weights[name].clone() for name in population.trained]
-        with vmap_level(width) as level, torch.no_grad():
-            grads = {
-                id(wrapped[name]): None if g is None else batched(g, level)
-                for name, g in zip(population.trained, gradients, strict=True)
-            }
-            mode = OptimizerMode(width, level, grads, on_read=lambda *read: self.read.append(read))
-            with mode, contextlib.redirect_stdout(io.StringIO()) as printed:
+
+        def update(gradients: Gradients) -> None:
+            if changed := [path for path, value in attributes(population.model).items() if kept.get(path) != value]:
+                raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed)}")
+            together = population.together(gradients, wrapped, lambda *read: self.read.append(read))
+            with together, contextlib.redirect_stdout(io.StringIO()) as printed:
                 self.one.optimizer.step()
-        if printed.getvalue():
-            raise NotCompilable("it prints as it steps")
-        update_norm = norms([b - weights[n] for b, n in zip(before, population.trained, strict=True)])
+            if printed.getvalue():
+                raise NotCompilable("it prints as it steps")
+
+        diagnostics = population.diagnosed(update, weights, x, y, masks)
         after = plain(self.one.optimizer, known)
         if changed := [path for path, value in after.items() if taken_for_granted.get(path) != value]:
             raise _unsteady(min(changed))
         new = self._results(own, constants, tensors, known)
-        return [torch.stack([losses, grad_norm, update_norm]), *new, *(value for value, _ in self.read)]
+        return [diagnostics, *new, *(value for value, _ in self.read)]
 
     def _fill(self, own: dict[str, Tensor], wrapped: dict[str, Tensor]) -> dict[str, Any]:
         """Put the population's leaves into the scratch; the numbers that stay constants, by path."""
@@ -156,27 +156,27 @@ class Trace:
 
     def _constant(self, path: str, before: Any, leaf: Leaf) -> None:
         """See that a number that is no input stays what it is: else it must be one, of a kind that holds both."""
-        if leaf.kind == "number" and (leaf.value == before or (leaf.value != leaf.value and before != before)):
+        if leaf.kind == "number" and same(leaf.value, before):
             return
         if not (leaf.kind == "number" or is_number(leaf.value)):
             raise _unsteady(path)
-        value = leaf.value if isinstance(leaf.value, Tensor) else scalar(leaf.value)
+        value = scalar(leaf.value)
         self.found[path] = Kind(_wider(scalar(before).dtype, value.dtype), is_batched(value))
 
     def _state(self, target: Tensor, was: Tensor, leaf: Leaf) -> None:
         if leaf.value is was:
             return
         if leaf.kind != "tensor" or leaf.value.shape != was.shape or leaf.value.dtype != was.dtype:
-            raise NotCompilable(f"what it keeps changes its shape: {leaf.path.lstrip('.')}")
+            raise NotCompilable(f"what it keeps changes its shape: {leaf.path}")
         if is_batched(leaf.value) and not is_batched(was):
-            raise shared_write(leaf.path.lstrip("."))
+            raise shared_write(leaf.path)
         target.copy_(expanded(leaf.value, self.population.width) if is_batched(was) else leaf.value)
 
     def _number(self, path: str, leaf: Leaf) -> list[Tensor]:
         """The new value of a number that is an input; none where its input must change first."""
         if not isinstance(leaf.value, Tensor | bool | int | float):
             raise _unsteady(path)
-        value = leaf.value if isinstance(leaf.value, Tensor) else scalar(leaf.value)
+        value = scalar(leaf.value)
         dtype, own = self.values.numbers[path].dtype, path in self.values.batched
         kind = Kind(_wider(dtype, value.dtype), own or is_batched(value))
         if kind != Kind(named(dtype), own):
@@ -188,7 +188,7 @@ class Trace:
 
 
 def _unsteady(path: str) -> NotCompilable:
-    return NotCompilable(f"what it keeps changes as it goes: {path.lstrip('.')}")
+    return NotCompilable(f"what it keeps changes as it goes: {path}")
 
 
 def _wider(a: torch.dtype, b: torch.dtype) -> str:

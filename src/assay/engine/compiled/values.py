@@ -61,7 +61,7 @@ def read_values(population: Population, tracked: Tracked) -> Values:
             if is_batched(leaf.value):
                 values.batched.add(path)
         elif leaf.kind == "tensor" or (leaf.kind == "number" and kind is not None):
-            value = physical(leaf.value) if leaf.kind == "tensor" else scalar(leaf.value)
+            value = physical(scalar(leaf.value))
             if kind is not None:
                 value = value.to(getattr(torch, kind.dtype))
                 if kind.own and value.dim() == 0:
@@ -89,7 +89,9 @@ def scalars_of(values: Values, width: int) -> dict[str, Any]:
 
 
 def scalar(value: Any) -> Tensor:
-    """A Python number as a 0-dimensional tensor that loses nothing."""
+    """A Python number as a 0-dimensional tensor that loses nothing; a tensor as it is."""
+    if isinstance(value, Tensor):
+        return value
     if isinstance(value, bool):
         return torch.tensor(value)
     return torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float64)

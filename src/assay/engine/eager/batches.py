@@ -14,7 +14,7 @@ from assay.training.data import Data, load
 
 
 class Batches:
-    """Batches of an epoch, inputs (members, n, …) and targets (members, n, …), in the order the loop would take them.
+    """Batches of an epoch, the first at first: inputs and targets (members, n, …), in the order the loop would take them.
 
     Raises:
         NotVectorizable: data sets of different shapes.
@@ -41,9 +41,10 @@ class Batches:
         # Orders are drawn on the CPU; while a device is busy with one epoch, those of the next
         self.ahead = None if on_cpu else ThreadPoolExecutor(1)
         self.drawn: Future[Tensor] | None = None
+        self.shuffle()
 
     def shuffle(self) -> None:
-        """Begin an epoch: gather it for all members at once, so that a batch is a slice."""
+        """Begin the next epoch: gather it for all members at once, so that a batch is a slice."""
         orders = self.drawn.result() if self.drawn is not None else self._orders()
         if self.ahead is not None:
             self.drawn = self.ahead.submit(self._orders)

@@ -129,16 +129,28 @@ class Masks(list[Tensor]):
     sites: Sequence[Site] = ()
 
 
-def draw_masks(sites: Sequence[Site], generators: Sequence[torch.Generator], like: Tensor) -> Masks:
-    """A mask (members, …) for each site, each member's from its own generator."""
-    drawn = Masks()
-    drawn.sites = sites
-    for shape, probability in sites:
-        mask = torch.empty((len(generators), *shape), dtype=like.dtype, device=like.device)
-        for row, generator in zip(mask, generators, strict=True):
-            row.bernoulli_(1 - probability, generator=generator)
-        drawn.append(mask.div_(1 - probability) if probability < 1 else mask)
-    return drawn
+class Dropout:
+    """The masks of a model's steps, each member's from a generator of its own, which has one of the `seeds`."""
+
+    def __init__(self, model: nn.Module, seeds: Sequence[int]) -> None:
+        self.model, self.seeds = model, seeds
+        self.sites: dict[int, list[Site]] = {}  # by the size of a batch
+        self.generators: list[torch.Generator] = []
+
+    def __call__(self, x: Tensor) -> Masks:
+        """A mask (members, …) for each site of the next step, on a batch x (members, batch, …)."""
+        drawn, size = Masks(), x.shape[1]
+        if size not in self.sites:
+            self.sites[size] = dropout_sites(self.model, x[0])
+        drawn.sites = self.sites[size]
+        if drawn.sites and not self.generators:
+            self.generators = [torch.Generator(device=x.device).manual_seed(seed) for seed in self.seeds]
+        for shape, probability in drawn.sites:
+            mask = torch.empty((len(self.seeds), *shape), dtype=x.dtype, device=x.device)
+            for row, generator in zip(mask, self.generators, strict=True):
+                row.bernoulli_(1 - probability, generator=generator)
+            drawn.append(mask.div_(1 - probability) if probability < 1 else mask)
+        return drawn
 
 
 def losses_and_gradients(

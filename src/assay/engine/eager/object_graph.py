@@ -67,13 +67,20 @@ def _places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
                 continue
             seen.add(id(value))
         if kind == "inner":
-            pending.extend((path + label, child, setter) for label, child, setter in _children(value, put, known))
+            pending.extend(
+                ((path + label).lstrip("."), child, setter) for label, child, setter in _children(value, put, known)
+            )
         yield Leaf(path, kind, known[id(value)] if kind == "known" else value, put)
 
 
 def leaves_of(setup: Step) -> dict[str, Leaf]:
     """The leaves of a member's optimizer."""
     return walk(setup.optimizer, names_of(setup.model))
+
+
+def numbers_of(setup: Step) -> dict[str, Any]:
+    """The numbers among them, by path."""
+    return {path: leaf.value for path, leaf in leaves_of(setup).items() if leaf.kind == "number"}
 
 
 def names_of(model: nn.Module) -> dict[int, str]:
@@ -175,15 +182,15 @@ def _kind(value: Any, path: str, known: Mapping[int, str]) -> Literal["number", 
     if isinstance(value, bool | int | float | np.number | np.bool_):
         return "plain" if isinstance(value, int) and not -_INT64 <= value < _INT64 else "number"
     if isinstance(value, _RANDOM):
-        raise NotVectorizable(f"it keeps a random generator in {path.lstrip('.')}")
+        raise NotVectorizable(f"it keeps a random generator in {path}")
     if isinstance(value, (*_PLAIN, weakref.ref, np.ndarray)):
         return "plain"
     if isinstance(value, set | frozenset):
         if any(isinstance(item, Tensor) for item in value):
-            raise NotVectorizable(f"it keeps tensors in a set, {path.lstrip('.')}")
+            raise NotVectorizable(f"it keeps tensors in a set, {path}")
         return "plain"
     if hasattr(value, "__next__"):
-        raise NotVectorizable(f"it keeps a {type(value).__name__} in {path.lstrip('.')}, which can't be looked into")
+        raise NotVectorizable(f"it keeps a {type(value).__name__} in {path}, which can't be looked into")
     return "plain" if _opaque(value) else "inner"
 
 

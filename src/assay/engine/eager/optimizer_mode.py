@@ -18,8 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, WHOLE
-from assay.engine.eager.overrides import OVERRIDES
+from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, OVERRIDES, WHOLE
 from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.python_numbers import as_number, is_number, mapped, number_functions, same
 from assay.engine.eager.refusal import NotVectorizable, hands_on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from assay.core import Contender, Member, Numerics, Task
+from assay.core import Contender, Hyperparameters, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import losses_and_gradients, outputs_of
-from assay.engine.eager.object_graph import Leaf, leaves_of, names_of, replace_known, token
+from assay.engine.eager.object_graph import Leaf, leaves_of, names_of, numbers_of, replace_known, token
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number, same
 from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.eager.torch_private import batched, vmap_level
-from assay.engine.eager.tuned_numbers import tuned_numbers
+from assay.space import Choice
 from assay.training.step import Step, set_up
 
+Gradients = Sequence[Tensor | None]  # of the trained weights, each (members, …)
+PROBED = 64  # contenders whose tuned numbers are kept
 BLOCK_BYTES = 1 << 28  # inputs of the members that a device scores at once
 
 
@@ -35,6 +37,7 @@ class Population:
         optimizer: the template: one member's real optimizer, its tensors batched and its differing numbers too.
         stacked: paths of the numbers of which each member has its own.
         share: keep scalars of state once for all members, where they start out equal.
+        alive: (members,) bool, who still counts; all, if None.
         taken: steps so far; the first `warm` were taken by the loop, so that lazily made state is there. On a device none
             is, where that works: there, steps of single members would take longer than all that follows.
     Raises:
@@ -77,7 +80,11 @@ class Population:
         rates = zip(*(setup.initial for setup in setups), strict=True) if contender.schedule is not None else ()
         # each group's learning rate before any schedule, (groups) × (members,)
         self.initial = [torch.tensor(r, dtype=torch.float64, device=numerics.device) for r in rates]
-        self.alive = torch.ones(self.width, dtype=torch.bool)
+        self.alive: Tensor | None = None
+        self.begin(batches)
+
+    def begin(self, batches: Batches) -> None:
+        """What a kind of population needs before its first step."""
 
     def set_up(self, i: int, batches: Batches) -> Step:
         """Member i's own model and optimizer, after the first `warm` steps of the loop."""
@@ -101,7 +108,7 @@ class Population:
         if unlike := [path for other in walked for path in other.keys() ^ first.keys()]:
             if "_hooks[" in unlike[0]:
                 raise NotVectorizable("it has step hooks, which each member has for itself")
-            raise NotVectorizable(f"the members' optimizers keep different things: {unlike[0].lstrip('.')}")
+            raise NotVectorizable(f"the members' optimizers keep different things: {unlike[0]}")
         named = [{**dict(s.model.named_parameters()), **dict(s.model.named_buffers())} for s in setups]
         for name, tensor in named[0].items():
             if any(n[name].shape != tensor.shape for n in named):
@@ -119,7 +126,7 @@ class Population:
                         self.stacked = sorted({*self.stacked, path})
                 elif any(kind.kind != leaf.kind or token(kind) != token(leaf) for kind in leaves):
                     shown = " and ".join(sorted({str(token(kind))[:40] for kind in leaves})[:2])
-                    raise NotVectorizable(f"the members' optimizers differ in {path.lstrip('.')}: {shown}")
+                    raise NotVectorizable(f"the members' optimizers differ in {path}: {shown}")
                 elif leaf.kind == "tensor":
                     values = [kind.value.detach() for kind in leaves]
                     shared = self.share and values[0].dim() == 0 and all(torch.equal(v, values[0]) for v in values)
@@ -144,31 +151,48 @@ class Population:
     def step(self, x: Tensor, y: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """One step of all members on batches (members, batch, …): loss, gradient norm, update norm (3, members)."""
         try:
-            if self.contender.schedule is not None:
-                self._apply_schedule()
-            losses, gradients = losses_and_gradients(self.task, self.model, self.weights, self.trained, x, y, masks)
-            before = [self.weights[name].clone() for name in self.trained]
-            grad_norm = norms([g for g in gradients if g is not None])
-            with self._together(gradients):
-                self.optimizer.step()
-            update_norm = norms([b.sub_(self.weights[n]) for b, n in zip(before, self.trained, strict=True)])
+            self._apply_schedule()
+            diagnostics = self.diagnosed(self._update, self.weights, x, y, masks)
         except Exception as error:
             raise self._warmer(refusal(error)) from error
         self.taken += 1
+        return diagnostics
+
+    def diagnosed(
+        self,
+        update: Callable[[Gradients], None],
+        weights: Mapping[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        masks: Sequence[Tensor],
+    ) -> Tensor:
+        """Loss, gradient norm and update norm (3, members) of a step in which `update` changes the weights in place."""
+        losses, gradients = losses_and_gradients(self.task, self.model, weights, self.trained, x, y, masks)
+        grad_norm = norms([g for g in gradients if g is not None])
+        before = [weights[name].clone() for name in self.trained]
+        update(gradients)
+        update_norm = norms([b.sub_(weights[n]) for b, n in zip(before, self.trained, strict=True)])
         return torch.stack([losses, grad_norm, update_norm])
 
+    def _update(self, gradients: Gradients) -> None:
+        with self.together(gradients, self.wrapped):
+            self.optimizer.step()
+
     @contextlib.contextmanager
-    def _together(self, gradients: Sequence[Tensor | None]) -> Iterator[None]:
-        """Inside, the optimizer is everybody's, and these are the gradients of the `trained`."""
+    def together(
+        self, gradients: Gradients, wrapped: Mapping[str, Tensor], on_read: Callable[[Tensor, Any], None] | None = None
+    ) -> Iterator[None]:
+        """Inside, an optimizer of `wrapped` weights is everybody's, and these are the gradients of the `trained`."""
         with vmap_level(self.width) as level, torch.no_grad():
             own = [g if g is None else batched(g, level) for g in gradients]
-            grads = dict(zip((id(self.wrapped[name]) for name in self.trained), own, strict=True))
-            alive = None if bool(self.alive.all()) else self.alive
-            with OptimizerMode(self.width, level, grads, self.numerics.device, alive):
+            grads = dict(zip((id(wrapped[name]) for name in self.trained), own, strict=True))
+            with OptimizerMode(self.width, level, grads, self.numerics.device, self.alive, on_read):
                 yield
 
     def _apply_schedule(self) -> None:
-        factor = self.contender.schedule(self.taken / self.run.total_steps)  # type: ignore[misc]
+        if self.contender.schedule is None:
+            return
+        factor = self.contender.schedule(self.taken / self.run.total_steps)
         with vmap_level(self.width) as level:
             for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
                 group["lr"] = as_number(batched(initial * factor, level))
@@ -178,15 +202,10 @@ class Population:
         switch = getattr(self.optimizer, "train" if training else "eval", None)
         if callable(switch):
             try:
-                with self._together([None] * len(self.trained)):
+                with self.together([None] * len(self.trained), self.wrapped):
                     switch()
             except Exception as error:
                 raise refusal(error) from error
-
-    @property
-    def has_switch(self) -> bool:
-        """Whether `switch` does anything."""
-        return any(callable(getattr(self.optimizer, name, None)) for name in ("train", "eval"))
 
     # ---------------------------------------------------------------------------------------------- looking
 
@@ -230,6 +249,41 @@ class Population:
             model.train()
 
 
+def tuned_numbers(
+    task: Task, contender: Contender, member: Member, numerics: Numerics, batches: Batches
+) -> frozenset[str]:
+    """Paths of the numbers that a tuned hyperparameter changes, whatever the members of a chunk happen to have.
+
+    Found by making the optimizer with other values, one hyperparameter at a time, and taking a step.
+    """
+    key = (id(task), id(contender), numerics.dtype)
+    if key in _kept:
+        return _kept[key][0]
+
+    def stepped(values: Hyperparameters) -> Step:
+        changed = msgspec.structs.replace(member, hyperparameters={**member.hyperparameters, **values})
+        setup = set_up(task, contender, changed, numerics, batches.run)
+        setup(*batches.of_member(0, 0))
+        return setup
+
+    reference, found = numbers_of(stepped({})), set[str]()
+    for name, dimension in contender.space.items():
+        for value in () if isinstance(dimension, Choice) else (dimension.low, dimension.high):
+            try:
+                setup = stepped({name: value})
+            except Exception:  # a value the optimizer refuses tells nothing
+                continue
+            changed = {p: v for p, v in numbers_of(setup).items() if p in reference and v != reference[p]}
+            found |= {p for p, v in changed.items() if type(v) is not bool}
+    if len(_kept) > PROBED:
+        _kept.clear()
+    _kept[key] = frozenset(found), task, contender
+    return frozenset(found)
+
+
+_kept: dict[tuple[int, int, str], tuple[frozenset[str], Task, Contender]] = {}  # what is kept keeps its id
+
+
 def _traces(setups: Sequence[Step]) -> Tensor:
     """Loss, gradient norm, update norm of the steps that the loop took, (steps, 3, members)."""
     kept = [(s.losses, s.grad_norms, s.update_norms) for s in setups]
@@ -239,7 +293,7 @@ def _traces(setups: Sequence[Step]) -> Tensor:
 def number_tensor(values: Sequence[Any], path: str, device: str) -> Tensor:
     """Python numbers of one kind as a tensor that loses nothing: float64, or int64."""
     if any(isinstance(v, bool) for v in values):
-        raise NotVectorizable(f"the members' optimizers differ in a switch: {path.lstrip('.')}")
+        raise NotVectorizable(f"the members' optimizers differ in a switch: {path}")
     dtype = torch.int64 if all(isinstance(v, int) for v in values) else torch.float64
     return torch.tensor(values, dtype=dtype, device=device)
 
@@ -258,7 +312,7 @@ def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
             try:
                 place = leaf.value.untyped_storage().data_ptr()
             except RuntimeError as error:  # a sparse one has no storage
-                raise NotVectorizable(f"it keeps an unusual tensor in {path.lstrip('.')}") from error
+                raise NotVectorizable(f"it keeps an unusual tensor in {path}") from error
             if place and place in owners:
-                raise NotVectorizable(f"{path.lstrip('.')} and {owners[place].lstrip('.')} share their memory")
+                raise NotVectorizable(f"{path} and {owners[place]} share their memory")
             owners[place] = path

@@ -6,10 +6,13 @@ import os
 import re
 import traceback
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+Made = TypeVar("Made")
 
 
 class NotVectorizable(Exception):
@@ -70,6 +73,19 @@ def refusal(error: Exception) -> NotVectorizable:
     if "view size is not compatible" in str(error):
         return Again(reason_of(error), lay=False)
     return NotVectorizable(reason_of(error))
+
+
+def made_with_options(make: Callable[..., Made]) -> Made:
+    """What `make(**options)` gives: anew with the options that its refusals ask for. NotVectorizable where none helps."""
+    options: dict[str, bool] = {}
+    while True:
+        try:
+            return make(**options)
+        except Exception as error:
+            refused = refusal(error)
+            if not isinstance(refused, Again) or refused.change.keys() <= options.keys():
+                raise refused from error
+            options |= refused.change
 
 
 _ENGINE = str(Path(__file__).parents[1])

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from assay.core import Contender, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.model_mode import draw_masks, dropout_sites
+from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.object_graph import leaves_of
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import Again
+from assay.engine.eager.refusal import made_with_options
 from assay.training.numerics import Demand
 from assay.training.step import set_up
 
@@ -56,7 +56,6 @@ def size_on_gpu(at_once: int, largest: int, processes: int) -> int:
 def largest_on_cpu(task: Task, contender: Contender, member: Member, numerics: Numerics) -> int:
     """Members whose weights, state and activations together stay in a core's share of the cache: 1 to 16."""
     batches = Batches(task, [member], numerics)
-    batches.shuffle()
     with torch.random.fork_rng(devices=[]):
         one = set_up(task, contender, member, numerics, batches.run)
         x, y = batches.at(0)
@@ -103,10 +102,8 @@ def _peak(task: Task, contender: Contender, members: Sequence[Member], numerics:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(numerics.device)
     before = torch.cuda.memory_allocated(numerics.device)
-    batches = Batches(task, members, numerics)
-    batches.shuffle()
     with torch.random.fork_rng(devices=[]):
-        population = begun(task, contender, members, numerics, batches)
+        population, batches = begun(task, contender, members, numerics)
         everyone = np.ones(len(members), dtype=bool)
         population.scores([data.validation for data in batches.data], everyone)
     return torch.cuda.max_memory_allocated(numerics.device) - before
@@ -115,40 +112,33 @@ def _peak(task: Task, contender: Contender, members: Sequence[Member], numerics:
 def seconds_of_loop(task: Task, contender: Contender, member: Member, numerics: Numerics) -> tuple[float, int]:
     """One step of the loop, and how many a training takes."""
     batches = Batches(task, [member], numerics)
-    batches.shuffle()
     step = set_up(task, contender, member, numerics, replace(batches.run, fused=True))
     return _seconds(lambda x, y: step(x[0], y[0]), batches), batches.run.total_steps
 
 
 def seconds_of_eager(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> float:
     """One step of these members in the eager engine, a member's share of it."""
-    batches = Batches(task, members, numerics)
-    batches.shuffle()
-    population = begun(task, contender, members, numerics, batches)
-    return _seconds(_step_of(population, batches), batches) / population.width
+    population, batches = begun(task, contender, members, numerics)
+    return _seconds(_step_of(population), batches) / population.width
 
 
 def begun(
-    task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics, batches: Batches
-) -> Population:
-    """A population that has taken a step, with the options that this step shows it needs."""
-    options: dict[str, bool] = {}
-    while True:
-        try:
-            population = Population(task, contender, members, numerics, batches, **options)
-            _step_of(population, batches)(*batches.at(0))
-            return population
-        except Again as again:
-            if again.change.keys() <= options.keys():
-                raise
-            options |= again.change
+    task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics
+) -> tuple[Population, Batches]:
+    """A population that has taken a step, with the options that this step shows it needs, and its batches."""
+    batches = Batches(task, members, numerics)
+
+    def stepped(**options: bool) -> Population:
+        population = Population(task, contender, members, numerics, batches, **options)
+        _step_of(population)(*batches.at(0))
+        return population
+
+    return made_with_options(stepped), batches
 
 
-def _step_of(population: Population, batches: Batches) -> Callable[[Tensor, Tensor], object]:
-    x, _ = batches.at(0)
-    sites = dropout_sites(population.model, x[0])
-    noise = [torch.Generator(device=x.device).manual_seed(i) for i in range(population.width if sites else 0)]
-    return lambda x, y: population.step(x, y, draw_masks(sites, noise, x))
+def _step_of(population: Population) -> Callable[[Tensor, Tensor], object]:
+    dropout = Dropout(population.model, range(population.width))
+    return lambda x, y: population.step(x, y, dropout(x))
 
 
 def _seconds(step: Callable[[Tensor, Tensor], object], batches: Batches, steps: int = 12) -> float:

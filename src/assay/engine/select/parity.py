@@ -18,7 +18,7 @@ from torch import nn
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
 from assay.engine.eager.model_mode import dropout_sites
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import NotVectorizable, refusal
+from assay.engine.eager.refusal import refusal
 from assay.engine.train import train_with
 from assay.space import Choice
 from assay.training import loop
@@ -62,10 +62,13 @@ def probe(
         exact = msgspec.structs.replace(exact, dtype="float32")
         expected = loop.train(small, contender, few, exact)
     try:
-        _refuse_dropout(small, exact, split)
+        inputs, _ = load(small, split, exact.dtype, exact.device).train
+        with torch.random.fork_rng(devices=[]):
+            if dropout_sites(make_model(small, exact), inputs[: small.batch_size]):
+                return "the model draws dropout that can't be switched off, so its numbers can't be compared"
         found = train_with(kind, small, contender, few, exact)
-    except NotVectorizable as error:
-        return str(error)
+    except Exception as error:
+        return str(refusal(error))
     return _difference(small, expected, found, TOLERANCE[exact.dtype])
 
 
@@ -108,12 +111,11 @@ def _difference(task: Task, expected: Curves, found: Curves, tolerance: float) -
         finite = np.isfinite(a)
         if (finite != np.isfinite(b)).any():
             return f"{name} is finite in one engine only"
-        for row_a, row_b, use in zip(a, b, finite, strict=True):
-            if use.any():
-                scale = np.abs(row_a[use]).max() or 1.0
-                amount = np.abs(row_a[use] - row_b[use]).max() / scale
-                if amount > worst:
-                    worst, where = float(amount), name
+        a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
+        scale = np.abs(a).max(1)
+        amount = float((np.abs(a - b).max(1) / np.where(scale > 0, scale, 1.0)).max())
+        if amount > worst:
+            worst, where = amount, name
     return f"{where} differs by {worst:.1e} of its size from the loop's" if worst > tolerance else None
 
 
@@ -156,14 +158,3 @@ def _without_dropout(task: Task) -> Task:
         return made
 
     return replace(task, model=model)
-
-
-def _refuse_dropout(task: Task, numerics: Numerics, split: int) -> None:
-    inputs, _ = load(task, split, numerics.dtype, numerics.device).train
-    try:
-        with torch.random.fork_rng(devices=[]):
-            sites = dropout_sites(make_model(task, numerics), inputs[: task.batch_size])
-    except Exception as error:
-        raise refusal(error) from error
-    if sites:
-        raise NotVectorizable("the model draws dropout that can't be switched off, so its numbers can't be compared")
