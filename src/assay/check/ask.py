@@ -1,18 +1,28 @@
-"""The question as it is asked, in Python and in a test suite. Torch is never imported."""
+"""The question as it is asked, in Python and in a test suite, of a process that checks. Torch is never imported."""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from assay.check.bench import EngineOf, findings
-from assay.check.catalogue import BY_NAME, CATALOGUE
-from assay.check.job import job_of
-from assay.check.report import Report, render
+import cloudpickle
+
+from assay.check.catalogue import BY_NAME, CATALOGUE, Spec
+from assay.check.job import Job, job_of
+from assay.check.report import Finding, Report, render
+from assay.check.serve import ended, serve
 from assay.core import Contender
 from assay.errors import UsageError
 
 LIMIT = 15.0  # seconds for one check
+STARTING = 60.0  # seconds for the process to load torch and the contender's module
+EngineOf = Callable[[Contender], tuple[str, str]]
+# torch imports its compiler with the first optimizer it makes
+_PRELOAD = ["torch._dynamo", "assay.check.checks", "assay.check.serve", "assay.contenders"]
 Target = str | Contender | Callable[..., Any]
 
 
@@ -46,7 +56,7 @@ def check(
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
-    return Report(job.name, findings(job, specs, limit, engine_of))
+    return Report(job.name, _findings(job, specs, limit, engine_of))
 
 
 def check_optimizer(
@@ -70,3 +80,35 @@ def check_optimizer(
     if wrong:
         raise AssertionError("\n".join(render(Report(report.contender, wrong))))
     return report
+
+
+def _findings(job: Job, specs: Sequence[Spec], limit: float, engine_of: EngineOf | None) -> tuple[Finding, ...]:
+    """What each of the checks finds, asked in a process of their own. UsageError where the contender can't be loaded."""
+    from assay.workers.local import without_main
+
+    kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context: Any = multiprocessing.get_context(kind)
+    context.set_forkserver_preload(_PRELOAD)
+    ours, theirs = context.Pipe()
+    arguments = (theirs, job, specs, limit, cloudpickle.dumps(engine_of))
+    process = context.Process(target=serve, args=arguments, daemon=True)
+    doing = "importing it"
+    try:
+        with without_main():
+            process.start()
+        theirs.close()
+        if not ours.poll(STARTING):
+            raise UsageError(f"{job.name}: {doing} hangs (over {STARTING:g} s)")
+        if refused := ours.recv():
+            raise UsageError(refused)
+        doing = "checking it"
+        return ours.recv()
+    except EOFError:
+        process.join(5)
+        raise UsageError(f"{job.name}: {doing} {ended(process.exitcode)}") from None
+    finally:  # it ends, and all that it started
+        with contextlib.suppress(OSError, AttributeError):
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.join()

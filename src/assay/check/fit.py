@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from assay.check.known import Known, Settings, Walk, from_line, to_line
-from assay.check.lab import flat
+from assay.check.lab import Training, flat
 
 _NEAR = 0.8  # a misfit above this, root mean square, is not worth fitting settings for
 _CLOSE = 0.15  # nor is one that a first fit leaves above this, root mean square
@@ -54,14 +54,10 @@ class Fit:
     def _walk(self, lr: float, settings: Settings) -> Tensor | None:
         """The candidate's displacements (elements, steps); None where it refuses the settings."""
         try:
-            walk, path = Walk(self.candidate, self.start, lr, settings), []
-            for row in self.rows:
-                walk.feed(row)
-                path.append(flat(walk.moved()))
+            path = path_of(Walk(self.candidate, self.start, lr, settings), self.rows)
         except (ValueError, RuntimeError, OverflowError):
             return None
-        stacked = torch.stack(path, 1)
-        return stacked if bool(torch.isfinite(stacked).all()) else None
+        return path if bool(torch.isfinite(path).all()) else None
 
     def at(self, settings: Settings) -> Fitted:
         """The best factor on the learning rate for these settings."""
@@ -153,6 +149,15 @@ def _rounded(value: float) -> float:
     if 0.9 < value < 1:
         return 1 - float(f"{1 - value:.3g}")
     return float(f"{value:.3g}")
+
+
+def path_of(walker: Walk | Training, rows: Sequence[Sequence[Tensor]]) -> Tensor:
+    """How far what is fed these gradients has come at each (elements, steps)."""
+    path = []
+    for row in rows:
+        walker.feed(row)
+        path.append(flat(walker.moved()))
+    return torch.stack(path, 1)
 
 
 def increments(path: Tensor) -> Tensor:

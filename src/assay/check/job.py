@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,10 @@ from typing import Any
 
 import cloudpickle
 
+from assay.contenders import CONTENDERS, contenders, load
+from assay.contenders.adapt import adapt
+from assay.contenders.resolve import shown_name, split_alias
+from assay.contenders.schedules import split_schedule
 from assay.core import Contender
 
 
@@ -33,17 +36,15 @@ def job_of(target: str | Contender | Callable[..., Any]) -> Job:
         TypeError: neither a reference, nor a contender, nor something that can be called.
     """
     if isinstance(target, str):
-        return Job(_shown(target), target)
+        return Job(shown_name(target), target)
     if isinstance(target, Contender):
-        with _by_value(target.make):
-            return Job(target.name, packed=cloudpickle.dumps(target), paths=_paths(target.make))
+        return Job(target.name, packed=_packed(target, target.make), paths=_paths(target.make))
     if not callable(target):
         raise TypeError(f"an optimizer's class, a factory, a contender or its name is checked, not {target!r}")
     name = getattr(target, "__name__", type(target).__name__)
     if _importable(target):
         return Job(name, f"{target.__module__}:{target.__qualname__}", paths=_paths(target))
-    with _by_value(target):
-        return Job(name, packed=cloudpickle.dumps(target), paths=_paths(target))
+    return Job(name, packed=_packed(target, target), paths=_paths(target))
 
 
 def opened(job: Job) -> tuple[Contender, Any]:
@@ -54,9 +55,6 @@ def opened(job: Job) -> tuple[Contender, Any]:
     Raises:
         UsageError: an unknown name, a module that fails to import, a class that can't be adapted.
     """
-    from assay.contenders import contenders, load
-    from assay.contenders.adapt import adapt
-
     sys.path[:0] = [path for path in job.paths if path not in sys.path]
     if not job.packed:
         contender = contenders([job.reference] if job.name == "adam" else ["adam", job.reference], untuned=True)[-1]
@@ -71,19 +69,8 @@ def opened(job: Job) -> tuple[Contender, Any]:
 
 def place_of(contender: Contender) -> str:
     """`pkg.mod:Name` or `path/file.py:Name` of what is behind a contender, its schedule aside; "" where it isn't told."""
-    from assay.contenders import CONTENDERS
-    from assay.contenders.resolve import split_alias
-    from assay.contenders.schedules import split_schedule
-
     reference = split_schedule(split_alias(contender.reference)[1])[0]
     return CONTENDERS[reference].reference if reference in CONTENDERS else reference
-
-
-def _shown(reference: str) -> str:
-    from assay.contenders.resolve import display_name, split_alias
-
-    alias, rest = split_alias(reference)
-    return alias or display_name(rest)
 
 
 def _home(target: Any) -> tuple[ModuleType | None, str]:
@@ -115,17 +102,15 @@ def _paths(target: Any) -> tuple[str, ...]:
     return (str(place.parents[len(parts) - 1]),) if place.parts[-len(parts) :] == parts else ()
 
 
-@contextmanager
-def _by_value(target: Any) -> Iterator[None]:
-    """While pickling: what the target's own module defines travels along, unless it is an installed package."""
-    module, path = _home(target)
+def _packed(target: Any, made_by: Any) -> bytes:
+    """The target pickled; what the module of its maker defines travels along, unless it is an installed package."""
+    module, path = _home(made_by)
     registered = cloudpickle.list_registry_pickle_by_value()
     if module is None or not _users_own(module.__name__, path) or module.__name__ in registered:
-        yield
-        return
+        return cloudpickle.dumps(target)
     cloudpickle.register_pickle_by_value(module)
     try:
-        yield
+        return cloudpickle.dumps(target)
     finally:
         cloudpickle.unregister_pickle_by_value(module)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD, Optimizer
 
+from assay.check.lab import groups_of
 from assay.contenders import CONTENDERS, load
 
 Settings = dict[str, float]
@@ -117,12 +118,9 @@ def _starts(kind: Callable[..., Any]) -> Settings:
 
 def hinted(candidate: Known, optimizer: Any) -> Settings:
     """Settings of the same names in a contender's groups, as a first guess."""
-    groups = getattr(optimizer, "param_groups", None)
-    if not isinstance(groups, list) or not groups or not isinstance(groups[0], dict):
-        return {}
     hints: Settings = {}
     accepted = inspect.signature(candidate.kind).parameters
-    for name, value in groups[0].items():
+    for name, value in (groups_of(optimizer) or [{}])[0].items():
         if name == "betas" and "betas" in accepted and isinstance(value, tuple | list) and len(value) == 2:
             hints["beta1"], hints["beta2"] = (float(v) for v in value)
         elif name in {*candidate.fitted, "weight_decay"} and name in accepted and isinstance(value, int | float):

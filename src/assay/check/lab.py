@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from assay.check.report import Failed, Skip, skip_if
+from assay.check.report import Failed, skip_if
 from assay.check.script import Script
 from assay.core import Contender, Run
 from assay.space import Float, Int, midpoint
@@ -94,10 +94,41 @@ class Lab:
         """A training from `start`, so many steps along on `rows`."""
         return Training(self, self.start(dtype)).feed_all(self.rows(steps, dtype))
 
+    def in_single(self) -> bool:
+        """Are the first steps of float64 parameters, from zero, numbers that float32 can hold: were they computed in it?"""
+        training = Training(self, [torch.zeros(s, dtype=torch.float64) for s in self.shapes])
+        for row in self.rows(4, torch.float64):
+            training.feed(row)
+            values = training.values()
+            if not all(_coarse(v) for v in values):
+                return all(torch.equal(v, v.float().double()) for v in values)
+        return False
+
     def shows(self, body: str) -> None:
         """Remember the example that shows what is being tried (see `Script.text`)."""
         self.example = self.script.text(body, self.mode)
         self.tell(self.example)
+
+    def shows_alike(self, one: str, other: str, fault: str) -> None:
+        """The example of an optimizer over p and q, given in one way and another, which must take the same steps."""
+        self.shows(
+            f"""
+p, q = (torch.nn.Parameter(torch.ones(4, 3, dtype={self.exact})) for _ in range(2))
+def feed(opt):
+    for t in range(6):
+        p.grad, q.grad = torch.full_like(p, 1.0 + t), torch.full_like(q, 2.5 - t)
+        opt.step()
+    moved = p.detach() - 1, q.detach() - 1
+    with torch.no_grad():
+        p.fill_(1.0); q.fill_(1.0)
+    return moved
+opt := {one}
+first = feed(opt)
+opt := {other}
+second = feed(opt)
+assert all(torch.allclose(a, b, rtol={10 * self.tolerance:g}, atol=0) for a, b in zip(first, second)), "{fault}"
+"""
+        )
 
 
 class Training:
@@ -187,12 +218,12 @@ class Training:
             return self.optimizer.step(closure)
 
     def _take(self, evaluate: Callable[[], Tensor]) -> None:
-        if self.lab.mode != "no":
-            self.step_with(evaluate)
-            return
         with self._own_randomness():
-            evaluate()
-            self.optimizer.step()
+            if self.lab.mode == "no":
+                evaluate()
+                self.optimizer.step()
+            else:
+                self.optimizer.step(evaluate)
 
     def feed_all(self, sequence: Sequence[Sequence[Tensor | None]]) -> Training:
         """A step on each; returns itself."""
@@ -209,19 +240,34 @@ class Training:
         return [bool((m != 0).any()) for m in self.moved()]
 
     def way(self) -> Tensor:
-        """The same as one vector."""
+        """How far all of them are from it, as one vector."""
         return flat(self.moved())
+
+    def cosine(self, other: Training) -> float:
+        """Of the angle between two ways, however short: torch's own takes a length below 1e-8 for 0."""
+        a, b = (way / way.norm() for way in (self.way(), other.way()))
+        return float(a @ b)
 
     def values(self) -> list[Tensor]:
         """The parameters' values, copied."""
         return [p.detach().clone() for p in self.params]
 
+    def skip_if_random(self) -> Training:
+        """Skip where it drew random numbers, which another order or form of the parameters puts elsewhere; else itself."""
+        skip_if(self.drew, "it draws random numbers, so that no two trainings can be compared")
+        return self
+
+    def decay_by(self, rate: float) -> None:
+        """Set the weight decay of the groups that hold one."""
+        for group in groups_of(self.optimizer):
+            if isinstance(group.get("weight_decay"), int | float):
+                group["weight_decay"] = rate
+
     @property
     def groups(self) -> list[dict[str, Any]]:
         """The parameter groups. Skip where there are none."""
-        groups = getattr(self.optimizer, "param_groups", None)
-        if not isinstance(groups, list) or not groups:
-            raise Skip("it has no param_groups")
+        groups = groups_of(self.optimizer)
+        skip_if(not groups, "it has no param_groups")
         return groups
 
 
@@ -229,20 +275,15 @@ def _first_rng() -> Tensor:
     return torch.Generator().manual_seed(4).get_state()
 
 
+def groups_of(optimizer: Any) -> list[dict[str, Any]]:
+    """An optimizer's groups; none of what holds no list of dicts."""
+    groups = getattr(optimizer, "param_groups", None)
+    return groups if isinstance(groups, list) and groups and isinstance(groups[0], dict) else []
+
+
 def flat(tensors: Sequence[Tensor]) -> Tensor:
     """All elements as one vector."""
     return torch.cat([t.flatten() for t in tensors])
-
-
-def in_single(lab: Lab) -> bool:
-    """Are the first steps of float64 parameters, from zero, numbers that float32 can hold: were they computed in it?"""
-    training = Training(lab, [torch.zeros(s, dtype=torch.float64) for s in lab.shapes])
-    for row in gradients(lab.shapes, 4, torch.float64):
-        training.feed(row)
-        values = training.values()
-        if not all(_coarse(v) for v in values):
-            return all(torch.equal(v, v.float().double()) for v in values)
-    return False
 
 
 def _coarse(values: Tensor) -> bool:
@@ -255,12 +296,8 @@ def linear(gradients: Sequence[Tensor | None]) -> Loss:
     """The loss whose gradients are these, everywhere."""
 
     def loss(params: Sequence[Tensor]) -> Tensor:
-        terms = [(p * g).sum() for p, g in zip(params, gradients, strict=True) if g is not None]
-        return (
-            torch.stack([t.float() if t.dtype == torch.bfloat16 else t for t in terms]).sum()
-            if terms
-            else torch.zeros(())
-        )
+        terms = ((p * g).sum() for p, g in zip(params, gradients, strict=True) if g is not None)
+        return sum(terms, torch.zeros(()))  # of float32 at least
 
     return loss
 
@@ -274,16 +311,10 @@ def curved(gradients: Sequence[Tensor | None]) -> Loss:
     """The same, with a slight curvature: an optimizer that differentiates twice finds something there."""
 
     def loss(params: Sequence[Tensor]) -> Tensor:
-        bent = [p.square().sum() for p, g in zip(params, gradients, strict=True) if g is not None]
-        return linear(gradients)(params) + (5e-3 * torch.stack(bent).sum() if bent else 0.0)
+        bent = (p.square().sum() for p, g in zip(params, gradients, strict=True) if g is not None)
+        return linear(gradients)(params) + 5e-3 * sum(bent)
 
     return loss
-
-
-def cosine_of(a: Tensor, b: Tensor) -> float:
-    """Of the angle between two vectors, however short: torch's own takes a length below 1e-8 for 0."""
-    a, b = (x.double() / x.double().norm() for x in (a, b))
-    return float(a @ b)
 
 
 def start_values(shapes: Shapes, dtype: torch.dtype, seed: int = 1) -> list[Tensor]:
@@ -323,8 +354,3 @@ def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
 def finite(tensors: Sequence[Tensor]) -> bool:
     """Are all elements finite?"""
     return all(bool(torch.isfinite(t).all()) for t in tensors)
-
-
-def see_that_none_drew(training: Training) -> None:
-    """Skip where a training drew random numbers, which another order or form of the parameters puts elsewhere."""
-    skip_if(training.drew, "it draws random numbers, so that no two trainings can be compared")

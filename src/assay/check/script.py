@@ -40,7 +40,7 @@ class Script:
         else:
             self.imports = f"# {self.name} is your contender, imported or defined here"
         settings = {**contender.fixed, **{k: midpoint(d) for k, d in contender.space.items()}}
-        self.settings = {k: _number(v) for k, v in settings.items()}
+        self.settings = {k: f"{v:.6g}" if isinstance(v, float) else repr(v) for k, v in settings.items()}
         self.signature = None if target is None else Signature.of(target, self.name)
         self.takes_run = self.signature is None or "run" in self.signature.named
         self.takes_params = self.signature is not None and self.signature.first == "params"
@@ -88,7 +88,3 @@ class Script:
             "optimizer class": f"torch.optim.Adam, {over}",
         }
         return f"{self.name}({first.get(self.signature.given or '', over)}{given})"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)

@@ -77,11 +77,7 @@ def _in_turn(specs: Sequence[Spec], work: Callable[[Sequence[Spec], int], dict[s
         found |= work([spec], 1)
         if found[spec.name].status == "pass":
             continue
-        reason = (
-            f"not asked, for {spec.name} fails"
-            if spec.gate
-            else "no two trainings can be compared, for deterministic fails"
-        )
+        reason = f"{'not asked' if spec.gate else 'no two trainings can be compared'}, for {spec.name} fails"
         for other in specs:
             if other.name not in found and (spec.gate or other.compares):
                 found[other.name] = other.finding("not applicable", reason)

@@ -19,19 +19,15 @@ from assay.errors import UsageError
 from assay.space import Space
 
 Given = Literal["parameters", "named parameters", "model", "optimizer", "optimizer class"]
-_WRAPPED: dict[str, Given] = {
-    **dict.fromkeys(("optimizer", "base_optimizer", "inner_optimizer", "opt", "base"), "optimizer"),
-    **dict.fromkeys(
-        ("optimizer_cls", "optimizer_class", "base_optimizer_cls", "base_optimizer_class", "base_cls"),
-        "optimizer class",
-    ),
+_NAMES: dict[Given, str] = {
+    "parameters": "params parameters",
+    "named parameters": "named_parameters named_params",
+    "model": "model module net network",
+    "optimizer": "optimizer base_optimizer inner_optimizer opt base",
+    "optimizer class": "optimizer_cls optimizer_class base_optimizer_cls base_optimizer_class base_cls",
 }
-_GIVEN: dict[str, Given] = {
-    **dict.fromkeys(("params", "parameters"), "parameters"),
-    **dict.fromkeys(("named_parameters", "named_params"), "named parameters"),
-    **dict.fromkeys(("model", "module", "net", "network"), "model"),
-    **_WRAPPED,
-}
+_GIVEN: dict[str, Given] = {name: given for given, names in _NAMES.items() for name in names.split()}
+_WRAPPED = ("optimizer", "optimizer class")
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,14 @@ class Signature:
             given = "optimizer class"
         by_name = (first.POSITIONAL_OR_KEYWORD, first.KEYWORD_ONLY)
         named = {p.name: p for p in parameters if p is not first and p.kind in by_name}
-        wraps = (n for n, p in named.items() if n in _WRAPPED and p.default is p.empty)
+        wraps = (n for n, p in named.items() if _GIVEN.get(n) in _WRAPPED and p.default is p.empty)
         beside = next(wraps, None) if given == "parameters" else None
         return cls(first.name, given, named, any(p.kind is p.VAR_KEYWORD for p in parameters), beside)
 
     @property
     def wraps(self) -> str | None:
         """The name of the parameter that takes another optimizer, or its class."""
-        return self.beside or (self.first if self.given in ("optimizer", "optimizer class") else None)
+        return self.beside or (self.first if self.given in _WRAPPED else None)
 
     @property
     def takes_rate(self) -> bool:

@@ -34,8 +34,8 @@ def contenders(
     overrides = [parse_space(text) for text in spaces]
     found: list[Contender] = []
     for name in names:
-        alias, reference = split_alias(name) if isinstance(name, str) else (None, name)
-        shown = alias or (reference.name if isinstance(reference, Contender) else display_name(reference))
+        given = isinstance(name, Contender)
+        reference, shown = (name, name.name) if given else (split_alias(name)[1], shown_name(name))
         own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
         found.append(_resolve(reference, shown, own, found[0] if found else None, untuned))
     names_found = [c.name for c in found]
@@ -77,9 +77,10 @@ def split_alias(text: str) -> tuple[str | None, str]:
     return (match["alias"], match["rest"]) if match else (None, text)
 
 
-def display_name(reference: str) -> str:
-    """What a contender is called without an alias: the registered name, or the class's or function's."""
-    return reference.rpartition(":")[2] if ":" in reference else reference
+def shown_name(text: str) -> str:
+    """What a contender is called: its alias, else the registered name, or the class's or function's."""
+    alias, reference = split_alias(text)
+    return alias or reference.rpartition(":")[2]
 
 
 def parse_space(text: str) -> tuple[str, str, Dimension]:
@@ -137,7 +138,7 @@ def _resolve(
     where = entry.reference if entry else plain
     target = load(where)
     if isinstance(target, Contender):
-        found = _given(target, name if name != display_name(reference) else target.name + suffix, own)
+        found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     if not callable(target):
         raise UsageError(f"{plain} is {type(target).__name__}, neither a class nor a function")

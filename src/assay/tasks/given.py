@@ -31,7 +31,7 @@ def with_factory(task: Task) -> Task:
     if isinstance(data, Factory):
         return task
     if isinstance(data, Loaders):
-        return replace(task, data=Factory(partial(_same, data)), generated=False, note=task.note or SAME_SPLIT)
+        return replace(task, data=Factory(data), generated=False, note=task.note or SAME_SPLIT)
     if isinstance(data, Splits):
         three = (data.train, data.validation, data.test)
         parts = [_as_arrays(task.name, part) for part in three if part is not None]
@@ -68,13 +68,13 @@ def partition(samples: Split, sizes: tuple[int, ...], seed: int) -> Splits:
 
 @dataclass(frozen=True, eq=False)
 class Factory:
-    """Calls `data(seed)` and sees to it that what comes is `Splits` of arrays."""
+    """Calls `data(seed)`, or takes loaders as they are, and sees to it that what comes is `Splits` of arrays."""
 
-    data: Callable[[int], Any]
+    data: Callable[[int], Any] | Loaders
 
     def __call__(self, seed: int) -> Splits:
         """The data of a seed. UsageError where it is of no known kind."""
-        made = self.data(seed)
+        made = self.data if isinstance(self.data, Loaders) else self.data(seed)
         if isinstance(made, Loaders):
             from assay.tasks.loaders import read  # with torch, which a user's loader has loaded
 
@@ -85,10 +85,6 @@ class Factory:
             )
         validation = None if made.validation is None else _as_arrays("", made.validation)
         return Splits(_as_arrays("", made.train), validation, _as_arrays("", made.test), made.loader)
-
-
-def _same(loaders: Loaders, seed: int) -> Loaders:
-    return loaders
 
 
 def _as_arrays(task: str, pair: Any) -> Split:

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import torch
 
-from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, in_single, quadratic, same, start_values
+from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
 from assay.check.report import Failed, Passed, fail_if
 from assay.contenders.interface import needs_closure
 
@@ -44,13 +44,8 @@ def _mode(lab: Lab, optimizer: Any) -> Any:
     """How the step wants to be called: as declared, or else with the least that it gets through."""
     if lab.contender.closure != "no":
         return lab.contender.closure
-    needed = needs_closure(optimizer.step)
-    if not needed and _steps(lab, "no"):
-        return "no"
-    for mode in ("yes", "graph"):
-        if _steps(lab, mode):
-            return mode
-    return "yes" if needed else "no"
+    modes = ("yes", "graph") if needs_closure(optimizer.step) else ("no", "yes", "graph")
+    return next((mode for mode in modes if _steps(lab, mode)), modes[0])
 
 
 def _steps(lab: Lab, mode: Any) -> bool:
@@ -68,7 +63,7 @@ def _doubles(lab: Lab) -> bool:
     """Do float64 parameters stay so, and computed as such?"""
     try:
         training = lab.training(torch.float64, steps=3)
-        return all(p.dtype == torch.float64 for p in training.params) and not in_single(lab)
+        return all(p.dtype == torch.float64 for p in training.params) and not lab.in_single()
     except Exception:
         return False
 
@@ -95,9 +90,8 @@ for x in (p, q):
         training.feed_all(lab.rows(PATIENCE, dtype)[12:])
     moved = training.moves()
     fail_if(not any(moved), f"it never moves a parameter ({PATIENCE} steps, gradients far from zero)")
-    if not all(moved):
-        which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
-        raise Failed(f"of {len(moved)} parameters it never moves number {which}")
+    which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
+    fail_if(which, f"of {len(moved)} parameters it never moves number {which}")
     closure = "; its step needs a closure"
     needs = {"no": "", "yes": closure, "graph": f"{closure} with create_graph=True"}
     return Passed(f"every parameter moves{needs[lab.mode]}", facts={"mode": lab.mode, "single": not wide})
@@ -121,9 +115,8 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
     targets = start_values(lab.shapes, torch.float32, seed=5)
     curvatures = [torch.linspace(0.5, 2, t.numel()).view(t.shape) for t in targets]
 
-    def loss(params: Any) -> torch.Tensor:
-        terms = [(c * (p - t) ** 2).sum() for p, t, c in zip(params, targets, curvatures, strict=True)]
-        return torch.stack(terms).sum()
+    def loss(params: Any) -> Any:
+        return sum((c * (p - t) ** 2).sum() for p, t, c in zip(params, targets, curvatures, strict=True))
 
     best, raised = math.inf, None
     first = float(loss(lab.start()))
@@ -169,10 +162,8 @@ assert torch.equal(run(), run()), "two runs of one seed differ"
 """
     )
     first, second = lab.training(steps=10), lab.training(steps=10)
-    if not same(first.values(), second.values()):
-        raise Failed(
-            "two runs of one seed differ: it draws from, or keeps, something that torch.manual_seed doesn't reset"
-        )
+    fault = "two runs of one seed differ: it draws from, or keeps, something that torch.manual_seed doesn't reset"
+    fail_if(not same(first.values(), second.values()), fault)
     drawing = ", though it draws random numbers" if second.drew else ""
     return Passed(f"two runs give the same bits{drawing}", {"random": second.drew}, {"deterministic": True})
 
@@ -196,14 +187,14 @@ raise SystemExit("look at what was printed above")
         stepping = _printed(output)
     if not finite(training.values()):
         return Passed("it prints nothing" if not stepping else "it prints only of what is not finite")
-    fail_if(stepping, f"it prints as it steps: {_first_line(stepping)!r}")
+    fail_if(stepping, f"it prints as it steps: {stepping!r}")
     if made:
-        return Passed(f"it prints when it is made, not after: {_first_line(made)!r}")
+        return Passed(f"it prints when it is made, not after: {made!r}")
     return Passed("it prints nothing")
 
 
 def _printed(output: IO[bytes]) -> str:
-    """What has come into the file since it was last asked."""
+    """The first line of what has come into the file since it was last asked."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -211,8 +202,4 @@ def _printed(output: IO[bytes]) -> str:
     text = output.read().decode(errors="replace")
     output.seek(0)
     output.truncate()
-    return text
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:80] if text.strip() else text[:80]
+    return next(iter(text.strip().splitlines()), text)[:80]

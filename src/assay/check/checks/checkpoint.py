@@ -11,7 +11,7 @@ import cloudpickle
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, difference, same
+from assay.check.lab import Lab, Training, difference, groups_of, same
 from assay.check.report import Failed, Passed, fail_if, skip_if
 
 _STEPS = 7  # no multiple of the periods that rules have
@@ -73,16 +73,15 @@ def check_resume(lab: Lab) -> Passed:
     again = _resumed(lab, training)
     lost = _lost(training.optimizer, again.optimizer)
     apart = _apart(lab, training, again)
-    if apart:
-        hint = f": {lost} is not in the state_dict" if lost else ""
-        raise Failed(f"resumed from its state_dict it takes other steps (they differ by {apart:.2g}){hint}")
+    hint = f": {lost} is not in the state_dict" if lost else ""
+    fail_if(apart, f"resumed from its state_dict it takes other steps (they differ by {apart:.2g}){hint}")
     _settings(lab, training)
     return Passed("a rebuilt object goes on with the same bits")
 
 
 def _settings(lab: Lab, training: Training) -> None:
     """A learning rate changed before saving is there after loading."""
-    groups = getattr(training.optimizer, "param_groups", None)
+    groups = groups_of(training.optimizer)
     if not groups or not isinstance(groups[0].get("lr"), float):
         return
     lab.shows(
@@ -173,9 +172,8 @@ def _judge_copy(lab: Lab, training: Training, copies: tuple[list[Any], Any], wha
     training.feed_all(_rows(lab)[_STEPS:])
     if same(held, copied.values()) and not same(before, training.values()):
         raise Failed(f"the steps of its {what} don't move the copied parameters")
-    if not same(training.values(), copied.values()):
-        apart = difference(training.moved(), copied.moved())
-        raise Failed(f"its {what} takes other steps (they differ by {apart:.2g})")
+    apart = difference(training.moved(), copied.moved())
+    fail_if(not same(training.values(), copied.values()), f"its {what} takes other steps (they differ by {apart:.2g})")
     return Passed(f"a {what} goes on with the same bits, on its own{note}")
 
 
@@ -198,7 +196,6 @@ assert calls == ["before", "after"], calls
     training.optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
     training.optimizer.register_step_post_hook(lambda *_: calls.append("after"))
     training.feed_all(_rows(lab)[:3])
-    if calls != ["before", "after"] * 3:
-        count = f"{calls.count('before')} calls before and {calls.count('after')} after"
-        raise Failed(f"step hooks are not called once a step: in 3 steps {count}")
+    count = f"{calls.count('before')} calls before and {calls.count('after')} after"
+    fail_if(calls != ["before", "after"] * 3, f"step hooks are not called once a step: in 3 steps {count}")
     return Passed("a hook before and one after are called once a step")

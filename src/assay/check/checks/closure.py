@@ -89,10 +89,8 @@ class _Calls:
 
 def _judge(calls: _Calls, returned: Any) -> None:
     fail_if(not calls.losses, "step(closure) never calls the closure")
-    if not calls.grad_enabled:
-        raise Failed(
-            "it calls the closure with gradients switched off: a loss.backward() in it fails (use torch.enable_grad())"
-        )
+    off = "it calls the closure with gradients switched off: a loss.backward() in it fails (use torch.enable_grad())"
+    fail_if(not calls.grad_enabled, off)
     fail_if(returned is None, "step(closure) returns None: the closure's loss is lost")
     try:
         value = float(returned)

@@ -146,9 +146,7 @@ assert p.grad is not None and torch.equal(p.grad, before), "the step changed p.g
     for note in ("", " (with weight_decay)"):
         training = lab.training()
         if note:
-            for group in getattr(training.optimizer, "param_groups", []):
-                if isinstance(group, dict) and "weight_decay" in group:
-                    group["weight_decay"] = 0.1
+            training.decay_by(0.1)
         for row in lab.rows(3):
             training.feed(row)
             after = [p.grad for p in training.params if p.grad is not None]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from assay.check.lab import PATIENCE, Lab, Training, difference, flat, gradients, see_that_none_drew, start_values
+from assay.check.lab import PATIENCE, Lab, Training, difference, flat, gradients, start_values
 from assay.check.report import Failed, Passed, Skip, fail_if, skip_if
 
 
 def _rate(training: Training) -> float:
     """The learning rate its groups have; Skip where they have none."""
-    rate = training.groups[0].get("lr")
-    if isinstance(rate, Tensor):
-        rate = rate.item()
-    if not isinstance(rate, int | float):
-        raise Skip("its groups have no lr")
+    rate: Any = training.groups[0].get("lr")
+    skip_if(not isinstance(rate, int | float | Tensor), "its groups have no lr")
     return float(rate)
 
 
@@ -66,27 +63,10 @@ assert not torch.equal(p, q), "the second group moves at the first group's lr"
 
 def check_grouping(lab: Lab) -> Passed:
     """Two groups of equal settings move as one group does."""
-    lab.shows(
-        """
-p, q = (torch.nn.Parameter(torch.ones(4, 3).double()) for _ in range(2))
-opt := [{"params": [p]}, {"params": [q]}]
-def feed(opt):
-    for t in range(6):
-        p.grad, q.grad = torch.full_like(p, 1.0 + t), torch.full_like(q, 2.5 - t)
-        opt.step()
-    moved = p.detach() - 1, q.detach() - 1
-    with torch.no_grad():
-        p.fill_(1.0); q.fill_(1.0)
-    return moved
-two = feed(opt)
-opt := [p, q]
-one = feed(opt)
-assert all(torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in zip(one, two)), "two equal groups differ from one"
-"""
-    )
+    lab.shows_alike("[p, q]", '[{"params": [p]}, {"params": [q]}]', "two equal groups differ from one")
     one = lab.training(lab.exact, steps=8)
     two = _grouped(lab, (None, None)).feed_all(lab.rows(8, lab.exact))
-    see_that_none_drew(one)
+    one.skip_if_random()
     apart = difference(one.moved(), two.moved())
     if apart > lab.tolerance:
         raise Failed(f"parameters in two groups of equal settings move otherwise than in one (by {apart:.2g})")
@@ -96,9 +76,8 @@ assert all(torch.allclose(a, b, rtol=1e-5, atol=0) for a, b in zip(one, two)), "
 def check_add_group(lab: Lab) -> Passed:
     """A parameter added after two steps moves, at its own rate, and the others go on."""
     training = lab.training(lab.exact)
-    add = getattr(training.optimizer, "add_param_group", None)
-    if not callable(add):
-        raise Skip("it has no add_param_group")
+    add: Any = getattr(training.optimizer, "add_param_group", None)
+    skip_if(not callable(add), "it has no add_param_group")
     _grouped(lab, (None, None))
     lab.shows(
         f"""
@@ -213,9 +192,7 @@ def _ends(lab: Lab, rate: float) -> None:
 def _way_in_the_end(lab: Lab, factor: float) -> float:
     """The length of its way in `_WAIT` steps, begun as many after the rate was multiplied."""
     training = Training(lab, [torch.zeros_like(s) for s in lab.start(lab.exact)])
-    for group in training.groups:
-        if isinstance(group.get("weight_decay"), int | float):
-            group["weight_decay"] = 0.0
+    training.decay_by(0.0)
     *first, last = lab.rows(_SWITCH + 1, lab.exact)
     training.feed_all(first)
     _multiply(training, factor)

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from assay.check.fit import EQUAL, PARALLEL, Fit, Fitted
+from assay.check.fit import EQUAL, PARALLEL, Fit, Fitted, path_of
 from assay.check.known import Known, Settings, hinted, known
-from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, flat, start_values
+from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, flat, groups_of, start_values
 from assay.check.report import Failed, Passed, skip_if
 
 _STEPS = 32
@@ -66,11 +65,11 @@ def _walked(lab: Lab, rows: list[list[Tensor]]) -> tuple[Training, Tensor]:
     """Its training on these gradients, and the path (elements, steps). Skip where that tells nothing."""
     start = lab.start(torch.float64)
     training = Training(lab, start)
-    path = _path(training, rows)
+    path = path_of(training, rows)
     way, size = float(path.abs().max()), float(flat(start).abs().max())
     if 0 < way < _SHORT * size:  # the way would drown in the rounding of where it begins
         training = Training(lab, [s * (way / size) for s in start])
-        path = _path(training, rows)
+        path = path_of(training, rows)
     skip_if(not finite([path]) or not path.any(), "it doesn't move to numbers on the gradients it is compared on")
     return training, path
 
@@ -78,7 +77,7 @@ def _walked(lab: Lab, rows: list[list[Tensor]]) -> tuple[Training, Tensor]:
 def _itself(optimizer: Any) -> str | None:
     """The name under which its very class is registered (of two, that whose fixed settings it has)."""
     same = [k for k in known() if type(optimizer) is k.kind]
-    group = (getattr(optimizer, "param_groups", None) or [{}])[0]
+    group = (groups_of(optimizer) or [{}])[0]
     for candidate in reversed(same):
         wanted = {**candidate.fixed, **({"momentum": 0.9} if candidate.name == "sgd-momentum" else {})}
         if all(group.get(k) == v for k, v in wanted.items()):
@@ -101,13 +100,7 @@ def sequence(shapes: Shapes, seed: int = 11) -> list[list[Tensor]]:
     return rows
 
 
-@dataclass(frozen=True)
-class _Pace:
-    """Each of its steps is this candidate's at these settings, but for a factor on the rate (steps,)."""
-
-    candidate: Known
-    settings: Settings
-    factors: Tensor
+_Pace = tuple[Known, Settings, Tensor]  # each of its steps is that one's, but for a factor on the rate (steps,)
 
 
 def _pace(lab: Lab, fit: Fit, settings: Settings) -> _Pace | None:
@@ -125,36 +118,27 @@ def _pace(lab: Lab, fit: Fit, settings: Settings) -> _Pace | None:
             path.append(training.way())
         if Fit(fit.candidate, training.start, rows, torch.stack(path, 1), fit.lr).factors(settings) is None:
             return None
-    return _Pace(fit.candidate, settings, factors)
+    return fit.candidate, settings, factors
 
 
 def _same_but_for_the_rate(lab: Lab, pace: _Pace, value: dict[str, Any]) -> Passed:
     """A fault where the factors come from the step count alone: then they are the same on other gradients."""
-    name, factors = pace.candidate.name, pace.factors
+    candidate, settings, factors = pace
     low, high = float(factors.min()), float(factors.max())
     rows = sequence(lab.shapes, seed=23)
     training = lab.training(torch.float64)
-    fit = Fit(pace.candidate, training.start, rows, _path(training, rows), lab.lr or 1.0)
-    elsewhere = fit.factors({**pace.candidate.fitted, **hinted(pace.candidate, training.optimizer)})
+    fit = Fit(candidate, training.start, rows, path_of(training, rows), lab.lr or 1.0)
+    elsewhere = fit.factors({**candidate.fitted, **hinted(candidate, training.optimizer)})
     if elsewhere is not None and difference([factors], [elsewhere]) < PARALLEL:
-        _example(lab, pace.candidate, 1.0, pace.settings)
+        _example(lab, candidate, 1.0, settings)
         raise Failed(
-            f"this is {name} with a schedule built in: lr × {float(factors[0]):.3g} at the first step, {low:.3g} to "
+            f"this is {candidate.name} with a schedule built in: lr × {float(factors[0]):.3g} at the first step, {low:.3g} to "
             f"{high:.3g} in all (so does a bias correction that is off by one)"
         )
     return Passed(
-        f"each step is {name}'s, at a rate that follows the gradients (lr × {low:.3g} to {high:.3g})",
-        {**value, "is_scheduled": name},
+        f"each step is {candidate.name}'s, at a rate that follows the gradients (lr × {low:.3g} to {high:.3g})",
+        {**value, "is_scheduled": candidate.name},
     )
-
-
-def _path(training: Training, rows: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Displacements (elements, steps)."""
-    path = []
-    for row in rows:
-        training.feed(row)
-        path.append(training.way())
-    return torch.stack(path, 1)
 
 
 def _agrees(lab: Lab, found: Fitted) -> bool:
