@@ -129,6 +129,11 @@ class RecordArrays:
         """The constant predictor's scores (K,): `test_floor` or `validation_floor`."""
         return self.members(0, "final").group_by("replicate", maintain_order=True).first()[name].to_numpy()
 
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Of every training: all data sets of a task have one size."""
+        return steps_per_epoch(int(self.frame["train_samples"][0]), self.task.batch_size)
+
     @property
     def test_fraction(self) -> float | None:
         """n_test / n_train; None for generated data, whose replicates share none of it."""
@@ -143,7 +148,7 @@ class RecordArrays:
         tune, finals = self.members(slot, "tune"), self.members(slot, "final")
         studies = [self.study(slot, k) for k in range(self.protocol.replicates)]
         alive = pl.concat([tune, finals]).filter(pl.col("diverged") == 0)
-        steps = steps_per_epoch(tune["train_samples"][0], self.task.batch_size) * self.task.epochs
+        steps = self.steps_per_epoch * self.task.epochs
         return ContenderScores(
             name=contender.name,
             space=contender.space,

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
-from assay.core import Hyperparameters, Plan, plain, steps_per_epoch
+from assay.core import Hyperparameters, Plan, plain
 from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
@@ -163,10 +163,9 @@ def _ledger(arrays: RecordArrays) -> dict[str, Any]:
     for slot, contender in enumerate(arrays.plan.science.contenders):
         for phase in ("tune", "final"):
             rows = arrays.members(slot, phase)
-            steps = steps_per_epoch(int(rows["train_samples"][0]), arrays.task.batch_size) * arrays.task.epochs
             spent.setdefault(contender.name, {})[phase] = {
                 "trainings": len(rows),
-                "allotted_steps": steps * len(rows),
+                "allotted_steps": arrays.steps_per_epoch * arrays.task.epochs * len(rows),
                 "gradient_evaluations": int(rows["gradient_evaluations"].sum()),
             }
     return spent

@@ -16,7 +16,7 @@ import polars as pl
 from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.result import result
-from assay.core import Plan, finite, plain, steps_per_epoch
+from assay.core import Plan, finite, plain
 from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, TaskVerdict, ToTarget
 from assay.errors import NoVerdict
 from assay.judge import across, speed
@@ -233,8 +233,9 @@ def _steps(run: Judged, slot: int) -> ToTarget | None:
     target = target_of(f)
     if target is None:
         return None
-    per_epoch = steps_per_epoch(int(f.members(0, "final")["train_samples"][0]), f.task.batch_size)
-    ours, theirs = (per_epoch * speed.epochs_to(f.task.sign * f.curves(s, "validation"), target) for s in (slot, 0))
+    ours, theirs = (
+        f.steps_per_epoch * speed.epochs_to(f.task.sign * f.curves(s, "validation"), target) for s in (slot, 0)
+    )
     return speed.to_target(f.task.sign * target, ours, theirs)
 
 

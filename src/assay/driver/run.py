@@ -15,7 +15,7 @@ from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
 from assay.answer.suite import Judged, result_across, seconds_to_target
 from assay.controls.judged import controls_record, has_controls, judged
-from assay.core import Contender, Plan, WorkerOptions, steps_per_epoch
+from assay.core import Contender, Plan, WorkerOptions
 from assay.errors import Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
 from assay.record import RunFolder, cache, extend, locked, manifest
@@ -254,11 +254,9 @@ def finished(job: Job) -> dict[str, Any] | None:
 
 def _step_seconds(run: Judged) -> dict[str, float]:
     """Seconds of one training step of each contender, training time over steps."""
-    task, found = run.plan.science.task, dict[str, float]()
+    found, steps = dict[str, float](), run.arrays.steps_per_epoch * run.plan.science.task.epochs
     for slot, contender in enumerate(run.plan.science.contenders):
-        rows = run.arrays.members(slot, "final")
-        steps = steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs
-        found[contender.name] = float(rows["seconds"].median()) / steps  # type: ignore[arg-type]
+        found[contender.name] = float(run.arrays.members(slot, "final")["seconds"].median()) / steps  # type: ignore[arg-type]
     return found
 
 

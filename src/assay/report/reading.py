@@ -12,7 +12,7 @@ import polars as pl
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
-from assay.core import ContenderInfo, Plan, steps_per_epoch
+from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
 from assay.record import RunFolder
@@ -69,11 +69,10 @@ class Arm:
     @property
     def step_seconds(self) -> float | None:
         """Seconds of one training step: the median over the trainings that ran to their end."""
-        rows, task = self._members.filter(pl.col("diverged") == 0), self.arrays.task
-        middle = rows["seconds"].median()
+        middle = self._members.filter(pl.col("diverged") == 0)["seconds"].median()
         if not isinstance(middle, int | float):
             return None
-        return middle / (steps_per_epoch(int(rows["train_samples"][0]), task.batch_size) * task.epochs)
+        return middle / (self.arrays.steps_per_epoch * self.arrays.task.epochs)
 
     @property
     def _members(self) -> pl.DataFrame:

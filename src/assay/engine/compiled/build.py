@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,14 +13,12 @@ from torch.fx import GraphModule
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.partition import split
 from assay.engine.compiled.trace import Trace, changing_numbers
-from assay.engine.compiled.values import Kind, Tracked, Values, read_values, scalars_of
+from assay.engine.compiled.values import Kind, Tracked, Values, read_values, scalars_of, scheduled
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
+from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import Again, NotCompilable, refusal
-
-if TYPE_CHECKING:
-    from assay.engine.compiled.population import Compiled
 
 ROUNDS = 8  # traces until every number that changes is an input
 MOST_VARIANTS = 6
@@ -41,8 +39,9 @@ class Traced:
 class Building:
     """Trace, simulate, compile: done once, by whoever needs the artifact first."""
 
-    def __init__(self, population: Compiled, batches: Batches) -> None:
-        self.population, self.batches = population, batches
+    def __init__(self, population: Population, external: list[str], batches: Batches) -> None:
+        """`external`: paths of the learning rates that a schedule sets."""
+        self.population, self.external, self.batches = population, external, batches
 
     def save(self, key: str) -> artifacts.Artifact | None:
         """Build the artifact, or one that says why there is none; read back."""
@@ -65,7 +64,7 @@ class Building:
 
     def variants(self) -> tuple[list[Traced], Tracked]:
         """Every variant, and the numbers that are inputs."""
-        external = dict.fromkeys(self.population.external, Kind("float64", own=True))
+        external = dict.fromkeys(self.external, Kind("float64", own=True))
         tracked = external | changing_numbers(self.population, self.batches)
         for _ in range(ROUNDS):
             found = self._variants(read_values(self.population, tracked))
@@ -83,7 +82,7 @@ class Building:
         total = population.run.total_steps
         for taken in range(population.warm, total):
             x, y = batches.at(taken % batches.steps)
-            scalars |= population.scheduled(taken)
+            scalars |= scheduled(population, self.external, taken)
             found = _holding(made, x.shape[1], scalars)
             if found is None:
                 if len(made) >= MOST_VARIANTS:
@@ -117,7 +116,7 @@ class Building:
         trace = Trace(population, self.batches, now, x, y, masks)
         if trace.found:
             return trace.found
-        recipe, main = split(trace, now, x.shape[1], population.external)
+        recipe, main = split(trace, now, x.shape[1], self.external)
         variant = Variant(recipe, lambda inputs: main(*inputs))
         variant.run_program(scalars)  # for the coefficients
         known = now.all()

@@ -16,7 +16,7 @@ from torch import Tensor
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.build import Building
 from assay.engine.compiled.cache import Artifact
-from assay.engine.compiled.values import as_numpy, plain, read_values, scalars_of
+from assay.engine.compiled.values import as_numpy, external_rates, plain, read_values, scalars_of, scheduled
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import code_of_class, settings, token, walk
@@ -37,7 +37,7 @@ class Compiled(Population):
             raise NotCompilable("steps are compiled on a CPU only")
         self.missed = 0
         self._apply_schedule()
-        self.external = self._external()
+        self.external = external_rates(self)
         self.variants, self.tracked = self._artifact(batches)
         recipes = [v.recipe for v in self.variants]
         self.updated = {p for r in recipes for p in (*r.scalar_updates, *r.main_updates)}
@@ -54,7 +54,7 @@ class Compiled(Population):
         try:
             if artifact is None:
                 with artifacts.locked(key):
-                    artifact = artifacts.load(key) or Building(self, batches).save(key)
+                    artifact = artifacts.load(key) or Building(self, self.external, batches).save(key)
         except OSError as error:
             folder = artifacts.folder_of(key).parent
             raise Hindered(
@@ -69,7 +69,7 @@ class Compiled(Population):
     def step(self, x: Tensor, y: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """As the eager step, compiled wherever a variant's guards hold."""
         if not self.eager:
-            self.scalars |= self.scheduled(self.taken)
+            self.scalars |= scheduled(self, self.external, self.taken)
             for variant, inputs in self.bound:
                 if variant.recipe.size == x.shape[1]:
                     diagnostics = self._try(variant, inputs, (x, y, *masks))
@@ -104,13 +104,6 @@ class Compiled(Population):
             super().switch(training)
             self._bind()
 
-    def scheduled(self, taken: int) -> dict[str, Any]:
-        """The learning rates that a schedule sets before step `taken`, by path."""
-        if not self.external:
-            return {}
-        factor = self.contender.schedule(taken / self.run.total_steps)  # type: ignore[misc]
-        return {path: rate.numpy() * factor for path, rate in zip(self.external, self.initial, strict=True)}
-
     # ------------------------------------------------------------------------- between the template and the variants
 
     def _bind(self) -> None:
@@ -143,15 +136,6 @@ class Compiled(Population):
                         self.tensors[path].copy_(torch.as_tensor(value))
                 elif path in self.tracked or leaf.kind == "tensor":
                     leaf.put(as_number(batched(torch.as_tensor(value), level)) if np.ndim(value) else value.item())
-
-    def _external(self) -> list[str]:
-        """Paths of the groups' learning rates that a schedule sets."""
-        if self.contender.schedule is None:
-            return []
-        leaves = walk(self.optimizer, self.known)
-        paths = {id(leaf.value): path for path, leaf in reversed(leaves.items())}  # the first of several
-        rates = [id(group["lr"]) for group in self.optimizer.param_groups]
-        return [paths[rate] for rate in rates if rate in paths]
 
     # -------------------------------------------------------------------------------------------------------- the key
 
@@ -186,5 +170,5 @@ class Interpreted(Compiled):
     """
 
     def _artifact(self, batches: Batches) -> Artifact:
-        traced, tracked = Building(self, batches).variants()
+        traced, tracked = Building(self, self.external, batches).variants()
         return [t.variant for t in traced], tracked

@@ -104,3 +104,21 @@ def holds(guard: Guard, value: Any) -> bool:
     if guard != guard:
         return bool(np.isnan(value).all())
     return bool(np.all(np.equal(np.trunc(value) if isinstance(guard, int) else value, guard)))
+
+
+def external_rates(population: Population) -> list[str]:
+    """Paths of the groups' learning rates that a schedule sets."""
+    if population.contender.schedule is None:
+        return []
+    leaves = walk(population.optimizer, population.known)
+    paths = {id(leaf.value): path for path, leaf in reversed(leaves.items())}  # the first of several
+    rates = [id(group["lr"]) for group in population.optimizer.param_groups]
+    return [paths[rate] for rate in rates if rate in paths]
+
+
+def scheduled(population: Population, external: list[str], taken: int) -> dict[str, Any]:
+    """The learning rates that a schedule sets before step `taken`, by path."""
+    if not external:
+        return {}
+    factor = population.contender.schedule(taken / population.run.total_steps)  # type: ignore[misc]
+    return {path: rate.numpy() * factor for path, rate in zip(external, population.initial, strict=True)}
