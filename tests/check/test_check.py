@@ -182,8 +182,8 @@ def test_torch_is_not_imported_where_the_check_is_asked_for():
 def test_every_check_has_a_function_and_a_documented_question():
     from assay.check.checks import CHECKS
 
-    for spec in CATALOGUE:
-        assert CHECKS[spec.name].__doc__
+    assert CHECKS.keys() == {spec.name for spec in CATALOGUE}
+    assert all(function.__doc__ for function in CHECKS.values())
 
 
 def test_a_killed_command_leaves_no_process_behind(tmp_path):

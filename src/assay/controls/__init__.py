@@ -9,5 +9,6 @@
 
 They are a record of their own, `controls/` in the run folder, with a plan whose contenders are those of the question and
 then the controls: whatever is in it, not a bit of the question's own record changes. `plan` says what they are, `lengths`
-how long the steps of a replay are, `altered` what is done to the baseline, `run` trains them, `judged` judges them.
+how long the steps of a replay are, `altered` what is done to the baseline, `judged` judges them, and `verified` looks
+whether the record is sound. The room above trains them: `driver/controls.py`.
 """

@@ -1,4 +1,4 @@
-"""The figures of a run, each with what to see in it. Numbers come from the judge; nothing is computed here."""
+"""The figures of a run, each with what to see in it. Tests and intervals come from the judge; here are means and ratios."""
 
 from __future__ import annotations
 
