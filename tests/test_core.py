@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from assay.core import Protocol, canonical
 from assay.driver.job import science_of
 from assay.driver.study import SAMPLER_OPTIONS
+from assay.errors import UsageError
 from assay.space import Choice, Float, Int
+
+from . import asked
 
 
 @pytest.mark.parametrize(
@@ -53,3 +57,10 @@ def test_the_plans_hash_is_its_content(task):
     assert more.plan_hash != science.plan_hash
     assert more.training_hash(0) == science.training_hash(0)  # the same trainings, asked for in greater number
     assert science.training_hash(0) != science.training_hash(1)
+
+
+def test_epochs_of_any_whole_number_are_taken_and_nothing_else(task):
+    assert asked.job("adam", "sgd", task=task, epochs=np.int64(3)).science.task.epochs == 3
+    for wrong in (1.5, "1"):
+        with pytest.raises(UsageError, match=r"--epochs .*whole number"):
+            asked.job("adam", "sgd", task=task, epochs=wrong)

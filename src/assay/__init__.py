@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from assay.space import Choice, Float, Int
     from assay.tasks import metrics
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     **dict.fromkeys(("Choice", "Float", "Int"), "assay.space"),

@@ -17,6 +17,7 @@ from assay.answer.arrays import RecordArrays
 from assay.cli import call
 from assay.controls import verified
 from assay.controls.judged import Trained, judged
+from assay.controls.plan import code
 from assay.core import Curves, Member, Split, Splits
 from assay.driver.compare import Result
 from assay.driver.retrain import retrain
@@ -424,6 +425,21 @@ def test_a_reason_that_an_earlier_layout_kept_as_a_source_is_read_as_before(tmp_
     manifest.seal(result.folder)
     assert judged(RunFolder.open(result.folder)) == result.controls
     assert not list(faults(result.folder))
+
+
+def test_controls_altered_by_other_code_are_refused_and_nothing_is_written(controlled, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(controlled.folder, folder)
+    file = folder / "controls" / "plan.json"
+    file.write_text(file.read_text().replace(code(), "sha256:0123"))
+    content = json.loads((folder / "result.json").read_text())
+    content["versions"]["assay"] = "0.1.0"
+    (folder / "result.json").write_text(json.dumps(content))
+    manifest.seal(folder / "controls")
+    manifest.seal(folder)
+    with pytest.raises(UsageError, match=r"other code, made by assay 0\.1\.0: assay verify and assay report read it"):
+        run(folder)
+    assert not manifest.changes(folder)
 
 
 @pytest.mark.parametrize(

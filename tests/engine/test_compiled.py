@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,15 @@ pytestmark = pytest.mark.skipif(
     shutil.which("g++") is None or not loads_graphs,
     reason="needs a C++ compiler and torch's runtime for it",
 )
+
+
+def test_a_full_disk_is_no_fault_of_the_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artifacts, "compile_graph", full)
+    with pytest.raises(OSError, match="No space left"):
+        artifacts.compile_main(torch.fx.GraphModule({}, torch.fx.Graph()), [], tmp_path / "0.so")
 
 
 def test_compiled_steps_are_kept_loaded_and_right(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def _cell(cell: Mapping[str, Any]) -> Text:
 
 def planned(comparison: Comparison, found: Sequence[Estimate], *, json: bool) -> None:
     """The plan, its cost and its power, on standard output: of every task, and of them all."""
-    from assay.driver.estimate import as_data, duration, sentence
+    from assay.driver.estimate import as_data, sentence
+    from assay.report.units import duration
 
     out, suite = console(), comparison.suite
     if suite is None:

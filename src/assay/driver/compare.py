@@ -92,8 +92,6 @@ def compare(
         baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
         task: a name or a `Task`; several in a list, parted by commas, or `suite`, for one verdict across them.
         margin: the smallest difference that matters, in the unit of the scores: 0.01 is one point of accuracy.
-        workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
-            $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
         out: the run folder, by default assay-runs/<task>-<candidate>-<hash>.
 
     The other options are those of the command, whose help tells of each: `assay run --help` (`core/options.py`).

@@ -17,9 +17,9 @@ from assay.driver.estimate import settle
 from assay.driver.job import Job
 from assay.driver.scheduler import ChunkStream, Scheduler
 from assay.driver.study import final_streams, in_lockstep, study_stream
-from assay.errors import BrokenRecord
+from assay.errors import BrokenRecord, UsageError
 from assay.record import RunFolder
-from assay.record.extend import resume
+from assay.record.extend import made_by, resume
 from assay.training.numerics import torch_build
 
 
@@ -50,6 +50,17 @@ def train(scheduler: Scheduler, job: Job) -> None:
     known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
     _tune(own, contenders, known, arrays)
     _final(own, known, arrays)
+
+
+def refuse_other_code(folder: RunFolder) -> None:
+    """UsageError where a record's controls were made by code that is no longer this one's: they can be read, not gone on with."""
+    record = controls_record(folder)
+    made = [info for info in record.plan.science.contenders if info.reference.startswith(plan.OWN)]
+    if any(plan.code() not in info.source and not plan.skipped(info) for info in made):
+        raise UsageError(
+            f"{record.path} was altered by other code{made_by(folder.path)}: assay verify and assay report read it, but it can't "
+            "be gone on with; choose another folder with --out"
+        )
 
 
 def _kept(record: RunFolder, count: int) -> dict[int, np.ndarray | str]:

@@ -14,6 +14,7 @@ from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
 from assay.judge.power import detectable_difference, expected_half_width
 from assay.record.extend import resume
+from assay.report.units import duration
 from assay.space import midpoint
 from assay.training.numerics import Demand, torch_build
 from assay.workers import jobs
@@ -169,13 +170,6 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     if e.too_wide and not isinstance(p.stages, Stages):
         lines.append("warning: that interval is wider than the margin; more --replicates would narrow it")
     return lines
-
-
-def duration(seconds: float) -> str:
-    """A time as a person says it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def as_data(e: Estimate) -> dict[str, Any]:

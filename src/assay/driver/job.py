@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,8 +55,11 @@ def job_of(
 
 
 def _overridden(task: Task, on: TaskOptions) -> Task:
-    if isinstance(on.epochs, int):
-        task = replace(task, epochs=on.epochs)
+    if on.epochs is not None:
+        try:
+            task = replace(task, epochs=operator.index(on.epochs))  # type: ignore[arg-type]
+        except TypeError:
+            raise UsageError(f"--epochs {on.epochs!r}: write a whole number") from None
     margin = on.margin if on.margin_in_text is None else on.margin_in_text / task.metric.scale
     if margin is None:
         return task

@@ -89,6 +89,8 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
     try:
         with locked(job.folder):
             found = extend.resume(job.folder, job.science, torch_build())
+            if found is not None and has_controls(found):
+                controls_.refuse_other_code(found)
             with open_workers(work, job.engine.device, on_event) as workers:
                 return _Run(job, found, workers, on_event).to_the_end(started)
     except KeyboardInterrupt as error:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from assay import __version__
 from assay.core import Plan, Science
 from assay.errors import AssayError, UsageError
 from assay.record import manifest
+from assay.record.documents import read_data
 from assay.record.files import TEMPORARY, fault, write_bytes
 from assay.record.folder import RunFolder
 from assay.record.manifest import Change
@@ -38,7 +40,7 @@ def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
         plan = longer_plan(path, science) or plan
     if plan.science.plan_hash != science.plan_hash:
         changed = "; ".join(plan.science.differences(science)) or "its science"
-        raise UsageError(f"{path} holds another plan ({changed}); choose another folder with --out")
+        raise UsageError(f"{path} holds another plan{made_by(path)} ({changed}); choose another folder with --out")
     made_with = plan.numerics[0].torch
     if made_with != torch:
         raise UsageError(
@@ -47,6 +49,15 @@ def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
     folder = RunFolder(path, plan)
     folder.members.mkdir(exist_ok=True)
     return folder
+
+
+def made_by(path: Path) -> str:
+    """`, made by assay 0.1.0`, where a verdict was given and it wasn't this version."""
+    try:
+        version = read_data(path / "result.json")["versions"]["assay"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return f", made by assay {version}" if version != __version__ else ""
 
 
 def longer_plan(path: Path, science: Science) -> Plan | None:
@@ -67,7 +78,7 @@ def longer_plan(path: Path, science: Science) -> Plan | None:
     return msgspec.structs.replace(plan, science=science, earlier=counts)
 
 
-def begin(folder: RunFolder, controls: bool) -> None:
+def begin(folder: RunFolder, controls: bool = False) -> None:
     """Make the longer plan the record's; what the earlier one came to goes to `earlier/<replicates>`.
 
     A command that is killed in here finds the folder as it was, or longer; either way the same command goes on.

@@ -11,6 +11,7 @@ from pathlib import Path
 from assay.errors import Interrupted, UsageError
 
 TEMPORARY = ".tmp-"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = (
     "No space left on device",
     "Disk quota exceeded",
@@ -71,7 +72,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def fault(error: OSError, path: Path) -> Interrupted | UsageError:
     """What an operating system's refusal means to the user."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in NO_ROOM:
         return Interrupted(f"the disk is full ({path.parent}); make room and run the same command again, it goes on")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return UsageError(f"{path} can't be a folder: there is a file in its place; choose another")

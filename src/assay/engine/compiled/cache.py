@@ -30,6 +30,7 @@ from assay.engine.compiled.variant import Recipe, Variant
 from assay.engine.eager.refusal import NotCompilable
 from assay.engine.eager.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
+from assay.record.files import NO_ROOM
 from assay.training.numerics import hash_of_sources
 
 Artifact = tuple[list[Variant], Tracked]  # all variants of a contender's step, and the numbers that are inputs
@@ -125,6 +126,8 @@ def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> Non
         try:
             compile_graph(main, inputs, path)
         except Exception as error:  # of torch's compiler, whatever it is
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) in NO_ROOM:
+                raise  # says nothing of the step
             raise NotCompilable(f"torch can't compile its step: {' '.join(str(error).split())[:160]}") from error
 
 
