@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from assay import __version__
 from assay.core import Plan, Science
+from assay.core.versions import installed
 from assay.errors import AssayError, UsageError
 from assay.record import manifest
 from assay.record.documents import read_data
@@ -57,7 +57,7 @@ def made_by(path: Path) -> str:
         version = read_data(path / "result.json")["versions"]["assay"]
     except (OSError, ValueError, KeyError):
         return ""
-    return f", made by assay {version}" if version != __version__ else ""
+    return f", made by assay {version}" if version != installed("assay") else ""
 
 
 def longer_plan(path: Path, science: Science) -> Plan | None:
