@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay import events
 from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
 from assay.record import RunFolder
 from assay.record.files import write_bytes
@@ -31,6 +32,8 @@ class Result:
 
     folder: Path
     content: Mapping[str, Any]
+    recorded: str = ""
+    """`from the record, made at 2026-11-28 18:03:07 UTC` where nothing was trained for it (fresh=True would); else ""."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -57,7 +60,7 @@ class Result:
     def _repr_html_(self) -> str:
         from assay.report import summary_html
 
-        return summary_html(self.content)
+        return summary_html(self.content, self.recorded)
 
 
 def compare(
@@ -85,6 +88,7 @@ def compare(
     ray_address: str | None = None,
     time_limit: float | None = None,
     out: str | Path | None = None,
+    fresh: bool = False,
 ) -> Result:
     """Is a candidate better than the tuned baseline, on this task, and by how much?
 
@@ -95,6 +99,7 @@ def compare(
         workers: processes, by default one a core; or "ray", for the cluster at `ray_address` (HOST:PORT) or
             $RAY_ADDRESS, or else one started here (pip install 'assay[ray]').
         out: the run folder, by default assay-runs/<task>-<candidate>-<hash>.
+        fresh: train anew though there is a record, which is set aside, renamed to <folder>.before-1.
 
     The other options are those of the command, whose help tells of each: `assay run --help` (`core/options.py`).
 
@@ -118,5 +123,7 @@ def compare(
     )  # fmt: skip
     trained_by = EngineOptions(engine=engine, compile=compile, device=device)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
-    comparison = plan(baseline, *candidates, on=on, protocol=how, engine=trained_by, out=out)
-    return Result(comparison.folder, run(comparison, work))
+    comparison = plan(baseline, *candidates, on=on, protocol=how, engine=trained_by, out=out, fresh=fresh)
+    heard = events.Recorded()
+    content = run(comparison, work, heard, fresh=fresh)
+    return Result(comparison.folder, content, heard.sentence)
