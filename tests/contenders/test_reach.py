@@ -150,7 +150,7 @@ def test_it_is_the_same_in_every_process(tmp_path):
     text += f"\nrate = lambda lr: [{', '.join(f'rate_{i}' for i in range(len(RATES)))}]" + MAKE
     say = "import sys; from assay.contenders import contenders as c; m = c(['adam', sys.argv[1]])[1]; print(m.reach, m.source)"
     found = set()
-    for seed in ("0", "1", "77"):
+    for seed in ("1", "77"):
         folder = tmp_path / seed
         folder.mkdir()
         (folder / "mine.py").write_text(text)

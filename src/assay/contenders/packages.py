@@ -81,7 +81,8 @@ def _place(module: str) -> Path | None:
     """Where a module's file is; of one that isn't loaded, where it would be loaded from, packages above it not run."""
     loaded = sys.modules.get(module)
     if isinstance(loaded, ModuleType):
-        return Path(loaded.__file__) if getattr(loaded, "__file__", None) else None
+        file = getattr(loaded, "__file__", None)
+        return Path(file) if file else None
     where, spec = None, None
     for end in (i for i, character in enumerate(module + ".") if character == "."):
         spec = PathFinder.find_spec(module[:end], where)

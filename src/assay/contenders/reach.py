@@ -205,9 +205,9 @@ class _Walk:
         kind = type(value)
         try:
             reducer = copyreg.dispatch_table.get(kind)
-            made = reducer(value) if reducer else value.__reduce_ex__(4)
-            name, parts = (made, ()) if isinstance(made, str) else ("", (*made, None, None, None)[:5])
-            listed, items = (list(each) if each is not None else None for each in parts[3:]) if parts else (None, None)
+            made: Any = reducer(value) if reducer else value.__reduce_ex__(4)
+            name, parts = (made, []) if isinstance(made, str) else ("", [*made, None, None, None][:5])
+            parts = [list(part) if place > 2 and part is not None else part for place, part in enumerate(parts)]
         except RecursionError:
             raise
         except Exception:  # whatever an object says that can't be taken apart
@@ -217,8 +217,7 @@ class _Walk:
         if not parts:
             self._class(kind)
             return
-        self.kept.append(made)
-        for part in (parts[0], parts[1], _in_order(parts[2]), listed, items):
+        for part in (parts[0], parts[1], _in_order(parts[2]), *parts[3:]):
             self.value(part)
 
     # ------------------------------------------------------------------------------------------------------------ code

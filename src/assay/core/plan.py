@@ -99,6 +99,12 @@ class Science(msgspec.Struct, frozen=True):
         """SHA-256 of the canonical JSON of the science."""
         return digest(self)
 
+    @property
+    def beyond(self) -> list[str]:
+        """What the plan can't hold of the code that it speaks of, a line for the task and each contender that has some."""
+        named = [(f"task {self.task.name}", self.task.beyond), *((c.name, c.beyond or ()) for c in self.contenders)]
+        return [f"{name}: {', '.join(found)}" for name, found in named if found]
+
     def training_hash(self, slot: int) -> str:
         """SHA-256 of what can change a training of contender `slot`.
 

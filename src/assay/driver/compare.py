@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from assay import events
 from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
 from assay.record import RunFolder
+from assay.record.extend import EARLIER
 from assay.record.files import write_bytes
+from assay.record.plan import NAME, read_plan
 
 from .plan import plan
 from .run import run
@@ -44,6 +46,12 @@ class Result:
     def controls(self) -> list[dict[str, Any]]:
         """What each control came to, as `result.json` has it; empty where none was asked for."""
         return list(self.content.get("controls", []))
+
+    @property
+    def beyond(self) -> list[str]:
+        """What the plan can't hold of the code that was compared, a line for the task and each contender; empty if nothing."""
+        plans = [read_plan(path.parent) for path in sorted(self.folder.glob(f"**/{NAME}")) if EARLIER not in path.parts]
+        return list(dict.fromkeys(line for plan in plans for line in plan.science.beyond))
 
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each."""

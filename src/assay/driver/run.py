@@ -134,9 +134,9 @@ def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[st
 
 def beyond(job: Job) -> Iterator[str]:
     """What the plan can't hold of the code that it speaks of, a line each for the task and the contenders."""
-    for name, found in ((f"task {job.task.name}", job.task.beyond), *((c.name, c.beyond) for c in job.contenders)):
-        if found:
-            yield f"{name}: beyond the plan, so that a change there goes unseen: {', '.join(found)}"
+    for line in job.science.beyond:
+        name, _, found = line.partition(": ")
+        yield f"{name}: beyond the plan, so that a change there goes unseen: {found}"
 
 
 class _Run:
