@@ -54,7 +54,8 @@ def run(
     def settled(told: Callable[[str], None]) -> Comparison:
         from assay.driver.plan import plan
 
-        return plan(baseline, *candidates, on=on, protocol=protocol, engine=engine, out=output.out, warn=told)
+        asked = {"on": on, "protocol": protocol, "engine": engine, "out": output.out, "fresh": output.fresh}
+        return plan(baseline, *candidates, warn=told, **asked)
 
     return _carried_out(settled, workers, output)
 
@@ -93,7 +94,8 @@ def _carried_out(
     from assay.workers.choose import check as check_workers
 
     check_workers(workers)
-    with screen.view(quiet=output.quiet or output.json) as on_event:
+    with screen.view(quiet=output.quiet or output.json) as shown:
+        on_event = events.Recorded(shown)
         from assay.driver.estimate import estimated  # with torch, so only now
         from assay.driver.run import run
 
@@ -102,8 +104,9 @@ def _carried_out(
             found = [estimated(job, workers, on_event) for job in comparison.jobs]
             say = partial(printed.planned, comparison, found, json=output.json)
         else:
-            content = run(comparison, workers, on_event)
-            say = partial(printed.concluded, comparison.folder, content, json=output.json, quiet=output.quiet)
+            content = run(comparison, workers, on_event, fresh=output.fresh)
+            how = {"json": output.json, "quiet": output.quiet, "recorded": on_event.sentence}
+            say = partial(printed.concluded, comparison.folder, content, **how)
     say()
     return 0
 

@@ -31,14 +31,19 @@ def as_json(content: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
 
 
-def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool) -> None:
-    """A table, and the conclusions in a sentence each, on standard output; or `result.json` as it is."""
+def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool, recorded: str = "") -> None:
+    """A table, and the conclusions in a sentence each, on standard output; or `result.json` as it is.
+
+    `recorded`: from when the answer is, where it was on record; with JSON it is said on standard error.
+    """
+    note = [Text(f"{recorded}; --fresh trains anew")] if recorded else []
     if json:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(*note) if note else None
         sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
         return
     out, sentences = console(), [Text(v["sentence"]) for v in content["verdicts"]]
     if quiet:
-        out.print(Text("\n").join(sentences))
+        out.print(Text("\n").join([*sentences, *note]))
         return
     if "tasks" in content:
         out.print(_overview(content) if len(sentences) > MANY else _by_task(content), soft_wrap=False)
@@ -49,7 +54,7 @@ def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bo
         sentences += [
             Text(c["sentence"], style="yellow" if c["passed"] is False else "dim") for c in content.get("controls", [])
         ]
-    for text in (*sentences, Text(f"report: {folder / 'report.html'}")):
+    for text in (*sentences, *note, Text(f"report: {folder / 'report.html'}")):
         out.print()
         out.print(text)
 

@@ -97,6 +97,14 @@ class RunFolder:
             checksum.write_array(self.steps / f"{key}.npy", curves.step_norms)
         chunks.write(self.members / f"{key}.parquet", chunks.to_frame(members, curves))
 
+    def data_digests(self) -> dict[int, str]:
+        """The digest of each replicate's data set, as the members on record saw it; several where they saw several."""
+        found: dict[int, set[str]] = {}
+        frame = chunks.read_all(sorted(self.members.glob("*.parquet")))
+        for replicate, seen in frame.select("replicate", "digest").unique().rows():
+            found.setdefault(replicate, set()).add(seen)
+        return {replicate: ",".join(sorted(seen)) for replicate, seen in sorted(found.items())}
+
     def counts(self) -> dict[tuple[int, str], int]:
         """Finished members by (slot, phase)."""
         frame = chunks.read_all(sorted(self.members.glob("*.parquet")))

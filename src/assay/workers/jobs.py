@@ -6,6 +6,9 @@ torch is imported in the functions: the driver, which only names them, does with
 from __future__ import annotations
 
 import contextlib
+import linecache
+import os
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -22,14 +25,21 @@ NO_MEMORY = ("OutOfMemoryError", "can't allocate memory")
 
 
 def pack(thing: Task | Contender) -> bytes:
-    """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
-    return cloudpickle.dumps(thing)
+    """A task or a contender as bytes that a worker can open; code from a user's file travels with it.
+
+    So does the text of a notebook's cells, which no file holds, so that an error can show the line that raised it.
+    """
+    packed = cloudpickle.dumps(thing)
+    cells = {name: entry for name, entry in linecache.cache.items() if len(entry) > 1 and name.encode() in packed}
+    return pickle.dumps((packed, {name: entry for name, entry in cells.items() if not os.path.exists(name)}))
 
 
 @lru_cache(maxsize=64)
 def _open(packed: bytes) -> Any:
     with _blaming("code was loaded", "code of the task or a contender can't be loaded in a worker"):
-        return cloudpickle.loads(packed)
+        thing, cells = pickle.loads(packed)
+        linecache.cache.update(cells)
+        return cloudpickle.loads(thing)
 
 
 @contextlib.contextmanager

@@ -147,7 +147,7 @@ class Compiled(Population):
             "classes": sorted(f"{kind.__qualname__} {code_of_class(kind)}" for kind in kinds),
             "model": settings(self.model),
             "code": {path: repr(token(leaf)) for path, leaf in code.items()},
-            "sources": [self.task.source, self.contender.source],
+            "sources": [self.task.source, self.task.reach, self.contender.source, self.contender.reach],
             "width": self.width,
             "options": [self.share, self.wishes],
             "dtype": self.numerics.dtype,
