@@ -14,7 +14,7 @@ from assay.engine.eager.population import Population
 from assay.engine.select.audit import audit
 from assay.engine.select.parity import probe
 
-from .. import asked, tiny
+from .. import asked
 from .small import contender, make_task, members, numerics
 
 LATE = 40
@@ -46,9 +46,10 @@ def test_a_fault_that_begins_after_the_probe_is_named_with_both_values(monkeypat
     assert "in epoch 9, by the loop" in said
 
 
-def test_retraining_asks_the_loop_too(tmp_path: Any) -> None:
+def test_retraining_asks_the_loop_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
     wanted = {"engine": "vectorized", "compile": "off", "trials": 2, "replicates": 2, "final_seeds": 1}
-    made = asked.run(asked.plan("adam", "sgd", task=tiny.task(), out=tmp_path / "run", **wanted), 1)
+    made = asked.run(asked.plan("adam", "sgd", task="tests/tiny.py:task", out=tmp_path / "run", **wanted), 1)
     (again,) = retrain(made.folder, 1, 1)
     assert (again.exact, again.sound, again.unlike) == (True, True, "")
 

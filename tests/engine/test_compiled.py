@@ -82,7 +82,7 @@ class Scaled(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure=None) -> None:
         for p in self.param_groups[0]["params"]:
-            p.sub_(self.param_groups[0]["lr"] * self.BETA * p.grad)
+            p.sub_(self.param_groups[0]["lr"] * (self.BETA * p.grad))
 
 
 def traced(optimizer: type) -> list[str]:

@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch.nn import functional
 
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
 from assay.engine.eager.model_mode import DROPOUTS, dropout_sites
+from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import refusal
 from assay.engine.train import train_with
@@ -171,8 +172,16 @@ class _Quiet:
             return super().forward(*args, **kwargs)  # type: ignore[misc]
 
 
-class _NoDropout(TorchFunctionMode):
+class _NoDropout(PatchingMode):
+    """Dropout gives what it is given, called by its name or through torch."""
+
+    def replacements(self) -> dict[tuple[Any, str], Callable[..., Any]]:
+        return {(functional, name): _as_it_is for name in DROPOUTS}
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in DROPOUTS and args:
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        run = _as_it_is if getattr(func, "__name__", "") in DROPOUTS else func
+        return run(*args, **(kwargs or {}))
+
+
+def _as_it_is(input: Any, *_: Any, **__: Any) -> Any:
+    return input
