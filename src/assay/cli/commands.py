@@ -163,7 +163,7 @@ def verify(folder: RunPath, *, retrain: int | None = None, workers: int | None =
     Parameters
     ----------
     retrain
-        Also train so many members, drawn at random, once more, and compare their curves.
+        Also train so many members, drawn at random, once more, by their engine and by the loop, and compare their curves.
     workers
         Processes for that; one a core by default.
     """

@@ -142,6 +142,8 @@ def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained]) ->
         where = f"{r.contender}, {r.member.phase} {r.member.index} of replicate {r.member.replicate}"
         losses = f"loss after one epoch {r.first_loss[0]:.6g}, now {r.first_loss[1]:.6g}"
         out.print(Text(f"retrained {where}: {word} ({losses})"))
+        if r.unlike:
+            out.print(Text(f"mismatch: {where}: its engine isn't the loop: {r.unlike}"))
     wrong = len(faults) + sum(not r.sound for r in again)
     summary = f"{wrong} mismatches" if wrong else "plan, seeds, data, choice and verdict follow from the members"
     out.print(Text(f"{folder}: {summary}"))

@@ -84,6 +84,15 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
         return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
 
 
+def audit_member(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> str | None:
+    """`engine.select.audit.audit`."""
+    from assay.engine.select.audit import audit
+
+    contender = _open(packed_contender)
+    with _blaming(f"{contender.name} was audited", f"{contender.name} fails while it trains"):
+        return audit(_open(packed_task), contender, member, numerics)
+
+
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """Test scores (n,) of trained members."""
     from assay.training.loop import score_weights
