@@ -88,7 +88,11 @@ def _interval(found: dict[str, Any]) -> tuple[Any, Any, Any]:
 def facts(reading: Reading) -> list[Facts]:
     """All the lists, in order."""
     content = reading.content
-    hashes = [("plan", content["plan_hash"]), ("task", reading.plan.science.task.source)]
+    hashes = [
+        ("root of the record", reading.root),
+        ("plan", content["plan_hash"]),
+        ("task", reading.plan.science.task.source),
+    ]
     hashes += [(c.name, c.source) for c in reading.plan.science.contenders]
     for replicate, value in sorted(content["data"].items(), key=lambda item: int(item[0])):
         hashes.append(("data" if len(content["data"]) == 1 else f"data of replicate {replicate}", value))

@@ -15,7 +15,7 @@ from assay.answer.reached import reached
 from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
-from assay.record import RunFolder
+from assay.record import RunFolder, manifest
 from assay.record.documents import read_data
 from assay.report.style import Look, look
 from assay.report.units import Units
@@ -90,6 +90,7 @@ class Reading:
     arrays: RecordArrays
     content: dict[str, Any]
     timings: dict[str, Any]
+    root: str  # of the record (`record.manifest.root`)
 
     @property
     def plan(self) -> Plan:
@@ -134,7 +135,7 @@ def read(path: Path) -> Reading:
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     frame = folder.frame()
-    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings)
+    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings, manifest.root(path))
 
 
 def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
