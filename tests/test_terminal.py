@@ -96,7 +96,7 @@ def test_a_verdict_is_text_too_also_as_json(hostile, capsys):
 
 def test_a_terminal_gets_what_rich_draws_and_nothing_else():
     out = io.StringIO()
-    screen = Screen(file=out, force_terminal=True, color_system="standard", width=200)
+    screen = Screen(file=out, force_terminal=True, color_system="standard", width=200, highlight=False)
     screen.print(line(CLEAR), style="red")
     screen.print(CLEAR, markup=False)
     codes = set(re.findall("\x1b[^m]*m", out.getvalue()))
@@ -203,7 +203,7 @@ def test_a_run_that_is_ended_says_that_it_can_be_resumed_and_leaves_nothing(tmp_
         time.sleep(0.1)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     assert call(["status", str(out)]) == 0
-    assert f"{out}: interrupted, not finished" in capsys.readouterr().out
+    assert f"{out}: interrupted: run the command that made it again" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------- a plan that is lost

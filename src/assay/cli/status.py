@@ -15,7 +15,7 @@ from assay.record.suite import is_suite, runs
 from .printed import console
 from .text import line
 
-UNFINISHED = "interrupted, not finished: run the command that made it again, and it goes on"
+UNFINISHED = "interrupted: run the command that made it again, and it goes on"
 
 
 def status(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
-from assay.record import RunFolder
+from assay.record import RunFolder, manifest
 from assay.record.files import write_bytes
 
 from .plan import plan
@@ -41,6 +41,11 @@ class Result:
     def controls(self) -> list[dict[str, Any]]:
         """What each control came to, as `result.json` has it; empty where none was asked for."""
         return list(self.content.get("controls", []))
+
+    @property
+    def root(self) -> str:
+        """One hash over the record that the verdict rests on, to be published with it (docs/record.md)."""
+        return manifest.root(self.folder)
 
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each."""

@@ -31,6 +31,7 @@ from assay.record.documents import read_data
 from assay.record.inspection import inspect
 from assay.record.plan import read_plan
 from assay.record.suite import is_suite, open_suite, runs
+from assay.record.timings import read_timings
 from assay.report import verified as reported
 
 SUMMED = 1e-9  # relative: in which order sums are taken is polars' choice
@@ -195,13 +196,15 @@ def _other_versions(folder: RunFolder) -> Iterator[str]:
         told = {"torch": plan.numerics[0].torch}
         kind, _, number = plan.science.protocol.sampler.partition(" ")
         told |= {kind: number.partition(" ")[0]} if kind == "optuna" else {}
-        if not isinstance(versions, dict) or any(versions.get(name) != version for name, version in told.items()):
+        found: dict[str, Any] = versions if isinstance(versions, dict) else {}
+        words = all(isinstance(version, str) for version in found.values())
+        if not words or any(found.get(name) != version for name, version in told.items()):
             yield "result.json: versions are not those of the plan"
 
 
 def _other_times(folder: RunFolder) -> Iterator[str]:
     """`timings.json`: what is summed over the members has their sum. Other times follow from nothing."""
-    timings = _data(folder.path / "timings.json")
+    timings = read_timings(folder.path)
     records = {"training_seconds": folder}
     if has_controls(folder):
         records["controls_training_seconds"] = controls_record(folder)
@@ -211,7 +214,7 @@ def _other_times(folder: RunFolder) -> Iterator[str]:
 
 
 def _other_times_across(path: Path, runs: list[Judged]) -> Iterator[str]:
-    timings = _data(path / "timings.json")
+    timings = read_timings(path)
     expected = {
         "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
         "step_seconds": {r.entry.name: step_seconds(r) for r in runs},
@@ -219,16 +222,6 @@ def _other_times_across(path: Path, runs: list[Judged]) -> Iterator[str]:
     for name, found in expected.items():
         if name in timings and not _same(found, timings[name], SUMMED):
             yield f"timings.json: {name} is not what the members took"
-
-
-def _data(path: Path) -> dict[str, Any]:
-    """What a file says that need not be there; BrokenRecord where it is no JSON object."""
-    try:
-        return read_data(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BrokenRecord(f"{path} can't be read ({error})") from error
 
 
 def _close(a: Any, b: float) -> bool:
@@ -262,7 +255,7 @@ def _differing(path: Path, found: dict[str, Any], where: str = "") -> Iterator[s
         return
     computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):
-        if key != "versions" and not _same(computed.get(key), written.get(key)):
+        if not (key == "versions" and key in computed) and not _same(computed.get(key), written.get(key)):
             yield f"{where}result.json: {key} is not what the members give"
 
 

@@ -17,6 +17,7 @@ from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
 from assay.record import RunFolder, manifest
 from assay.record.documents import read_data
+from assay.record.timings import read_timings
 from assay.report.style import Look, look
 from assay.report.units import Units
 
@@ -146,8 +147,7 @@ def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     if not (path / "result.json").exists():
         raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
-    timings = path / "timings.json"
-    return _data(path / "result.json"), _data(timings) if timings.exists() else {}
+    return _data(path / "result.json"), read_timings(path)
 
 
 def _data(path: Path) -> dict[str, Any]:
