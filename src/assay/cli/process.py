@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
 
 from assay.errors import Interrupted
@@ -50,6 +50,30 @@ class Output:
         return getattr(self._stream, name)
 
 
+class Ends:
+    """Ctrl-C, and being asked to end or hung up on, are one KeyboardInterrupt, however often and quickly they come.
+
+    `code`: of a command that is over, and whose process is left at once if asked again.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self._last = -AGAIN
+        if threading.current_thread() is threading.main_thread():
+            for number in (getattr(signal, name, None) for name in ENDING):
+                # but for those that whoever started it wants ignored (nohup)
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, self._asked)
+
+    def _asked(self, number: int, _: Any) -> None:
+        if time.monotonic() - self._last < AGAIN:
+            return
+        self._last = time.monotonic()
+        if self.code is not None:
+            os._exit(self.code)
+        raise KeyboardInterrupt("" if number == signal.SIGINT else f"by {signal.Signals(number).name}")
+
+
 def end_with(command: Callable[[], int]) -> NoReturn:
     """Run a command as the whole of this process, and exit with its code.
 
@@ -57,19 +81,15 @@ def end_with(command: Callable[[], int]) -> NoReturn:
     """
     out, err = _output("stdout"), _output("stderr")
     sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
-    with _ended_once():
-        try:
-            code = command()
-            out.flush()
-            if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
-                tell(
-                    f"standard output can't be written ({out.fault.strerror}); make room and run the same command again"
-                )
-                code = Interrupted.exit_code
-        except KeyboardInterrupt:
+    ends, code = Ends(), Interrupted.exit_code
+    with contextlib.suppress(KeyboardInterrupt):
+        code = command()
+        out.flush()
+        if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
+            tell(f"standard output can't be written ({out.fault.strerror}); make room and run the same command again")
             code = Interrupted.exit_code
         err.flush()
-        _from_now_on(lambda *_: os._exit(code))
+    ends.code = code
     sys.exit(code)
 
 
@@ -80,28 +100,3 @@ def _output(name: str) -> Output:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=PLAINER)  # type: ignore[attr-defined]
     return Output(stream)
-
-
-@contextlib.contextmanager
-def _ended_once() -> Iterator[None]:
-    """Ctrl-C, and being asked to end or hung up on, are one KeyboardInterrupt, however often and quickly they come."""
-    last = -AGAIN
-
-    def interrupt(number: int, _: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last < AGAIN:
-            return
-        last = time.monotonic()
-        raise KeyboardInterrupt("" if number == signal.SIGINT else f"by {signal.Signals(number).name}")
-
-    _from_now_on(interrupt)
-    yield
-
-
-def _from_now_on(handler: Callable[[int, Any], None]) -> None:
-    """Handle the signals that end a command, but for those that whoever started it wants ignored (nohup)."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (getattr(signal, name, None) for name in ENDING):
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, handler)
