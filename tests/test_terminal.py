@@ -176,19 +176,20 @@ def test_a_terminal_that_knows_only_ascii(hostile, monkeypatch):
         assert done.stderr.isascii()
 
 
-def left_behind() -> set[str]:
-    return {p.name for p in Path("/dev/shm").glob("sem.*")} if Path("/dev/shm").exists() else set()
+def semaphores(pid: int) -> set[Path]:
+    """Those that a process has open, by their files."""
+    return {Path(found) for found in re.findall(r"/dev/shm/sem\.\S+", Path(f"/proc/{pid}/maps").read_text())}
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="workers are found in /proc")
 @pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGHUP"], ["SIGINT"] * 3])
 def test_a_run_that_is_ended_says_that_it_can_be_resumed_and_leaves_nothing(tmp_path, signals, capsys):
-    before, out = left_behind(), tmp_path / "run"
+    out = tmp_path / "run"
     going = subprocess.Popen(command(out, "--epochs", "2000"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 240
     while not list(out.glob("members/*.parquet")) and going.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    workers = workers_of(going.pid)
+    workers, held = workers_of(going.pid), semaphores(going.pid)
     for name in signals:
         going.send_signal(getattr(signal, name))
         time.sleep(0.05)
@@ -196,7 +197,8 @@ def test_a_run_that_is_ended_says_that_it_can_be_resumed_and_leaves_nothing(tmp_
     assert going.returncode == 3, errors
     told = "assay: interrupted" + ("" if signals[0] == "SIGINT" else f" by {signals[0]}")
     assert errors.strip() == f"{told}; what is finished is kept, run the same command again to go on"
-    assert left_behind() <= before
+    assert held
+    assert not [path for path in held if path.exists()]
     assert workers
     deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
