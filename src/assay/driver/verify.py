@@ -46,7 +46,6 @@ def faults(path: Path) -> Iterator[str]:
     changed = manifest.changes(path)
     yield from manifest.brief(changed)
     try:
-        inspect(path)
         yield from _derived(path, sound=not changed)
     except BrokenRecord as error:
         yield str(error)
@@ -58,6 +57,8 @@ def faults(path: Path) -> Iterator[str]:
 
 def _derived(path: Path, sound: bool) -> Iterator[str]:
     """What isn't what it follows from. Where nothing else is wrong, what is drawn from it is drawn again."""
+    if not is_suite(path):
+        inspect(path)
     for fault in _suite(path) if is_suite(path) else _recomputed(path):
         yield fault
         sound = False
@@ -121,18 +122,27 @@ def _recomputed(path: Path) -> Iterator[str]:
 
 def _suite(path: Path) -> Iterator[str]:
     """Every run of a suite by itself, then the answer across them."""
-    suite, runs = open_suite(path), []
+    suite, judged_ = open_suite(path), list[Judged]()
     for entry in suite.entries:
-        with contextlib.suppress(NoVerdict):  # which is then what the members give
-            changed = manifest.changes(path / entry.folder)
-            yield from (f"{entry.folder}: {fault}" for fault in manifest.brief(changed))
-            yield from (f"{entry.folder}: {fault}" for fault in _derived(path / entry.folder, sound=not changed))
-        found = read_plan(path / entry.folder).science.plan_hash
-        if found != entry.plan_hash:
-            yield f"{entry.folder}: its plan isn't the one that suite.json names"
-        runs.append(read(entry, path))
-    yield from _differing(path, result_across(suite, runs))
-    yield from _other_times_across(path, runs)
+        folder = path / entry.folder
+        try:
+            yield from (f"{entry.folder}: {fault}" for fault in _of_entry(folder))
+            if read_plan(folder).science.plan_hash != entry.plan_hash:
+                yield f"{entry.folder}: its plan isn't the one that suite.json names"
+            judged_.append(read(entry, path))
+        except BrokenRecord as error:
+            yield f"{entry.folder}: {error}"
+    if len(judged_) < len(suite.entries):
+        return
+    yield from _differing(path, result_across(suite, judged_))
+    yield from _other_times_across(path, judged_)
+
+
+def _of_entry(folder: Path) -> Iterator[str]:
+    changed = manifest.changes(folder)
+    yield from manifest.brief(changed)
+    with contextlib.suppress(NoVerdict):  # which is then what the members give
+        yield from _derived(folder, sound=not changed)
 
 
 def _beyond(arrays: RecordArrays) -> Iterator[str]:
