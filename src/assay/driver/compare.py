@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assay import events
 from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
-from assay.record import RunFolder
+from assay.record import RunFolder, manifest
 from assay.record.extend import EARLIER
 from assay.record.files import write_bytes
 from assay.record.plan import NAME, read_plan
@@ -52,6 +52,11 @@ class Result:
         """What the plan can't hold of the code that was compared, a line for the task and each contender; empty if nothing."""
         plans = [read_plan(path.parent) for path in sorted(self.folder.glob(f"**/{NAME}")) if EARLIER not in path.parts]
         return list(dict.fromkeys(line for plan in plans for line in plan.science.beyond))
+
+    @property
+    def root(self) -> str:
+        """One hash over the record that the verdict rests on, to be published with it (docs/record.md)."""
+        return manifest.root(self.folder)
 
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
@@ -14,7 +13,7 @@ from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import Judged, result_across, seconds_to_target
+from assay.answer.suite import Judged, result_across, seconds_to_target, step_seconds
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, WorkerOptions
 from assay.errors import Interrupted, NoVerdict
@@ -23,7 +22,7 @@ from assay.record import RunFolder, cache, extend, locked, manifest
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
-from assay.record.suite import Entry, start
+from assay.record.suite import Entry, Suite, start
 from assay.training.numerics import cpu_model, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
@@ -59,20 +58,34 @@ def run(
             return run(comparison, work, on_event)
         except Interrupted as error:
             raise Interrupted(f"{error} (without --fresh, which would begin anew)") from error
-    if comparison.suite is None:
-        return run_job(comparison.jobs[0], work, on_event)
+    try:
+        return (
+            _suite(comparison, comparison.suite, work, on_event)
+            if comparison.suite
+            else run_job(comparison.jobs[0], work, on_event)
+        )
+    except KeyboardInterrupt as error:
+        raise _stopped(error) from error
+
+
+def _stopped(by: KeyboardInterrupt) -> Interrupted:
+    how = f"interrupted {by}".strip()
+    return Interrupted(f"{how}; what is finished is kept, run the same command again to go on")
+
+
+def _suite(comparison: Comparison, suite: Suite, work: WorkerOptions, on_event: events.OnEvent) -> dict[str, Any]:
     started = time.perf_counter()
-    start(comparison.folder, comparison.suite)
-    entries = comparison.suite.entries
+    start(comparison.folder, suite)
+    entries = suite.entries
     with locked(comparison.folder):
         runs: list[Judged] = []
         for place, (entry, job) in enumerate(zip(entries, comparison.jobs, strict=True), start=1):
             on_event(events.TaskBegins(entry.name, place, len(entries)))
             runs.append(_judged(entry, job, work, on_event))
-        content = result_across(comparison.suite, runs)
+        content = result_across(suite, runs)
         timings = {
             "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
-            "step_seconds": {r.entry.name: _step_seconds(r) for r in runs},
+            "step_seconds": {r.entry.name: step_seconds(r) for r in runs},
         }
         _conclude(comparison.folder, content, timings, started, on_event)
     return content
@@ -100,20 +113,12 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
         on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
         return content
     started = time.perf_counter()
-    with _interruptible(), locked(job.folder):
+    with locked(job.folder):
         found = extend.resume(job.folder, job.science, torch_build())
         if found is not None and has_controls(found):
             controls_.refuse_other_code(found)
         with open_workers(work, job.engine.device, on_event) as workers:
             return _Run(job, found, workers, on_event).to_the_end(started)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
 
 
 def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[str, Any] | None:
@@ -127,7 +132,7 @@ def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[st
         return None
     for line in beyond(job):
         on_event(events.Warned(line))
-    with _interruptible(), open_workers(work, job.engine.device, on_event) as workers:
+    with open_workers(work, job.engine.device, on_event) as workers:
         recorded = data.answer_on(content)
         data.believe(job.folder, job.task.name, recorded, data.made(workers, job, sorted(recorded), on_event))
     on_event(events.FromRecord(str(job.folder), made_at(job.folder)))
@@ -178,6 +183,7 @@ class _Run:
                 exported = self._export()  # 10 ms a trial, beside the last final runs
             train_finals(self.scheduler, replicates)
         result_of(exported or self._export())
+        self.folder.keep_plan()
         content = result(self.folder.plan, self.folder.frame())
         if self.controls:
             controls_.train(self.scheduler, self.job)
@@ -200,6 +206,8 @@ class _Run:
             yield f"task {self.job.task.name}: {self.job.task.note}"
         yield from beyond(self.job)
         if record is None:
+            if any((self.job.folder / "members").glob("*.parquet")):
+                yield f"{self.job.folder} has lost its plan.json: it is written again, from what is asked now"
             return
         doubtful = manifest.doubtful(record.path)
         extend.check_earlier(record, doubtful)
@@ -216,7 +224,9 @@ class _Run:
         job, workers = self.job, self.workers
         self._make_data(range(job.science.protocol.replicates))
         numerics, step_seconds = settle(workers, job, self.on_event)
-        folder = RunFolder.create(job.folder, Plan(job.science, numerics))
+        folder = RunFolder.create(
+            job.folder, Plan(job.science, numerics)
+        )  # UsageError if its members are another plan's
         found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
         alone = (found.seconds or 0.0) * workers.size / found.trainings
         workers.watchdog.saw(alone * max(n.width for n in numerics))
@@ -304,14 +314,6 @@ def finished(job: Job) -> dict[str, Any] | None:
     content = read_data(job.folder / "result.json")
     asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)
     return content if asked else None
-
-
-def _step_seconds(run: Judged) -> dict[str, float]:
-    """Seconds of one training step of each contender, training time over steps."""
-    found, steps = dict[str, float](), run.arrays.steps_per_epoch * run.plan.science.task.epochs
-    for slot, contender in enumerate(run.plan.science.contenders):
-        found[contender.name] = float(run.arrays.members(slot, "final")["seconds"].median()) / steps  # type: ignore[arg-type]
-    return found
 
 
 def _conclude(

@@ -88,7 +88,11 @@ def _interval(found: dict[str, Any]) -> tuple[Any, Any, Any]:
 def facts(reading: Reading) -> list[Facts]:
     """All the lists, in order."""
     content = reading.content
-    hashes = [("plan", content["plan_hash"]), ("task", reading.plan.science.task.source)]
+    hashes = [
+        ("root of the record", reading.root),
+        ("plan", content["plan_hash"]),
+        ("task", reading.plan.science.task.source),
+    ]
     hashes += [(c.name, c.source) for c in reading.plan.science.contenders]
     reaching = (reading.plan.science.task, *reading.plan.science.contenders)
     hashes += [(f"what {one.name} reaches", one.reach) for one in reaching if one.reach]
