@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch.optim.optimizer as optimizers
 from torch import nn
 from torch.nn.modules import module as modules
-from torch.optim import optimizer as optimizers
 
 from assay.engine.eager.refusal import NotVectorizable
 

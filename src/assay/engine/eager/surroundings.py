@@ -32,7 +32,7 @@ def surroundings(*roots: Any) -> dict[str, Any]:
     look = _Look()
     for root in roots:
         look.into(root)
-    drawn = np.random.get_state()
+    drawn: Any = np.random.get_state()
     look.found["Python's random"] = hash(random.getstate())
     look.found["numpy.random"] = (zlib.crc32(drawn[1].tobytes()), *map(str, drawn[2:]))
     return look.found
