@@ -163,10 +163,8 @@ class Kept:
     """Rows in a file, a line each, by the facts that they hold for."""
 
     def __init__(self, path: Path | None, compiler: bool) -> None:
-        self.path, self.facts = (
-            path,
-            {**versions(), "engine": hash_of_sources(Path(engine.__file__).parent), "compiler": str(compiler)},
-        )
+        source = hash_of_sources(Path(engine.__file__).parent)
+        self.path, self.facts = path, {**versions(), "engine": source, "compiler": str(compiler)}
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
         documents = [json.loads(line) for line in lines]
         self.rows = {

@@ -13,11 +13,13 @@ from assay.record.documents import DAMAGED, read_data
 
 NAME = "timings.json"
 Seconds = Annotated[float, Meta(ge=0)]
+Moment = Annotated[str, Meta(pattern=r"^[0-9: -]{19} UTC\Z")]
 
 
 class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds; of a suite by task and contender, None for a target that was missed."""
 
+    made: Moment | UnsetType = UNSET
     wall_seconds: Seconds | UnsetType = UNSET
     training_seconds: Seconds | UnsetType = UNSET
     controls_training_seconds: Seconds | UnsetType = UNSET
