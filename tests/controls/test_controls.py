@@ -433,11 +433,11 @@ def test_controls_altered_by_other_code_are_refused_and_nothing_is_written(contr
     file = folder / "controls" / "plan.json"
     file.write_text(file.read_text().replace(code(), "sha256:0123"))
     content = json.loads((folder / "result.json").read_text())
-    content["versions"]["assay"] = "0.1.0"
+    content["versions"]["assay"] = "0.0.1"
     (folder / "result.json").write_text(json.dumps(content))
     manifest.seal(folder / "controls")
     manifest.seal(folder)
-    with pytest.raises(UsageError, match=r"other code, made by assay 0\.1\.0: assay verify and assay report read it"):
+    with pytest.raises(UsageError, match=r"other code, made by assay 0\.0\.1: assay verify and assay report read it"):
         run(folder)
     assert not manifest.changes(folder)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.core import Hyperparameters, Plan, plain
 from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
+from assay.core.versions import installed
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.published import conclude
@@ -44,7 +44,7 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
         "contenders": {c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
         "ledger": _ledger(arrays),
         "data": _data(frame),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "versions": {"python": platform.python_version(), **{name: installed(name) for name in LIBRARIES}},
         "unit": plan.science.task.unit,
         "scale": plan.science.task.scale,
         "plan_hash": plan.science.plan_hash,
@@ -175,10 +175,3 @@ def _data(frame: pl.DataFrame) -> dict[str, str]:
     """The digest of each replicate's data set, as its members saw it."""
     seen = frame.group_by("replicate").agg(pl.col("digest").unique().sort()).sort("replicate")
     return {str(row["replicate"]): ",".join(row["digest"]) for row in seen.to_dicts()}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -13,7 +13,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-import assay
+from assay.core.versions import installed
 
 INSTALLED = {"site-packages", "dist-packages"}
 
@@ -34,7 +34,7 @@ def version_of(module: str, path: str | None) -> str | None:
 def owner_of(module: str) -> str | None:
     """The same by the module's name alone; assay itself counts as installed, wherever it lies."""
     if module.partition(".")[0] == "assay":
-        return f"assay {assay.__version__}"
+        return f"assay {installed('assay')}"
     return version_of(module, getattr(sys.modules.get(module), "__file__", None))
 
 

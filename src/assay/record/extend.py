@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from assay import __version__
 from assay.core import Plan, Science
+from assay.core.versions import installed
 from assay.errors import AssayError, UsageError
 from assay.record import manifest
 from assay.record.documents import read_data
@@ -59,7 +59,7 @@ def made_by(path: Path) -> str:
         version = read_data(path / "result.json")["versions"]["assay"]
     except (OSError, ValueError, KeyError):
         return ""
-    return f", made by assay {version}" if version != __version__ else ""
+    return f", made by assay {version}" if version != installed("assay") else ""
 
 
 def _is_of_a_run(path: Path, lost: bool) -> bool:

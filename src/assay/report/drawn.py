@@ -8,7 +8,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-import assay
+from assay.core.versions import installed
 from assay.record.suite import is_suite
 from assay.report import run, suite
 from assay.report.page import html, png, svg
@@ -35,4 +35,4 @@ def drawn_with() -> str:
     for file in sorted(p for p in Path(__file__).parent.rglob("*") if p.suffix in (".py", ".j2", ".css")):
         sha.update(file.read_bytes())
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
-    return f"assay {assay.__version__} ({sha.hexdigest()[:8]}), {libraries}, {platform.machine()}"
+    return f"assay {installed('assay')} ({sha.hexdigest()[:8]}), {libraries}, {platform.machine()}"
