@@ -113,7 +113,7 @@ class Accepted(AssayError):
 
 @pytest.fixture
 def _nothing_is_trained(monkeypatch):
-    import assay.check
+    import assay.conformance
     import assay.driver.estimate
     import assay.driver.run
 
@@ -132,7 +132,7 @@ def _nothing_is_trained(monkeypatch):
 
     monkeypatch.setattr(assay.driver.run, "run", lambda comparison, *_: [accept(job) for job in comparison.jobs])
     monkeypatch.setattr(assay.driver.estimate, "estimated", accept)
-    monkeypatch.setattr(assay.check, "check", checked)
+    monkeypatch.setattr(assay.conformance, "check", checked)
     monkeypatch.chdir(ROOT)
 
 

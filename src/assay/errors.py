@@ -43,6 +43,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
 
 
+def described(value: object) -> str:
+    """A value that is of the wrong type, in a few words: its text, cut short, and its type."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a user's class may fail to tell what it is
+        return f"a {type(value).__name__}"
+    return f"{text if len(text) <= 60 else text[:57] + '...'} (a {type(value).__name__})"
+
+
 def own_frames(error: BaseException) -> str:
     """An error raised by a user's code: its last line, then the frames that are theirs, neither assay's nor Python's."""
     last = "".join(traceback.format_exception_only(error)).strip()

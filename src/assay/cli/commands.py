@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from assay import __version__, events
+from assay import __version__, events, progress
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
-from assay.errors import AssayError, BrokenRecord, Interrupted, UsageError
+from assay.errors import AssayError, Interrupted, UsageError
 
-from . import printed, screen
+from . import printed
 from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
@@ -93,14 +93,13 @@ def _carried_out(
     from assay.workers.choose import check as check_workers
 
     check_workers(workers)
-    with screen.view(quiet=output.quiet or output.json) as on_event:
-        from assay.driver.estimate import estimated  # with torch, so only now
+    with progress.view(quiet=output.quiet or output.json) as on_event:
+        from assay.driver.planned import planned  # with torch, so only now
         from assay.driver.run import run
 
         comparison = settled(lambda line: on_event(events.Warned(line)))
         if output.plan_only:
-            found = [estimated(job, workers, on_event) for job in comparison.jobs]
-            say = partial(printed.planned, comparison, found, json=output.json)
+            say = partial(printed.planned, planned(comparison, workers, on_event), json=output.json)
         else:
             content = run(comparison, workers, on_event)
             say = partial(printed.concluded, comparison.folder, content, json=output.json, quiet=output.quiet)
@@ -126,8 +125,8 @@ def check(
     json
         Print the findings as JSON.
     """
-    from assay.check import as_data, render
-    from assay.check import check as checked
+    from assay.conformance import as_data, render
+    from assay.conformance import check as checked
 
     found = checked(contender, speed=speed)
     if json:
@@ -143,10 +142,7 @@ def report(folder: RunPath) -> int:
     from assay.record import manifest
     from assay.report import draw
 
-    if found := manifest.doubtful(folder):
-        raise BrokenRecord(
-            f"{folder} is not as it was sealed ({'; '.join(manifest.brief(found))}); see assay verify {folder}"
-        )
+    manifest.see_that_it_is_as_sealed(folder)
     page = draw(folder)
     manifest.seal(folder)
     print(page)

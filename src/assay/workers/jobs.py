@@ -94,7 +94,7 @@ def make_data(packed_task: bytes, seed: int) -> str:
 
     task = _open(packed_task)
     with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
-        splits = task.data(seed)
+        splits = task.draw(seed)
     validate_task(task, splits)
     return splits.digest
 

@@ -1,4 +1,4 @@
-"""What the command line shows: live progress on a terminal, a table and the conclusion at the end."""
+"""Live progress on a terminal."""
 
 from __future__ import annotations
 
@@ -12,29 +12,20 @@ from rich.text import Text
 
 from assay import events
 
-STAGES = {
-    "data": "drawing data",
-    "settle": "choosing the engine",
-    "estimate": "timing a step",
-    "tune": "tuning",
-    "score": "scoring the trials",
-    "final": "final runs",
-    "controls": "tuning the controls",
-    "controls_final": "running the controls",
-    "report": "drawing the report",
-}
+from .state import STAGES
 
 
 @contextlib.contextmanager
-def view(quiet: bool) -> Iterator[events.OnEvent]:
-    """A listener that draws on a terminal; warnings go to standard error wherever that leads."""
-    console = Console(stderr=True, highlight=False)
+def on_a_terminal(console: Console) -> Iterator[events.OnEvent]:
+    """A listener that draws there."""
     board = _Board(console)
-    if quiet or not console.is_terminal:
-        yield board.warn_only
-        return
     with Live(board, console=console, refresh_per_second=8, transient=True):
         yield board
+
+
+def warn_only(console: Console) -> events.OnEvent:
+    """A listener that writes warnings, wherever standard error leads."""
+    return _Board(console).warn_only
 
 
 class _Board:
