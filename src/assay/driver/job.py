@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from assay import seeds
+from assay.contenders.schedules import see_that_it_schedules
 from assay.core import (
     Contender,
     ContenderInfo,
@@ -103,6 +104,9 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     """
     if len(contenders) < 2:
         raise UsageError("a comparison needs a baseline and at least one candidate: assay run BASELINE CANDIDATE")
+    for contender in contenders:
+        if contender.schedule is not None:
+            see_that_it_schedules(contender.name, contender.schedule)
     if task.epochs < 1:
         raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
     if not (task.margin > 0 and math.isfinite(task.margin)):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.contenders.interface import needs_closure
+from assay.contenders.schedules import factor_at
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
 
@@ -53,7 +54,7 @@ class Step:
         """Take one step on a batch."""
         factor = 1.0
         if self.schedule:
-            factor = self.schedule(self.taken / self.total_steps)
+            factor = factor_at(self.schedule, self.taken / self.total_steps)
             for group, initial in zip(self.groups, self.initial, strict=True):
                 group["lr"] = initial * factor
         first = self.evaluations
