@@ -46,7 +46,7 @@ def factor_at(schedule: Callable[[float], float], done: float) -> float:
     """A schedule's factor at a fraction of training. UsageError where it is no finite number."""
     factor: Any = schedule(done)
     try:
-        finite = not isinstance(factor, bool | str) and math.isfinite(factor)
+        finite = type(factor) not in (bool, str) and math.isfinite(factor)
     except (TypeError, ValueError):
         finite = False
     if not finite:
