@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,8 @@ from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, T
 
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
+
+GRACE = 0.5  # seconds for a thread to end by itself
 
 app = App(
     name="assay",
@@ -214,7 +218,16 @@ def list_() -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point: exit codes of the contract, one clear line for each fault."""
-    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+    code = call(sys.argv[1:] if arguments is None else arguments)
+    left = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in left:
+        thread.join(GRACE)
+    if any(thread.is_alive() for thread in left):  # a user's, from the import of a file: Python would wait for it
+        print("assay: a thread that is not assay's still ran, and was ended", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def call(arguments: list[str]) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import sysconfig
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -16,9 +19,55 @@ from typing import Any
 
 import cloudpickle
 
+from assay import guard
 from assay.errors import UsageError, nearest, own_frames
 
 _HELPERS: dict[str, list[str]] = {}  # module name → files that it imported from beside it
+_CHANGES: dict[str, str] = {}  # module name → what importing it changed in this process
+_PRINTED: list[tuple[str, str]] = []  # what users' code was doing in this process, and printed
+
+
+@contextlib.contextmanager
+def apart(doing: str) -> Iterator[list[str]]:
+    """Code of a user's, run in the command's own process: what it changes for all is put back, what it prints is kept.
+
+    Yields a list that the changes are named in, afterwards. `doing` says what it does, as in "mine.py was imported".
+
+    Raises:
+        UsageError: it ends the process, by SystemExit or GeneratorExit; other exceptions are as they were raised.
+    """
+    me, printed = os.getpid(), list[str]()
+    try:
+        with guard.captured() as printed, guard.kept() as changed:
+            yield changed
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if os.getpid() == me and not isinstance(error, Exception):
+            raise UsageError(f"while {doing} it raised {own_frames(error)}{guard.last_lines(printed[0])}") from error
+        raise
+    finally:
+        if os.getpid() != me:  # a child that it forked: the command goes on once only
+            os._exit(0)
+        if printed and printed[0].strip():
+            _PRINTED.append((doing, printed[0]))
+
+
+def take_printed() -> list[tuple[str, str]]:
+    """What users' code printed in this process since this was last asked: what it was doing, and the text."""
+    taken = [*_PRINTED]
+    _PRINTED.clear()
+    return taken
+
+
+def changes_of(thing: Any) -> str:
+    """What importing the module of a thing changed in this process, in a sentence; "" where it was nothing."""
+    return _CHANGES.get(getattr(thing, "__module__", None) or "", "")
+
+
+def changes_in(note: str) -> list[str]:
+    """Those of these sentences that a note holds."""
+    return [change for change in _CHANGES.values() if change in note]
 
 
 def load(reference: str) -> Any:
@@ -105,12 +154,14 @@ def _load_file(path: Path) -> ModuleType:
     folder, before = str(resolved.parent), set(sys.modules)
     sys.path.insert(0, folder)  # its own imports from beside it
     try:
-        spec.loader.exec_module(module)
+        with apart(f"{path} was imported") as changed:
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         raise _import_failed(str(path), error) from error
     finally:
         sys.path.remove(folder)
+    _note_changes(name, str(path), changed)
     if folder not in sys.path:
         sys.path.append(folder)  # workers inherit it, for what is imported only when it is needed
     beside = [m for n, m in sys.modules.items() if n not in before and _lies_in(m, resolved.parent)]
@@ -128,8 +179,13 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 def _load_module(name: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    try:
+    if name in sys.modules or name.partition(".")[0] in ("assay", "torch"):
         return importlib.import_module(name)
+    try:
+        with apart(f"{name} was imported") as changed:
+            module = importlib.import_module(name)
+        _note_changes(name, name, changed)
+        return module
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             looked = f"looked in {Path.cwd()} and the installed packages"
@@ -139,7 +195,13 @@ def _load_module(name: str) -> ModuleType:
         raise _import_failed(name, error) from error
 
 
+def _note_changes(module: str, where: str, changed: list[str]) -> None:
+    if changed:
+        _CHANGES[module] = f"importing {where} changes {guard.listed(changed)} for all, which was put back"
+
+
 def _import_failed(where: str, error: BaseException) -> BaseException:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | UsageError):
         return error
-    return UsageError(f"{where} fails to import: {own_frames(error)}")
+    printed = _PRINTED[-1][1] if _PRINTED and _PRINTED[-1][0] == f"{where} was imported" else ""
+    return UsageError(f"{where} fails to import: {own_frames(error)}{guard.last_lines(printed)}")

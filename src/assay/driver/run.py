@@ -14,11 +14,12 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
 from assay.answer.suite import Judged, result_across, seconds_to_target
+from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, WorkerOptions
-from assay.errors import Interrupted, NoVerdict, UsageError
+from assay.errors import AssayError, Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
-from assay.record import RunFolder, cache, extend, locked, manifest
+from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
 from assay.record.suite import Entry, start
@@ -89,7 +90,9 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
     try:
         with locked(job.folder):
             found = extend.resume(job.folder, job.science, torch_build())
-            with open_workers(work, job.engine.device, on_event) as workers:
+            for doing, printed in take_printed():
+                output.append(job.folder / output.NAME, doing, printed)
+            with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
                 return _Run(job, found, workers, on_event).to_the_end(started)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
@@ -136,6 +139,8 @@ class _Run:
             yield warning
         if self.job.task.note:
             yield f"task {self.job.task.name}: {self.job.task.note}"
+        for contender in self.job.contenders:
+            yield from (f"{contender.name}: {changes}" for changes in changes_in(contender.note))
         if record is None:
             return
         doubtful = manifest.doubtful(record.path)
@@ -211,7 +216,11 @@ class _Run:
         settings = [content["contenders"][name]["hyperparameters"] for name in scheduler.names]
         probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
         arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
-        seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        try:
+            seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        except AssayError as error:  # all is trained, and judged: it costs the time of a step, and nothing else
+            self.on_event(events.Warned(f"steps alone are not timed: {error}"))
+            seconds = [math.nan] * len(scheduler.names)
         timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
         records = {"training_seconds": self.folder}
         if has_controls(self.folder):

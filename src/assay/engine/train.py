@@ -18,6 +18,7 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.population import Population
 from assay.engine.eager.refusal import NotVectorizable, made_with_options
+from assay.training.step import own_randomness
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -50,7 +51,7 @@ def train_with(
         members = [*members, *[members[-1]] * (numerics.width - wanted)]
 
     def trained(**options: bool) -> Curves:
-        with torch.random.fork_rng(devices=[]):
+        with own_randomness():
             training = _Training(kind, task, contender, members, numerics, options)
             for epoch in range(task.epochs):
                 if not training.epoch(epoch):

@@ -13,7 +13,7 @@ import msgspec
 
 from assay.core import Plan, Science
 from assay.errors import AssayError, UsageError
-from assay.record import manifest
+from assay.record import manifest, output
 from assay.record.files import TEMPORARY, fault, write_bytes
 from assay.record.folder import RunFolder
 from assay.record.manifest import Change
@@ -30,7 +30,7 @@ def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
         UsageError: the folder holds another plan, something else, or was made with another torch.
     """
     if not (path / NAME).exists():
-        if path.exists() and (not path.is_dir() or any(not p.name.startswith(TEMPORARY) for p in path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(map(_of_others, path.iterdir()))):
             raise UsageError(f"{path} is there and is no run folder; choose another with --out")
         return None
     plan = read_plan(path)
@@ -47,6 +47,11 @@ def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
     folder = RunFolder(path, plan)
     folder.members.mkdir(exist_ok=True)
     return folder
+
+
+def _of_others(path: Path) -> bool:
+    """Whether a file is none that a command leaves which has no plan yet."""
+    return path.name != output.NAME and not path.name.startswith(TEMPORARY)
 
 
 def longer_plan(path: Path, science: Science) -> Plan | None:

@@ -11,10 +11,12 @@ from typing import Literal
 import msgspec
 
 from assay.core import digest
+from assay.record import output
 from assay.record.documents import DAMAGED, read_struct, write_struct
 from assay.record.files import TEMPORARY, set_aside
 
 NAME = "manifest.json"
+UNSEALED = (NAME, output.NAME)  # what users' code printed is no part of the record
 DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
 RETRAINED = ("members/", "scores/", "steps/")
 WORDS = {"changed": "was changed", "missing": "is missing", "added": f"is not in {NAME}", "damaged": "is damaged"}
@@ -100,5 +102,8 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY)
+        if path.is_file()
+        and path.name not in UNSEALED
+        and path.suffix != ".damaged"
+        and not path.name.startswith(TEMPORARY)
     }

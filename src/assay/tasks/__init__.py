@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
-from assay.contenders.load import source_of, source_of_file
+from assay.contenders.load import apart, changes_of, source_of, source_of_file
 from assay.core import Task, TaskInfo
-from assay.errors import UsageError, nearest
+from assay.errors import AssayError, UsageError, nearest, own_frames
 from assay.tasks.char_attention import char_attention
 from assay.tasks.digits import digits
 from assay.tasks.friedman import friedman1
@@ -61,15 +61,21 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
     asked = _asked(name, build, given)
     try:
-        task = build(**given) if callable(build) else build
+        with apart(f"task {name} was made"):
+            task = build(**given) if callable(build) else build
     except (TypeError, ValueError) as error:
         raise UsageError(f"task {name}: {error}") from error
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"task {name} fails when it is made: {own_frames(error)}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
     source = source_of_file(name) if isinstance(build, Task) else source_of(build)
-    task = replace(task, reference=name, source=source, options={**asked, **task.options})
+    note = "; ".join(filter(None, (task.note, changes_of(task.model if isinstance(build, Task) else build))))
+    task = replace(task, reference=name, source=source, options={**asked, **task.options}, note=note)
     return with_factory(_batched(task, batch_size))
 
 

@@ -23,6 +23,7 @@ from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.python_numbers import as_number, is_number, mapped, number_functions, same
 from assay.engine.eager.refusal import NotVectorizable, hands_on
 from assay.engine.eager.torch_private import batched, is_batched, physical, values_of
+from assay.errors import said
 
 
 class OptimizerMode(PatchingMode):
@@ -99,7 +100,7 @@ class OptimizerMode(PatchingMode):
             return func(*args, **kwargs)
         except RuntimeError as error:
             plain = getattr(Tensor, name[:-1], None) if name.endswith("_") and not name.endswith("__") else None
-            if plain is None or "vmap fallback" not in str(error):
+            if plain is None or "vmap fallback" not in said(error):
                 raise
         return args[0].copy_(plain(*args, **kwargs))
 

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from assay.errors import said
+
 Made = TypeVar("Made")
 
 
@@ -67,10 +69,11 @@ def refusal(error: Exception) -> NotVectorizable:
             raise error
         return NotVectorizable(f"{reason_of(error)}; this is a fault of assay's engine, please report it")
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return Hindered(f"memory ran out: {' '.join(str(error).split())[:120]}".rstrip(": "))
-    if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
+        return Hindered(f"memory ran out: {said(error)[:120]}".rstrip(": "))
+    text = said(error)
+    if "vmap: inplace arithmetic" in text or ("vmap: aten::" in text and "inplace" in text):
         return shared_write()
-    if "view size is not compatible" in str(error):
+    if "view size is not compatible" in text:
         return Again(reason_of(error), lay=False)
     return NotVectorizable(reason_of(error))
 
@@ -114,7 +117,7 @@ def reason_of(error: BaseException) -> str:
     """One line that says why, from whatever torch or the contender's own code raised."""
     if isinstance(error, NotVectorizable):
         return str(error)
-    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))  # the same in every process
+    text = re.sub(r" at 0x[0-9a-f]+", "", said(error))  # the same in every process
     for pattern, replacement in _PATTERNS:
         if match := re.search(pattern, text):
             return match.expand(replacement)
