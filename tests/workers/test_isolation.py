@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
+import subprocess
+import sys
 import time
 
 import cloudpickle
@@ -19,6 +22,7 @@ from assay.record import chunks
 from assay.space import Float, midpoint
 from assay.training import loop
 from assay.training.numerics import loop_here
+from assay.workers import jobs, remote
 from assay.workers.local import LocalWorkers, owner_of
 
 from .. import asked, tiny, vandals
@@ -140,6 +144,16 @@ def test_sound_optimizers_change_nothing():
         assert changed == [], name
 
 
+def test_libraries_that_load_while_it_trains_are_no_fault_of_its():
+    """In a process of its own, for here they are loaded: torch's compiler, scikit-learn's OpenMP, polars."""
+    code = (
+        "import sys\nfrom assay import guard\nwith guard.kept() as changed:\n"
+        "    import torch._dynamo, sklearn.ensemble, polars, scipy.stats\nsys.exit(str(changed) if changed else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("change", vandals.CHANGES, ids=lambda change: change.__name__)
 def test_what_is_changed_is_put_back(change):
     watched = guard.Snapshot()
@@ -159,3 +173,23 @@ def test_a_record_without_the_column_is_read_as_before(vandalised, tmp_path):
         frame = chunks.read_all(some)
         assert frame["changed"].null_count() == 0
         assert (frame["changed"] == "").any() == any(f in plain for f in some)
+
+
+def test_a_node_of_a_cluster_does_it_in_processes_of_its_own():
+    """What a Ray task calls, called here."""
+    change, sgd = vandals.contender(vandals._dtype), contenders(["sgd"])[0]
+    member = Member(0, "tune", 0, 0, {"lr": 0.1}, 1, 1, 1, 1)
+    told = {}
+    for one in (change, sgd):
+        values = [jobs.pack(tiny.task()), jobs.pack(one), *map(pickle.dumps, ([member], loop_here()))]
+        called = remote.call(remote.identity(), ("assay.workers.jobs", "train_chunk"), "bbpp", tuple(values))
+        told[one.name] = called[1].changed[0] if called[0] else called[1]
+        assert called[2] == []
+    remote._workers.popitem()[1].end()
+    assert told == {"dtype": "torch's default dtype", "sgd": ""}
+
+
+def test_across_tasks_the_sentence_names_it_too(tmp_path):
+    tasks = [tiny.task(), tiny.task(name="others", family="others")]
+    plan = asked.plan("adam", vandals.contender(vandals._dtype), task=tasks, out=tmp_path / "suite", **SMALL)
+    assert "it changes torch's default dtype, which was put back" in asked.run(plan, 1).verdicts[0].sentence

@@ -9,7 +9,7 @@ import platform
 import statistics
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -135,19 +135,23 @@ def _counted(arrays: RecordArrays, slot: int, name: Literal["fallback", "changed
     return {row[name]: row["len"] for row in counted.to_dicts()}
 
 
-_Judged = TypeVar("_Judged", TaskVerdict, PublishedVerdict)
-
-
-def _with_changes(arrays: RecordArrays, verdict: _Judged) -> _Judged:
+def _with_changes(arrays: RecordArrays, verdict: TaskVerdict | PublishedVerdict) -> TaskVerdict | PublishedVerdict:
     """The verdict, whose sentence also says what its two contenders change in their processes: nothing, as a rule."""
     names = [c.name for c in arrays.plan.science.contenders]
     told = [
-        f" While {name} trains it changes {' and '.join(changed)}, which was put back: it was kept in processes of its own, and "
-        "its own numbers may be due to that."
+        changes_sentence(name, list(changed))
         for name in (verdict.candidate, verdict.baseline)
         if (changed := _counted(arrays, names.index(name), "changed"))
     ]
     return replace(verdict, sentence=verdict.sentence + "".join(told)) if told else verdict
+
+
+def changes_sentence(name: str, changes: Sequence[str]) -> str:
+    """What a contender changes in its process while it trains, in a sentence that follows another."""
+    return (
+        f" While {name} trains it changes {' and '.join(changes)}, which was put back: it was kept in processes of its own, and "
+        "its own numbers may be due to that."
+    )
 
 
 def _good_range(arrays: RecordArrays, slot: int) -> dict[str, tuple[float, float]]:

@@ -53,11 +53,14 @@ def _owners() -> dict[str, Any]:
 
 
 def _by_itself(name: str, before: Any, now: Any) -> bool:
-    """Whether torch or Python makes such a change by itself, as an optimizer's class does when it is first used."""
+    """Whether torch or Python makes such a change by itself, as an optimizer's class does when it is first used.
+
+    torch's compiler, once it is loaded, hides some functions from itself.
+    """
+    if before is not None and getattr(now, "_torchdynamo_orig_callable", None) is before:
+        return True
     if name.startswith(_NOT_OURS) or name == "_" or isinstance(before, ModuleType):
         return True
-    code = getattr(now, "__code__", None)
-    hooks_itself = code is not None and code.co_filename == getattr(
-        sys.modules["torch.optim.optimizer"], "__file__", ""
-    )
-    return name == "step" and hooks_itself and getattr(now, "__wrapped__", None) is (before or now.__wrapped__)
+    code, wrapped = getattr(now, "__code__", None), getattr(now, "__wrapped__", None)
+    by_torch = code is not None and code.co_filename == getattr(sys.modules["torch.optim.optimizer"], "__file__", "")
+    return name == "step" and by_torch and wrapped is not None and before in (None, wrapped)

@@ -45,17 +45,27 @@ def set_random_states(states: tuple[Any, ...]) -> None:
     random.setstate(states[2])
 
 
+ENVIRONMENT = "the environment"
+OWN_VARIABLES = (
+    "KMP_",
+    "TORCHINDUCTOR_",
+    "TRITON_",
+    "_RJEM_",
+)  # what libraries set for themselves when they are loaded
+
+
 def changed_variables(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """The names of environment variables that differ."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-ENVIRONMENT = "the environment"
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
 
 
 def _of_python() -> list[Setting]:
     found = [
-        Setting(ENVIRONMENT, lambda: dict(os.environ), _put_environment),
+        Setting(ENVIRONMENT, _environment, _put_environment),
         Setting("the working folder", _folder, lambda path: path and os.chdir(path)),
         Setting("signal handlers", _handlers, _put_handlers),
         Setting("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
@@ -79,60 +89,86 @@ def _of_numpy() -> list[Setting]:
 
 def _of_torch() -> list[Setting]:
     import torch
-    from torch.backends import cudnn
-    from torch.nn.modules import module
-    from torch.optim import optimizer
 
-    def deterministic() -> tuple[bool, bool]:
-        return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-
-    def put_device(device: torch.device) -> None:
-        torch.set_default_device(None if device.type == "cpu" else device)
-
-    hooks = [
-        hooks
-        for owner in (module, optimizer)
-        for name, hooks in sorted(vars(owner).items())
-        if name.startswith("_global_") and "hooks" in name and isinstance(hooks, dict)
-    ]
-
-    def put_hooks(kept: list[dict[Any, Any]]) -> None:
-        for own, before in zip(hooks, kept, strict=True):
-            own.clear()
-            own.update(before)
-
-    flags = (cudnn, ("enabled", "benchmark", "deterministic"))
     return [
         Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-        Setting("torch's default device", torch.get_default_device, put_device),
+        Setting("torch's default device", torch.get_default_device, _put_device),
         Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
         Setting("torch's threads between operations", torch.get_num_interop_threads, torch.set_num_interop_threads),
-        Setting(
-            "torch's deterministic algorithms",
-            deterministic,
-            lambda both: torch.use_deterministic_algorithms(both[0], warn_only=both[1]),
-        ),
+        Setting("torch's deterministic algorithms", _deterministic, _put_deterministic),
         Setting(
             "torch's precision of matrix products",
             torch.get_float32_matmul_precision,
             torch.set_float32_matmul_precision,
         ),
-        Setting(
-            "torch's cuDNN flags",
-            lambda: [getattr(flags[0], name) for name in flags[1]],
-            lambda values: [setattr(flags[0], name, value) for name, value in zip(flags[1], values, strict=True)],
-        ),
+        Setting("torch's cuDNN flags", _cudnn, _put_cudnn),
         Setting("torch's gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
         Setting("torch's anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
         Setting("torch's autocast", lambda: torch.is_autocast_enabled("cpu"), _put_autocast),
-        Setting("torch's treatment of denormal numbers", _keeps_denormal, lambda kept: torch.set_flush_denormal(not kept)),
+        Setting("torch's treatment of denormal numbers", _keeps_denormal, _put_denormal),
         Setting("torch's function modes", lambda: torch._C._len_torch_function_stack(), _pop_modes),
-        Setting("torch's global hooks", lambda: [dict(own) for own in hooks], put_hooks),
-    ]  # fmt: skip
+        Setting("torch's global hooks", lambda: [dict(own) for own in _hooks()], _put_hooks),
+    ]
+
+
+def _put_device(device: Any) -> None:
+    import torch
+
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    import torch
+
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _put_deterministic(both: tuple[bool, bool]) -> None:
+    import torch
+
+    torch.use_deterministic_algorithms(both[0], warn_only=both[1])
+
+
+_CUDNN = ("enabled", "benchmark", "deterministic")
+
+
+def _cudnn() -> list[bool]:
+    from torch.backends import cudnn
+
+    return [getattr(cudnn, name) for name in _CUDNN]
+
+
+def _put_cudnn(values: list[bool]) -> None:
+    from torch.backends import cudnn
+
+    for name, value in zip(_CUDNN, values, strict=True):
+        setattr(cudnn, name, value)
+
+
+def _put_denormal(kept: bool) -> None:
+    import torch
+
+    torch.set_flush_denormal(not kept)
+
+
+def _hooks() -> list[dict[Any, Any]]:
+    """The hooks on every module, and on every optimizer, as torch keeps them."""
+    return [
+        hooks
+        for owner in (sys.modules["torch.nn.modules.module"], sys.modules["torch.optim.optimizer"])
+        for name, hooks in sorted(vars(owner).items())
+        if name.startswith("_global_") and "hooks" in name and isinstance(hooks, dict)
+    ]
+
+
+def _put_hooks(kept: list[dict[Any, Any]]) -> None:
+    for own, before in zip(_hooks(), kept, strict=True):
+        own.clear()
+        own.update(before)
 
 
 def _put_environment(before: dict[str, str]) -> None:
-    for name in changed_variables(before, dict(os.environ)):
+    for name in changed_variables(before, _environment()):
         os.environ.pop(name, None)
         if name in before:
             os.environ[name] = before[name]

@@ -47,6 +47,7 @@ def validate_contender(task: Task, contender: Contender, device: str, split: int
 def _described(optimizer: Any) -> tuple[str, dict[str, Any]]:
     """The name of an optimizer's class, and the plain settings of its groups."""
     settings: dict[str, Any] = {}
-    for place, group in enumerate(getattr(optimizer, "param_groups", ())):
+    groups: list[dict[str, Any]] = getattr(optimizer, "param_groups", [])
+    for place, group in enumerate(groups):
         settings |= {f"{place}.{key}": v for key, v in group.items() if isinstance(v, bool | int | float | str)}
     return type(optimizer).__qualname__, settings

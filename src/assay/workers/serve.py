@@ -55,7 +55,7 @@ def serve(calls: Connection, printed: Connection, environment: Mapping[str, str]
     import torch
 
     torch.set_num_threads(1)
-    now.tells(lambda what: os.getpid() == me and calls.send(("doing", what)))
+    now.tells(lambda what: calls.send(("doing", what)) if os.getpid() == me else None)
     with contextlib.suppress(EOFError, OSError):
         while True:
             answer = _answer(calls.recv_bytes())
