@@ -52,15 +52,18 @@ def _owners() -> dict[str, Any]:
     return found
 
 
-def _by_itself(name: str, before: Any, now: Any) -> bool:
-    """Whether torch or Python makes such a change by itself, as an optimizer's class does when it is first used.
+_WRAPPERS = ("torch.optim.optimizer", "torch._compile")  # whose functions torch lays around others when it is used
 
-    torch's compiler, once it is loaded, hides some functions from itself.
+
+def _by_itself(name: str, before: Any, now: Any) -> bool:
+    """Whether torch or Python makes such a change by itself.
+
+    An optimizer's class has its step wrapped when it is first made, and `torch.manual_seed` is, when the compiler is loaded.
     """
-    if before is not None and getattr(now, "_torchdynamo_orig_callable", None) is before:
-        return True
     if name.startswith(_NOT_OURS) or name == "_" or isinstance(before, ModuleType):
         return True
     code, wrapped = getattr(now, "__code__", None), getattr(now, "__wrapped__", None)
-    by_torch = code is not None and code.co_filename == getattr(sys.modules["torch.optim.optimizer"], "__file__", "")
-    return name == "step" and by_torch and wrapped is not None and before in (None, wrapped)
+    files = [getattr(sys.modules.get(module), "__file__", None) for module in _WRAPPERS]
+    if code is None or code.co_filename not in files or wrapped is None:
+        return False
+    return wrapped is before or (before is None and name == "step")
