@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from assay import guard
 from assay.engine.compiled.values import Tracked
 from assay.engine.compiled.variant import Recipe, Variant
 from assay.engine.eager.refusal import NotCompilable
@@ -120,7 +121,7 @@ def save(key: str, document: Document, mains: Sequence[tuple[GraphModule, list[T
 
 def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
     """Compile a main graph to a shared library. NotCompilable with the compiler's reason."""
-    with warnings.catch_warnings():
+    with guard.kept(), warnings.catch_warnings():  # what torch's compiler sets for all is no contender's doing
         warnings.simplefilter("ignore")
         try:
             compile_graph(main, inputs, path)
