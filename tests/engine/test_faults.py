@@ -23,7 +23,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> p
 
 
 def test_a_fault_of_the_engines_is_an_error_in_the_tests(broken):
-    with pytest.raises((TypeError, RuntimeError), match="NoneType|equal size"):
+    with pytest.raises((TypeError, RuntimeError), match=r"NoneType|equal size"):
         train(make_task(), contender(torch.optim.SGD), members(), numerics())
 
 
