@@ -80,9 +80,8 @@ def look_interval(
     level = level_of(alpha, candidates)
     look = list(looks).index(len(differences))
     found = paired_interval(differences, nominal(looks, look, alpha, candidates), resolution=resolution)
-    if not found.exists:
-        return found._replace(level=level)
-    return found._replace(level=level, p_value=_repeated_p(found.p_value, looks, look))
+    p_value = _repeated_p(found.p_value, looks, look) if found.exists else found.p_value
+    return found._replace(level=level, p_value=p_value)
 
 
 def _repeated_p(p: float, looks: Sequence[int], look: int) -> float:
@@ -92,8 +91,4 @@ def _repeated_p(p: float, looks: Sequence[int], look: int) -> float:
         return low if p else 0.0
     if p >= nominal(looks, look, high):
         return 1.0
-
-    def beyond(alpha: float) -> float:
-        return nominal(looks, look, alpha) - p
-
-    return scipy.optimize.brentq(beyond, low, high, xtol=1e-12)
+    return scipy.optimize.brentq(lambda alpha: nominal(looks, look, alpha) - p, low, high, xtol=1e-12)

@@ -23,12 +23,8 @@ def detectable_difference(replicate_sd: float, replicates: int, alpha: float, ca
     if replicates < 2:
         return math.nan
     t, freedom = float(critical(replicates, alpha, candidates)), replicates - 1
-
-    def lacking(noncentrality: float) -> float:
-        return WANTED - _beyond(t, freedom, noncentrality)
-
     enough = t * math.sqrt(scipy.special.chdtri(freedom, 1e-15) / freedom) + 9
-    noncentrality = scipy.optimize.brentq(lacking, 0.0, enough, xtol=1e-12)
+    noncentrality = scipy.optimize.brentq(lambda shift: WANTED - _beyond(t, freedom, shift), 0.0, enough, xtol=1e-12)
     return noncentrality * replicate_sd * float(error_factor(replicates))
 
 

@@ -63,7 +63,8 @@ assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, 
         gc.collect()
         tensors = sum(issubclass(type(o), Tensor) for o in gc.get_objects())
         marks.append((tensors, sys.getallocatedblocks(), _resident()))
-    tensors, objects, memory = (min((b - a) / block for a, b in pairwise(kind)) for kind in zip(*marks[1:], strict=True))
+    grown = [min((b - a) / block for a, b in pairwise(kind)) for kind in zip(*marks[1:], strict=True)]
+    tensors, objects, memory = grown
     fail_if(tensors > 0.5, f"it keeps {tensors:.1f} more tensors with every step, and never lets go of them")
     too_many = objects > 0.7 and objects * block > _FEW
     fail_if(too_many, f"it keeps {objects:.1f} more Python objects with every step, and never lets go of them")
