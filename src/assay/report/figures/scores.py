@@ -85,9 +85,8 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
             bar = {"color": colour, "linewidth": 2.2, "solid_capstyle": "butt", "marker": "|", "markersize": 5}
             axes.plot(trials.good, [height, height], **bar)
             axes.set_ylim(top=max(axes.get_ylim()[1], height + 0.05 * span))
-        axes.plot(
-            x[picked], trials.scores[picked], marker=marker, markersize=7.5, markeredgewidth=1.1, zorder=4, **RING
-        )
+        ring = {"marker": marker, "markersize": 7.5, "markeredgewidth": 1.1, "zorder": 4, **RING}
+        axes.plot(x[picked], trials.scores[picked], **ring)
     _range(axes, panel.dimension, narrow)
     axes.set_xlabel(plain(panel.hyperparameter, 30), labelpad=2)
 
