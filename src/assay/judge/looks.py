@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -47,8 +46,7 @@ def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
     for share in shares:
         new = spent(share, alpha) - (spent(before, alpha) if before else 0.0)
         step, scale = math.sqrt(share - before), math.sqrt(share)
-        unspent = partial(_beyond, new=new, density=density, points=points, step=step, scale=scale)
-        found.append(scipy.optimize.brentq(unspent, 1e-9, 40.0, xtol=1e-12))
+        found.append(scipy.optimize.brentq(_beyond, 1e-9, 40.0, (new, density, points, step, scale), xtol=1e-12))
         edge = found[-1] * scale
         at = edge * nodes
         arrived = np.exp(-0.5 * ((at[:, None] - points) / step) ** 2) @ density / (step * math.sqrt(2 * math.pi))
@@ -91,4 +89,8 @@ def _repeated_p(p: float, looks: Sequence[int], look: int) -> float:
         return low if p else 0.0
     if p >= nominal(looks, look, high):
         return 1.0
-    return scipy.optimize.brentq(lambda alpha: nominal(looks, look, alpha) - p, low, high, xtol=1e-12)
+
+    def beyond(alpha: float) -> float:
+        return nominal(looks, look, alpha) - p
+
+    return scipy.optimize.brentq(beyond, low, high, xtol=1e-12)
