@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -86,6 +87,6 @@ def hash_of_sources(package: Path) -> str:
 def cpu_model() -> str:
     """The processor's name, as the operating system gives it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text().splitlines() if os.access(info, os.R_OK) else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, None) or platform.processor() or platform.machine()
