@@ -22,7 +22,7 @@ from assay.core import Contender, Numerics, Run, Task
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.refusal import NotVectorizable
 from assay.engine.select.measure import evenly, largest_on_cpu
 from assay.engine.select.parity import members, probe
 from assay.tasks import TASKS, find

@@ -17,7 +17,7 @@ from torch import nn
 from assay.core import EngineOptions
 from assay.engine.compiled.population import Compiled
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.refusal import NotVectorizable
 from assay.engine.select.choose import choose_engine
 from assay.engine.select.parity import probe
 from assay.engine.train import train_with

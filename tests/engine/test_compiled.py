@@ -14,7 +14,7 @@ from assay.contenders import contenders
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.population import Compiled, Interpreted
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.torch_private import loads_graphs
+from assay.engine.torch_private import loads_graphs
 from assay.engine.train import train, train_with
 from assay.training import loop
 

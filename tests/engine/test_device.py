@@ -18,9 +18,9 @@ from assay.engine.eager import batches as batches_module
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import Again, NotVectorizable
-from assay.engine.eager.torch_private import batched, vmap_level
+from assay.engine.refusal import Again, NotVectorizable
 from assay.engine.select.measure import evenly, fitting, size_on_gpu
+from assay.engine.torch_private import batched, vmap_level
 from assay.optim import GNSAdam
 from assay.training import loop
 

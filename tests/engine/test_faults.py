@@ -8,28 +8,28 @@ import pytest
 import torch
 
 from assay.engine.eager import population
-from assay.engine.eager.refusal import NotVectorizable, is_fault
+from assay.engine.refusal import NotVectorizable, is_fault
 from assay.engine.train import train
 from assay.workers.jobs import pack, train_chunk
 
 from .small import contender, make_task, members, numerics
 
 
-@pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The population's step calls what isn't there."""
-    monkeypatch.setattr(population, "norms", None)
+@pytest.fixture(params=[None, torch.stack], ids=["calls what isn't there", "calls torch with what doesn't fit"])
+def broken(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> pytest.MonkeyPatch:
+    """The population's step makes a mistake: a TypeError of Python's, and a RuntimeError of torch's."""
+    monkeypatch.setattr(population, "norms", request.param)
     return monkeypatch
 
 
 def test_a_fault_of_the_engines_is_an_error_in_the_tests(broken):
-    with pytest.raises(TypeError, match="NoneType"):
+    with pytest.raises((TypeError, RuntimeError), match=r"NoneType|equal size"):
         train(make_task(), contender(torch.optim.SGD), members(), numerics())
 
 
 def test_a_fault_of_the_engines_is_a_fallback_that_asks_for_a_report(broken):
     broken.delenv("ASSAY_STRICT")
-    with pytest.raises(NotVectorizable, match=r"TypeError: .*; this is a fault of assay's engine, please report it"):
+    with pytest.raises(NotVectorizable, match=r"Error: .*; this is a fault of assay's engine, please report it"):
         train(make_task(), contender(torch.optim.SGD), members(), numerics())
     packed = pack(make_task()), pack(contender(torch.optim.SGD))
     found = train_chunk(*packed, members(), numerics())

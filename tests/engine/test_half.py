@@ -11,7 +11,7 @@ import torch
 from assay.contenders import contenders
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
-from assay.engine.eager.torch_private import batched, expanded, vmap_level
+from assay.engine.torch_private import batched, expanded, vmap_level
 from assay.engine.train import train_with
 from assay.training import loop
 

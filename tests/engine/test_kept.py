@@ -135,7 +135,7 @@ def test_a_count_that_begins_again_runs_compiled() -> None:
 @pytest.mark.parametrize("equal_nan", [False, True])
 def test_isclose_is_torchs(equal_nan: bool) -> None:
     from assay.engine.eager.optimizer_mode import OptimizerMode
-    from assay.engine.eager.torch_private import batched, expanded, vmap_level
+    from assay.engine.torch_private import batched, expanded, vmap_level
 
     odd = torch.tensor([0.0, 1.0, 1.0 + 1e-6, float("inf"), -float("inf"), float("nan")], dtype=torch.float64)
     x, y = odd.repeat(6), odd.repeat_interleave(6)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number
-from assay.engine.eager.torch_private import batched, expanded, vmap_level
+from assay.engine.torch_private import batched, expanded, vmap_level
 
 BINARY = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.refusal import NotVectorizable
 from assay.engine.select.parity import probe
 from assay.engine.train import train, train_with
 from assay.space import Choice, Int

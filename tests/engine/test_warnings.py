@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.refusal import NotVectorizable
 from assay.engine.train import train_with
 
 from .small import KINDS, contender, make_task, members, numerics

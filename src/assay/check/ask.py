@@ -21,8 +21,7 @@ from assay.errors import UsageError
 LIMIT = 15.0  # seconds for one check
 STARTING = 60.0  # seconds for the process to load torch and the contender's module
 EngineOf = Callable[[Contender], tuple[str, str]]
-# torch imports its compiler with the first optimizer it makes
-_PRELOAD = ["torch._dynamo", "assay.check.checks", "assay.check.serve", "assay.contenders"]
+_PRELOAD = ["assay.engine.torch_private", "assay.check.checks", "assay.check.serve", "assay.contenders"]
 Target = str | Contender | Callable[..., Any]
 
 

@@ -17,7 +17,7 @@ from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import NotVectorizable, made_with_options
+from assay.engine.refusal import NotVectorizable, made_with_options
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:

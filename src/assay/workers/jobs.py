@@ -63,7 +63,7 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
     with _blaming(f"{contender.name} trained", f"{contender.name} fails while it trains"):
         if numerics.engine == "vectorized":
             from assay.engine import train as vectorized
-            from assay.engine.eager.refusal import Hindered, NotVectorizable
+            from assay.engine.refusal import Hindered, NotVectorizable
 
             try:
                 return vectorized.train(task, contender, members, numerics)

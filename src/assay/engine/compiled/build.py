@@ -18,7 +18,7 @@ from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import Again, NotCompilable, refusal
+from assay.engine.refusal import Again, NotCompilable, refusal
 
 ROUNDS = 8  # traces until every number that changes is an input
 MOST_VARIANTS = 6

@@ -27,8 +27,8 @@ from torch.fx import GraphModule
 
 from assay.engine.compiled.values import Tracked
 from assay.engine.compiled.variant import Recipe, Variant
-from assay.engine.eager.refusal import NotCompilable
-from assay.engine.eager.torch_private import compile_graph, load_graph
+from assay.engine.refusal import NotCompilable
+from assay.engine.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
 from assay.record.files import NO_ROOM
 from assay.training.numerics import hash_of_sources

@@ -19,7 +19,7 @@ from assay.engine.compiled.scalar_program import emit
 from assay.engine.compiled.trace import Trace
 from assay.engine.compiled.values import Values, named
 from assay.engine.compiled.variant import Recipe
-from assay.engine.eager.refusal import NotCompilable
+from assay.engine.refusal import NotCompilable
 
 aten = torch.ops.aten
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from assay.engine.torch_private import TO_COPY, UNSAFE_VIEW
+
 aten = torch.ops.aten
 _SAME = {aten.detach.default, aten.alias.default, aten.lift_fresh_copy.default, aten.lift_fresh.default}
 COPY = aten.copy_.default
@@ -25,11 +27,11 @@ def simplify(graph: Graph) -> None:
         if node.op != "call_function":
             continue
         source = node.args[0] if node.args and isinstance(node.args[0], Node) else None
-        if node.target in (aten.view.default, aten._unsafe_view.default):
+        if node.target in (aten.view.default, UNSAFE_VIEW):
             node.target = aten.reshape.default  # a product may be laid out otherwise than when it was traced
         if node.target in _SAME and source is not None:
             node.replace_all_uses_with(source)
-        elif node.target is aten._to_copy.default and source is None:  # a Python number that vmap made a tensor of
+        elif node.target is TO_COPY and source is None:  # a Python number that vmap made a tensor of
             with graph.inserting_before(node):
                 made = graph.call_function(aten.scalar_tensor.default, (node.args[0],), {"dtype": value.dtype})
             made.meta["val"] = node.meta["val"]

@@ -22,8 +22,8 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import code_of_class, settings, token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import as_number, is_number
-from assay.engine.eager.refusal import Hindered, NotCompilable
-from assay.engine.eager.torch_private import batched, loads_graphs, vmap_level
+from assay.engine.refusal import Hindered, NotCompilable
+from assay.engine.torch_private import batched, loads_graphs, vmap_level
 
 
 class Compiled(Population):

@@ -33,8 +33,8 @@ from assay.engine.eager.object_graph import (
 )
 from assay.engine.eager.population import Gradients, Population
 from assay.engine.eager.python_numbers import as_number, is_number, same
-from assay.engine.eager.refusal import NotCompilable, shared_write
-from assay.engine.eager.torch_private import batched, expanded, is_batched, physical, vmap_level
+from assay.engine.refusal import NotCompilable, shared_write
+from assay.engine.torch_private import batched, expanded, is_batched, physical, vmap_level
 
 
 def changing_numbers(population: Population, batches: Batches) -> Tracked:

@@ -13,7 +13,7 @@ from torch import Tensor
 from assay.engine.eager.object_graph import token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import is_number
-from assay.engine.eager.torch_private import is_batched, physical
+from assay.engine.torch_private import is_batched, physical
 
 Guard = bool | int | float  # what traced code read of a value: the graph holds only for steps where it reads it again
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from assay.core import Member, Numerics, Run, Task, steps_per_epoch
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.refusal import NotVectorizable
 from assay.training.data import Data, load
 
 

@@ -18,8 +18,8 @@ from torch.func import functional_call
 from assay.core import Task
 from assay.engine.eager.layers import CELLS, convolve
 from assay.engine.eager.patching import PatchingMode
-from assay.engine.eager.refusal import NotVectorizable, hands_on
-from assay.engine.eager.torch_private import batched, expanded, vmap_level
+from assay.engine.refusal import NotVectorizable, hands_on
+from assay.engine.torch_private import batched, expanded, vmap_level
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
 

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from assay.engine.eager.python_numbers import is_number
-from assay.engine.eager.refusal import NotVectorizable
+from assay.engine.refusal import NotVectorizable
+from assay.engine.torch_private import version
 from assay.training.step import Step
 
 Setter = Callable[[Any], None]
@@ -138,7 +139,7 @@ def _pickled(value: Any) -> str:
 def attributes(model: nn.Module) -> dict[str, Any]:
     """What a model keeps beside its parameters and buffers, by path, in a form to be compared within a process."""
     return {
-        path: (id(leaf.value), leaf.value._version) if leaf.kind == "tensor" else token(leaf)
+        path: (id(leaf.value), version(leaf.value)) if leaf.kind == "tensor" else token(leaf)
         for path, leaf in walk(model, names_of(model)).items()
         if leaf.kind != "known"
     }

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from assay.engine.eager.python_numbers import is_number, mapped
-from assay.engine.eager.refusal import NotVectorizable, hands_on
-from assay.engine.eager.torch_private import batched, expanded, is_batched
+from assay.engine.refusal import NotVectorizable, hands_on
+from assay.engine.torch_private import batched, expanded, is_batched
 
 FACTORIES: frozenset[Any] = frozenset({torch.zeros, torch.ones, torch.empty, torch.eye, torch.arange, torch.linspace,
                                        torch.as_tensor, torch.zeros_like, torch.ones_like, torch.empty_like,

@@ -21,8 +21,8 @@ from torch import Tensor
 from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, OVERRIDES, WHOLE
 from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.python_numbers import as_number, is_number, mapped, number_functions, same
-from assay.engine.eager.refusal import NotVectorizable, hands_on
-from assay.engine.eager.torch_private import batched, is_batched, physical, values_of
+from assay.engine.refusal import NotVectorizable, hands_on
+from assay.engine.torch_private import batched, is_batched, physical, values_of
 
 
 class OptimizerMode(PatchingMode):

@@ -19,8 +19,8 @@ from assay.engine.eager.model_mode import losses_and_gradients, outputs_of
 from assay.engine.eager.object_graph import Leaf, leaves_of, names_of, numbers_of, replace_known, token
 from assay.engine.eager.optimizer_mode import OptimizerMode
 from assay.engine.eager.python_numbers import as_number, same
-from assay.engine.eager.refusal import Again, Hindered, NotVectorizable, refusal
-from assay.engine.eager.torch_private import batched, vmap_level
+from assay.engine.refusal import Again, Hindered, NotVectorizable, refusal
+from assay.engine.torch_private import batched, vmap_level
 from assay.space import Choice
 from assay.training.step import Step, set_up
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.engine.eager.torch_private import torch_functions_off
+from assay.engine.torch_private import torch_functions_off
 
 Item = Callable[[Tensor], Any]  # a one-element tensor → the number in it, which may stay a tensor
 

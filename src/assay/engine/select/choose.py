@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from torch import nn
 
 from assay.core import Contender, EngineOptions, Numerics, Split, Splits, Task
-from assay.engine.eager.refusal import refusal
-from assay.engine.eager.torch_private import cpp_compiler
+from assay.engine.refusal import refusal
 from assay.engine.select.measure import chunk_size, seconds_of_eager, seconds_of_loop
 from assay.engine.select.parity import members, probe
+from assay.engine.torch_private import cpp_compiler
 from assay.record import cache
 from assay.tasks.metrics import accuracy
 from assay.training.numerics import Chosen, Demand, loop_here

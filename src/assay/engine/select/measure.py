@@ -19,7 +19,7 @@ from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.object_graph import leaves_of
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import made_with_options
+from assay.engine.refusal import made_with_options
 from assay.training.numerics import Demand
 from assay.training.step import set_up
 

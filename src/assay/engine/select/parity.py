@@ -18,7 +18,7 @@ from torch import nn
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
 from assay.engine.eager.model_mode import dropout_sites
 from assay.engine.eager.population import Population
-from assay.engine.eager.refusal import refusal
+from assay.engine.refusal import refusal
 from assay.engine.train import train_with
 from assay.space import Choice
 from assay.training import loop
@@ -29,6 +29,7 @@ MEMBERS = 3
 EPOCHS = 3
 STEPS = 10  # an epoch; the last is a smaller batch
 TOLERANCE = {"float64": 1e-5, "float32": 1e-3}  # relative to the largest value compared
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _TRACES = ("train_loss", "grad_norm", "update_norm")
 
 
@@ -151,7 +152,7 @@ def _without_dropout(task: Task) -> Task:
     def model() -> nn.Module:
         made = task.model()
         for module in made.modules():
-            if isinstance(module, nn.modules.dropout._DropoutNd):
+            if isinstance(module, _DROPOUTS):
                 module.p = 0.0
             elif isinstance(module, nn.MultiheadAttention):
                 module.dropout = 0.0

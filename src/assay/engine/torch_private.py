@@ -1,4 +1,6 @@
-"""Every private name of torch that the engines use. Tried with torch 2.13.0.
+"""Every private name of torch that assay uses. Tried with torch 2.13.0.
+
+(`torch._foreach_add_` and its kin are documented functions of torch, in spite of their names.)
 
 One level of `torch.func.vmap`, entered and left by hand, so that an optimizer can keep batched tensors between steps: the
 public vmap wraps a function, and an `optimizer.step()` is no function of its tensors. A *batched* tensor looks like one
@@ -16,11 +18,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
+import torch._dynamo  # torch does so with the first optimizer that is made: here once for all processes forked from one
 from torch import Tensor
 from torch._C import _functorch  # type: ignore[attr-defined]  # the primitives that torch.func.vmap itself is made of
 from torch.fx import GraphModule
 
 torch_functions_off = torch._C.DisableTorchFunction  # a context in which no TorchFunctionMode is asked
+
+UNSAFE_VIEW = torch.ops.aten._unsafe_view.default  # as view, of a tensor that nothing else refers to
+TO_COPY = torch.ops.aten._to_copy.default  # `Tensor.to`, once it is traced
 
 
 @contextlib.contextmanager
@@ -46,6 +52,11 @@ def _load_decompositions() -> None:
 def batched(physical: Tensor, level: int) -> Tensor:
     """(members, …) → one member's (…), inside a level."""
     return _functorch._add_batch_dim(physical, 0, level)
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor has been written to in place."""
+    return tensor._version
 
 
 def is_batched(tensor: Tensor) -> bool:

@@ -62,16 +62,16 @@ def refusal(error: Exception) -> NotVectorizable:
     """
     if isinstance(error, NotVectorizable):
         return error
-    if is_fault(error):
-        if os.environ.get("ASSAY_STRICT"):
-            raise error
-        return NotVectorizable(f"{reason_of(error)}; this is a fault of assay's engine, please report it")
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return Hindered(f"memory ran out: {' '.join(str(error).split())[:120]}".rstrip(": "))
     if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
         return shared_write()
     if "view size is not compatible" in str(error):
         return Again(reason_of(error), lay=False)
+    if is_fault(error):
+        if os.environ.get("ASSAY_STRICT"):
+            raise error
+        return NotVectorizable(f"{reason_of(error)}; this is a fault of assay's engine, please report it")
     return NotVectorizable(reason_of(error))
 
 
@@ -88,8 +88,8 @@ def made_with_options(make: Callable[..., Made]) -> Made:
             options |= refused.change
 
 
-_ENGINE = str(Path(__file__).parents[1])
-_MISTAKES = (AssertionError, NameError, AttributeError, TypeError, LookupError)
+_ENGINE = str(Path(__file__).parent)
+_MISTAKES = (AssertionError, NameError, AttributeError, TypeError, LookupError, ValueError, RuntimeError)
 _handing_on: set[types.CodeType] = set()
 _Function = TypeVar("_Function", bound=types.FunctionType)
 
@@ -103,10 +103,11 @@ def hands_on(function: _Function) -> _Function:
 def is_fault(error: Exception) -> bool:
     """Whether an error is the engine's own: of a kind that is a mistake in code, and raised by a line of the engine's."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if not frames or not isinstance(error, _MISTAKES):
+    known = isinstance(error, RuntimeError) and any(re.search(pattern, str(error)) for pattern, _ in _PATTERNS)
+    if not frames or known or not isinstance(error, _MISTAKES):
         return False
     code = frames[-1].f_code
-    handed_on = code in _handing_on and isinstance(error, TypeError | IndexError)
+    handed_on = code in _handing_on and not isinstance(error, AssertionError | NameError | AttributeError | KeyError)
     return code.co_filename.startswith(_ENGINE) and not handed_on
 
 
