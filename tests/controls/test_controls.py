@@ -421,7 +421,7 @@ def test_a_reason_that_an_earlier_layout_kept_as_a_source_is_read_as_before(tmp_
     assert "itself under another name" not in replay["source"]
     replay |= {"source": replay.pop("skipped"), "note": "skipped"}
     file.write_text(json.dumps(plan))
-    manifest.seal(result.folder / "controls")
+    draw(result.folder)  # which shows the root
     manifest.seal(result.folder)
     assert judged(RunFolder.open(result.folder)) == result.controls
     assert not list(faults(result.folder))

@@ -260,6 +260,14 @@ def seconds_to_target(run: Judged) -> dict[str, float | None]:
     return found
 
 
+def step_seconds(run: Judged) -> dict[str, float]:
+    """Seconds of one training step of each contender, measured: training time over steps."""
+    found, steps = dict[str, float](), run.arrays.steps_per_epoch * run.plan.science.task.epochs
+    for slot, contender in enumerate(run.plan.science.contenders):
+        found[contender.name] = float(run.arrays.members(slot, "final")["seconds"].median()) / steps  # type: ignore[arg-type]
+    return found
+
+
 def _task(run: Judged) -> dict[str, Any]:
     """What came of a run, in short; the rest is in its own `result.json`."""
     task, protocol = run.plan.science.task, run.plan.science.protocol

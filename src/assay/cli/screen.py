@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from assay import events
+
+from .text import Screen, line
 
 STAGES = {
     "data": "drawing data",
@@ -28,7 +30,7 @@ STAGES = {
 @contextlib.contextmanager
 def view(quiet: bool) -> Iterator[events.OnEvent]:
     """A listener that draws on a terminal; warnings go to standard error wherever that leads."""
-    console = Console(stderr=True, highlight=False)
+    console = Screen(stderr=True, highlight=False, emoji=False)
     board = _Board(console)
     if quiet or not console.is_terminal:
         yield board.warn_only
@@ -40,7 +42,7 @@ def view(quiet: bool) -> Iterator[events.OnEvent]:
 class _Board:
     """One bar a stage, and the best trial so far of each contender."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Screen) -> None:
         self.console = console
         self.progress = Progress(
             TextColumn("{task.description:<20}"),
@@ -63,14 +65,14 @@ class _Board:
 
     def warn_only(self, event: events.Event) -> None:
         if isinstance(event, events.Warned):
-            self.console.print(Text(f"assay: {event.message}"), style="yellow", soft_wrap=True)
+            self.console.print(line(f"assay: {event.message}"), style="yellow", soft_wrap=True)
 
     def __call__(self, event: events.Event) -> None:
         match event:
             case events.Started(trainings, folder):
-                self.console.print(Text(f"{trainings} trainings → {folder}"), soft_wrap=True)
+                self.console.print(line(f"{trainings} trainings → {folder}"), soft_wrap=True)
             case events.TaskBegins(task, place, tasks):
-                self.console.print(Text(f"task {place} of {tasks}: {task}"), style="bold", soft_wrap=True)
+                self.console.print(line(f"task {place} of {tasks}: {task}"), style="bold", soft_wrap=True)
                 self.best.clear()
             case events.Estimated(lines):
                 self.console.print(Text("\n".join(lines)), soft_wrap=True)

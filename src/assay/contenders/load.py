@@ -8,17 +8,23 @@ import importlib.util
 import inspect
 import re
 import sys
-import sysconfig
-from importlib import metadata
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
+from assay.contenders.packages import imported_files, version_of
+from assay.contenders.reach import installed, reach_of
 from assay.errors import UsageError, nearest, own_frames
 
 _HELPERS: dict[str, list[str]] = {}  # module name → files that it imported from beside it
+_BESIDE: dict[str, list[str]] = {}  # and those files' modules
+_SEEN: dict[
+    str, tuple[Any, bytes]
+] = {}  # importable modules: their specification, which a reload renews, and their file
+_LOADED: dict[str, list[bytes]] = {}  # what all of them held when they were loaded
 
 
 def load(reference: str) -> Any:
@@ -40,49 +46,57 @@ def load(reference: str) -> Any:
     return target
 
 
-def source_of(thing: Any) -> str:
-    """`torch 2.13.0` for what an installed package brings, `sha256:…` of the files for what a user wrote.
+class Origin(NamedTuple):
+    """Which version of it something is.
 
-    The files are that of the thing and, for a class, those of the classes it inherits from, where a user wrote them. An
-    object without a file (made in a notebook or an interpreter) is hashed by its own source text, or by its pickle.
+    `source`: `torch 2.13.0` for what an installed package brings, `sha256:…` of the files for what a user wrote. `reach`: the
+    digest of all that it reaches, "" for what is no more than its package. `beyond`: what no digest holds, a few words each.
+    """
+
+    source: str
+    reach: str = ""
+    beyond: tuple[str, ...] = ()
+
+
+def origin_of(thing: Any, compared: Iterable[str] = (), **parts: Any) -> Origin:
+    """The origin of a class or function that makes something; `parts`: what else decides what comes of it.
+
+    `compared`: names of the parts whose product is compared each time by itself. What has no file of its own, as in a
+    notebook, has its reach as its source, too.
+    """
+    if not parts and installed(thing):
+        return Origin(source_of(thing))
+    found = reach_of(parts or {"": thing}, compared)
+    return Origin(source_of(thing) or found.digest, found.digest, found.beyond)
+
+
+def source_of(thing: Any) -> str:
+    """The package and version, or a hash of the files: of the thing and, for a class, of the classes that it inherits from.
+
+    "" for what has no file.
     """
     path = _file(thing)
     if path is None:
-        try:
-            content = inspect.getsource(thing).encode()
-        except (OSError, TypeError):
-            content = cloudpickle.dumps(thing)
-        return "sha256:" + hashlib.sha256(content).hexdigest()
-    package = _installed_package(thing.__module__, path)
+        return ""
+    package = version_of(thing.__module__, path)
     if package:
         return package
     family = thing.__mro__ if inspect.isclass(thing) else (thing,)
-    written = {file for member in family if (file := _file(member)) and not _installed_package(member.__module__, file)}
+    written = {file for member in family if (file := _file(member)) and not version_of(member.__module__, file)}
     written |= set(_HELPERS.get(thing.__module__, []))
     hashes = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in written)  # wherever they lie
     return "sha256:" + (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 
-def source_of_file(reference: str) -> str:
-    """Which version the file or module of a reference is: for an object that doesn't know where it was made."""
-    return source_of(SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__))
+def module_of(reference: str) -> Any:
+    """Stands for the file or module of a reference: for an object that doesn't know where it was made."""
+    return SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__)
 
 
 def _file(thing: Any) -> str | None:
     module = sys.modules.get(getattr(thing, "__module__", "") or "")
-    return getattr(module, "__file__", None)
-
-
-def _installed_package(module: str, path: str) -> str | None:
-    if not {"site-packages", "dist-packages"} & set(Path(path).parts):
-        return "python" if Path(path).is_relative_to(sysconfig.get_path("stdlib")) else None
-    top = module.partition(".")[0]
-    for distribution in metadata.packages_distributions().get(top, [top]):
-        try:
-            return f"{distribution} {metadata.version(distribution).partition('+')[0]}"
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    path = getattr(module, "__file__", None)
+    return path if path and Path(path).is_file() else None
 
 
 def _module(where: str) -> ModuleType:
@@ -95,8 +109,10 @@ def _load_file(path: Path) -> ModuleType:
     resolved = path.resolve()
     place = hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
     name = f"{re.sub(r'[^A-Za-z0-9_]', '_', resolved.stem)}_{place}"  # two files of one name are two modules
-    if name in sys.modules:
+    if name in sys.modules and _LOADED[name] == _bytes_of(name, resolved):
         return sys.modules[name]
+    for old in _BESIDE.pop(name, []):  # edited since, in a notebook: what is in memory is not what the file says
+        sys.modules.pop(old, None)
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} can't be loaded as a Python file")
@@ -113,11 +129,23 @@ def _load_file(path: Path) -> ModuleType:
         sys.path.remove(folder)
     if folder not in sys.path:
         sys.path.append(folder)  # workers inherit it, for what is imported only when it is needed
-    beside = [m for n, m in sys.modules.items() if n not in before and _lies_in(m, resolved.parent)]
+    imports = imported_files(name)  # some of them another file of the user's has loaded before
+    beside = [
+        m
+        for n, m in sys.modules.items()
+        if n != name and (n not in before or n in imports) and _lies_in(m, resolved.parent)
+    ]
     for one in (module, *beside):
         cloudpickle.register_pickle_by_value(one)  # workers, here or on another machine, need not find the file
     _HELPERS[name] = [str(m.__file__) for m in beside]  # part of what a user's module is
+    _BESIDE[name] = [m.__name__ for m in beside]
+    _LOADED[name] = _bytes_of(name, resolved)
     return module
+
+
+def _bytes_of(name: str, path: Path) -> list[bytes]:
+    """What a loaded file and those that it imported from beside it hold now."""
+    return [Path(file).read_bytes() for file in (path, *_HELPERS.get(name, [])) if Path(file).is_file()]
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:
@@ -129,7 +157,9 @@ def _load_module(name: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        return importlib.import_module(name)
+        return _as_it_is_now(importlib.import_module(name))
+    except UsageError:
+        raise
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             looked = f"looked in {Path.cwd()} and the installed packages"
@@ -137,6 +167,22 @@ def _load_module(name: str) -> ModuleType:
         raise _import_failed(name, error) from error
     except BaseException as error:
         raise _import_failed(name, error) from error
+
+
+def _as_it_is_now(module: ModuleType) -> ModuleType:
+    """The module. UsageError where its file was edited since it was seen here first, and it wasn't loaded again."""
+    path = _file(SimpleNamespace(__module__=module.__name__))
+    if path is None or version_of(module.__name__, path):
+        return module
+    spec, content = _SEEN.get(module.__name__, (None, b""))
+    now = Path(path).read_bytes()
+    if spec is module.__spec__ and content != now:
+        raise UsageError(
+            f"{path} was edited since Python imported {module.__name__}, which is what it was: importlib.reload it, or start "
+            "anew"
+        )
+    _SEEN[module.__name__] = module.__spec__, now
+    return module
 
 
 def _import_failed(where: str, error: BaseException) -> BaseException:

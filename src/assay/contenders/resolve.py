@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders.adapt import adapt, parameters_of
-from assay.contenders.load import load, source_of
+from assay.contenders.load import Origin, load, origin_of
 from assay.contenders.registry import CONTENDERS
 from assay.contenders.schedules import split_schedule
-from assay.core import Contender, ContenderInfo
+from assay.core import Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, nearest
 from assay.space import Choice, Dimension, Float, Int
 
@@ -59,9 +59,11 @@ def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
             raise UsageError(f"{info.name} was given as a Python object: without a reference it can't be made again")
         plain, schedule = split_schedule(info.reference)
         target = load(plain)
-        source = target.source or source_of(target.make) if isinstance(target, Contender) else source_of(target)
-        if source != info.source:
+        origin = origin_of(target) if not isinstance(target, Contender) else _origin_of_given(target)
+        if origin.source != info.source:
             raise UsageError(f"the source of {info.name} ({info.reference}) was edited since the record was made")
+        if info.reach and origin.reach != info.reach:
+            raise UsageError(other_reach(f"{info.name} ({info.reference})", info.reach, origin.reach))
         if isinstance(target, Contender):
             found.append(replace(target, name=info.name, space=info.space, schedule=schedule or target.schedule))
             continue
@@ -140,8 +142,7 @@ def _resolve(
     if isinstance(target, Contender):
         found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
-    if not callable(target):
-        raise UsageError(f"{plain} is {type(target).__name__}, neither a class nor a function")
+    see_that_it_makes(target, plain)
     adapted = adapt(
         target,
         name,
@@ -151,13 +152,35 @@ def _resolve(
         baseline=baseline,
         untuned=untuned,
     )
-    return replace(adapted, reference=where + suffix, source=source_of(target), schedule=schedule)
+    return replace(adapted, reference=where + suffix, schedule=schedule, **origin_of(target)._asdict())
 
 
 def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Contender:
     """A contender that was made in Python, under this name."""
+    see_that_it_makes(contender.make, name)
     space = {**contender.space, **_typed(own, contender.make)}
-    return replace(contender, name=name, space=space, source=contender.source or source_of(contender.make))
+    return replace(contender, name=name, space=space, **_origin_of_given(contender)._asdict())
+
+
+def _origin_of_given(contender: Contender) -> Origin:
+    """Of a contender that was made in Python: with its fixed values, and its schedule where that is no name."""
+    parts = {"make": contender.make, "fixed": dict(contender.fixed), "schedule": contender.schedule}
+    found = origin_of(contender.make, **parts)
+    return found._replace(source=contender.source or found.source)
+
+
+def see_that_it_makes(target: Any, name: str) -> None:
+    """UsageError for what can't be called, or gives a generator or a coroutine where it is called, and no optimizer."""
+    if not callable(target):
+        raise UsageError(f"{name} is a {type(target).__name__}, neither a class nor a function: it makes no optimizer")
+    called = inspect.unwrap(target) if inspect.isfunction(target) else getattr(target, "func", target)
+    called = called if inspect.isroutine(called) or inspect.isclass(called) else type(called).__call__
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise UsageError(
+            f"{name} yields, so calling it gives a generator and no optimizer: let it return the optimizer"
+        )
+    if inspect.iscoroutinefunction(called):
+        raise UsageError(f"{name} is async, so calling it gives a coroutine and no optimizer: write def, not async def")
 
 
 def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:

@@ -3,7 +3,18 @@
 from .canonical import canonical, digest, finite, plain
 from .contender import Contender, Run
 from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
-from .plan import MOST_PLANNED, PLAN_VERSION, ContenderInfo, Numerics, Plan, Protocol, Science, Stages, TaskInfo
+from .plan import (
+    MOST_PLANNED,
+    PLAN_VERSION,
+    ContenderInfo,
+    Numerics,
+    Plan,
+    Protocol,
+    Science,
+    Stages,
+    TaskInfo,
+    other_reach,
+)
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
 from .training import Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict, verdicts_of
@@ -40,6 +51,7 @@ __all__ = [
     "canonical",
     "digest",
     "finite",
+    "other_reach",
     "plain",
     "steps_per_epoch",
     "verdicts_of",

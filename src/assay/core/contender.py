@@ -32,7 +32,8 @@ class Contender:
     `make(model, run, **hyperparameters)` returns a fresh optimizer, draws no randomness and gets plain Python numbers.
     `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
     `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
-    `reference` and `source` say where it comes from and which version of it (a package version or a hash).
+    `reference` and `source` say where it comes from and which version of it (a package version or a hash of its file), `reach`
+    is a digest of all that its code reaches, and `beyond` names what no digest holds; assay fills them in.
 
     Example:
         >>> def decayed(model, run, lr):
@@ -51,3 +52,5 @@ class Contender:
     reference: str = ""
     source: str = ""
     note: str = ""  # what a reader of the report must know of how it was adapted
+    reach: str = ""
+    beyond: tuple[str, ...] = ()

@@ -151,3 +151,5 @@ class Task:
     replicate_sd: float | None = None  # recorded: spread of a replicate's paired difference (r = 8), metric units
     family: str = ""  # tasks of one family share their data, and count once across tasks; by default its own name
     note: str = ""  # what a reader of the report must know of its data
+    reach: str = ""  # a digest of all that its code reaches
+    beyond: tuple[str, ...] = ()  # what no digest holds

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay import events
 from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
-from assay.record import RunFolder
+from assay.record import RunFolder, manifest
+from assay.record.extend import EARLIER
 from assay.record.files import write_bytes
+from assay.record.plan import NAME, read_plan
 
 from .plan import plan
 from .run import run
@@ -31,6 +34,8 @@ class Result:
 
     folder: Path
     content: Mapping[str, Any]
+    recorded: str = ""
+    """`from the record, made at 2026-11-28 18:03:07 UTC` where nothing was trained for it (fresh=True would); else ""."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -41,6 +46,17 @@ class Result:
     def controls(self) -> list[dict[str, Any]]:
         """What each control came to, as `result.json` has it; empty where none was asked for."""
         return list(self.content.get("controls", []))
+
+    @property
+    def beyond(self) -> list[str]:
+        """What the plan can't hold of the code that was compared, a line for the task and each contender; empty if nothing."""
+        plans = [read_plan(path.parent) for path in sorted(self.folder.glob(f"**/{NAME}")) if EARLIER not in path.parts]
+        return list(dict.fromkeys(line for plan in plans for line in plan.science.beyond))
+
+    @property
+    def root(self) -> str:
+        """One hash over the record that the verdict rests on, to be published with it (docs/record.md)."""
+        return manifest.root(self.folder)
 
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each."""
@@ -57,7 +73,7 @@ class Result:
     def _repr_html_(self) -> str:
         from assay.report import summary_html
 
-        return summary_html(self.content)
+        return summary_html(self.content, self.recorded)
 
 
 def compare(
@@ -85,6 +101,7 @@ def compare(
     ray_address: str | None = None,
     time_limit: float | None = None,
     out: str | Path | None = None,
+    fresh: bool = False,
 ) -> Result:
     """Is a candidate better than the tuned baseline, on this task, and by how much?
 
@@ -93,6 +110,7 @@ def compare(
         task: a name or a `Task`; several in a list, parted by commas, or `suite`, for one verdict across them.
         margin: the smallest difference that matters, in the unit of the scores: 0.01 is one point of accuracy.
         out: the run folder, by default assay-runs/<task>-<candidate>-<hash>.
+        fresh: train anew though there is a record, which is set aside, renamed to <folder>.before-1.
 
     The other options are those of the command, whose help tells of each: `assay run --help` (`core/options.py`).
 
@@ -116,5 +134,7 @@ def compare(
     )  # fmt: skip
     trained_by = EngineOptions(engine=engine, compile=compile, device=device)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
-    comparison = plan(baseline, *candidates, on=on, protocol=how, engine=trained_by, out=out)
-    return Result(comparison.folder, run(comparison, work))
+    comparison = plan(baseline, *candidates, on=on, protocol=how, engine=trained_by, out=out, fresh=fresh)
+    heard = events.Recorded()
+    content = run(comparison, work, heard, fresh=fresh)
+    return Result(comparison.folder, content, heard.sentence)

@@ -47,6 +47,7 @@ def train(scheduler: Scheduler, job: Job) -> None:
         lengths.keep(path, tables)
         record = RunFolder.create(path, Plan(asked, numerics))
     own = Scheduler(record, job.task, contenders, scheduler.workers, scheduler.on_event, behind=scheduler.folder)
+    own.data = scheduler.data
     known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
     _tune(own, contenders, known, arrays)
     _final(own, known, arrays)

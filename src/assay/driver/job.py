@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from assay import seeds
 from assay.core import (
     Contender,
@@ -135,6 +137,8 @@ def task_info(task: Task) -> TaskInfo:
         generated=task.generated,
         family=task.family,
         note=task.note,
+        reach=task.reach,
+        beyond=task.beyond,
     )
 
 
@@ -149,6 +153,8 @@ def contender_info(contender: Contender) -> ContenderInfo:
         schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
         closure=contender.closure,
         note=contender.note,
+        reach=contender.reach or msgspec.UNSET,
+        beyond=contender.beyond or msgspec.UNSET,
     )
 
 

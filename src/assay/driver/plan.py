@@ -52,11 +52,12 @@ def plan(
     engine: EngineOptions | None = None,
     out: str | Path | None = None,
     warn: Warn = lambda line: None,
+    fresh: bool = False,
 ) -> Comparison:
     """Settle what is asked before anything is trained.
 
-    `warn` is told, in a line, of what is left out on a task of several: a candidate that can't be made for it, or a stress
-    axis that it doesn't take.
+    `fresh`: no record that there is will be gone on with. `warn` is told, in a line, of what is left out on a task of several:
+    a candidate that can't be made for it, or a stress axis that it doesn't take.
 
     Raises:
         UsageError: as in `compare`.
@@ -67,7 +68,8 @@ def plan(
         return plan_suite(found, on, protocol, engine, out, warn)
     ((task, setting),) = _settings(on, warn)
     job = job_of(task, found, replace(on, epochs=setting.get("epochs")), protocol, engine)
-    folder = Path(out) if out else folder_for(default_folder(job.science), job.science)
+    default = default_folder(job.science)
+    folder = Path(out) if out else default if fresh else folder_for(default, job.science)
     return Comparison((replace(job, folder=folder),), folder)
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import collections
 import queue
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assay import events
 from assay.core import Contender, Curves, Member, Task
-from assay.errors import Interrupted
+from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
 from assay.workers import jobs
 from assay.workers.interface import Workers
@@ -79,6 +79,7 @@ class Scheduler:
     ) -> None:
         """`behind`: another record to look into for what isn't here. `step_norms`: candidates' final runs need theirs."""
         self.behind, self.step_norms = behind, step_norms
+        self.data: Mapping[int, str] = {}  # digests of the replicates' data sets, as far as they were made
         self.folder, self.workers, self.on_event = folder, workers, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
@@ -91,7 +92,8 @@ class Scheduler:
         """Give all streams the curves that they ask for, until they end.
 
         Raises:
-            Interrupted: workers were lost. UsageError: the user's code failed while training. What was finished stays.
+            Interrupted: workers were lost. UsageError: the user's code failed while training, or trained on other data than
+                its replicate's. What was finished stays.
         """
         waiting, active = collections.deque(streams), 0
         most = max(STREAMS, 4 * self.workers.size)  # a study in memory takes more than one on disk
@@ -126,6 +128,10 @@ class Scheduler:
         chunk: Chunk = asker.chunks[place]
         slot = chunk[0].slot
         self.workers.watchdog.saw(float(curves.seconds.sum()))
+        if any(
+            self.data.get(m.replicate, seen.digest) != seen.digest for m, seen in zip(chunk, curves.data, strict=True)
+        ):
+            raise another_each_time(self.science.task.name)
         self.folder.keep(chunk, curves)
         if any(curves.fallback) and slot not in self.warned:
             self.warned.add(slot)
@@ -181,6 +187,14 @@ def result_of(future: Future[Any]) -> Any:
         raise Interrupted(
             "a worker process was lost (killed, or out of memory); run the same command again, it goes on"
         ) from error
+
+
+def another_each_time(task: str) -> UsageError:
+    """Of a data function that isn't one of the seed."""
+    return UsageError(
+        f"the data function of task {task} gives another data set at each call of one seed: draw all of it from that seed, as "
+        "in np.random.default_rng(seed)"
+    )
 
 
 def chunked(members: Sequence[Member], size: int) -> list[Chunk]:

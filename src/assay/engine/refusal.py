@@ -23,6 +23,10 @@ class NotCompilable(NotVectorizable):
     """What runs in the engine's eager form, but not in its compiled one."""
 
 
+class Unsteady(NotCompilable):
+    """What an optimizer keeps isn't all there yet, or never is: after more steps of the loop it may be."""
+
+
 class Hindered(NotVectorizable):
     """Memory or disk ran out: the members have no part in it, so they must not end up in another engine for it."""
 
@@ -30,7 +34,7 @@ class Hindered(NotVectorizable):
 class Again(NotVectorizable):
     """What can't be run in this way may run in another: `change` of the population's options."""
 
-    def __init__(self, reason: str, **change: bool) -> None:
+    def __init__(self, reason: str, **change: int) -> None:
         super().__init__(reason)
         self.change = change
 
@@ -77,7 +81,7 @@ def refusal(error: Exception) -> NotVectorizable:
 
 def made_with_options(make: Callable[..., Made]) -> Made:
     """What `make(**options)` gives: anew with the options that its refusals ask for. NotVectorizable where none helps."""
-    options: dict[str, bool] = {}
+    options: dict[str, int] = {}
     while True:
         try:
             return make(**options)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import types
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -115,6 +119,7 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
     Raises:
         UsageError: what the contender makes is no optimizer, or none that its schedule can drive.
     """
+    task = with_own_loss(task)
     seed_all(member.init, numerics.device)
     model = make_model(task, numerics)
     optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
@@ -127,9 +132,38 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
     return Step(task, contender, model, optimizer, run)
 
 
+def with_own_loss(task: Task) -> Task:
+    """The task with a loss of its own, as far as a loss can keep anything: no training sees what another's left in it."""
+    loss = task.loss
+    if isinstance(loss, types.FunctionType):
+        if not any(_keeps(cell) for cell in loss.__closure__ or ()):
+            return task
+        return replace(task, loss=cloudpickle.loads(cloudpickle.dumps(loss)))
+    return replace(task, loss=copy.deepcopy(loss))
+
+
+def _keeps(cell: types.CellType) -> bool:
+    return cell != types.CellType() and not isinstance(cell.cell_contents, str | int | float | type | types.ModuleType)
+
+
 def make_model(task: Task, numerics: Numerics) -> nn.Module:
-    """A task's model in the dtype and on the device that it trains on."""
-    return task.model().to(numerics.device, getattr(torch, numerics.dtype))
+    """A task's model in the dtype and on the device that it trains on. UsageError: see `see_weights`."""
+    model = task.model()
+    see_weights(model)
+    return model.to(numerics.device, getattr(torch, numerics.dtype))
+
+
+def see_weights(model: nn.Module) -> None:
+    """UsageError where a model's weights have no shape yet, or are complex: their imaginary parts would be lost."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
+            raise UsageError(
+                f"its model's {name} has no shape before the first batch: give its layer its sizes (nn.Linear, not nn.LazyLinear)"
+            )
+        if tensor.is_complex():
+            raise UsageError(
+                f"its model's {name} is complex: keep it as real numbers (torch.view_as_real), and make it complex in forward"
+            )
 
 
 def seed_all(seed: int, device: str) -> None:

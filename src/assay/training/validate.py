@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from assay.core import Split, Splits, Task, steps_per_epoch
 from assay.errors import AssayError, UsageError, own_frames
 from assay.training.data import as_tensor
+from assay.training.step import see_weights
 
 
 def validate_task(task: Task, splits: Splits) -> None:
@@ -31,6 +32,7 @@ def validate_task(task: Task, splits: Splits) -> None:
             model = task.model()
             if not isinstance(model, nn.Module):
                 raise UsageError(f"its model function returns {type(model).__name__}; it must return a torch.nn.Module")
+            see_weights(model)
             for size in (task.batch_size, len(splits.train.targets) % task.batch_size):
                 if size:
                     _trains(task, model, splits.train, size)

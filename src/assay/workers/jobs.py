@@ -6,6 +6,9 @@ torch is imported in the functions: the driver, which only names them, does with
 from __future__ import annotations
 
 import contextlib
+import linecache
+import os
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -22,14 +25,21 @@ NO_MEMORY = ("OutOfMemoryError", "can't allocate memory")
 
 
 def pack(thing: Task | Contender) -> bytes:
-    """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
-    return cloudpickle.dumps(thing)
+    """A task or a contender as bytes that a worker can open; code from a user's file travels with it.
+
+    So does the text of a notebook's cells, which no file holds, so that an error can show the line that raised it.
+    """
+    packed = cloudpickle.dumps(thing)
+    cells = {name: entry for name, entry in linecache.cache.items() if len(entry) > 1 and name.encode() in packed}
+    return pickle.dumps((packed, {name: entry for name, entry in cells.items() if not os.path.exists(name)}))
 
 
 @lru_cache(maxsize=64)
 def _open(packed: bytes) -> Any:
     with _blaming("code was loaded", "code of the task or a contender can't be loaded in a worker"):
-        return cloudpickle.loads(packed)
+        thing, cells = pickle.loads(packed)
+        linecache.cache.update(cells)
+        return cloudpickle.loads(thing)
 
 
 @contextlib.contextmanager
@@ -72,6 +82,15 @@ def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[M
             except NotVectorizable as error:  # the same members always are, wherever they train
                 reason = str(error)
         return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
+
+
+def audit_member(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> str | None:
+    """`engine.select.audit.audit`."""
+    from assay.engine.select.audit import audit
+
+    contender = _open(packed_contender)
+    with _blaming(f"{contender.name} was audited", f"{contender.name} fails while it trains"):
+        return audit(_open(packed_task), contender, member, numerics)
 
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:

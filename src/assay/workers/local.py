@@ -36,8 +36,8 @@ class LocalWorkers:
                 context.set_forkserver_preload(["assay.training.loop"])
                 from multiprocessing import forkserver
 
-                # born with Ctrl-C blocked, for it loads torch before it ignores it
-                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                # born with Ctrl-C blocked, for it loads torch before it ignores it, and with a terminal's end, too
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
                 try:
                     forkserver.ensure_running()
                 finally:

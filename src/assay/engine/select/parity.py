@@ -14,9 +14,11 @@ import msgspec
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
-from assay.engine.eager.model_mode import dropout_sites
+from assay.engine.eager.model_mode import DROPOUTS, dropout_sites
+from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.population import Population
 from assay.engine.refusal import refusal
 from assay.engine.train import train_with
@@ -48,7 +50,7 @@ def probe(
     """
     if contender.closure != "no":
         return "its step needs a closure"
-    small = _without_dropout(_small(task, split))
+    small = without_dropout(_small(task, split))
     if kind is None:
         kind = Population
         if numerics.compiled:
@@ -146,8 +148,8 @@ def _small(task: Task, split: int) -> Task:
     return replace(task, data=lambda _: small, epochs=EPOCHS, batch_size=batch, published=None)
 
 
-def _without_dropout(task: Task) -> Task:
-    """Masks are equal in distribution only, so they are left out where the model keeps them in modules."""
+def without_dropout(task: Task) -> Task:
+    """Masks are equal in distribution only, so they are left out: of modules, and of what a model's own code calls."""
 
     def model() -> nn.Module:
         made = task.model()
@@ -156,6 +158,31 @@ def _without_dropout(task: Task) -> Task:
                 module.p = 0.0
             elif isinstance(module, nn.MultiheadAttention):
                 module.dropout = 0.0
+        # a class, not an attribute: models are copied
+        made.__class__ = type(type(made).__name__, (_Quiet, type(made)), {"__module__": type(made).__module__})
         return made
 
     return replace(task, model=model)
+
+
+class _Quiet:
+    """Ahead of a model's own class: whatever dropout its forward pass calls drops nothing."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        with _NoDropout():
+            return super().forward(*args, **kwargs)  # type: ignore[misc]
+
+
+class _NoDropout(PatchingMode):
+    """Dropout gives what it is given, called by its name or through torch."""
+
+    def replacements(self) -> dict[tuple[Any, str], Callable[..., Any]]:
+        return {(functional, name): _as_it_is for name in DROPOUTS}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        run = _as_it_is if getattr(func, "__name__", "") in DROPOUTS else func
+        return run(*args, **(kwargs or {}))
+
+
+def _as_it_is(input: Any, *_: Any, **__: Any) -> Any:
+    return input

@@ -1,0 +1,61 @@
+"""A member by its engine and by the loop, over the whole training: a fault that begins late is named, rounding isn't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from assay.cli.printed import verified
+from assay.driver.retrain import Retrained, retrain
+from assay.engine.eager.population import Population
+from assay.engine.select.audit import audit
+from assay.engine.select.parity import probe
+
+from .. import asked
+from .small import contender, make_task, members, numerics
+
+LATE = 40
+
+
+class Drifting(Population):
+    """An engine with a fault that begins late: its batches are not the members' own any more."""
+
+    def step(self, x: Any, y: Any, masks: Any = ()) -> Any:
+        return super().step(x if self.taken < LATE else x.flip(1) * 1.01, y, masks)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_sound_engine_passes_even_where_rounding_grows(compiled: bool) -> None:
+    for lr in (0.003, 3.0):
+        (member,) = members(1, lr=lr)
+        arm = contender(torch.optim.Adam)
+        assert audit(make_task(epochs=10), arm, member, numerics("float32", compiled=compiled)) is None
+
+
+def test_a_fault_that_begins_after_the_probe_is_named_with_both_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.engine.select import audit as module
+
+    task, arm = make_task(epochs=12), contender(torch.optim.Adam)
+    assert probe(task, arm, numerics(), kind=Drifting) is None
+    monkeypatch.setattr(module, "Population", Drifting)
+    said = audit(task, arm, members(1)[0], numerics("float32"))
+    assert said is not None
+    assert "in epoch 9, by the loop" in said
+
+
+def test_retraining_asks_the_loop_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    wanted = {"engine": "vectorized", "compile": "off", "trials": 2, "replicates": 2, "final_seeds": 1}
+    made = asked.run(asked.plan("adam", "sgd", task="tests/tiny.py:task", out=tmp_path / "run", **wanted), 1)
+    (again,) = retrain(made.folder, 1, 1)
+    assert (again.exact, again.sound, again.unlike) == (True, True, "")
+
+
+def test_an_engine_that_isnt_the_loop_is_a_mismatch(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = "train_loss is 0.5 in epoch 9, by the loop 0.7, in float64"
+    found = Retrained(members(1)[0], "mine", exact=True, sound=False, first_loss=(1.0, 1.0), unlike=said)
+    assert verified(tmp_path, [], [found], []) == 1
+    assert said in " ".join(capsys.readouterr().out.split())
