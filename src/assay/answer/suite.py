@@ -15,7 +15,7 @@ import polars as pl
 
 from assay import seeds
 from assay.answer.arrays import RecordArrays
-from assay.answer.result import result
+from assay.answer.result import changes_sentence, result
 from assay.core import Plan, finite, plain
 from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, TaskVerdict, ToTarget
 from assay.errors import NoVerdict
@@ -153,7 +153,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         candidate=candidate,
         baseline=suite.baseline,
         outcome=facts.outcome,
-        sentence=sentence(facts),
+        sentence=sentence(facts) + _changes(candidate, suite.baseline, runs),
         **interval.recorded(),
         unit="margins",
         holds_on=holding(facts.outcome, facts.tasks),
@@ -165,6 +165,16 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
             descriptive=_descriptive(arms, seeds.hashed("resampling across", suite.seed, slot=slot)),
         ),
     )
+
+
+def _changes(candidate: str, baseline: str, runs: list[Judged]) -> str:
+    """What the two change in their processes while they train, which is nothing as a rule."""
+    told = ""
+    for name in (candidate, baseline):
+        rows = [run.frame.filter((pl.col("contender") == name) & (pl.col("changed") != "")) for run in runs]
+        if found := sorted({text for own in rows for text in own["changed"]}):
+            told += changes_sentence(name, found)
+    return told
 
 
 @dataclass(frozen=True)

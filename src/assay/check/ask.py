@@ -83,7 +83,7 @@ def check_optimizer(
 
 def _findings(job: Job, specs: Sequence[Spec], limit: float, engine_of: EngineOf | None) -> tuple[Finding, ...]:
     """What each of the checks finds, asked in a process of their own. UsageError where the contender can't be loaded."""
-    from assay.workers.local import without_main
+    from assay.workers.process import without_main
 
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context: Any = multiprocessing.get_context(kind)

@@ -22,6 +22,8 @@ from .text import say, tell
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
 
+GRACE = 0.5  # seconds for a thread to end by itself
+
 app = App(
     name="assay",
     help="Is this optimizer better than a tuned baseline, on this task, and by how much?",

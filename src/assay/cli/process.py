@@ -17,6 +17,7 @@ from .text import PLAINER, tell
 
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 AGAIN = 5.0  # seconds: a second Ctrl-C within them asks for what is under way already
+GRACE = 0.5  # seconds for a thread to end by itself
 
 
 class Output:
@@ -90,6 +91,14 @@ def end_with(command: Callable[[], int]) -> NoReturn:
             code = Interrupted.exit_code
         err.flush()
     ends.code = code
+    left = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in left:
+        thread.join(GRACE)
+    if any(thread.is_alive() for thread in left):  # a user's, from the import of a file: Python would wait for it
+        tell("a thread that is not assay's still ran, and was ended")
+        out.flush()
+        err.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import cloudpickle
 
+from assay import guard
 from assay.contenders.packages import imported_files, version_of
 from assay.contenders.reach import installed, reach_of
 from assay.errors import UsageError, nearest, own_frames
@@ -25,6 +28,51 @@ _SEEN: dict[
     str, tuple[Any, bytes]
 ] = {}  # importable modules: their specification, which a reload renews, and their file
 _LOADED: dict[str, list[bytes]] = {}  # what all of them held when they were loaded
+_CHANGES: dict[str, str] = {}  # module name → what importing it changed in this process
+_PRINTED: list[tuple[str, str]] = []  # what users' code was doing in this process, and printed
+
+
+@contextlib.contextmanager
+def apart(doing: str) -> Iterator[list[str]]:
+    """Code of a user's, run in the command's own process: what it changes for all is put back, what it prints is kept.
+
+    Yields a list that the changes are named in, afterwards. `doing` says what it does, as in "mine.py was imported".
+
+    Raises:
+        UsageError: it ends the process, by SystemExit or GeneratorExit; other exceptions are as they were raised.
+    """
+    me, printed = os.getpid(), list[str]()
+    try:
+        with guard.captured() as printed, guard.kept() as changed:
+            yield changed
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if os.getpid() == me and not isinstance(error, Exception):
+            raise UsageError(f"while {doing} it raised {own_frames(error)}{guard.last_lines(printed[0])}") from error
+        raise
+    finally:
+        if os.getpid() != me:  # a child that it forked: the command goes on once only
+            os._exit(0)
+        if printed and printed[0].strip():
+            _PRINTED.append((doing, printed[0]))
+
+
+def take_printed() -> list[tuple[str, str]]:
+    """What users' code printed in this process since this was last asked: what it was doing, and the text."""
+    taken = [*_PRINTED]
+    _PRINTED.clear()
+    return taken
+
+
+def changes_of(thing: Any) -> str:
+    """What importing the module of a thing changed in this process, in a sentence; "" where it was nothing."""
+    return _CHANGES.get(getattr(thing, "__module__", None) or "", "")
+
+
+def changes_in(note: str) -> list[str]:
+    """Those of these sentences that a note holds."""
+    return [change for change in _CHANGES.values() if change in note]
 
 
 def load(reference: str) -> Any:
@@ -121,12 +169,14 @@ def _load_file(path: Path) -> ModuleType:
     folder, before = str(resolved.parent), set(sys.modules)
     sys.path.insert(0, folder)  # its own imports from beside it
     try:
-        spec.loader.exec_module(module)
+        with apart(f"{path} was imported") as changed:
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         raise _import_failed(str(path), error) from error
     finally:
         sys.path.remove(folder)
+    _note_changes(name, str(path), changed)
     if folder not in sys.path:
         sys.path.append(folder)  # workers inherit it, for what is imported only when it is needed
     imports = imported_files(name)  # some of them another file of the user's has loaded before
@@ -156,8 +206,13 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 def _load_module(name: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    try:
+    if name in sys.modules or name.partition(".")[0] in ("assay", "torch"):
         return _as_it_is_now(importlib.import_module(name))
+    try:
+        with apart(f"{name} was imported") as changed:
+            module = importlib.import_module(name)
+        _note_changes(name, name, changed)
+        return _as_it_is_now(module)
     except UsageError:
         raise
     except ModuleNotFoundError as error:
@@ -185,7 +240,13 @@ def _as_it_is_now(module: ModuleType) -> ModuleType:
     return module
 
 
+def _note_changes(module: str, where: str, changed: list[str]) -> None:
+    if changed:
+        _CHANGES[module] = f"importing {where} changes {guard.listed(changed)} for all, which was put back"
+
+
 def _import_failed(where: str, error: BaseException) -> BaseException:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | UsageError):
         return error
-    return UsageError(f"{where} fails to import: {own_frames(error)}")
+    printed = _PRINTED[-1][1] if _PRINTED and _PRINTED[-1][0] == f"{where} was imported" else ""
+    return UsageError(f"{where} fails to import: {own_frames(error)}{guard.last_lines(printed)}")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders.adapt import adapt, parameters_of
-from assay.contenders.load import Origin, load, origin_of
+from assay.contenders.load import Origin, changes_of, load, origin_of
 from assay.contenders.registry import CONTENDERS
 from assay.contenders.schedules import split_schedule
 from assay.core import Contender, ContenderInfo, other_reach
@@ -140,6 +140,7 @@ def _resolve(
     where = entry.reference if entry else plain
     target = load(where)
     if isinstance(target, Contender):
+        target = replace(target, note=_noted(target.note, changes_of(target.make)))
         found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     see_that_it_makes(target, plain)
@@ -152,7 +153,13 @@ def _resolve(
         baseline=baseline,
         untuned=untuned,
     )
-    return replace(adapted, reference=where + suffix, schedule=schedule, **origin_of(target)._asdict())
+    note = _noted(adapted.note, changes_of(target))
+    return replace(adapted, reference=where + suffix, schedule=schedule, note=note, **origin_of(target)._asdict())
+
+
+def _noted(note: str, changes: str) -> str:
+    """What a reader must know of a contender: how it was adapted, and what importing it did."""
+    return "; ".join(filter(None, (note, changes)))
 
 
 def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Contender:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from assay.contenders import contenders as resolve
+from assay.contenders.load import apart
 from assay.core import Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
-from assay.errors import UsageError, own_frames
+from assay.errors import UsageError, own_frames, said
 from assay.record.extend import folder_for
 from assay.record.suite import Entry, Suite
 from assay.space import midpoint
@@ -188,13 +189,15 @@ def why_not(task: Task, contender: Contender) -> str | None:
     """
     chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
     try:
-        model = task.model()
+        with apart(f"the model of task {task.name} was made"):
+            model = task.model()
     except Exception:  # a fault of the task's, which is told where the task is validated
         return None
     try:
-        contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
+        with apart(f"{contender.name} was made"):
+            contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
     except (ValueError, AttributeError, ImportError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return said(error) or type(error).__name__
     except Exception as error:
         raise UsageError(f"{contender.name} fails when it is made for task {task.name}: {own_frames(error)}") from None
     return None

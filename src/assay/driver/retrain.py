@@ -24,7 +24,7 @@ from assay.training.numerics import cpu_model, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 
-NO_NUMBERS = ("seconds", "fallback")  # of what a member leaves
+NO_NUMBERS = ("seconds", "fallback", "changed")  # of what a member leaves
 FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
 

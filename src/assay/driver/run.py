@@ -14,11 +14,12 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
 from assay.answer.suite import Judged, result_across, seconds_to_target, step_seconds
+from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, WorkerOptions
-from assay.errors import Interrupted, NoVerdict
+from assay.errors import AssayError, Interrupted, NoVerdict
 from assay.export import optuna as export
-from assay.record import RunFolder, cache, extend, locked, manifest
+from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
@@ -113,12 +114,17 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
         on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
         return content
     started = time.perf_counter()
-    with locked(job.folder):
-        found = extend.resume(job.folder, job.science, torch_build())
-        if found is not None and has_controls(found):
-            controls_.refuse_other_code(found)
-        with open_workers(work, job.engine.device, on_event) as workers:
-            return _Run(job, found, workers, on_event).to_the_end(started)
+    try:
+        with locked(job.folder):
+            found = extend.resume(job.folder, job.science, torch_build())
+            if found is not None and has_controls(found):
+                controls_.refuse_other_code(found)
+            for doing, printed in take_printed():
+                output.append(job.folder / output.NAME, doing, printed)
+            with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
+                return _Run(job, found, workers, on_event).to_the_end(started)
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
 
 
 def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[str, Any] | None:
@@ -132,7 +138,7 @@ def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[st
         return None
     for line in beyond(job):
         on_event(events.Warned(line))
-    with open_workers(work, job.engine.device, on_event) as workers:
+    with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
         recorded = data.answer_on(content)
         data.believe(job.folder, job.task.name, recorded, data.made(workers, job, sorted(recorded), on_event))
     on_event(events.FromRecord(str(job.folder), made_at(job.folder)))
@@ -205,6 +211,8 @@ class _Run:
         if self.job.task.note:
             yield f"task {self.job.task.name}: {self.job.task.note}"
         yield from beyond(self.job)
+        for contender in self.job.contenders:
+            yield from (f"{contender.name}: {changes}" for changes in changes_in(contender.note))
         if record is None:
             if any((self.job.folder / "members").glob("*.parquet")):
                 yield f"{self.job.folder} has lost its plan.json: it is written again, from what is asked now"
@@ -275,7 +283,11 @@ class _Run:
         settings = [content["contenders"][name]["hyperparameters"] for name in scheduler.names]
         probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
         arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
-        seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        try:
+            seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        except AssayError as error:  # all is trained, and judged: it costs the time of a step, and nothing else
+            self.on_event(events.Warned(f"steps alone are not timed: {error}"))
+            seconds = [math.nan] * len(scheduler.names)
         timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
         records = {"training_seconds": self.folder}
         if has_controls(self.folder):

@@ -83,7 +83,7 @@ class Scheduler:
         self.folder, self.workers, self.on_event = folder, workers, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
-        self.warned: set[int] = set()  # contenders of whose fallback was told
+        self.warned: set[tuple[int, str]] = set()  # contenders, and what was told of them
         self.packed_task = jobs.pack(task)
         self.packed_contenders = [jobs.pack(c) for c in contenders]
         self._calls = Calls(workers)
@@ -133,13 +133,17 @@ class Scheduler:
         ):
             raise another_each_time(self.science.task.name)
         self.folder.keep(chunk, curves)
-        if any(curves.fallback) and slot not in self.warned:
-            self.warned.add(slot)
-            reason = next(filter(None, curves.fallback))
-            self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
+        self._warn_once(slot, "some members train in the loop", curves.fallback)
+        self._warn_once(slot, "its training changes what all share, and is kept apart from the others", curves.changed)
         self.on_event(events.Trained(self.names[slot], chunk[0].phase, len(chunk), recorded=False))
         asker.curves[place] = replace(curves, weights=None, step_norms=None)  # which are on disk, and not needed here
         return asker
+
+    def _warn_once(self, slot: int, what: str, reasons: Sequence[str]) -> None:
+        reason = next(filter(None, reasons), None)
+        if reason and (slot, what) not in self.warned:
+            self.warned.add((slot, what))
+            self.on_event(events.Warned(f"{self.names[slot]}: {what}: {reason}"))
 
     def _recorded(self, chunk: Chunk) -> Curves | None:
         found = self.folder.find(chunk, self.step_norms)
@@ -184,8 +188,10 @@ def result_of(future: Future[Any]) -> Any:
     try:
         return future.result()
     except BrokenExecutor as error:
+        while_ = str(error).partition(" while ")[2]
         raise Interrupted(
-            "a worker process was lost (killed, or out of memory); run the same command again, it goes on"
+            f"a worker process was lost{' while ' if while_ else ''}{while_} (killed, or out of memory); run the same command "
+            "again, it goes on"
         ) from error
 
 

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from assay.errors import said
+
 Made = TypeVar("Made")
 
 
@@ -67,10 +69,11 @@ def refusal(error: Exception) -> NotVectorizable:
     if isinstance(error, NotVectorizable):
         return error
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return Hindered(f"memory ran out: {' '.join(str(error).split())[:120]}".rstrip(": "))
-    if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
+        return Hindered(f"memory ran out: {said(error)[:120]}".rstrip(": "))
+    text = said(error)
+    if "vmap: inplace arithmetic" in text or ("vmap: aten::" in text and "inplace" in text):
         return shared_write()
-    if "view size is not compatible" in str(error):
+    if "view size is not compatible" in text:
         return Again(reason_of(error), lay=False)
     if is_fault(error):
         if os.environ.get("ASSAY_STRICT"):
@@ -107,7 +110,7 @@ def hands_on(function: _Function) -> _Function:
 def is_fault(error: Exception) -> bool:
     """Whether an error is the engine's own: of a kind that is a mistake in code, and raised by a line of the engine's."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    known = isinstance(error, RuntimeError) and any(re.search(pattern, str(error)) for pattern, _ in _PATTERNS)
+    known = isinstance(error, RuntimeError) and any(re.search(pattern, said(error)) for pattern, _ in _PATTERNS)
     if not frames or known or not isinstance(error, _MISTAKES):
         return False
     code = frames[-1].f_code
@@ -119,7 +122,7 @@ def reason_of(error: BaseException) -> str:
     """One line that says why, from whatever torch or the contender's own code raised."""
     if isinstance(error, NotVectorizable):
         return str(error)
-    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))  # the same in every process
+    text = re.sub(r" at 0x[0-9a-f]+", "", said(error))  # the same in every process
     for pattern, replacement in _PATTERNS:
         if match := re.search(pattern, text):
             return match.expand(replacement)

@@ -19,6 +19,7 @@ from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.optimizer_mode import UNSOUND
 from assay.engine.eager.population import Population
 from assay.engine.refusal import NotVectorizable, made_with_options
+from assay.training.step import own_randomness
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -51,7 +52,7 @@ def train_with(
         members = [*members, *[members[-1]] * (numerics.width - wanted)]
 
     def trained(**options: int) -> Curves:
-        with torch.random.fork_rng(devices=[]):
+        with own_randomness():
             training = _Training(kind, task, contender, members, numerics, options)
             for epoch in range(task.epochs):
                 if not training.epoch(epoch):

@@ -14,7 +14,7 @@ import msgspec
 from assay.core import Plan, Science
 from assay.core.versions import installed
 from assay.errors import AssayError, UsageError
-from assay.record import manifest
+from assay.record import manifest, output
 from assay.record.documents import read_data
 from assay.record.files import TEMPORARY, fault, write_bytes
 from assay.record.folder import RunFolder
@@ -63,9 +63,9 @@ def made_by(path: Path) -> str:
 
 
 def _is_of_a_run(path: Path, lost: bool) -> bool:
-    """Whether it is what a command leaves in a folder: half-written, or of a run that has lost its plan."""
+    """Whether it is what a command leaves in a folder: half-written, printed, or of a run that has lost its plan."""
     left = lost and (path.name in LEFT or path.name.endswith(manifest.DRAWN)) and not path.is_symlink()
-    return left or path.name.startswith(TEMPORARY)
+    return left or path.name == output.NAME or path.name.startswith(TEMPORARY)
 
 
 def longer_plan(path: Path, science: Science) -> Plan | None:

@@ -16,11 +16,12 @@ from typing import Literal
 import msgspec
 
 from assay.core import digest
-from assay.record import layout
+from assay.record import layout, output
 from assay.record.documents import DAMAGED, read_struct, write_struct
 from assay.record.files import TEMPORARY, open_plain, set_aside
 
 NAME = "manifest.json"
+UNSEALED = (NAME, output.NAME)  # what users' code printed is no part of the record
 DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
 RETRAINED = ("members/", "scores/", "steps/")
 WORDS = {"changed": "was changed", "missing": "is missing", "added": f"is not in {NAME}", "damaged": "is damaged"}
@@ -128,7 +129,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for place in layout.files(folder):
         path = folder / place
-        if path.name != NAME and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY):
+        if path.name not in UNSEALED and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY):
             # gone meanwhile: `assay status` looks on while a run works
             with contextlib.suppress(FileNotFoundError), open_plain(path) as file:
                 found[place] = hashlib.file_digest(file, "sha256").hexdigest()

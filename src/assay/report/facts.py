@@ -158,5 +158,9 @@ def _machine(reading: Reading) -> list[tuple[str, str]]:
         engines.append((f"{arm.name} trains by", f"{engine}{f' ({own.reason})' if own.reason else ''}"))
         for reason, members in arm.came.get("fallbacks", {}).items():
             engines.append((f"{arm.name}, {number(members)} members", f"by the loop ({reason})"))
+        for changes, members in arm.came.get("changed", {}).items():
+            engines.append(
+                (f"{arm.name}, {number(members)} members", f"changed, while they trained, {changes} (put back)")
+            )
     used = [("number type", n.dtype), ("threads a worker", str(n.threads)), ("torch", n.torch)]
     return [("processor", n.cpu), ("device", n.device), *engines, *used]

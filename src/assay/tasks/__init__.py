@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
-from assay.contenders.load import Origin, module_of, origin_of, source_of
+from assay.contenders.load import Origin, apart, changes_of, module_of, origin_of, source_of
 from assay.core import Task, TaskInfo, other_reach
-from assay.errors import UsageError, nearest
+from assay.errors import AssayError, UsageError, nearest, own_frames
 from assay.tasks.char_attention import char_attention
 from assay.tasks.digits import digits
 from assay.tasks.friedman import friedman1
@@ -63,15 +63,22 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
     asked = _asked(name, build, given)
     try:
-        task = build(**given) if callable(build) else build
+        with apart(f"task {name} was made"):
+            task = build(**given) if callable(build) else build
     except (TypeError, ValueError) as error:
         raise UsageError(f"task {name}: {error}") from error
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"task {name} fails when it is made: {own_frames(error)}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
     made_in = module_of(name) if isinstance(build, Task) else build
-    task = with_factory(_batched(replace(task, reference=name, options={**asked, **task.options}), batch_size))
+    note = "; ".join(filter(None, (task.note, changes_of(task.model if isinstance(build, Task) else build))))
+    task = replace(task, reference=name, options={**asked, **task.options}, note=note)
+    task = with_factory(_batched(task, batch_size))
     origin = _origin(task, made_in) if ":" in name else Origin(source_of(made_in))
     return replace(task, **origin._asdict())
 

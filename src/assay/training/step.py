@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import random
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +14,12 @@ import cloudpickle
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from assay.contenders.interface import needs_closure
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
+from assay.guard.settings import random_states, set_random_states
 
 _GRADIENTS_FIRST = """It may want gradients that are there before step(closure) is called, as some SAMs do; this gives them first:
     class WithGradients({name}):
@@ -34,6 +38,11 @@ class Step:
             raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
         if not callable(getattr(optimizer, "step", None)):
             raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step()")
+        if isinstance(optimizer, LRScheduler):
+            raise UsageError(
+                f"{contender.name} makes a {type(optimizer).__name__}, a schedule: its step() changes the rate and trains "
+                "nothing; return the optimizer, with a step() that also takes the schedule's"
+            )
         if self.closure == "no" and needs_closure(optimizer.step):  # what a factory makes is known only now
             self.closure = "yes"
         if contender.schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
@@ -114,7 +123,7 @@ class Step:
 def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics, run: Run) -> Step:
     """The step of a model with the weights that the member's seed gives, and its optimizer, in training mode.
 
-    Draws from torch's global generator and leaves it seeded with the member's noise.
+    Draws from the global generators and leaves them seeded with the member's noise.
 
     Raises:
         UsageError: what the contender makes is no optimizer, or none that its schedule can drive.
@@ -166,8 +175,24 @@ def see_weights(model: nn.Module) -> None:
             )
 
 
+@contextlib.contextmanager
+def own_randomness() -> Iterator[None]:
+    """What is drawn in here from torch's, NumPy's and Python's global generators, they don't know of afterwards."""
+    before = random_states()
+    try:
+        yield
+    finally:
+        set_random_states(before)
+
+
 def seed_all(seed: int, device: str) -> None:
-    """As `torch.manual_seed`, which also leaves a traceback for each kind of accelerator that isn't there: 1 to 3 ms."""
+    """Seed every global generator: torch's, NumPy's and Python's, so that no member draws what depends on another.
+
+    Not by `torch.manual_seed` where it can be helped: it leaves a traceback for each kind of accelerator that isn't there,
+    1 to 3 ms.
+    """
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
     if device == "cpu":
         torch.default_generator.manual_seed(seed)
     else:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from assay.core import Split, Splits, Task, steps_per_epoch
-from assay.errors import AssayError, UsageError, own_frames
+from assay.errors import AssayError, UsageError, own_frames, said
 from assay.training.data import as_tensor
 from assay.training.step import see_weights
 
@@ -188,4 +188,4 @@ def _kind(value: Any) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return said(error)[:200]

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from assay import guard
 from assay.engine.refusal import Hindered, NotCompilable
 from assay.engine.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
@@ -117,7 +118,7 @@ def _made(path: Path, main: GraphModule, inputs: Sequence[Tensor]) -> Main:
 
 def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
     """Compile a main graph to a shared library. NotCompilable with the compiler's reason, which is never empty."""
-    with warnings.catch_warnings():
+    with guard.kept(), warnings.catch_warnings():  # what torch's compiler sets for all is no contender's doing
         warnings.simplefilter("ignore")
         try:
             compile_graph(main, inputs, path)

@@ -31,6 +31,7 @@ from assay.engine.eager.python_numbers import (
 )
 from assay.engine.refusal import NotVectorizable, hands_on
 from assay.engine.torch_private import batched, is_batched, physical, torch_functions_off, values_of
+from assay.errors import said
 
 UNSOUND = "it computes a number that Python refuses (a division by zero, out of a function's domain, or too large)"
 APART = "its members take different branches (it reads a value on which they differ)"
@@ -129,7 +130,7 @@ class OptimizerMode(PatchingMode):
             return func(*args, **kwargs)
         except RuntimeError as error:
             plain = getattr(Tensor, name[:-1], None) if name.endswith("_") and not name.endswith("__") else None
-            if plain is None or "vmap fallback" not in str(error):
+            if plain is None or "vmap fallback" not in said(error):
                 raise
         return args[0].copy_(plain(*args, **kwargs))
 
