@@ -30,8 +30,10 @@ class _Page(NamedTuple):
     unpacked: int
 
 
-def measured(content: bytes, columns: Mapping[str, int], texts: frozenset[str]) -> Measured:
+def measured(content: bytes, columns: Mapping[str, int], texts: frozenset[str], may_lack: str = "") -> Measured:
     """The size of a file with just these columns, each with at most so many values a row; `texts` are words, not numbers.
+
+    One column may be lacking.
 
     ValueError: it has other columns, or more in them, or anything that this version doesn't write.
     """
@@ -40,11 +42,12 @@ def measured(content: bytes, columns: Mapping[str, int], texts: frozenset[str]) 
         raise ValueError("it is no Parquet file")
     footer = Reader(content[-8 - length : -8]).struct()
     rows, unpacked = 0, 0
+    whole = [list(columns), [name for name in columns if name != may_lack]]
     for group in _structs(footer.get(4)):
         chunks = _structs(group.get(1))
         heads = [_struct(chunk.get(3)) for chunk in chunks]
         names = [_name(head) for head in heads]
-        if any(1 in chunk for chunk in chunks) or names != list(columns):
+        if any(1 in chunk for chunk in chunks) or names not in whole:
             raise ValueError("it has other columns than this version writes")
         here = _count(group.get(3))
         rows += here
