@@ -39,9 +39,9 @@ SHARING = 100  # trainings on one data set
 
 def plain_rate(task: Task, trainings: int, optimizer: str) -> float:
     """Trainings a second of the plain script's loop, its data on the card."""
-    x, y = (torch.from_numpy(a).cuda() for a in task.data(0).train)
+    x, y = (torch.from_numpy(a).cuda() for a in task.draw(0).train)
     loader = DataLoader(TensorDataset(x.float(), y), batch_size=task.batch_size, shuffle=True)
-    test_x, test_y = (torch.from_numpy(a).cuda() for a in task.data(0).test)
+    test_x, test_y = (torch.from_numpy(a).cuda() for a in task.draw(0).test)
     times = []
     for i in range(trainings + 1):
         started = time.perf_counter()
@@ -77,7 +77,7 @@ def population_rate(task: Task, contender: Contender, members: list[Member], num
         for future in begun:
             future.result()
         for split in {m.split for m in members}:
-            task.data(split)
+            task.draw(split)
         started = time.perf_counter()
         futures = [workers.submit(jobs.train_chunk, *packed, chunk, numerics) for chunk in chunks]
         curves = [future.result() for future in futures]

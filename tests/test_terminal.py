@@ -18,8 +18,8 @@ import pytest
 
 from assay import events
 from assay.cli import call
-from assay.cli.text import Screen, line, shown
 from assay.contenders import contenders
+from assay.progress.text import Screen, line, shown
 from assay.record import manifest
 
 from . import asked, tiny

@@ -51,6 +51,15 @@ def said(error: BaseException) -> str:
         return f"<its __str__ raises {type(again).__name__}>"
 
 
+def described(value: object) -> str:
+    """A value that is of the wrong type, in a few words: its text, cut short, and its type."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a user's class may fail to tell what it is
+        return f"a {type(value).__name__}"
+    return f"{text if len(text) <= 60 else text[:57] + '...'} (a {type(value).__name__})"
+
+
 def own_frames(error: BaseException) -> str:
     """An error raised by a user's code: its last line, then the frames that are theirs, neither assay's nor Python's."""
     try:

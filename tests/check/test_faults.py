@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from assay.check import Report, check
-from assay.check.catalogue import CATALOGUE
+from assay.conformance import Report, check
+from assay.conformance.catalogue import CATALOGUE
 
 from .faulty import FAULTS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from assay.check import Report, check, check_optimizer
+from assay.conformance import Report, check, check_optimizer
 from assay.contenders import CONTENDERS
 
 from . import sound

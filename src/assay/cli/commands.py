@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from assay import __version__, events
+from assay import __version__, events, progress
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
-from assay.errors import AssayError, BrokenRecord, Interrupted, UsageError
+from assay.errors import AssayError, Interrupted, UsageError
+from assay.progress.text import say, tell
 
-from . import printed, process, screen
+from . import printed, process
 from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
-from .text import say, tell
 
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
@@ -97,15 +97,14 @@ def _carried_out(
     from assay.workers.choose import check as check_workers
 
     check_workers(workers)
-    with screen.view(quiet=output.quiet or output.json) as shown:
+    with progress.view(quiet=output.quiet or output.json) as shown:
         on_event = events.Recorded(shown)
-        from assay.driver.estimate import estimated  # with torch, so only now
+        from assay.driver.planned import planned  # with torch, so only now
         from assay.driver.run import run
 
         comparison = settled(lambda line: on_event(events.Warned(line)))
         if output.plan_only:
-            found = [estimated(job, workers, on_event) for job in comparison.jobs]
-            say = partial(printed.planned, comparison, found, json=output.json)
+            say = partial(printed.planned, planned(comparison, workers, on_event), json=output.json)
         else:
             content = run(comparison, workers, on_event, fresh=output.fresh)
             how = {"json": output.json, "quiet": output.quiet, "recorded": on_event.sentence}
@@ -132,8 +131,8 @@ def check(
     json
         Print the findings as JSON.
     """
-    from assay.check import as_data, render
-    from assay.check import check as checked
+    from assay.conformance import as_data, render
+    from assay.conformance import check as checked
 
     found = checked(contender, speed=speed)
     if json:
@@ -152,10 +151,7 @@ def report(folder: RunPath) -> int:
     from assay.report import draw
 
     with reading(folder):
-        if found := manifest.doubtful(folder):
-            raise BrokenRecord(
-                f"{folder} is not as it was sealed ({'; '.join(manifest.brief(found))}); see assay verify {folder}"
-            )
+        manifest.see_that_it_is_as_sealed(folder)
         inspect(folder)
         check_result(folder)
         page = draw(folder)

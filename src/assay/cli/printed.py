@@ -11,13 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from assay.progress.text import Screen, line, say_json
 from assay.record import manifest
 
-from .text import Screen, line, say_json
-
 if TYPE_CHECKING:
-    from assay.driver.estimate import Estimate
-    from assay.driver.plan import Comparison
+    from assay.driver.planned import Planned
     from assay.driver.retrain import Retrained
 
 MANY = 3  # candidates that a table has a column for, each
@@ -106,34 +104,13 @@ def _cell(cell: Mapping[str, Any]) -> Text:
     return Text(f"{cell['outcome']}  {shown[0]} ({interval})")
 
 
-def planned(comparison: Comparison, found: Sequence[Estimate], *, json: bool) -> None:
-    """The plan, its cost and its power, on standard output: of every task, and of them all."""
-    from assay.driver.estimate import as_data, sentence
-    from assay.report.units import duration
-
-    out, suite = console(), comparison.suite
-    if suite is None:
-        (job,), (one,) = comparison.jobs, found
-        science, hash_ = job.science, job.science.plan_hash
-        if json:
-            as_json({"science": msgspec.to_builtins(science), "plan_hash": hash_, "estimate": as_data(one)})
-            return
-        for info in science.contenders:
-            out.print(line(f"{info.name}: {info.reference} ({info.source[:20]}), tunes {_listed(info.space)}"))
-        for said in sentence(one, science):
-            out.print(line(said))
+def planned(found: Planned, *, json: bool) -> None:
+    """The plan, its cost and its power, on standard output."""
+    if json:
+        as_json(found.data)
     else:
-        hash_, pairs = suite.hash, list(zip(suite.entries, comparison.jobs, found, strict=True))
-        if json:
-            tasks = [{"name": e.name, "plan_hash": e.plan_hash, "estimate": as_data(one)} for e, _, one in pairs]
-            as_json({"tasks": tasks, "suite_hash": hash_})
-            return
-        for entry, job, one in pairs:
-            out.print(line(f"{entry.name}: {'; '.join(sentence(one, job.science))}"))
-        seconds = [one.seconds for one in found if one.seconds is not None]
-        total = f", about {duration(sum(seconds))} here" if len(seconds) == len(found) else ""
-        out.print(line(f"{sum(one.trainings for one in found)} trainings in all{total}"))
-    out.print(line(f"plan {hash_[:8]}, would go to {comparison.folder}"))
+        for said in str(found).splitlines():
+            console().print(line(said))
 
 
 def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], drawn_by: Sequence[str]) -> int:

@@ -11,18 +11,17 @@ from typing import Any
 
 from assay.contenders.adapt import adapt, parameters_of
 from assay.contenders.load import Origin, changes_of, load, origin_of
+from assay.contenders.place import name_of, reference_of
 from assay.contenders.registry import CONTENDERS
 from assay.contenders.schedules import split_schedule
-from assay.core import Contender, ContenderInfo, other_reach
-from assay.errors import UsageError, nearest
+from assay.core import Brought, Contender, ContenderInfo, other_reach
+from assay.errors import UsageError, described, nearest
 from assay.space import Choice, Dimension, Float, Int
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
 
-def contenders(
-    names: Sequence[str | Contender], spaces: Sequence[str] = (), *, untuned: bool = False
-) -> tuple[Contender, ...]:
+def contenders(names: Sequence[Brought], spaces: Sequence[str] = (), *, untuned: bool = False) -> tuple[Contender, ...]:
     """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log]` laid over them.
 
     `untuned`: may they have nothing to tune? They may to be checked, not to be compared.
@@ -33,14 +32,17 @@ def contenders(
     """
     overrides = [parse_space(text) for text in spaces]
     found: list[Contender] = []
-    for name in names:
-        given = isinstance(name, Contender)
-        reference, shown = (name, name.name) if given else (split_alias(name)[1], shown_name(name))
+    called = [shown_name(name) if isinstance(name, str) else _called(name) for name in names]
+    for name, shown in zip(names, called, strict=True):
+        reference = split_alias(name)[1] if isinstance(name, str) else name
         own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
         found.append(_resolve(reference, shown, own, found[0] if found else None, untuned))
     names_found = [c.name for c in found]
     if twice := next((name for name in names_found if names_found.count(name) > 1), None):
-        raise UsageError(f"two contenders are called {twice}: give one another name, as in second={twice}")
+        raise UsageError(
+            f"two contenders are called {twice}: give one another name, as in second={twice}, or in Python as in "
+            'assay.Contender("second", ...)'
+        )
     for who, hyperparameter, _ in overrides:
         if who not in names_found:
             raise UsageError(f"--space {who}.{hyperparameter}: no contender {who!r} here; {nearest(who, names_found)}")
@@ -128,10 +130,14 @@ def _literal(text: str) -> float | int | str | bool:
 
 
 def _resolve(
-    reference: str | Contender, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
+    reference: Brought, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
 ) -> Contender:
     if isinstance(reference, Contender):
         return _given(reference, name, own)
+    if not isinstance(reference, str):
+        see_that_it_makes(reference, name)
+        made = adapt(reference, name, tuned=_typed(own, reference), baseline=baseline, untuned=untuned)
+        return replace(made, reference=reference_of(reference), **origin_of(reference)._asdict())
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
     if ":" not in plain and plain not in CONTENDERS:
@@ -160,6 +166,18 @@ def _resolve(
 def _noted(note: str, changes: str) -> str:
     """What a reader must know of a contender: how it was adapted, and what importing it did."""
     return "; ".join(filter(None, (note, changes)))
+
+
+def _called(thing: Any) -> str:
+    """The name of a contender that was given as an object. UsageError for what can't be one."""
+    if isinstance(thing, Contender):
+        return thing.name
+    if not callable(thing) or hasattr(thing, "param_groups") or hasattr(thing, "parameters"):
+        raise UsageError(
+            f"a contender is a name, an optimizer's class, a function that makes one or an assay.Contender, not "
+            f"{described(thing)}"
+        )
+    return name_of(thing)
 
 
 def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Contender:

@@ -1,7 +1,7 @@
 """The nouns, by who reads them: what a user brings, the plan, its trainings, the answer. Plain frozen data, no torch."""
 
 from .canonical import canonical, digest, finite, plain
-from .contender import Contender, Run
+from .contender import Brought, Contender, Run
 from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
 from .plan import (
     MOST_PLANNED,
@@ -22,6 +22,7 @@ from .verdict import Outcome, Verdict, verdicts_of
 __all__ = [
     "MOST_PLANNED",
     "PLAN_VERSION",
+    "Brought",
     "BudgetOptions",
     "Contender",
     "ContenderInfo",

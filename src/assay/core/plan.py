@@ -84,6 +84,9 @@ class Protocol(msgspec.Struct, frozen=True):
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
     looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it
+    edges: Literal["hold back"] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # of ranges: see `judge.edges`; earlier plans lack it
 
 
 class Science(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from assay.contenders import contenders as resolve
 from assay.contenders.load import apart
-from assay.core import Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
+from assay.core import Brought, Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
 from assay.errors import UsageError, own_frames, said
 from assay.record.extend import folder_for
 from assay.record.suite import Entry, Suite
@@ -46,8 +46,8 @@ class Page:
 
 
 def plan(
-    baseline: str | Contender,
-    *candidates: str | Contender,
+    baseline: Brought,
+    *candidates: Brought,
     on: TaskOptions | None = None,
     protocol: ProtocolOptions | None = None,
     engine: EngineOptions | None = None,
@@ -109,6 +109,8 @@ def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
     if isinstance(task, Task):
         return [task]
     if not isinstance(task, str):
+        if not task:
+            raise UsageError("no task is named: task is an empty list")
         return list(task)
     names = [n for part in task.split(",") for n in (SUITE if part.strip() == "suite" else [part.strip()]) if n]
     doubled = [n for n in dict.fromkeys(names) if names.count(n) > 1]

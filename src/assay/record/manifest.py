@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from assay.core import digest
+from assay.errors import BrokenRecord
 from assay.record import layout, output
 from assay.record.documents import DAMAGED, read_struct, write_struct
 from assay.record.files import TEMPORARY, open_plain, set_aside
@@ -88,6 +89,12 @@ def sealed(folder: Path) -> bool:
 def doubtful(folder: Path) -> list[Change]:
     """What differs from the manifest, drawings aside; nothing where there is no manifest yet."""
     return [c for c in changes(folder) if not c.path.endswith(DRAWN)] if sealed(folder) else []
+
+
+def see_that_it_is_as_sealed(folder: Path) -> None:
+    """BrokenRecord where something differs from the manifest."""
+    if found := doubtful(folder):
+        raise BrokenRecord(f"{folder} is not as it was sealed ({'; '.join(brief(found))}); see assay verify {folder}")
 
 
 def set_changed_aside(folder: Path, found: Sequence[Change]) -> list[str]:

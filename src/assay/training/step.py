@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from assay.contenders.interface import needs_closure
+from assay.contenders.schedules import factor_at
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
 from assay.guard.settings import random_states, set_random_states
@@ -66,7 +67,7 @@ class Step:
         """Take one step on a batch."""
         factor = 1.0
         if self.schedule:
-            factor = self.schedule(self.taken / self.total_steps)
+            factor = factor_at(self.schedule, self.taken / self.total_steps)
             for group, initial in zip(self.groups, self.initial, strict=True):
                 group["lr"] = initial * factor
         first = self.evaluations

@@ -82,6 +82,10 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
     """One step's forward and backward pass on `size` samples."""
     x, y = (as_tensor(array[:size], "float32") for array in split)
     model.train()
+    if not any(p.requires_grad for p in model.parameters()):
+        count = sum(1 for _ in model.parameters())
+        frozen = f"all {count} of its model's parameters are frozen (requires_grad is False)"
+        raise UsageError(f"{frozen if count else 'its model has no parameters'}, so nothing can be trained")
     outputs = _forward(model, x)
     watched = _Compared()
     try:
@@ -120,6 +124,11 @@ def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
         raise UsageError(f"its metric {task.metric.name} gives {_kind(score)}; it must give a 0-dimensional tensor")
     if score.requires_grad:
         raise UsageError(f"its metric {task.metric.name} gives a tensor with gradients: return it after .detach()")
+    if not torch.isfinite(score) and torch.isfinite(outputs).all():
+        raise UsageError(
+            f"its metric {task.metric.name} gives {float(score):g} for finite outputs of a model that isn't trained yet: a run "
+            "would count as diverged by it; let it give a number there"
+        )
     constant = task.metric.constant(train.targets, split.targets)
     if not math.isfinite(constant):
         raise UsageError(

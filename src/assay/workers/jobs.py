@@ -170,7 +170,7 @@ def make_data(packed_task: bytes, seed: int) -> str:
     with _no_trace():
         task = _open(packed_task)
         with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
-            splits = task.data(seed)
+            splits = task.draw(seed)
         with _blaming(f"task {task.name} was tried", f"task {task.name} fails"):
             validate_task(task, splits)
         return splits.digest

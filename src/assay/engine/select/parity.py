@@ -136,7 +136,7 @@ def _scored_otherwise(expected: np.ndarray, found: np.ndarray, tolerance: float)
 
 
 def _small(task: Task, split: int) -> Task:
-    splits = task.data(split)
+    splits = task.draw(split)
     batch = min(task.batch_size, max(1, len(splits.train.inputs) // STEPS))
     wanted = batch * (STEPS - 1) + max(1, batch // 2)
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from assay.check.report import Failed, skip_if
-from assay.check.script import Script
+from assay.conformance.report import Failed, skip_if
+from assay.conformance.script import Script
 from assay.core import Contender, Run
 from assay.space import Float, Int, midpoint
 

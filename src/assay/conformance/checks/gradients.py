@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
-from assay.check.report import Failed, Passed, fail_if, skip_if
+from assay.conformance.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
+from assay.conformance.report import Failed, Passed, fail_if, skip_if
 
 
 def check_none_grad(lab: Lab) -> Passed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from assay.check.report import Finding, Kind, Status
+from assay.conformance.report import Finding, Kind, Status
 
 
 @dataclass(frozen=True)

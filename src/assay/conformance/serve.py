@@ -22,9 +22,9 @@ from typing import Any
 
 import cloudpickle
 
-from assay.check.catalogue import BY_NAME, Spec
-from assay.check.job import Job, opened
-from assay.check.report import Failed, Finding, Skip
+from assay.conformance.catalogue import BY_NAME, Spec
+from assay.conformance.job import Job, opened
+from assay.conformance.report import Failed, Finding, Skip
 from assay.errors import UsageError, own_frames
 
 _FORKING = threading.Lock()  # no fork may hold the open end of another one's pipe
@@ -41,8 +41,8 @@ def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine
     import torch
 
     torch.set_num_threads(1)
-    from assay.check.lab import Lab
-    from assay.check.script import Script
+    from assay.conformance.lab import Lab
+    from assay.conformance.script import Script
 
     try:
         contender, target = opened(job)
@@ -136,7 +136,7 @@ def _end_with_driver() -> None:
 
 def answer(spec: Spec, lab: Any) -> Finding:
     """Run one check, here and now."""
-    from assay.check.checks import CHECKS
+    from assay.conformance.checks import CHECKS
 
     try:
         passed = CHECKS[spec.name](lab)
@@ -155,7 +155,7 @@ def _told(error: BaseException) -> str:
     """The error on one line, and where in the contender's own code it came from."""
     text = " ".join(str(error).split())
     text = f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
-    others = ("/assay/check/", "/assay/contenders/", "importlib", "/torch/")
+    others = ("/assay/conformance/", "/assay/contenders/", "importlib", "/torch/")
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not any(part in f.filename for part in others)]
     return f"{text} ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else text

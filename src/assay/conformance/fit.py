@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.check.known import Known, Settings, Walk, from_line, to_line
-from assay.check.lab import Training, flat
+from assay.conformance.known import Known, Settings, Walk, from_line, to_line
+from assay.conformance.lab import Training, flat
 
 _NEAR = 0.8  # a misfit above this, root mean square, is not worth fitting settings for
 _CLOSE = 0.15  # nor is one that a first fit leaves above this, root mean square

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, difference, quadratic
-from assay.check.report import Failed, Passed, fail_if, skip_if
+from assay.conformance.lab import Lab, difference, quadratic
+from assay.conformance.report import Failed, Passed, fail_if, skip_if
 
 
 def check_closure(lab: Lab) -> Passed:

@@ -11,22 +11,21 @@ from typing import Any
 
 import cloudpickle
 
-from assay.check.catalogue import BY_NAME, CATALOGUE, Spec
-from assay.check.job import Job, job_of
-from assay.check.report import Finding, Report, render
-from assay.check.serve import ended, serve
-from assay.core import Contender
+from assay.conformance.catalogue import BY_NAME, CATALOGUE, Spec
+from assay.conformance.job import Job, job_of
+from assay.conformance.report import Finding, Report, render
+from assay.conformance.serve import ended, serve
+from assay.core import Brought, Contender
 from assay.errors import UsageError
 
 LIMIT = 15.0  # seconds for one check
 STARTING = 60.0  # seconds for the process to load torch and the contender's module
 EngineOf = Callable[[Contender], tuple[str, str]]
-_PRELOAD = ["assay.engine.torch_private", "assay.check.checks", "assay.check.serve", "assay.contenders"]
-Target = str | Contender | Callable[..., Any]
+_PRELOAD = ["assay.engine.torch_private", "assay.conformance.checks", "assay.conformance.serve", "assay.contenders"]
 
 
 def check(
-    contender: Target,
+    contender: Brought,
     *,
     speed: bool = True,
     limit: float = LIMIT,
@@ -43,8 +42,7 @@ def check(
         engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default the parity probe.
         only: names of the checks wanted; `made` and `steps` are always asked.
     Raises:
-        UsageError: the contender can't be loaded, or `only` names an unknown check.
-        TypeError: `contender` is nothing that can be checked.
+        UsageError: the contender can't be loaded or is none, or `only` names an unknown check.
 
     Example:
         >>> report = assay.check("sgd", speed=False, only=["zero_grad"])
@@ -59,7 +57,7 @@ def check(
 
 
 def check_optimizer(
-    contender: Target, *, allow: Sequence[str] = (), speed: bool = False, limit: float = LIMIT
+    contender: Brought, *, allow: Sequence[str] = (), speed: bool = False, limit: float = LIMIT
 ) -> Report:
     """For a test suite: check an optimizer as `check` does, and fail the test where a check fails.
 

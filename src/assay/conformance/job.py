@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cloudpickle
 
 from assay.contenders import CONTENDERS, contenders, load
 from assay.contenders.adapt import adapt
+from assay.contenders.place import folders, home, name_of, reference_of
 from assay.contenders.resolve import shown_name, split_alias
 from assay.contenders.schedules import split_schedule
-from assay.core import Contender
+from assay.core import Brought, Contender
+from assay.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,22 @@ class Job:
     paths: tuple[str, ...] = ()
 
 
-def job_of(target: str | Contender | Callable[..., Any]) -> Job:
+def job_of(target: Brought) -> Job:
     """A name or reference as it is; an object by reference where another process can import it, else by value.
 
     Raises:
-        TypeError: neither a reference, nor a contender, nor something that can be called.
+        UsageError: neither a reference, nor a contender, nor something that can be called.
     """
     if isinstance(target, str):
         return Job(shown_name(target), target)
     if isinstance(target, Contender):
-        return Job(target.name, packed=_packed(target, target.make), paths=_paths(target.make))
+        return Job(target.name, packed=_packed(target, target.make), paths=folders(target.make))
     if not callable(target):
-        raise TypeError(f"an optimizer's class, a factory, a contender or its name is checked, not {target!r}")
-    name = getattr(target, "__name__", type(target).__name__)
-    if _importable(target):
-        return Job(name, f"{target.__module__}:{target.__qualname__}", paths=_paths(target))
-    return Job(name, packed=_packed(target, target), paths=_paths(target))
+        raise UsageError(f"an optimizer's class, a factory, a contender or its name is checked, not {target!r}")
+    name = name_of(target)
+    if reference := reference_of(target):
+        return Job(name, reference, paths=folders(target))
+    return Job(name, packed=_packed(target, target), paths=folders(target))
 
 
 def opened(job: Job) -> tuple[Contender, Any]:
@@ -73,38 +73,9 @@ def place_of(contender: Contender) -> str:
     return CONTENDERS[reference].reference if reference in CONTENDERS else reference
 
 
-def _home(target: Any) -> tuple[ModuleType | None, str]:
-    """The module that defines the target, and its file; "" where it isn't told."""
-    module = sys.modules.get(getattr(target, "__module__", "") or "")
-    return module, getattr(module, "__file__", None) or ""
-
-
-def _importable(target: Any) -> bool:
-    """Does another process find the target by its module's name?"""
-    module, path = _home(target)
-    qualified = getattr(target, "__qualname__", "<")
-    if module is None or module.__name__ == "__main__" or "<" in qualified:
-        return False
-    found: Any = module
-    for part in qualified.split("."):
-        found = getattr(found, part, None)
-    return found is target and ("site-packages" in path or bool(_paths(target)))
-
-
-def _paths(target: Any) -> tuple[str, ...]:
-    """The folder from which the target's module is imported; none for an installed package's, or where it isn't told."""
-    module, path = _home(target)
-    if module is None or not path or "site-packages" in path:
-        return ()
-    place = Path(path).resolve().with_suffix("")
-    place = place.parent if place.name == "__init__" else place
-    parts = tuple(module.__name__.split("."))
-    return (str(place.parents[len(parts) - 1]),) if place.parts[-len(parts) :] == parts else ()
-
-
 def _packed(target: Any, made_by: Any) -> bytes:
     """The target pickled; what the module of its maker defines travels along, unless it is an installed package."""
-    module, path = _home(made_by)
+    module, path = home(made_by)
     registered = cloudpickle.list_registry_pickle_by_value()
     if module is None or not _users_own(module.__name__, path) or module.__name__ in registered:
         return cloudpickle.dumps(target)

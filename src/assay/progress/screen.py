@@ -1,4 +1,4 @@
-"""What the command line shows: live progress on a terminal, a table and the conclusion at the end."""
+"""Live progress on a terminal."""
 
 from __future__ import annotations
 
@@ -12,31 +12,21 @@ from rich.text import Text
 
 from assay import events
 
+from .state import STAGES
 from .text import Screen, line
-
-STAGES = {
-    "data": "drawing data",
-    "settle": "choosing the engine",
-    "estimate": "timing a step",
-    "tune": "tuning",
-    "score": "scoring the trials",
-    "final": "final runs",
-    "controls": "tuning the controls",
-    "controls_final": "running the controls",
-    "report": "drawing the report",
-}
 
 
 @contextlib.contextmanager
-def view(quiet: bool) -> Iterator[events.OnEvent]:
-    """A listener that draws on a terminal; warnings go to standard error wherever that leads."""
-    console = Screen(stderr=True, highlight=False, emoji=False)
+def on_a_terminal(console: Screen) -> Iterator[events.OnEvent]:
+    """A listener that draws there."""
     board = _Board(console)
-    if quiet or not console.is_terminal:
-        yield board.warn_only
-        return
     with Live(board, console=console, refresh_per_second=8, transient=True):
         yield board
+
+
+def warn_only(console: Screen) -> events.OnEvent:
+    """A listener that writes warnings, wherever standard error leads."""
+    return _Board(console).warn_only
 
 
 class _Board:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from assay.check.checks import basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors
-from assay.check.lab import Lab
-from assay.check.report import Passed
+from assay.conformance.checks import basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors
+from assay.conformance.lab import Lab
+from assay.conformance.report import Passed
 
 _MODULES = (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
 

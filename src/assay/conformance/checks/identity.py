@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.check.fit import EQUAL, PARALLEL, Fit, Fitted, path_of
-from assay.check.known import Known, Settings, hinted, known
-from assay.check.lab import Lab, Loss, Shapes, Training, difference, finite, flat, groups_of, start_values
-from assay.check.report import Failed, Passed, skip_if
+from assay.conformance.fit import EQUAL, PARALLEL, Fit, Fitted, path_of
+from assay.conformance.known import Known, Settings, hinted, known
+from assay.conformance.lab import Lab, Loss, Shapes, Training, difference, finite, flat, groups_of, start_values
+from assay.conformance.report import Failed, Passed, skip_if
 
 _STEPS = 32
 _LONG = 1200

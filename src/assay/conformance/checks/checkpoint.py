@@ -11,8 +11,8 @@ import cloudpickle
 import torch
 from torch import Tensor
 
-from assay.check.lab import Lab, Training, difference, groups_of, same
-from assay.check.report import Failed, Passed, fail_if, skip_if
+from assay.conformance.lab import Lab, Training, difference, groups_of, same
+from assay.conformance.report import Failed, Passed, fail_if, skip_if
 
 _STEPS = 7  # no multiple of the periods that rules have
 _TORCHS_OWN = {"_opt_called", "_warned_capturable_if_run_uncaptured"}  # attributes that torch sets, and steps don't use

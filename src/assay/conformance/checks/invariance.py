@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from assay.check.checks.closure import takes_closure
-from assay.check.lab import Lab, Training, difference, linear
-from assay.check.report import Passed, Skip, fail_if, skip_if
+from assay.conformance.checks.closure import takes_closure
+from assay.conformance.lab import Lab, Training, difference, linear
+from assay.conformance.report import Passed, Skip, fail_if, skip_if
 
 _STEPS = 8
 _SCALE = 16.0  # a power of two: scaling rounds nothing

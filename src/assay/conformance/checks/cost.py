@@ -20,8 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from assay.check.lab import MATRICES, RUN, Lab, Shapes, Training, gradients, start_values
-from assay.check.report import Passed, Skip, fail_if, skip_if
+from assay.conformance.lab import MATRICES, RUN, Lab, Shapes, Training, gradients, start_values
+from assay.conformance.report import Passed, Skip, fail_if, skip_if
 
 _LEAK_STEPS = 1000
 _SECONDS = 6.0
@@ -123,7 +123,7 @@ def _tensors(thing: Any) -> list[Tensor]:
 
 def _line_read() -> str:
     frame = sys._getframe(2)
-    while frame.f_back and ("/torch/" in frame.f_code.co_filename or "/assay/check/" in frame.f_code.co_filename):
+    while frame.f_back and ("/torch/" in frame.f_code.co_filename or "/assay/conformance/" in frame.f_code.co_filename):
         if "/torch/optim/" in frame.f_code.co_filename:
             break
         frame = frame.f_back

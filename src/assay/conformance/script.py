@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from assay.check.job import place_of
+from assay.conformance.job import place_of
 from assay.contenders.adapt import Signature
 from assay.core import Contender
 from assay.space import midpoint

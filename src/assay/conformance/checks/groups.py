@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from assay.check.lab import PATIENCE, Lab, Training, difference, flat, gradients, start_values
-from assay.check.report import Failed, Passed, Skip, fail_if, skip_if
+from assay.conformance.lab import PATIENCE, Lab, Training, difference, flat, gradients, start_values
+from assay.conformance.report import Failed, Passed, Skip, fail_if, skip_if
 
 
 def _rate(training: Training) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD, Optimizer
 
-from assay.check.lab import groups_of
+from assay.conformance.lab import groups_of
 from assay.contenders import CONTENDERS, load
 
 Settings = dict[str, float]
@@ -93,8 +93,8 @@ _FIRST = ("sgd", "sgd-momentum", "sgd-nesterov", "sign-sgd", "signum", "adam", "
 def known() -> list[Known]:
     """All of them, the simpler before the more general."""
     found = [
-        Known("sign-sgd", Signum, "assay.check.known.Signum"),
-        Known("signum", Signum, "assay.check.known.Signum", fitted={"momentum": 0.9}),
+        Known("sign-sgd", Signum, "assay.conformance.known.Signum"),
+        Known("signum", Signum, "assay.conformance.known.Signum", fitted={"momentum": 0.9}),
         Known("sgd-nesterov", SGD, "torch.optim.SGD", {"nesterov": True}, {"momentum": 0.9}),
     ]
     for name, entry in CONTENDERS.items():

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import torch
 
-from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
-from assay.check.report import Failed, Passed, fail_if
+from assay.conformance.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
+from assay.conformance.report import Failed, Passed, fail_if
 from assay.contenders.interface import needs_closure
 
 

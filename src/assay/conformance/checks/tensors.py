@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.check.lab import MATRICES, PATIENCE, Lab, Training, difference, finite, flat, gradients, start_values
-from assay.check.report import Failed, Passed, Skip, fail_if, skip_if
+from assay.conformance.lab import MATRICES, PATIENCE, Lab, Training, difference, finite, flat, gradients, start_values
+from assay.conformance.report import Failed, Passed, Skip, fail_if, skip_if
 
 
 def check_float64(lab: Lab) -> Passed:
