@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from assay import seeds
 from assay.cli.printed import verified
 from assay.driver.retrain import Retrained, retrain
+from assay.driver.scheduler import Calls
 from assay.engine.eager.population import Population
 from assay.engine.select.audit import audit
 from assay.engine.select.parity import probe
+from assay.errors import UsageError
+from assay.workers.jobs import pack, train_chunk
 
 from .. import asked
 from .small import contender, make_task, members, numerics
@@ -59,3 +65,39 @@ def test_an_engine_that_isnt_the_loop_is_a_mismatch(capsys: pytest.CaptureFixtur
     found = Retrained(members(1)[0], "mine", exact=True, sound=False, first_loss=(1.0, 1.0), unlike=said)
     assert verified(tmp_path, [], [found], []) == 1
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_in_a_run_a_fault_that_begins_late_stops_it_with_both_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.engine import train as engine
+    from assay.engine.select import audit as module
+
+    monkeypatch.setattr(engine, "Population", Drifting)
+    monkeypatch.setattr(module, "Population", Drifting)
+    packed = pack(make_task(epochs=12)), pack(contender(torch.optim.Adam))
+    chunk, by_engine = members(4), numerics("float32", engine="vectorized")
+    assert not any(train_chunk(*packed, chunk, by_engine).fallback)  # nobody asked
+    with pytest.raises(
+        UsageError, match=r"tune 2 of .*: its engine doesn't give the loop's numbers: .* by the loop: "
+    ) as said:
+        train_chunk(*packed, chunk, by_engine, [2])
+    assert "--engine loop --fresh" in str(said.value)
+    train_chunk(*packed, chunk, numerics("float32", engine="loop"), [2])  # the loop is what it is compared with
+
+
+@given(st.integers(0, 2**40), st.integers(0, 5), st.integers(1, 700))
+def test_one_member_in_each_hundred_is_audited_and_one_at_least(seed: int, slot: int, total: int) -> None:
+    drawn = [number for number in range(total) if seeds.audited(seed, slot, number, total)]
+    assert [number // 100 for number in drawn] == list(range(-(-total // 100)))
+
+
+def test_a_run_has_those_audited_that_its_plan_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    asked_for: list[Any] = []
+    submit = Calls.submit
+    monkeypatch.setattr(Calls, "submit", lambda self, *call: (asked_for.append(call), submit(self, *call))[1])
+    for engine, count in (("vectorized", 2), ("loop", 0)):
+        asked_for.clear()
+        wanted = {"engine": engine, "compile": "off", "trials": 3, "replicates": 2, "final_seeds": 1}
+        asked.run(asked.plan("adam", "sgd", task="tests/tiny.py:task", out=tmp_path / engine, **wanted), 1)
+        chunks = [call for call in asked_for if call[2] is train_chunk]
+        assert sum(len(call[-1]) for call in chunks) == count  # of 8 members each, one a contender

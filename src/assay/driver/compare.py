@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Result:
     """
 
     folder: Path
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     recorded: str = ""
     """`from the record, made at 2026-11-28 18:03:07 UTC` where nothing was trained for it (fresh=True would); else ""."""
 
@@ -74,6 +74,10 @@ class Result:
             return written
         write_bytes(Path(path), written.read_bytes())
         return Path(path)
+
+    def __str__(self) -> str:
+        said = [v.sentence for v in self.verdicts]
+        return "\n".join([*said, *filter(None, [self.recorded]), f"report: {self.folder / 'report.html'}"])
 
     def _repr_html_(self) -> str:
         from assay.report import summary_html

@@ -14,7 +14,7 @@ from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assay import events
+from assay import events, seeds
 from assay.core import Contender, Curves, Member, Task
 from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
@@ -118,9 +118,20 @@ class Scheduler:
         for place in asker.lacks():
             chunk, first = asker.chunks[place], asker.chunks[place][0]
             name = f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
-            arguments = (self.packed_task, self.packed_contenders[first.slot], chunk, self.numerics[first.slot])
+            packed = self.packed_task, self.packed_contenders[first.slot]
+            audited = [place for place, member in enumerate(chunk) if self._audited(member)]
+            arguments = (*packed, chunk, self.numerics[first.slot], audited)
             self._calls.submit((asker, place), name, jobs.train_chunk, *arguments)
         return True
+
+    def _audited(self, member: Member) -> bool:
+        """Whether the loop trains it, too, where an engine does."""
+        if self.numerics[member.slot].engine == "loop":
+            return False
+        p = self.science.protocol
+        each = p.trials + p.final_seeds
+        number = member.replicate * each + member.index + (p.trials if member.phase == "final" else 0)
+        return seeds.audited(self.science.seed, member.slot, number, p.replicates * each)
 
     def _keep_next(self) -> _Asker:
         """Wait for a chunk and keep its curves; the stream that asked for it."""

@@ -88,20 +88,34 @@ def _blaming(doing: str, fault: str) -> Iterator[None]:
         raise UsageError(f"{fault}: {own_frames(error)}") from None
 
 
-def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
+def train_chunk(
+    packed_task: bytes,
+    packed_contender: bytes,
+    members: Sequence[Member],
+    numerics: Numerics,
+    audited: Sequence[int] = (),
+) -> Curves:
     """Train a chunk of members with the plan's engine.
 
     Members that the engine refuses on the way (they disagree in a branch, say) train in the loop, and their curves say so.
     So they do where their training changed what it should not.
 
+    Args:
+        audited: places of members that are trained by the loop, too, where an engine trained them.
     Raises:
-        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
+        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames. Or an audited
+            member's curves are not the loop's.
         Interrupted: memory or disk ran out.
     """
     with _no_trace() as changed:
         task, contender = _open(packed_task), _open(packed_contender)
         with _blaming(f"{contender.name} trained{_which(members)}", f"{contender.name} fails while it trains"):
             curves = _trained(task, contender, members, numerics)
+            if numerics.engine == "vectorized" and not any(curves.fallback):
+                from assay.engine.select.audit import see_that_it_is_the_loops
+
+                for place in audited:
+                    see_that_it_is_the_loops(task, contender, members[place], numerics, curves, place)
     return replace(curves, changed=(guard.listed(changed),) * len(members)) if changed else curves
 
 
