@@ -18,7 +18,7 @@ NAMES = {
     "torch": torch,
 }  # what every example may speak of
 
-PUBLIC: dict[str, object] = {name: getattr(assay, name) for name in assay.__all__}
+PUBLIC: dict[str, object] = {name: getattr(assay, name) for name in (*assay.__all__, "open")}
 PUBLIC |= {f"optim.{name}": getattr(assay.optim, name) for name in assay.optim.__all__}
 
 

@@ -130,7 +130,7 @@ def _nothing_is_trained(monkeypatch):
     def checked(*_, **__):
         raise Accepted("accepted")
 
-    monkeypatch.setattr(assay.driver.run, "run", lambda comparison, *_: [accept(job) for job in comparison.jobs])
+    monkeypatch.setattr(assay.driver.run, "run", lambda comparison, *_, **__: [accept(job) for job in comparison.jobs])
     monkeypatch.setattr(assay.driver.planned, "estimated", accept)
     monkeypatch.setattr(assay.conformance, "check", checked)
     monkeypatch.chdir(ROOT)

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from assay import optim
     from assay.conformance import check, check_optimizer
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
-    from assay.driver.compare import Planned, Result, compare, open, plan
+    from assay.driver.compare import Planned, Result, compare, plan
+    from assay.driver.compare import open as open
     from assay.space import Choice, Float, Int
     from assay.tasks import metrics
 
@@ -23,7 +24,7 @@ _HOMES = {
     "metrics": "assay.tasks",
     "optim": "assay",
 }
-__all__ = [
+__all__ = [  # but `open`, for `from assay import *` would hide Python's own
     "Choice",
     "Contender",
     "Float",
@@ -40,7 +41,6 @@ __all__ = [
     "check_optimizer",
     "compare",
     "metrics",
-    "open",
     "optim",
     "plan",
 ]
@@ -62,4 +62,4 @@ if not TYPE_CHECKING:  # to a type checker any name would be there
 
 def __dir__() -> list[str]:
     """What an editor or a notebook offers after `assay.`."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOMES})
