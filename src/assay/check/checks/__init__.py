@@ -6,11 +6,9 @@ from assay.check.checks import basic, checkpoint, closure, cost, gradients, grou
 from assay.check.lab import Lab
 from assay.check.report import Passed
 
-_MODULES = (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
-
 CHECKS: dict[str, Callable[[Lab], Passed]] = {
     name.removeprefix("check_"): function
-    for module in _MODULES
+    for module in (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
     for name, function in vars(module).items()
     if name.startswith("check_")
 }

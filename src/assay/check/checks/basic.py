@@ -12,7 +12,7 @@ from typing import IO, Any
 import torch
 
 from assay.check.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
-from assay.check.report import Failed, Passed, fail_if
+from assay.check.report import Passed, fail_if
 from assay.contenders.interface import needs_closure
 
 
@@ -49,14 +49,12 @@ def _mode(lab: Lab, optimizer: Any) -> Any:
 
 
 def _steps(lab: Lab, mode: Any) -> bool:
-    lab.mode, before = mode, lab.mode
+    lab.mode = mode
     try:
         lab.training().minimise(quadratic, steps=2)
         return True
     except Exception:
         return False
-    finally:
-        lab.mode = before
 
 
 def _doubles(lab: Lab) -> bool:
@@ -137,12 +135,10 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
                 if best < 0.5 * first:
                     at = "its default" if rate is None else f"{rate:.2g}"
                     return Passed(f"the loss falls from {first:.3g} to {best:.3g} in {step + 1} steps at lr {at}")
-    if best >= first:
-        if raised is not None:
-            raise raised
-        raise Failed(
-            f"the loss of a convex quadratic never falls below its start, at none of {len(lab.rates())} learning rates"
-        )
+    if best >= first and raised is not None:
+        raise raised
+    fault = "the loss of a convex quadratic never falls below its start, at none of"
+    fail_if(best >= first, f"{fault} {len(lab.rates())} learning rates")
     return Passed(f"the loss falls, but slowly: from {first:.3g} to {best:.3g} in 100 steps")
 
 
@@ -188,9 +184,7 @@ raise SystemExit("look at what was printed above")
     if not finite(training.values()):
         return Passed("it prints nothing" if not stepping else "it prints only of what is not finite")
     fail_if(stepping, f"it prints as it steps: {stepping!r}")
-    if made:
-        return Passed(f"it prints when it is made, not after: {made!r}")
-    return Passed("it prints nothing")
+    return Passed(f"it prints when it is made, not after: {made!r}" if made else "it prints nothing")
 
 
 def _printed(output: IO[bytes]) -> str:
