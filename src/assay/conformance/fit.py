@@ -84,7 +84,8 @@ class Fit:
         walked = self._walk(self.lr, settings)
         if walked is None:
             return None
-        own, other = increments(self.path) / self.scale, increments(walked) / self.scale
+        nowhere = torch.zeros_like(walked[:, :1])
+        own, other = (torch.diff(path, dim=1, prepend=nowhere) / self.scale for path in (self.path, walked))
         square = (other * other).sum(0)
         factors = (own * other).sum(0) / square
         if not bool((square > 0).all()) or not bool((factors > 0).all()):
@@ -158,8 +159,3 @@ def path_of(walker: Walk | Training, rows: Sequence[Sequence[Tensor]]) -> Tensor
         walker.feed(row)
         path.append(flat(walker.moved()))
     return torch.stack(path, 1)
-
-
-def increments(path: Tensor) -> Tensor:
-    """Each step's own displacement (elements, steps)."""
-    return torch.diff(path, dim=1, prepend=torch.zeros_like(path[:, :1]))

@@ -99,8 +99,7 @@ def known() -> list[Known]:
     ]
     for name, entry in CONTENDERS.items():
         kind = load(entry.reference)
-        fitted = {k: v for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
-        fitted.update({k: v for k, v in entry.fixed.items() if k in fitted})
+        fitted = {k: entry.fixed.get(k, v) for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
         fixed = {k: v for k, v in entry.fixed.items() if k not in fitted}
         found.append(Known(name, kind, entry.reference.replace(":", "."), fixed, fitted, name in _DECAYING))
     return sorted(found, key=lambda k: _FIRST.index(k.name) if k.name in _FIRST else len(_FIRST))

@@ -18,10 +18,11 @@ from assay.space import Float, Int, midpoint
 
 RUN = Run(total_steps=1000, epochs=10, steps_per_epoch=100)
 Shapes = tuple[tuple[int, ...], ...]
-PATIENCE = 52  # steps after which what gathers gradients, or averages weights now and then, has moved
+LONG_ENOUGH = 52  # steps after which what gathers gradients, or averages weights now and then, has moved
 STANDARD: Shapes = ((4, 3), (5,))
 MATRICES: Shapes = ((4, 3), (3, 5))
 Loss = Callable[[Sequence[Tensor]], Tensor]
+_FIRST_RNG = torch.Generator().manual_seed(4).get_state()
 
 
 class Holder(nn.Module):
@@ -152,7 +153,7 @@ class Training:
         self.params = [nn.Parameter(t.detach().clone(memory_format=torch.preserve_format)) for t in start]
         pairs = zip(self.params, rates, strict=True) if rates else ()
         groups = [{"params": [p], **({} if rate is None else {"lr": rate})} for p, rate in pairs]
-        self.rng = _first_rng()
+        self.rng = _FIRST_RNG
         with self._own_randomness():
             self.optimizer = lab.make(Holder(self.params, groups), lr, run)
         self.start = self.values()
@@ -172,18 +173,17 @@ class Training:
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
         """Random numbers from a stream of its own, so that trainings side by side draw the same ones."""
-        outside = torch.get_rng_state()
-        torch.set_rng_state(self.rng)
-        try:
-            yield
-        finally:
-            self.rng = torch.get_rng_state()
-            torch.set_rng_state(outside)
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.rng)
+            try:
+                yield
+            finally:
+                self.rng = torch.get_rng_state()
 
     @property
     def drew(self) -> bool:
         """Has it drawn random numbers?"""
-        return not torch.equal(self.rng, _first_rng())
+        return not torch.equal(self.rng, _FIRST_RNG)
 
     def feed(self, gradients: Sequence[Tensor | None]) -> None:
         """One step on these gradients, whatever the parameters are."""
@@ -200,6 +200,11 @@ class Training:
 
     def minimise(self, loss: Loss, *, steps: int = 1) -> None:
         """Steps on the gradients of a loss."""
+        for _ in range(steps):
+            self._take(self.closure(loss))
+
+    def closure(self, loss: Loss) -> Callable[[], Tensor]:
+        """What makes the gradients of a loss and returns it."""
 
         def evaluate() -> Tensor:
             for p in self.params:
@@ -209,8 +214,7 @@ class Training:
                 value.backward(create_graph=self.lab.mode == "graph")
             return value
 
-        for _ in range(steps):
-            self._take(evaluate)
+        return evaluate
 
     def step_with(self, closure: Callable[[], Tensor]) -> Any:
         """One step that is given this closure, as it is."""
@@ -271,10 +275,6 @@ class Training:
         return groups
 
 
-def _first_rng() -> Tensor:
-    return torch.Generator().manual_seed(4).get_state()
-
-
 def groups_of(optimizer: Any) -> list[dict[str, Any]]:
     """An optimizer's groups; none of what holds no list of dicts."""
     groups = getattr(optimizer, "param_groups", None)
@@ -323,9 +323,9 @@ def start_values(shapes: Shapes, dtype: torch.dtype, seed: int = 1) -> list[Tens
     return [torch.randn(s, generator=generator, dtype=torch.float64).to(dtype) for s in shapes]
 
 
-def gradients(shapes: Shapes, steps: int, dtype: torch.dtype, seed: int = 2) -> list[list[Tensor]]:
+def gradients(shapes: Shapes, steps: int, dtype: torch.dtype) -> list[list[Tensor]]:
     """A sequence of gradients, normal, of a length that wanders over the steps between 0.3 and 3."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(2)
     lengths = [math.exp(math.sin(1.7 * t)) for t in range(steps)]
     return [
         [(torch.randn(s, generator=generator, dtype=torch.float64) * length).to(dtype) for s in shapes]

@@ -117,7 +117,5 @@ def summary(report: Report) -> str:
 
 def as_data(report: Report) -> dict[str, Any]:
     """The report as plain data, for JSON: contender, ok, and the findings with all their fields."""
-    findings = [asdict(finding) for finding in report.findings]
-    for finding in findings:
-        del finding["facts"]
+    findings = [{k: v for k, v in asdict(finding).items() if k != "facts"} for finding in report.findings]
     return {"contender": report.contender, "ok": report.ok, "summary": summary(report), "findings": findings}

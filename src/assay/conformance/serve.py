@@ -144,10 +144,9 @@ def answer(spec: Spec, lab: Any) -> Finding:
         return spec.finding("not applicable", str(skip))
     except Failed as failed:
         return spec.finding("fail", str(failed), lab.example)
-    except SystemExit as exit_:
-        return spec.finding("fail", f"it calls sys.exit({exit_.code!r}) where {spec.where}", lab.example)
     except BaseException as error:
-        return spec.finding("fail", f"it raises {_told(error)} where {spec.where}", lab.example)
+        told = f"calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raises {_told(error)}"
+        return spec.finding("fail", f"it {told} where {spec.where}", lab.example)
     return spec.finding("pass", passed.sentence, value=dict(passed.value), facts=dict(passed.facts))
 
 

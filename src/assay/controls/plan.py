@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
 import numpy as np
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from assay.core import ContenderInfo, Science
 from assay.space import Float, Space
@@ -39,10 +40,8 @@ def controls(contenders: int) -> list[Control]:
 def science_of(question: Science, lengths: Lengths) -> Science:
     """The science of the controls of a question, which may have had two stages: K is by now what it is."""
     baseline = question.contenders[0]
-    again = msgspec.structs.replace(
-        baseline, name=f"{baseline.name} again", note="A/A: the baseline under another name"
-    )
-    halted = msgspec.structs.replace(
+    again = replace(baseline, name=f"{baseline.name} again", note="A/A: the baseline under another name")
+    halted = replace(
         baseline,
         name=f"{baseline.name}, halted",
         reference=f"{OWN}halted {baseline.reference}",
@@ -50,21 +49,21 @@ def science_of(question: Science, lengths: Lengths) -> Science:
         note=f"{baseline.name} that stands still after a tenth of its steps",
     )
     replays = [_replay(baseline, info, lengths[slot]) for slot, info in enumerate(question.contenders) if slot > 0]
-    protocol = msgspec.structs.replace(question.protocol, stages=msgspec.UNSET)
+    protocol = replace(question.protocol, stages=UNSET)
     contenders = (*question.contenders, again, halted, *replays)
-    return msgspec.structs.replace(question, contenders=contenders, protocol=protocol)
+    return replace(question, contenders=contenders, protocol=protocol)
 
 
 def _replay(baseline: ContenderInfo, candidate: ContenderInfo, lengths: np.ndarray | str) -> ContenderInfo:
     skipped = isinstance(lengths, str)
-    return msgspec.structs.replace(
+    return replace(
         baseline,
         name=f"{baseline.name} at {candidate.name}'s step lengths",
         reference=f"{OWN}replayed {baseline.reference}",
         source=f"{baseline.source}; {code()}" + ("" if skipped else f"; lengths {digest(lengths)}"),
         space=dict(REPLAY_SPACE),
         note=f"each update of {baseline.name} rescaled to {candidate.name}'s mean length",
-        skipped=lengths if skipped else msgspec.UNSET,
+        skipped=lengths if skipped else UNSET,
     )
 
 
@@ -75,7 +74,7 @@ def skipped(info: ContenderInfo) -> str | None:
 
 def is_the_baseline(candidate: ContenderInfo, baseline: ContenderInfo) -> bool:
     """Whether a candidate is the baseline under another name. What was made in Python can't be told."""
-    named = msgspec.structs.replace(candidate, name=baseline.name, note=baseline.note)
+    named = replace(candidate, name=baseline.name, note=baseline.note)
     return bool(baseline.reference) and named == baseline
 
 

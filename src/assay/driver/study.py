@@ -61,7 +61,7 @@ def study_stream(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies = {k: optuna.create_study(direction="maximize") for k in together.replicates}
     distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
-    trials, options = science.protocol.trials, science.protocol.sampler_options
+    trials, options, sign = science.protocol.trials, science.protocol.sampler_options, science.task.sign
     best = dict.fromkeys(together.replicates, -math.inf)
     for at_once in _asked_at_once(trials, more, int(options["n_startup_trials"])):
         asked: list[tuple[optuna.Trial, Member]] = []
@@ -74,12 +74,10 @@ def study_stream(
                 asked.append((trial, member(science, together.slot, "tune", k, t, hyperparameters)))
         curves = yield chunked([m for _, m in asked], together.chunk_size)
         for (trial, m), score in zip(asked, curves.validation[:, -1].tolist(), strict=True):
-            turned = science.task.sign * score if math.isfinite(score) else -math.inf
+            turned = sign * score if math.isfinite(score) else -math.inf
             best[m.replicate] = max(best[m.replicate], turned)
             studies[m.replicate].tell(trial, turned if math.isfinite(turned) else WORST)
-            on_event(
-                events.TrialDone(contender.name, m.replicate, m.index, score, science.task.sign * best[m.replicate])
-            )
+            on_event(events.TrialDone(contender.name, m.replicate, m.index, score, sign * best[m.replicate]))
 
 
 def _asked_at_once(trials: int, more: int, startup: int) -> list[range]:

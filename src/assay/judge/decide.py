@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from assay.core import Outcome, finite
+from assay.core import Outcome, plain
 from assay.judge.special import scipy
 
 Real = TypeVar("Real", float, Decimal)
@@ -37,8 +37,7 @@ class Interval(NamedTuple):
 
     def recorded(self) -> dict[str, Any]:
         """What a verdict has of it; None for what can't be given."""
-        names = {"difference": self.mean, "ci_low": self.low, "ci_high": self.high, "p_value": self.p_value}
-        return {name: finite(value) for name, value in names.items()}
+        return plain({"difference": self.mean, "ci_low": self.low, "ci_high": self.high, "p_value": self.p_value})
 
 
 def level_of(alpha: float, candidates: int = 1) -> float:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -47,8 +46,7 @@ def boundaries(shares: Sequence[float], alpha: float) -> list[float]:
     for share in shares:
         new = spent(share, alpha) - (spent(before, alpha) if before else 0.0)
         step, scale = math.sqrt(share - before), math.sqrt(share)
-        unspent = partial(_beyond, new=new, density=density, points=points, step=step, scale=scale)
-        found.append(scipy.optimize.brentq(unspent, 1e-9, 40.0, xtol=1e-12))
+        found.append(scipy.optimize.brentq(_beyond, 1e-9, 40.0, (new, density, points, step, scale), xtol=1e-12))
         edge = found[-1] * scale
         at = edge * nodes
         arrived = np.exp(-0.5 * ((at[:, None] - points) / step) ** 2) @ density / (step * math.sqrt(2 * math.pi))
@@ -80,9 +78,8 @@ def look_interval(
     level = level_of(alpha, candidates)
     look = list(looks).index(len(differences))
     found = paired_interval(differences, nominal(looks, look, alpha, candidates), resolution=resolution)
-    if not found.exists:
-        return found._replace(level=level)
-    return found._replace(level=level, p_value=_repeated_p(found.p_value, looks, look))
+    p_value = _repeated_p(found.p_value, looks, look) if found.exists else found.p_value
+    return found._replace(level=level, p_value=p_value)
 
 
 def _repeated_p(p: float, looks: Sequence[int], look: int) -> float:

@@ -23,12 +23,8 @@ def detectable_difference(replicate_sd: float, replicates: int, alpha: float, ca
     if replicates < 2:
         return math.nan
     t, freedom = float(critical(replicates, alpha, candidates)), replicates - 1
-
-    def lacking(noncentrality: float) -> float:
-        return WANTED - _beyond(t, freedom, noncentrality)
-
     enough = t * math.sqrt(scipy.special.chdtri(freedom, 1e-15) / freedom) + 9
-    noncentrality = scipy.optimize.brentq(lacking, 0.0, enough, xtol=1e-12)
+    noncentrality = scipy.optimize.brentq(_lacking, 0.0, enough, (t, freedom), xtol=1e-12)
     return noncentrality * replicate_sd * float(error_factor(replicates))
 
 
@@ -76,8 +72,8 @@ def _check_spread(replicate_sd: float) -> None:
         raise ValueError(f"the spread of a replicate's difference must be 0 or more, got {replicate_sd:g}")
 
 
-def _beyond(t: float, freedom: int, noncentrality: float) -> float:
-    """P(|T| > t) for T = (Z + δ)/√(χ²/ν) noncentral t, that is P(χ² < ν·((Z + δ)/t)²): the mean of that over Z + δ.
+def _lacking(noncentrality: float, t: float, freedom: int) -> float:
+    """What P(|T| > t) lacks of 80 %: T = (Z + δ)/√(χ²/ν), noncentral t; the mean over Z + δ of P(χ² < ν·((Z + δ)/t)²).
 
     scipy.special.nctdtr gives NaN far out, where a plan for many replicates asks.
     """
@@ -87,4 +83,4 @@ def _beyond(t: float, freedom: int, noncentrality: float) -> float:
         return scipy.special.chdtr(freedom, freedom * ((z + noncentrality) / t) ** 2) * normal / math.sqrt(2 * math.pi)
 
     found = scipy.integrate.quad(density, max(-noncentrality, -9.0), 9.0, epsabs=1e-13, epsrel=1e-13, limit=200)
-    return float(min(found[0], 1.0))
+    return WANTED - float(min(found[0], 1.0))

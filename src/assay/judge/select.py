@@ -33,7 +33,14 @@ def smoothed(positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | Non
     `choice` (d,) marks unordered hyperparameters. ValueError on shapes that do not fit, and on values that are not finite
     (floor diverged trials first).
     """
-    x, s, unordered = _checked(positions, scores, choice)
+    x, s = np.asarray(positions, dtype=float), np.asarray(scores, dtype=float)
+    if x.ndim != 2 or s.ndim != 1 or len(x) != len(s) or len(s) == 0:
+        raise ValueError(f"positions must be (trials, hyperparameters), scores (trials,), got {x.shape} and {s.shape}")
+    if not (np.isfinite(x).all() and np.isfinite(s).all()):
+        raise ValueError("positions and scores must be finite: floor diverged trials first")
+    unordered = np.zeros(x.shape[1], dtype=bool) if choice is None else np.asarray(choice, dtype=bool)
+    if unordered.shape != (x.shape[1],):
+        raise ValueError(f"choice must name each of {x.shape[1]} hyperparameters, got the shape {unordered.shape}")
     with np.errstate(over="ignore"):  # a square of 1e200 is as far away as infinity
         squares = ((x[:, None, :] - x[None, :, :]) / BANDWIDTH) ** 2
     squares[:, :, unordered] = np.where(squares[:, :, unordered] > 0, math.inf, 0.0)
@@ -87,20 +94,6 @@ def good_range(positions: np.ndarray, scores: np.ndarray, margin: float) -> tupl
     low = best - int(np.argmin(good[best::-1])) + 1 if not good[: best + 1].all() else 0
     high = best + int(np.argmin(good[best:])) - 1 if not good[best:].all() else POINTS - 1
     return float(grid[low]), float(grid[high])
-
-
-def _checked(
-    positions: np.ndarray, scores: np.ndarray, choice: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, s = np.asarray(positions, dtype=float), np.asarray(scores, dtype=float)
-    if x.ndim != 2 or s.ndim != 1 or len(x) != len(s) or len(s) == 0:
-        raise ValueError(f"positions must be (trials, hyperparameters), scores (trials,), got {x.shape} and {s.shape}")
-    if not (np.isfinite(x).all() and np.isfinite(s).all()):
-        raise ValueError("positions and scores must be finite: floor diverged trials first")
-    unordered = np.zeros(x.shape[1], dtype=bool) if choice is None else np.asarray(choice, dtype=bool)
-    if unordered.shape != (x.shape[1],):
-        raise ValueError(f"choice must name each of {x.shape[1]} hyperparameters, got the shape {unordered.shape}")
-    return x, s, unordered
 
 
 def _noise(weights: np.ndarray, means: np.ndarray, scores: np.ndarray) -> float:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from msgspec.structs import asdict
 
-from assay.core import finite
+from assay.core import plain
 from assay.core.verdict import Chance, Speed, ToTarget
 from assay.judge.decide import p_superior
 
@@ -54,6 +54,4 @@ def compare(
     """The speed of two contenders from their turned curves (K, r, E); two misses tie (½), see `p_superior`."""
     ours, theirs = epochs_to(candidate, target), epochs_to(baseline, target)
     faster = p_superior(-ours, -theirs, alpha, candidates, test_fraction)
-    given = {name: finite(value) for name, value in faster._asdict().items() if name != "level"}
-    chance = Chance(**given, level=faster.level)
-    return Speed(**asdict(to_target(target, ours, theirs)), faster=chance)
+    return Speed(**asdict(to_target(target, ours, theirs)), faster=Chance(**plain(faster._asdict())))

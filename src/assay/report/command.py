@@ -70,12 +70,10 @@ def _replicates(protocol: Protocol) -> list[str]:
 
 def _name(contender: ContenderInfo) -> str | None:
     """What to call a contender on the command line: a registered name, or its reference, with ALIAS= where needed."""
-    known = _registered(contender)
-    if known is None and not contender.reference:
+    reference = _registered(contender) or contender.reference
+    if not reference:
         return None
-    usual = known or contender.reference.rpartition(":")[2]
-    reference = known or contender.reference
-    return reference if usual == contender.name else f"{contender.name}={reference}"
+    return reference if reference.rpartition(":")[2] == contender.name else f"{contender.name}={reference}"
 
 
 def _registered(contender: ContenderInfo) -> str | None:
@@ -98,14 +96,10 @@ def _range(dimension: Dimension) -> str:
 
 def _divided_back(margin: float, scale: float) -> str:
     """The shortest number that the command line, dividing by the scale, turns into exactly this margin."""
-    for digits in range(1, 18):
-        text = f"{margin * scale:.{digits}g}"
-        if float(text) / scale == margin:
-            return text
     near = margin * scale
-    return repr(
-        next((x for x in (math.nextafter(near, 0), math.nextafter(near, math.inf)) if x / scale == margin), near)
-    )
+    beside = (repr(math.nextafter(near, end)) for end in (0, math.inf))
+    texts = (*(f"{near:.{digits}g}" for digits in range(1, 18)), *beside)
+    return next((text for text in texts if float(text) / scale == margin), repr(near))
 
 
 def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:

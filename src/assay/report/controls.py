@@ -23,10 +23,7 @@ def card(reading: Reading) -> Card | None:
     if not shown:
         return None
     slots = {arm.name: arm.slot for arm in reading.arms}
-    rows = [
-        compared(_label(entry), look(slots.get(entry["first"], 0)), entry["differences"], entry, scale)
-        for entry in shown
-    ]
+    rows = [compared(_label(e), look(slots.get(e["first"], 0)), e["differences"], e, scale) for e in shown]
     beyond = ", and the sabotage left of it"
     if lost:
         far = reading.units.difference(lost[0]["difference"])

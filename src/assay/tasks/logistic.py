@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.core import Split, Splits, Task
 from assay.tasks.metrics import accuracy
-from assay.tasks.network import cross_entropy
+from assay.tasks.network import Network, cross_entropy
 from assay.tasks.noise import noisy_labels
 
 FEATURES, CLASSES = 20, 4
@@ -41,19 +41,12 @@ def teacher() -> np.ndarray:
     return SIGNAL * drawn / np.linalg.norm(drawn, axis=0)
 
 
-def linear():
-    """20 → 4, with a bias."""
-    from torch import nn
-
-    return nn.Linear(FEATURES, CLASSES)
-
-
 def logistic_regression(label_noise: float = 0.0) -> Task:
     """Multinomial logistic regression, cross entropy, batches of 16, 5 epochs."""
     return Task(
         name="logistic",
         data=noisy_labels(generate, label_noise),
-        model=linear,
+        model=Network("linear", (FEATURES, CLASSES)),
         loss=cross_entropy,
         metric=accuracy,
         epochs=5,

@@ -94,14 +94,10 @@ def mnist1d(name: str, model: Network, train_samples: int, label_noise: float, *
     if train_samples < 40 or train_samples % 40:
         raise ValueError(f"train_samples must be a multiple of 40, 40 at least, got {train_samples}")
     data = partial(generate, train=train_samples, validation=train_samples // 4, test=train_samples // 4)
-    settings: dict[str, Any] = {
-        "batch_size": 128,
-        "margin": 0.01,
-        "margin_reason": "one point, as for the MLP on the same data",
-        **more,
-    }
+    reason = "one point, as for the MLP on the same data"
+    settings: dict[str, Any] = {"batch_size": 128, "margin_reason": reason, **more}
     noisy = noisy_labels(data, label_noise)
-    return Task(name, noisy, model, cross_entropy, accuracy, family="mnist1d", **settings)
+    return Task(name, noisy, model, cross_entropy, accuracy, margin=0.01, family="mnist1d", **settings)
 
 
 def mnist1d_mlp(train_samples: int = TRAIN_SAMPLES, width: int = 256, label_noise: float = 0.0) -> Task:

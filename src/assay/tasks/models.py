@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 
 
+def linear(inputs: int, outputs: int) -> nn.Module:
+    """inputs → outputs, with a bias."""
+    return nn.Linear(inputs, outputs)
+
+
 def mlp(width: int) -> nn.Module:
     """40 → width → 10, ReLU: the network of the original study."""
     return nn.Sequential(nn.Linear(40, width), nn.ReLU(), nn.Linear(width, 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -55,7 +56,7 @@ def check(wanted: EngineOptions) -> EngineOptions:
     return wanted
 
 
-def loop_here(device: str = "cpu", reason: str = "") -> Numerics:
+def loop_here(device: str = "cpu") -> Numerics:
     """The reference engine on this machine."""
     return Numerics(
         engine="loop",
@@ -66,7 +67,6 @@ def loop_here(device: str = "cpu", reason: str = "") -> Numerics:
         threads=1,
         torch=torch_build(),
         cpu=cpu_model(),
-        reason=reason,
     )
 
 
@@ -86,10 +86,7 @@ def hash_of_sources(package: Path) -> str:
 
 def cpu_model() -> str:
     """The processor's name, as the operating system gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if os.access(info, os.R_OK) else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, None) or platform.processor() or platform.machine()

@@ -6,11 +6,9 @@ from assay.conformance.checks import basic, checkpoint, closure, cost, gradients
 from assay.conformance.lab import Lab
 from assay.conformance.report import Passed
 
-_MODULES = (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
-
 CHECKS: dict[str, Callable[[Lab], Passed]] = {
     name.removeprefix("check_"): function
-    for module in _MODULES
+    for module in (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
     for name, function in vars(module).items()
     if name.startswith("check_")
 }

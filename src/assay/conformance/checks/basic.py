@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import torch
 
-from assay.conformance.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
-from assay.conformance.report import Failed, Passed, fail_if
+from assay.conformance.lab import LONG_ENOUGH, MATRICES, Lab, Training, finite, quadratic, same, start_values
+from assay.conformance.report import Passed, fail_if
 from assay.contenders.interface import needs_closure
 
 
@@ -49,14 +49,12 @@ def _mode(lab: Lab, optimizer: Any) -> Any:
 
 
 def _steps(lab: Lab, mode: Any) -> bool:
-    lab.mode, before = mode, lab.mode
+    lab.mode = mode
     try:
         lab.training().minimise(quadratic, steps=2)
         return True
     except Exception:
         return False
-    finally:
-        lab.mode = before
 
 
 def _doubles(lab: Lab) -> bool:
@@ -74,7 +72,7 @@ def check_steps(lab: Lab) -> Passed:
         f"""
 p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))
 opt := [p, q]
-for _ in range({PATIENCE}):
+for _ in range({LONG_ENOUGH}):
     p.grad, q.grad = torch.full((4, 3), 0.5), torch.full((3, 5), 0.5)
     opt.step()
 for x in (p, q):
@@ -87,9 +85,9 @@ for x in (p, q):
     training = lab.training(dtype, steps=12)
     fail_if(not finite(training.values()), "twelve steps on gradients of everyday size make parameters NaN or infinite")
     if not any(training.moves()):  # some gather gradients first
-        training.feed_all(lab.rows(PATIENCE, dtype)[12:])
+        training.feed_all(lab.rows(LONG_ENOUGH, dtype)[12:])
     moved = training.moves()
-    fail_if(not any(moved), f"it never moves a parameter ({PATIENCE} steps, gradients far from zero)")
+    fail_if(not any(moved), f"it never moves a parameter ({LONG_ENOUGH} steps, gradients far from zero)")
     which = ", ".join(str(i + 1) for i, m in enumerate(moved) if not m)
     fail_if(which, f"of {len(moved)} parameters it never moves number {which}")
     closure = "; its step needs a closure"
@@ -137,12 +135,10 @@ assert min(losses) < ((start - 2) ** 2).sum(), losses
                 if best < 0.5 * first:
                     at = "its default" if rate is None else f"{rate:.2g}"
                     return Passed(f"the loss falls from {first:.3g} to {best:.3g} in {step + 1} steps at lr {at}")
-    if best >= first:
-        if raised is not None:
-            raise raised
-        raise Failed(
-            f"the loss of a convex quadratic never falls below its start, at none of {len(lab.rates())} learning rates"
-        )
+    if best >= first and raised is not None:
+        raise raised
+    fault = "the loss of a convex quadratic never falls below its start, at none of"
+    fail_if(best >= first, f"{fault} {len(lab.rates())} learning rates")
     return Passed(f"the loss falls, but slowly: from {first:.3g} to {best:.3g} in 100 steps")
 
 
@@ -188,9 +184,7 @@ raise SystemExit("look at what was printed above")
     if not finite(training.values()):
         return Passed("it prints nothing" if not stepping else "it prints only of what is not finite")
     fail_if(stepping, f"it prints as it steps: {stepping!r}")
-    if made:
-        return Passed(f"it prints when it is made, not after: {made!r}")
-    return Passed("it prints nothing")
+    return Passed(f"it prints when it is made, not after: {made!r}" if made else "it prints nothing")
 
 
 def _printed(output: IO[bytes]) -> str:

@@ -94,9 +94,8 @@ assert again.param_groups[0]["lr"] == opt.param_groups[0]["lr"], "the saved lr i
 """
     )
     groups[0]["lr"] *= 0.5
-    wanted = groups[0]["lr"]
-    if _resumed(lab, training).optimizer.param_groups[0]["lr"] != wanted:
-        raise Failed("load_state_dict doesn't restore a learning rate that was changed before saving")
+    restored = _resumed(lab, training).optimizer.param_groups[0]["lr"] == groups[0]["lr"]
+    fail_if(not restored, "load_state_dict doesn't restore a learning rate that was changed before saving")
 
 
 def _lost(before: Any, after: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ for _ in range(3):
     training = lab.training()
     calls_a_step = []
     for _ in range(4):
-        calls = _Calls(training.params, lab.mode == "graph")
+        calls = _Calls(training.closure(quadratic))
         _judge(calls, training.step_with(calls))
         calls_a_step.append(len(calls.losses))
     fewest, most = min(calls_a_step), max(calls_a_step)
@@ -71,18 +71,13 @@ assert torch.allclose(by_closure, p, rtol=1e-5), "step(closure) and backward(); 
 class _Calls:
     """A closure that remembers how it was called."""
 
-    def __init__(self, params: Sequence[Tensor], graph: bool) -> None:
-        self.params, self.graph = params, graph
+    def __init__(self, closure: Callable[[], Tensor]) -> None:
+        self.closure, self.grad_enabled = closure, True
         self.losses: list[float] = []
-        self.grad_enabled = True
 
     def __call__(self) -> Tensor:
         self.grad_enabled &= torch.is_grad_enabled()
-        for p in self.params:
-            p.grad = None
-        with torch.enable_grad():
-            loss = quadratic(self.params)
-            loss.backward(create_graph=self.graph)
+        loss = self.closure()
         self.losses.append(loss.item())
         return loss
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from assay.conformance.lab import MATRICES, PATIENCE, Lab, Training, finite, quadratic, same, start_values
+from assay.conformance.lab import LONG_ENOUGH, MATRICES, Lab, Training, finite, quadratic, same, start_values
 from assay.conformance.report import Failed, Passed, fail_if, skip_if
 
 
@@ -20,7 +20,7 @@ def check_none_grad(lab: Lab) -> Passed:
 p, q, r = (torch.nn.Parameter(torch.ones(s)) for s in ((4, 3), (4, 3), (3, 5)))
 opt := [p, q, r]
 for late in (False, True):
-    for _ in range({PATIENCE}):
+    for _ in range({LONG_ENOUGH}):
         p.grad, q.grad, r.grad = torch.ones(4, 3), torch.ones(4, 3) if late else None, torch.ones(3, 5)
         opt.step()
     assert late or torch.equal(q, torch.ones(4, 3)), "q moves without a gradient"
@@ -29,11 +29,11 @@ for late in (False, True):
 """
     )
     training = Training(lab, start_values((*lab.shapes, (3, 5)), lab.exact))
-    training.minimise(_without_the_second, steps=PATIENCE)
+    training.minimise(_without_the_second, steps=LONG_ENOUGH)
     _, second, third = training.moves()
     fail_if(second, "a parameter moves though its gradient is None")
     fail_if(not third, "of two parameters with gradients around one without, the second never moves")
-    training.minimise(quadratic, steps=PATIENCE)
+    training.minimise(quadratic, steps=LONG_ENOUGH)
     fail_if(not training.moves()[1], "a parameter whose first gradient comes late never moves")
     _one_that_ends(lab, training)
     if lab.mode != "graph":  # there is nothing to differentiate

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from assay.conformance.lab import PATIENCE, Lab, Training, difference, flat, gradients, start_values
+from assay.conformance.lab import LONG_ENOUGH, Lab, Training, difference, flat, gradients, start_values
 from assay.conformance.report import Failed, Passed, Skip, fail_if, skip_if
 
 
@@ -43,13 +43,13 @@ def check_groups(lab: Lab) -> Passed:
         f"""
 p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(4, 3))
 opt := [{{"params": [p], "lr": {rate:.6g}}}, {{"params": [q], "lr": {low:.6g}}}]
-for _ in range({PATIENCE}):
+for _ in range({LONG_ENOUGH}):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(p, q), "the second group moves at the first group's lr"
 """
     )
-    rows = lab.rows(PATIENCE, lab.exact)  # some gather gradients first
+    rows = lab.rows(LONG_ENOUGH, lab.exact)  # some gather gradients first
     mixed, high, lower = (_grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
     (first, second), (fast, other_fast), (other_slow, slow) = mixed.moved(), high.moved(), lower.moved()
     apart = difference([first, second], [fast, slow])
@@ -86,14 +86,14 @@ opt.step()
 q = torch.nn.Parameter(torch.ones(4, 3))
 opt.add_param_group({{"params": [q]}})
 before = p.detach().clone()
-for _ in range({PATIENCE}):
+for _ in range({LONG_ENOUGH}):
     p.grad, q.grad = torch.ones(4, 3), torch.ones(4, 3)
     opt.step()
 assert not torch.equal(q, torch.ones(4, 3)), "the added parameter never moves"
 assert not torch.equal(p, before), "the others no longer move"
 """
     )
-    rows = gradients((*lab.shapes, lab.shapes[0]), 2 + PATIENCE, lab.exact)
+    rows = gradients((*lab.shapes, lab.shapes[0]), 2 + LONG_ENOUGH, lab.exact)
     training.feed_all([row[:-1] for row in rows[:2]])
     late = torch.nn.Parameter(start_values(lab.shapes[:1], lab.exact, seed=7)[0])
     add({"params": [late]})

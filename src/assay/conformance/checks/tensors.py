@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from assay.conformance.lab import MATRICES, PATIENCE, Lab, Training, difference, finite, flat, gradients, start_values
+from assay.conformance.lab import (
+    LONG_ENOUGH,
+    MATRICES,
+    Lab,
+    Training,
+    difference,
+    finite,
+    flat,
+    gradients,
+    start_values,
+)
 from assay.conformance.report import Failed, Passed, Skip, fail_if, skip_if
 
 
@@ -118,14 +128,14 @@ def check_zero_dim(lab: Lab) -> Passed:
         f"""
 p = torch.nn.Parameter(torch.tensor(1.0))
 opt := [p]
-for _ in range({PATIENCE}):
+for _ in range({LONG_ENOUGH}):
     p.grad = torch.tensor(1.0)
     opt.step()
 assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
 """
     )
     shapes = (*lab.shapes, ())
-    training = Training(lab, start_values(shapes, lab.exact)).feed_all(gradients(shapes, PATIENCE, lab.exact))
+    training = Training(lab, start_values(shapes, lab.exact)).feed_all(gradients(shapes, LONG_ENOUGH, lab.exact))
     last = training.params[-1]
     fail_if(last.shape != (), f"a zero-dimensional parameter takes the shape {tuple(last.shape)}")
     fail_if(not finite([last]), "a zero-dimensional parameter becomes NaN or infinite")

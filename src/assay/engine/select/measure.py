@@ -59,20 +59,19 @@ def largest_on_cpu(task: Task, contender: Contender, member: Member, numerics: N
     with torch.random.fork_rng(devices=[]):
         one = set_up(task, contender, member, numerics, batches.run)
         x, y = batches.at(0)
-        activations = 0
+        activations: list[int] = []
 
         def count(_: nn.Module, __: object, output: object) -> None:
-            nonlocal activations
             if isinstance(output, Tensor):
-                activations += 2 * output.nbytes  # it and its gradient
+                activations.append(2 * output.nbytes)  # it and its gradient
 
         hooks = [m.register_forward_hook(count) for m in one.model.modules() if not list(m.children())]
         one(x[0], y[0])
         for hook in hooks:
             hook.remove()
-    weights = sum(p.nbytes for p in one.model.parameters())
+    weights = 2 * sum(p.nbytes for p in one.model.parameters())  # and their gradients
     state = sum(leaf.value.nbytes for leaf in leaves_of(one).values() if leaf.kind == "tensor")
-    fits = int(min(CHUNK_BYTES / (activations + 2 * weights + state), DATA_BYTES / max(1, x.nbytes * batches.steps)))
+    fits = int(min(CHUNK_BYTES / (sum(activations) + weights + state), DATA_BYTES / max(1, x.nbytes * batches.steps)))
     return max(1, min(LARGEST, 1 << max(0, fits.bit_length() - 1)))
 
 
@@ -104,8 +103,7 @@ def _peak(task: Task, contender: Contender, members: Sequence[Member], numerics:
     before = torch.cuda.memory_allocated(numerics.device)
     with torch.random.fork_rng(devices=[]):
         population, batches = begun(task, contender, members, numerics)
-        everyone = np.ones(len(members), dtype=bool)
-        population.scores([data.validation for data in batches.data], everyone)
+        population.scores([data.validation for data in batches.data], np.ones(len(members), dtype=bool))
     return torch.cuda.max_memory_allocated(numerics.device) - before
 
 

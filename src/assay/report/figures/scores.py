@@ -13,7 +13,6 @@ from assay.space import Choice, Dimension
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK}  # around the chosen
 MOST_POINTS = 1500  # beyond them a panel's points are one picture, to keep the page small
@@ -45,6 +44,8 @@ class Panel(NamedTuple):
 
 def scores(panels: Sequence[Panel], axis: str) -> Figure:
     """The score against each hyperparameter; rings mark the chosen trials, crosses at the foot the diverged ones."""
+    from matplotlib.lines import Line2D
+
     trials = sorted((t for panel in panels for t in panel.trials), key=lambda t: t.slot)
     looks = {t.label: t.look for t in trials}
     columns = 2 if len(panels) > 2 else 1
@@ -55,7 +56,9 @@ def scores(panels: Sequence[Panel], axis: str) -> Figure:
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     axes[0].set_title(axis)
-    legend(figure, _handles(looks))
+    dot = {"linestyle": "none", "markeredgewidth": 0, "markersize": 4.5}
+    dots = [Line2D([], [], marker=k.marker, color=k.colour, label=label, **dot) for label, k in looks.items()]
+    legend(figure, [*dots, Line2D([], [], marker="o", markersize=7, label="chosen", **RING)])
     return figure
 
 
@@ -82,9 +85,8 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
             bar = {"color": colour, "linewidth": 2.2, "solid_capstyle": "butt", "marker": "|", "markersize": 5}
             axes.plot(trials.good, [height, height], **bar)
             axes.set_ylim(top=max(axes.get_ylim()[1], height + 0.05 * span))
-        axes.plot(
-            x[picked], trials.scores[picked], marker=marker, markersize=7.5, markeredgewidth=1.1, zorder=4, **RING
-        )
+        ring = {"marker": marker, "markersize": 7.5, "markeredgewidth": 1.1, "zorder": 4, **RING}
+        axes.plot(x[picked], trials.scores[picked], **ring)
     _range(axes, panel.dimension, narrow)
     axes.set_xlabel(plain(panel.hyperparameter, 30), labelpad=2)
 
@@ -92,9 +94,8 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
 def positions(dimension: Dimension, values: Sequence[Any], shift: float) -> np.ndarray:
     """Where values stand on the x axis: options at whole numbers, contenders side by side; numbers as they are."""
     if isinstance(dimension, Choice):
-        return np.array(
-            [dimension.options.index(v) + shift if v in dimension.options else np.nan for v in values], dtype=float
-        )
+        places = {option: i + shift for i, option in enumerate(dimension.options)}
+        return np.array([places.get(v, np.nan) for v in values], dtype=float)
     return np.array(values, dtype=float)
 
 
@@ -108,11 +109,3 @@ def _range(axes: Axes, dimension: Dimension, narrow: bool) -> None:
     else:
         room = 0.03 * (dimension.high - dimension.low)
         axes.set_xlim(dimension.low - room, dimension.high + room)
-
-
-def _handles(looks: dict[str, Look]) -> list[Line2D]:
-    from matplotlib.lines import Line2D
-
-    dot = {"linestyle": "none", "markeredgewidth": 0, "markersize": 4.5}
-    dots = [Line2D([], [], marker=k.marker, color=k.colour, label=label, **dot) for label, k in looks.items()]
-    return [*dots, Line2D([], [], marker="o", markersize=7, label="chosen", **RING)]
