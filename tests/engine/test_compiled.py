@@ -74,7 +74,7 @@ def test_a_class_that_counts_its_own_steps_is_right_at_each_of_a_thousand(
             missed.append(self.missed)
             return traces
 
-    found = train_with(Watched, task, arm, members(2), numerics(compiled=True, width=2))
+    found = train_with(Watched, task, arm, members(2), numerics(compiled=True, chunk_size=2))
     expected = loop.train(task, arm, members(2), numerics())
     assert_same(found, expected, rtol=1e-7)
     assert len(list((tmp_path / "compiled").glob("*.so"))) == 2  # the fifth step, and the others

@@ -174,7 +174,7 @@ class Numerics(msgspec.Struct, frozen=True):
 
     engine: Literal["loop", "vectorized"]
     compiled: bool
-    width: int  # members in a chunk
+    chunk_size: int = msgspec.field(name="width")  # members in a chunk
     dtype: str
     device: str
     threads: int

@@ -142,5 +142,5 @@ def _final(scheduler: Scheduler, known: list[plan.Control], arrays: RecordArrays
     streams: list[ChunkStream] = []
     for control in known:
         chosen, first = trained.chosen(control), trained.first_seed(control)
-        streams += final_streams(science, control.slot, chosen, scheduler.numerics[control.slot].width, first)
+        streams += final_streams(science, control.slot, chosen, scheduler.numerics[control.slot].chunk_size, first)
     scheduler.train(streams)

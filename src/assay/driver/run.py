@@ -237,7 +237,7 @@ class _Run:
         )  # UsageError if its members are another plan's
         found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
         alone = (found.seconds or 0.0) * workers.size / found.trainings
-        workers.watchdog.saw(alone * max(n.width for n in numerics))
+        workers.watchdog.saw(alone * max(n.chunk_size for n in numerics))
         return folder
 
     def _resumed(self, record: RunFolder) -> RunFolder:
@@ -315,7 +315,7 @@ def train_finals(scheduler: Scheduler, replicates: range) -> None:
     runs: list[ChunkStream] = []
     for slot, numerics in enumerate(scheduler.numerics):
         chosen = {k: arrays.chosen(slot, k) for k in replicates}
-        runs += final_streams(science, slot, chosen, numerics.width)
+        runs += final_streams(science, slot, chosen, numerics.chunk_size)
     scheduler.train(runs)
 
 

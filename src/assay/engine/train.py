@@ -49,7 +49,7 @@ def train_with(
         raise NotVectorizable("members that tune and members that are final don't share a chunk")
     wanted = len(members)
     if numerics.compiled:  # a compiled step has one width
-        members = [*members, *[members[-1]] * (numerics.width - wanted)]
+        members = [*members, *[members[-1]] * (numerics.chunk_size - wanted)]
 
     def trained(**options: int) -> Curves:
         with own_randomness():

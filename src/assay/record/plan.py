@@ -64,7 +64,7 @@ def _impossible(plan: Plan) -> str | None:
         "epochs or a batch size below 1": min(task.epochs, task.batch_size) < 1,
         "more epochs, or a larger batch, than there can be": max(task.epochs, task.batch_size) > MOST,
         "more looks than there can be members": max(looks, default=0) > MOST,
-        "chunks without members": min((n.width for n in plan.numerics), default=1) < 1,
+        "chunks without members": min((n.chunk_size for n in plan.numerics), default=1) < 1,
         "looks that don't grow": any(b <= a for a, b in pairwise((1, *looks))) or (looks and p.replicates not in looks),
         "stages that are none": not 1 <= stages.first <= stages.most <= MOST,
         "earlier plans that were longer": any(b <= a for a, b in pairwise((0, *earlier, p.replicates)))

@@ -153,7 +153,7 @@ def _machine(reading: Reading) -> list[tuple[str, str]]:
     n = reading.plan.numerics[0]
     engines = []
     for arm, own in zip(reading.arms, reading.plan.numerics, strict=True):
-        how = f"the vectorized engine, {'compiled' if own.compiled else 'eager'}, {own.width} at once"
+        how = f"the vectorized engine, {'compiled' if own.compiled else 'eager'}, {own.chunk_size} at once"
         engine = "the loop" if own.engine == "loop" else how
         engines.append((f"{arm.name} trains by", f"{engine}{f' ({own.reason})' if own.reason else ''}"))
         for reason, members in arm.came.get("fallbacks", {}).items():

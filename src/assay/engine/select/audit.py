@@ -39,7 +39,7 @@ def see_that_it_is_the_loops(
     Raises:
         UsageError: they are not what the loop gives, up to rounding: its line, and both curves.
     """
-    plain = msgspec.structs.replace(numerics, engine="loop", compiled=False, width=1)
+    plain = msgspec.structs.replace(numerics, engine="loop", compiled=False, chunk_size=1)
     expected = loop.train(task, contender, [member], plain)
     if all(_near(getattr(expected, name)[0], getattr(curves, name)[place]) for name in CURVES):
         return
@@ -65,7 +65,7 @@ def _listed(curve: np.ndarray) -> str:
 def audit(task: Task, contender: Contender, member: Member, numerics: Numerics) -> str | None:
     """None where the engine of these numerics gives the loop's numbers for this member, up to rounding; else a line."""
     task = without_dropout(task)
-    exact = msgspec.structs.replace(numerics, dtype="float64", width=1)
+    exact = msgspec.structs.replace(numerics, dtype="float64", chunk_size=1)
     kind = Population
     if numerics.compiled:
         from assay.engine.compiled.population import Interpreted as kind

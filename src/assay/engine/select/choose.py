@@ -63,7 +63,7 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
         return _loop(plain, against, seconds)
 
     against = _hindrance(wanted) or (against if wanted.compile == "auto" else "")
-    numerics = replace(plain, engine="vectorized", width=size)
+    numerics = replace(plain, engine="vectorized", chunk_size=size)
     if not against:
         compiled = replace(numerics, compiled=True, reason=f"compiled steps of {size} members")
         against = probe(task, contender, compiled, demand.split)

@@ -58,7 +58,7 @@ def probe(
 
             kind = Interpreted
     few = members(contender, split)
-    exact = msgspec.structs.replace(numerics, dtype="float64", width=MEMBERS)
+    exact = msgspec.structs.replace(numerics, dtype="float64", chunk_size=MEMBERS)
     try:
         expected = loop.train(small, contender, few, exact)
     except Exception:  # a model that keeps to float32, or one that the loop can't train either: the caller must know
