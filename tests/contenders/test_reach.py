@@ -215,8 +215,8 @@ def _generator(model, run, lr):
     [
         (_generator, "let it return the optimizer"),
         (_coroutine, "write def, not async def"),
-        (torch.optim, "is a module"),
-        ((i for i in ()), "is a generator, neither"),
+        (torch.optim, "(a module)"),
+        ((i for i in ()), "(a generator)"),
     ],
 )
 def test_what_makes_no_optimizer_is_one_line(make, words):

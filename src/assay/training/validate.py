@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from assay.core import Split, Splits, Task, steps_per_epoch
 from assay.errors import AssayError, UsageError, own_frames, said
 from assay.training.data import as_tensor
-from assay.training.step import see_weights
+from assay.training.step import own_randomness, see_weights
 
 
 def validate_task(task: Task, splits: Splits) -> None:
@@ -26,7 +26,7 @@ def validate_task(task: Task, splits: Splits) -> None:
             wants real ones; a metric that is no plain number.
     """
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with own_randomness(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _data(splits, task.batch_size)
             model = task.model()

@@ -20,6 +20,7 @@ from assay.engine.eager.layers import DEFINED, convolve
 from assay.engine.eager.patching import PatchingMode
 from assay.engine.refusal import NotVectorizable, hands_on
 from assay.engine.torch_private import batched, expanded, physical, vmap_level
+from assay.training.step import own_randomness
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
 
@@ -154,7 +155,7 @@ def dropout_sites(model: nn.Module, x: Tensor) -> list[Site]:
         return torch.ones(shape, dtype=x.dtype, device=x.device)
 
     probe = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), ModelMode(mask):
+    with own_randomness(), torch.no_grad(), ModelMode(mask):
         probe(x)
     return sites
 

@@ -33,7 +33,7 @@ from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.torch_private import batched, expanded, physical, vmap_level
 from assay.space import Choice
-from assay.training.step import Step, set_up, with_own_loss
+from assay.training.step import Step, own_randomness, set_up, with_own_loss
 
 Gradients = Sequence[Tensor | None]  # of the trained weights, each (members, …)
 PROBED = 64  # contenders whose tuned numbers are kept
@@ -73,7 +73,7 @@ class Population:
         self.task = with_own_loss(task)
         self.warm = warm if warm is not None else int(numerics.device == "cpu")
         self.run, self.width, self.taken = batches.run, len(members), self.warm
-        with torch.random.fork_rng(devices=[]):
+        with own_randomness():
             self.tuned = tuned_numbers(task, contender, members[0], numerics, batches)
             setups = [self.set_up(i, batches) for i in range(len(members))]
         self.warm_traces = _traces(setups) if self.warm else ()  # of each step (3, members)

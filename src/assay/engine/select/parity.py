@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from torch import nn
 from torch.nn import functional
 
@@ -25,7 +24,7 @@ from assay.engine.train import train_with
 from assay.space import Choice
 from assay.training import loop
 from assay.training.data import load
-from assay.training.step import make_model
+from assay.training.step import make_model, own_randomness
 
 MEMBERS = 3
 EPOCHS = 3
@@ -66,7 +65,7 @@ def probe(
         expected = loop.train(small, contender, few, exact)
     try:
         inputs, _ = load(small, split, exact.dtype, exact.device).train
-        with torch.random.fork_rng(devices=[]):
+        with own_randomness():
             if dropout_sites(make_model(small, exact), inputs[: small.batch_size]):
                 return "the model draws dropout that can't be switched off, so its numbers can't be compared"
         found = train_with(kind, small, contender, few, exact)
