@@ -496,7 +496,7 @@ def test_a_chunked_population_trains_them_too(tmp_path):
     result = run(tmp_path / "run", engine="vectorized", compile="off")
     own = RunFolder.open(result.folder / "controls")
     assert [n.engine for n in own.plan.numerics] == ["vectorized"] * 5
-    assert own.plan.numerics[4].width > 1
+    assert own.plan.numerics[4].chunk_size > 1
     kept = np.load(result.folder / "controls" / "lengths-1.npy")
     for row in own.frame().filter(pl.col("slot") == 4).to_dicts():
         settings = json.loads(row["hyperparameters"])
