@@ -98,7 +98,7 @@ def test_a_schedule_that_counts_its_calls_is_asked_on_a_copy():
 
 
 def test_a_margin_below_all_digits():
-    assert "--margin 1e-300: it is below 1e-37, and scores have no such digits" in refused(margin=1e-300)
+    assert "--margin 1e-298 points: scores have no such digits" in refused(margin=1e-300)
 
 
 def test_a_range_below_all_digits():

@@ -136,13 +136,14 @@ def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], dr
 
 def listing() -> None:
     """Contenders, tasks and engines, a line each."""
-    from assay.contenders.registry import CONTENDERS
+    from assay.contenders.registry import CONTENDERS, PACKAGED
     from assay.tasks import TASKS
 
     rows = [
         ("contender", name, f"{entry.summary}; {entry.reference}; tunes {_listed(entry.space)}")
         for name, entry in CONTENDERS.items()
     ]
+    rows += [("contender", name, f"{where}; tunes what its class takes") for name, where in PACKAGED.items()]
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
     rows += [
         ("task", "suite", "all of these, and one verdict across them"),
@@ -150,4 +151,4 @@ def listing() -> None:
         ("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"),
     ]
     for kind, name, text in rows:
-        console().print(line(f"{kind:<10} {name:<14} {text}"))
+        console().print(line(f"{kind:<10} {name:<20} {text}"))

@@ -12,7 +12,7 @@ from typing import Any
 from assay.contenders.adapt import adapt, parameters_of
 from assay.contenders.load import Origin, changes_of, load, origin_of
 from assay.contenders.place import name_of, reference_of
-from assay.contenders.registry import CONTENDERS
+from assay.contenders.registry import CONTENDERS, PACKAGED
 from assay.contenders.schedules import split_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
@@ -140,10 +140,10 @@ def _resolve(
         return replace(made, reference=reference_of(reference), **origin_of(reference)._asdict())
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
-    if ":" not in plain and plain not in CONTENDERS:
-        raise UsageError(f"no contender is called {plain!r}; {nearest(plain, CONTENDERS)} (yours: path/file.py:Name)")
+    if ":" not in plain and plain not in (known := [*CONTENDERS, *PACKAGED]):
+        raise UsageError(f"no contender is called {plain!r}; {nearest(plain, known)} (yours: path/file.py:Name)")
     entry = CONTENDERS.get(plain)
-    where = entry.reference if entry else plain
+    where = entry.reference if entry else PACKAGED.get(plain, plain)
     target = load(where)
     if isinstance(target, Contender):
         target = replace(target, note=_noted(target.note, changes_of(target.make)))

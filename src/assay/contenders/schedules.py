@@ -90,9 +90,10 @@ def split_schedule(reference: str) -> tuple[str, Schedule | None]:
         elif part in SHAPES and shape is None:
             shape = part
         else:
+            if warm and shape and warmup is None:
+                raise UsageError(f"{reference}: a warm-up comes before the shape: write {name}+{part}+{shape}")
             known = [*SHAPES, "warmup10"]
             raise UsageError(
-                f"{reference}: {part!r} is no schedule here; {nearest(part, known)} (warmup10: the first 10 % of training, "
-                "named before the shape)"
+                f"{reference}: {part!r} is no schedule here; {nearest(part, known)} (warmup10: the first 10 % of training)"
             )
     return f"{where}{colon}{name}", Schedule(shape or "constant", warmup or 0.0)  # type: ignore[arg-type]

@@ -113,12 +113,13 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
             see_that_it_schedules(contender.name, contender.schedule)
     if task.epochs < 1:
         raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
+    margin = f"--margin {task.margin * task.metric.scale:g} {task.metric.unit}".rstrip()
     if not (task.margin > 0 and math.isfinite(task.margin)):
-        raise UsageError(f"--margin {task.margin:g}: the smallest difference that matters must be above 0")
+        raise UsageError(f"{margin}: the smallest difference that matters must be above 0")
     if task.margin < LEAST_MARGIN:
         raise UsageError(
-            f"--margin {task.margin:g}: it is below {LEAST_MARGIN:g}, and scores have no such digits: no two of them would ever "
-            "count as equal; say which difference matters to you"
+            f"{margin}: scores have no such digits, so that no two of them would ever count as equal; say which difference "
+            "matters to you"
         )
     if isinstance(protocol.looks, tuple) and not task.generated:
         raise UsageError(

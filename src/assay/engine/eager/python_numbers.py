@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from assay.engine.refusal import hands_on
 from assay.engine.torch_private import torch_functions_off
 
 Item = Callable[[Tensor], Any]  # a one-element tensor → the number in it, which may stay a tensor
@@ -96,6 +97,7 @@ def number_functions(item: Item, require: Require) -> dict[tuple[ModuleType, str
 def _math(item: Item, require: Require, name: str, tensor_form: Callable[..., Any]) -> Callable[..., Any]:
     plain, sound = getattr(math, name), _SOUND.get(name)
 
+    @hands_on
     def function(*args: Any) -> Any:
         numbers = [item(a) if isinstance(a, Tensor) else a for a in args]
         if not any(isinstance(a, Tensor) for a in numbers):
@@ -113,6 +115,7 @@ def _math(item: Item, require: Require, name: str, tensor_form: Callable[..., An
 def _extreme(item: Item, plain: Callable[..., Any], replaces: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """Python keeps the first of equals, and what compares false with NaN."""
 
+    @hands_on
     def function(*args: Any, **kwargs: Any) -> Any:
         candidates: Any = args
         if len(args) == 1:
