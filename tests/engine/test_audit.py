@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assay import seeds
 from assay.cli.printed import verified
+from assay.driver.estimate import estimate
 from assay.driver.retrain import Retrained, retrain
 from assay.driver.scheduler import Calls
 from assay.engine.eager.population import Population
@@ -23,7 +24,7 @@ from assay.workers.jobs import pack, train_chunk
 from .. import asked
 from .small import contender, make_task, members, numerics
 
-LATE = 40
+LATE = 70  # after the probe
 
 
 class Drifting(Population):
@@ -44,12 +45,12 @@ def test_a_sound_engine_passes_even_where_rounding_grows(compiled: bool) -> None
 def test_a_fault_that_begins_after_the_probe_is_named_with_both_values(monkeypatch: pytest.MonkeyPatch) -> None:
     from assay.engine.select import audit as module
 
-    task, arm = make_task(epochs=12), contender(torch.optim.Adam)
+    task, arm = make_task(epochs=16), contender(torch.optim.Adam)
     assert probe(task, arm, numerics(), kind=Drifting) is None
     monkeypatch.setattr(module, "Population", Drifting)
     said = audit(task, arm, members(1)[0], numerics("float32"))
     assert said is not None
-    assert "in epoch 9, by the loop" in said
+    assert "in epoch 15, by the loop" in said
 
 
 def test_retraining_asks_the_loop_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_in_a_run_a_fault_that_begins_late_stops_it_with_both_curves(monkeypatch
 
     monkeypatch.setattr(engine, "Population", Drifting)
     monkeypatch.setattr(module, "Population", Drifting)
-    packed = pack(make_task(epochs=12)), pack(contender(torch.optim.Adam))
+    packed = pack(make_task(epochs=16)), pack(contender(torch.optim.Adam))
     chunk, by_engine = members(4), numerics("float32", engine="vectorized")
     assert not any(train_chunk(*packed, chunk, by_engine).fallback)  # nobody asked
     with pytest.raises(
@@ -101,3 +102,11 @@ def test_a_run_has_those_audited_that_its_plan_draws(tmp_path: Path, monkeypatch
         asked.run(asked.plan("adam", "sgd", task="tests/tiny.py:task", out=tmp_path / engine, **wanted), 1)
         chunks = [call for call in asked_for if call[2] is train_chunk]
         assert sum(len(call[-1]) for call in chunks) == count  # of 8 members each, one a contender
+
+
+def test_audits_are_in_the_estimate() -> None:
+    planned = asked.job("adam", "sgd", task="logistic", replicates=2, trials=2)
+    plain, dearer = (estimate(planned.science, planned.task, 100, 0.001, 2, audit=share) for share in (0.0, 0.06))
+    assert plain.seconds is not None
+    assert dearer.seconds == pytest.approx(1.06 * plain.seconds)
+    assert dearer.steps == plain.steps

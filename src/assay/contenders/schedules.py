@@ -90,7 +90,7 @@ def split_schedule(reference: str) -> tuple[str, Schedule | None]:
         elif part in SHAPES and shape is None:
             shape = part
         else:
-            if warm and shape and warmup is None:
+            if warm and shape and warmup is None and float(warm[1]) < 100:
                 raise UsageError(f"{reference}: a warm-up comes before the shape: write {name}+{part}+{shape}")
             known = [*SHAPES, "warmup10"]
             raise UsageError(

@@ -27,7 +27,7 @@ from assay.training.data import load
 from assay.training.step import make_model, own_randomness
 
 MEMBERS = 3
-EPOCHS = 3
+EPOCHS = 6  # sixty steps in all: past a fiftieth
 STEPS = 10  # an epoch; the last is a smaller batch
 TOLERANCE = {"float64": 1e-5, "float32": 1e-3}  # relative to the largest value compared
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
