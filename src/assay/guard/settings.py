@@ -1,4 +1,7 @@
-"""The settings of a process that change what others compute in it, each with how it is read and how it is put back."""
+"""The settings of a process that change what others compute in it, each with how it is read and how it is put back.
+
+Function modes and global hooks have no public form in torch; the private names here were tried with torch 2.13.0.
+"""
 
 from __future__ import annotations
 
