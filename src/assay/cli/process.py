@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -64,6 +65,8 @@ class Ends:
                 # but for those that whoever started it wants ignored (nohup)
                 if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                     signal.signal(number, self._asked)
+                    # the last thing that runs: Python, as it ends, lets a signal kill the process, and the code be lost
+                    atexit.register(signal.signal, number, signal.SIG_IGN)
 
     def _asked(self, number: int, _: Any) -> None:
         if time.monotonic() - self._last < AGAIN:

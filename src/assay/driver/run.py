@@ -114,17 +114,14 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
         on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
         return content
     started = time.perf_counter()
-    try:
-        with locked(job.folder):
-            found = extend.resume(job.folder, job.science, torch_build())
-            if found is not None and has_controls(found):
-                controls_.refuse_other_code(found)
-            for doing, printed in take_printed():
-                output.append(job.folder / output.NAME, doing, printed)
-            with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
-                return _Run(job, found, workers, on_event).to_the_end(started)
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
+    with locked(job.folder):
+        found = extend.resume(job.folder, job.science, torch_build())
+        if found is not None and has_controls(found):
+            controls_.refuse_other_code(found)
+        for doing, printed in take_printed():
+            output.append(job.folder / output.NAME, doing, printed)
+        with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
+            return _Run(job, found, workers, on_event).to_the_end(started)
 
 
 def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[str, Any] | None:
