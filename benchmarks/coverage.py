@@ -36,8 +36,8 @@ from coverage_classes import classes, contender_of
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from assay import engine
 from assay.core import Contender, Numerics, Split, Splits, Task
-from assay.engine.compiled.cache import ENGINE
 from assay.engine.compiled.population import Compiled, Interpreted
 from assay.engine.eager.population import Population
 from assay.engine.select.parity import members, probe
@@ -163,7 +163,8 @@ class Kept:
     """Rows in a file, a line each, by the facts that they hold for."""
 
     def __init__(self, path: Path | None, compiler: bool) -> None:
-        self.path, self.facts = path, {**versions(), "engine": hash_of_sources(ENGINE), "compiler": str(compiler)}
+        source = hash_of_sources(Path(engine.__file__).parent)
+        self.path, self.facts = path, {**versions(), "engine": source, "compiler": str(compiler)}
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
         documents = [json.loads(line) for line in lines]
         self.rows = {

@@ -39,9 +39,9 @@ SHARING = 100  # trainings on one data set
 
 def plain_rate(task: Task, trainings: int, optimizer: str) -> float:
     """Trainings a second of the plain script's loop, its data on the card."""
-    x, y = (torch.from_numpy(a).cuda() for a in task.data(0).train)
+    x, y = (torch.from_numpy(a).cuda() for a in task.draw(0).train)
     loader = DataLoader(TensorDataset(x.float(), y), batch_size=task.batch_size, shuffle=True)
-    test_x, test_y = (torch.from_numpy(a).cuda() for a in task.data(0).test)
+    test_x, test_y = (torch.from_numpy(a).cuda() for a in task.draw(0).test)
     times = []
     for i in range(trainings + 1):
         started = time.perf_counter()
@@ -71,13 +71,13 @@ def population_rate(task: Task, contender: Contender, members: list[Member], num
     """Trainings a second, on `count` workers that have begun."""
     packed = jobs.pack(task), jobs.pack(contender)
     short = jobs.pack(replace(task, epochs=1))
-    chunks = [members[i : i + numerics.width] for i in range(0, len(members), numerics.width)]
+    chunks = [members[i : i + numerics.chunk_size] for i in range(0, len(members), numerics.chunk_size)]
     with open_workers(WorkerOptions(workers=count), "cuda") as workers:
         begun = [workers.submit(jobs.train_chunk, short, packed[1], members[:2], numerics) for _ in range(4 * count)]
         for future in begun:
             future.result()
         for split in {m.split for m in members}:
-            task.data(split)
+            task.draw(split)
         started = time.perf_counter()
         futures = [workers.submit(jobs.train_chunk, *packed, chunk, numerics) for chunk in chunks]
         curves = [future.result() for future in futures]
@@ -85,7 +85,7 @@ def population_rate(task: Task, contender: Contender, members: list[Member], num
     final = np.concatenate([c.validation[:, -1] for c in curves])
     kept = sum(not reason for c in curves for reason in c.fallback or ("",) * len(c.diverged))
     print(
-        f"{len(members):,} trainings of {contender.name} in {seconds:.1f} s on {count} workers, chunks of {numerics.width}:"
+        f"{len(members):,} trainings of {contender.name} in {seconds:.1f} s on {count} workers, chunks of {numerics.chunk_size}:"
         f" {len(members) / seconds:,.0f} a second; best validation accuracy {np.nanmax(final):.3f}, median "
         f"{np.nanmedian(final):.3f}, {kept:,} vectorized",
         flush=True,
@@ -133,7 +133,7 @@ def main() -> None:
         torch.cuda.empty_cache()
         rates.append(population_rate(task, contender, members, found.numerics, count))
         if options.profile and count == options.workers[0]:
-            profile(task, contender, members[: found.numerics.width], found.numerics)
+            profile(task, contender, members[: found.numerics.chunk_size], found.numerics)
     plain = max(before, plain_rate(task, options.plain, options.contender))
     print(
         f"plain script on this card: {plain:.2f} trainings a second; the population: {max(rates) / plain:,.0f} times that"

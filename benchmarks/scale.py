@@ -57,7 +57,7 @@ class Stub:
     def choose_engine(self, *_: Any) -> Any:
         from assay.training.numerics import Chosen, loop_here
 
-        return Chosen(msgspec.structs.replace(loop_here(), engine="vectorized", width=WIDTH), 1e-4)
+        return Chosen(msgspec.structs.replace(loop_here(), engine="vectorized", chunk_size=WIDTH), 1e-4)
 
     def time_step(self, *_: Any) -> tuple[int, float]:
         return 8000, 1e-4

@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 import torch
 
-from assay.check import Report, check
-from assay.check.report import summary
+from assay.conformance import Report, check
+from assay.conformance.report import summary
 from assay.errors import UsageError
 
 PACKAGES = {

@@ -164,7 +164,7 @@ def row(name: str, reached: str) -> str:
     ways = [("constant", start), ("plain script", plain_script), *OWN.get(name, [])]
     said = []
     for label, way in ways:
-        values = [way(task, task.data(seed)) for seed in DATA_SEEDS]
+        values = [way(task, task.draw(seed)) for seed in DATA_SEEDS]
         said.append(f"{label} {_text(task, float(np.mean(values)))}")
     others = "; ".join(said[1:])
     return f"| {name} | {said[0].removeprefix('constant ')} | {reached} | {others} | {PUBLISHED[name] or '–'} |"

@@ -32,7 +32,7 @@ from assay.workers.interface import Workers
 
 def trained(workers: Workers, task: Task, arm: Contender, plan: list[Member], numerics: Numerics) -> Curves:
     packed = jobs.pack(task), jobs.pack(arm)
-    chunks = chunked(plan, numerics.width)
+    chunks = chunked(plan, numerics.chunk_size)
     calls = [(jobs.train_chunk, (*packed, chunk, numerics)) for chunk in chunks]
     return Curves.concatenate([replace(c, weights=None) for c in gather(workers, calls)])
 
@@ -76,7 +76,7 @@ def main() -> None:
     arms = contenders(options.contenders if len(options.contenders) > 1 else [*options.contenders, "sgd"])
     by_loop = loop_here()
     by_engine = msgspec.structs.replace(
-        by_loop, engine="vectorized", compiled=options.compile == "on", width=options.width
+        by_loop, engine="vectorized", compiled=options.compile == "on", chunk_size=options.width
     )
     with open_workers(WorkerOptions()) as workers:
         for arm, rate in zip(arms, options.rates, strict=False):

@@ -39,6 +39,10 @@ def job(*contenders: str | Contender, **options: Any) -> Job:
     return found
 
 
-def run(comparison: Comparison, workers: int | str = 1, on_event: events.OnEvent = events.ignore) -> Result:
+def run(
+    comparison: Comparison, workers: int | str = 1, on_event: events.OnEvent = events.ignore, fresh: bool = False
+) -> Result:
     """What it comes to."""
-    return Result(comparison.folder, running.run(comparison, WorkerOptions(workers=workers), on_event))
+    heard = events.Recorded(on_event)
+    content = running.run(comparison, WorkerOptions(workers=workers), heard, fresh=fresh)
+    return Result(comparison.folder, content, heard.sentence)

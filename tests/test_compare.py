@@ -172,11 +172,12 @@ def test_one_replicate_has_no_interval(tmp_path):
     assert "no interval" in verdict.sentence
 
 
-def test_an_arm_that_always_diverges_loses_and_two_have_no_verdict(tmp_path):
+def test_an_arm_that_always_diverges_loses_unless_its_range_explains_it_and_two_have_no_verdict(tmp_path):
     with np.errstate(over="ignore"):
         (verdict,) = run(tmp_path, space=["sgd.lr=1e30..1e35:log"]).verdicts
-        assert verdict.outcome == "worse"
-        assert "diverged" in verdict.sentence
+        assert (verdict.outcome, verdict.details.held_back) == ("inconclusive", "worse")
+        assert "the range that sgd was tuned over may be why it is worse" in verdict.sentence
+        assert "6 of sgd and none of adam diverged" in verdict.sentence
         with pytest.raises(NoVerdict, match="diverged"):
             run(tmp_path, "a=sgd", "b=sgd", space=["a.lr=1e30..1e35:log", "b.lr=1e30..1e35:log"], name="both")
 

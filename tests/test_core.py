@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from assay.core import Protocol, canonical
+from assay.core import Contender, Metric, Plan, Protocol, ProtocolOptions, canonical
 from assay.driver.job import science_of
+from assay.driver.protocol import protocol_of
 from assay.driver.study import SAMPLER_OPTIONS
 from assay.errors import UsageError
+from assay.record.plan import read_plan, write_plan
 from assay.space import Choice, Float, Int
+from assay.training.numerics import loop_here
 
-from . import asked
+from . import asked, tiny
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,16 @@ from . import asked
         (lambda: Float(0.0, math.inf), "finite"),
         (lambda: Float(math.nan, 1.0), "finite"),
         (lambda: Choice(("a", "a")), "different"),
+        (lambda: Float(1e-320, 1e-310, log=True), "too near 0"),
+        (lambda: Float(0, 1e-310), "too near 0"),
+        (lambda: Float(1e-300, 1e300, log=True), "wider than a number can tell"),
+        (lambda: Float(-1e308, 1e308), "wider than a number can tell"),
+        (lambda: Float("1", 2), "must be a number, not '1'"),  # type: ignore[arg-type]
+        (lambda: Float(True, 2), "must be a number, not True"),
+        (lambda: Float(10**400, 2), "a float can hold"),
+        (lambda: Int(1.5, 2), "must be one"),  # type: ignore[arg-type]
+        (lambda: Int(0, 2**70), "must be one"),
+        (lambda: Choice((1, None)), "must be a number, a text or a truth value"),  # type: ignore[arg-type]
     ],
 )
 def test_a_space_that_is_none_is_refused(make, words):
@@ -41,6 +57,80 @@ def test_unit_scale_runs_from_0_to_1_in_the_spaces_own_measure(low, factor, wher
     assert space.to_unit(space.high) == pytest.approx(1)
     value = low * factor**where if log else low + where * (low * factor - low)
     assert space.to_unit(value) == pytest.approx(where, abs=1e-6)
+
+
+FINITE = st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6) | st.sampled_from([np.float32(0.1), np.int64(3)])
+
+
+@st.composite
+def dimensions(draw):
+    """Ranges as users write them: whole numbers where real ones are meant, NumPy's, lists."""
+    kind, log = draw(st.sampled_from(["float", "int", "choice"])), draw(st.booleans())
+    if kind == "choice":
+        options = st.one_of(FINITE, st.text(max_size=5), st.booleans())
+        drawn = draw(st.lists(options, min_size=2, max_size=4))
+        assume(len(set(drawn)) >= 2)
+        return Choice(drawn)  # type: ignore[arg-type]
+    low, high = sorted((draw(FINITE), draw(FINITE)))
+    assume(float(high) - float(low) >= 1)
+    if log:
+        low, high = abs(low) + 1, abs(low) + abs(high) + 3
+    return Float(low, high, log) if kind == "float" else Int(math.floor(low), math.ceil(high), log)
+
+
+NUMBER = st.floats(1e-30, 1e30) | st.integers(1, 10**6) | st.sampled_from([np.float64(0.5), np.int32(2)])
+
+
+def NOTHING(*_: Any) -> Any:
+    return None
+
+
+@settings(max_examples=60)
+@given(
+    spaces=st.lists(st.dictionaries(st.text(max_size=6), dimensions(), min_size=1, max_size=3), min_size=2, max_size=3),
+    margin=NUMBER,
+    scale=NUMBER,
+    options=st.dictionaries(st.text(max_size=5), FINITE | st.text(max_size=5) | st.booleans(), max_size=3),
+    counts=st.tuples(*[st.integers(1, 50)] * 5),
+    replicates=st.integers(1, 30) | st.sampled_from(["auto", "auto:20", "7"]) | st.builds(np.int64, st.integers(2, 9)),
+    looks=st.none() | st.sampled_from(["2,3", (2, 5), [np.int64(2), 4], "12,24"]),
+    seed=st.integers(0, 2**40) | st.sampled_from([np.int64(7), 3.0]),
+    published=st.booleans(),
+    texts=st.tuples(*[st.text(max_size=8)] * 4),
+)
+def test_a_plan_read_back_is_the_plan_that_was_written(
+    spaces, margin, scale, options, counts, replicates, looks, seed, published, texts
+):  # fmt: skip
+    """Over all that can be planned: whatever is not refused in one line is on disk as it is in memory."""
+    epochs, batch, trials, finals, fixed = counts
+    metric = Metric("m", NOTHING, NOTHING, "max", texts[0], scale)
+    task = tiny.task(
+        metric=metric, margin=margin, epochs=float(epochs), batch_size=np.int64(batch), margin_reason=texts[1],
+        options=options, note=texts[2],
+    )  # fmt: skip
+    found = [
+        Contender(f"{texts[3]}{i}", NOTHING, space, fixed={"fixed": fixed}, note=texts[1])
+        for i, space in enumerate(spaces)
+    ]
+    try:
+        asked = ProtocolOptions(
+            protocol="published" if published else "honest", trials=trials, final_seeds=finals, seed=seed,
+            replicates=None if looks else replicates, looks=looks,
+        )  # fmt: skip
+        science = science_of(task, found, protocol_of(asked, found), asked.seed)
+    except UsageError:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(science, (msgspec.structs.replace(loop_here(), reason=texts[0]),) * len(found))
+        write_plan(Path(folder), plan)
+        again = read_plan(Path(folder))
+    assert again == plan
+    assert again.science.plan_hash == plan.science.plan_hash
+    assert [again.science.training_hash(i) for i in range(len(found))] == [
+        science.training_hash(i) for i in range(len(found))
+    ]
+    assert [c.space for c in again.science.contenders] == [dict(c.space) for c in found]
+    assert canonical(again) == canonical(plan)
 
 
 def test_the_plans_hash_is_its_content(task):
@@ -62,5 +152,5 @@ def test_the_plans_hash_is_its_content(task):
 def test_epochs_of_any_whole_number_are_taken_and_nothing_else(task):
     assert asked.job("adam", "sgd", task=task, epochs=np.int64(3)).science.task.epochs == 3
     for wrong in (1.5, "1"):
-        with pytest.raises(UsageError, match=r"--epochs .*whole number"):
+        with pytest.raises(UsageError, match=r"epochs must be int \| Sequence"):
             asked.job("adam", "sgd", task=task, epochs=wrong)

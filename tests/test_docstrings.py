@@ -11,10 +11,14 @@ import torch
 
 import assay
 
-NAMES = {"assay": assay, "np": np, "torch": torch}  # what every example may speak of
+NAMES = {
+    "assay": assay,
+    "check_optimizer": assay.check_optimizer,
+    "np": np,
+    "torch": torch,
+}  # what every example may speak of
 
-PUBLIC: dict[str, object] = {name: getattr(assay, name) for name in assay.__all__}
-PUBLIC |= {"check": assay.check.check, "check.check_optimizer": assay.check.check_optimizer}
+PUBLIC: dict[str, object] = {name: getattr(assay, name) for name in (*assay.__all__, "open")}
 PUBLIC |= {f"optim.{name}": getattr(assay.optim, name) for name in assay.optim.__all__}
 
 

@@ -113,8 +113,8 @@ class Accepted(AssayError):
 
 @pytest.fixture
 def _nothing_is_trained(monkeypatch):
-    import assay.check
-    import assay.driver.estimate
+    import assay.conformance
+    import assay.driver.planned
     import assay.driver.run
 
     def accept(job, *_):
@@ -130,9 +130,9 @@ def _nothing_is_trained(monkeypatch):
     def checked(*_, **__):
         raise Accepted("accepted")
 
-    monkeypatch.setattr(assay.driver.run, "run", lambda comparison, *_: [accept(job) for job in comparison.jobs])
-    monkeypatch.setattr(assay.driver.estimate, "estimated", accept)
-    monkeypatch.setattr(assay.check, "check", checked)
+    monkeypatch.setattr(assay.driver.run, "run", lambda comparison, *_, **__: [accept(job) for job in comparison.jobs])
+    monkeypatch.setattr(assay.driver.planned, "estimated", accept)
+    monkeypatch.setattr(assay.conformance, "check", checked)
     monkeypatch.chdir(ROOT)
 
 

@@ -54,7 +54,7 @@ def test_diverged_cells_are_empty(finished, tmp_path, monkeypatch):
     import polars as pl
 
     frame = finished.frame().with_columns(validation=pl.lit([0.5, math.nan, math.nan]))
-    monkeypatch.setattr(open_data, "_frame", lambda path, to: frame)
+    monkeypatch.setattr(open_data, "_frames", lambda path, to: [(to, frame)])
     open_data.csv(finished.folder, tmp_path)
     with (tmp_path / "curves.csv").open(newline="") as file:
         assert [r["validation"] for r in csv.DictReader(file)][:3] == ["0.5", "", ""]
@@ -101,3 +101,15 @@ def test_without_tensorboard_one_line_says_what_to_install(finished, tmp_path, m
     assert call(["export", str(finished.folder), "--tensorboard", str(tmp_path / "x")]) == 2
     assert "pip install 'assay[tensorboard]'" in capsys.readouterr().err
     assert not Path(tmp_path / "x").exists()
+
+
+def test_a_comparison_across_tasks_is_exported_run_by_run(tmp_path, capsys):
+    options = {"trials": 2, "replicates": 2, "final_seeds": 1, "epochs": 1, "engine": "loop"}
+    tasks = [tiny.task(name="one"), tiny.task(name="two", batch_size=50)]
+    folder = asked.run(asked.plan("adam", "sgd", task=tasks, out=tmp_path / "suite", **options), 1).folder
+    assert call(["export", str(folder), "--csv", str(tmp_path / "out")]) == 0, capsys.readouterr().err
+    for name in ("one", "two"):
+        with (tmp_path / "out" / name / "members.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == 12
+    assert call(["export", str(folder), "--csv", str(folder / "one")]) == 2
+    assert "which is a sealed record" in capsys.readouterr().err

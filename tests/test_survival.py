@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from assay.cli import call
+from assay.workers.process import WorkerProcess
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = [
@@ -262,10 +262,10 @@ def test_a_killed_worker_costs_what_it_was_doing(tmp_path, whole):
 def test_a_worker_killed_while_it_begins_is_no_traceback(tmp_path, monkeypatch, capsys):
     """Found by benchmarks/chaos.py: the server that starts workers, or the pipe to it, is gone."""
 
-    def gone(self):
+    def gone(self, context, owner):
         raise EOFError("unexpected EOF")
 
-    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", gone)
+    monkeypatch.setattr(WorkerProcess, "__init__", gone)
     monkeypatch.chdir(ROOT)
     assert call(["run", "adam", "sgd", *OPTIONS, "--workers", "1", "--quiet", "--out", str(tmp_path / "run")]) == 3
     assert "a worker process was lost" in capsys.readouterr().err

@@ -43,9 +43,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
 
 
+def said(error: BaseException) -> str:
+    """What an error says, on one line; an error that fails when it is asked says so."""
+    try:
+        return " ".join(str(error).split())
+    except BaseException as again:  # an exception class of others may do anything here
+        return f"<its __str__ raises {type(again).__name__}>"
+
+
+def described(value: object) -> str:
+    """A value that is of the wrong type, in a few words: its text, cut short, and its type."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a user's class may fail to tell what it is
+        return f"a {type(value).__name__}"
+    return f"{text if len(text) <= 60 else text[:57] + '...'} (a {type(value).__name__})"
+
+
 def own_frames(error: BaseException) -> str:
     """An error raised by a user's code: its last line, then the frames that are theirs, neither assay's nor Python's."""
-    last = "".join(traceback.format_exception_only(error)).strip()
+    try:
+        last = "".join(traceback.format_exception_only(error)).strip()
+    except BaseException:  # what an exception class of others does when it is formatted
+        last = f"{type(error).__name__}: {said(error)}"
     foreign = ("importlib", "site-packages", str(Path(__file__).parent))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(part in f.filename for part in foreign)]
     return last + "".join("\n" + text.rstrip() for text in traceback.format_list(frames))

@@ -66,15 +66,48 @@ class TrialDone:
 
 
 @dataclass(frozen=True)
+class FromRecord:
+    """An answer was on record, and nothing was trained. `made`: when, as a reader sees it."""
+
+    folder: str
+    made: str
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something a reader must not miss, in one line."""
 
     message: str
 
 
-Event = Started | TaskBegins | Estimated | Stage | Advanced | Trained | TrialDone | Warned
+Event = Started | TaskBegins | Estimated | Stage | Advanced | Trained | TrialDone | FromRecord | Warned
 OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
     """The listener that listens to nothing."""
+
+
+class Recorded:
+    """A listener that hands on what it hears, and notes which answers were on record: `sentence` says it, "" for none."""
+
+    def __init__(self, on_event: OnEvent = ignore) -> None:
+        self._on_event, self._found, self._tasks = on_event, dict[str, str](), 0
+
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        if isinstance(event, FromRecord):
+            self._found[event.folder] = event.made
+        if isinstance(event, TaskBegins):
+            self._tasks = event.tasks
+        self._on_event(event)
+
+    @property
+    def sentence(self) -> str:
+        """`from the record, made at 2026-11-28 18:03:07 UTC`, of all tasks or of some."""
+        if not self._found:
+            return ""
+        times = sorted(set(self._found.values()))
+        when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
+        some = f" ({len(self._found)} of {self._tasks} tasks)" if 0 < len(self._found) < self._tasks else ""
+        return f"from the record{some}, made at {when}"

@@ -9,6 +9,8 @@ import hashlib
 
 from assay.core import Member, Phase
 
+HUNDRED = 100  # members, of which one is audited
+
 
 def hashed(role: str, root: int, **axes: int | str) -> int:
     """The seed of a role at a place on its axes; the role and every axis name are part of what is hashed."""
@@ -46,3 +48,14 @@ def fit(root: int, protocol: str, member: Member) -> bool:
     """Whether a member has the seeds that its place gives it."""
     wanted = of_member(root, protocol, member.replicate, member.phase, member.index)
     return all(getattr(member, name) == seed for name, seed in wanted.items())
+
+
+def audited(root: int, slot: int, number: int, total: int) -> bool:
+    """Whether a contender's member is audited: of each hundred, counted in any order that is the plan's, one that is drawn.
+
+    Args:
+        number: the member's, from 0. total: how many the plan has at first.
+    """
+    block, place = divmod(number, HUNDRED)
+    size = max(1, min(HUNDRED, total - HUNDRED * block))
+    return place == hashed("audit", root, slot=slot, block=block) % size

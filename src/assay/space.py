@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+SMALLEST = sys.float_info.min  # 2.2e-308: smaller floats have fewer digits
+LARGEST = 2**53  # whole numbers up to here are exact as floats, too
 
 
 class Float(msgspec.Struct, frozen=True, tag="float", tag_field="kind"):
@@ -23,6 +27,9 @@ class Float(msgspec.Struct, frozen=True, tag="float", tag_field="kind"):
     log: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            _settle(self, name, _number(getattr(self, name)))
+        _settle(self, "log", bool(self.log))
         _check_range(self.low, self.high, self.log)
 
     def to_unit(self, value: float) -> float:
@@ -54,6 +61,9 @@ class Int(msgspec.Struct, frozen=True, tag="int", tag_field="kind"):
     log: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            _settle(self, name, _whole(getattr(self, name)))
+        _settle(self, "log", bool(self.log))
         _check_range(self.low, self.high, self.log)
 
     to_unit = Float.to_unit
@@ -72,6 +82,7 @@ class Choice(msgspec.Struct, frozen=True, tag="choice", tag_field="kind"):
     options: tuple[float | int | str | bool, ...]
 
     def __post_init__(self) -> None:
+        _settle(self, "options", tuple(_option(option) for option in self.options))
         if len(set(self.options)) < 2:
             raise ValueError(f"a choice needs two different options at least, got {list(self.options)}")
         if not all(math.isfinite(option) for option in self.options if isinstance(option, float)):
@@ -104,3 +115,40 @@ def _check_range(low: float, high: float, log: bool) -> None:
         raise ValueError(f"the lower bound {low:g} must be below the upper bound {high:g}")
     if log and low <= 0:
         raise ValueError(f"on a log scale both bounds must be above 0, got {low:g}..{high:g}")
+    if high - low < SMALLEST or (log and low < SMALLEST):
+        raise ValueError(
+            f"the range {low:g}..{high:g} is too near 0: numbers below {SMALLEST:g} have lost their digits, and float32 ends "
+            "far above them"
+        )
+    if not math.isfinite(high - low) or (log and not math.isfinite(high / low)):
+        raise ValueError(f"the range {low:g}..{high:g} is wider than a number can tell")
+
+
+def _settle(range_: msgspec.Struct, name: str, value: Any) -> None:
+    """Fields are normalised as they are made, so that a range read back from a plan is the one that was written."""
+    msgspec.structs.force_setattr(range_, name, value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool | str | bytes):
+        raise ValueError(f"a bound must be a number, not {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"a bound must be a number that a float can hold, not {value!r:.60}") from None
+
+
+def _whole(value: Any) -> int:
+    found = _number(value)
+    if math.isfinite(found) and not (found.is_integer() and abs(found) <= LARGEST):
+        raise ValueError(f"a bound of whole numbers must be one, of {LARGEST:,} at most, not {value!r:.60}")
+    return int(found) if math.isfinite(found) else value
+
+
+def _option(value: Any) -> float | int | str | bool:
+    plain = value.item() if hasattr(value, "item") else value  # NumPy's numbers are Python's then
+    if not isinstance(plain, float | int | str):
+        raise ValueError(f"an option of a choice must be a number, a text or a truth value, not {plain!r:.60}")
+    if isinstance(plain, int) and abs(plain) > LARGEST:
+        raise ValueError(f"a whole number among the options of a choice may be {LARGEST:,} at most, not {plain!r:.60}")
+    return plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from assay.check import Report, check, check_optimizer
+from assay.conformance import Report, check, check_optimizer
 from assay.contenders import CONTENDERS
 
 from . import sound
@@ -42,7 +42,7 @@ def reports() -> dict[str, Report]:
 
 @pytest.mark.parametrize("name", REGISTERED)
 def test_registered_ones_pass_and_are_themselves(name, reports):
-    report = reports[name] = check(name, speed=False)
+    report = reports[name] = check(name, speed=False, limit=120)
     assert [(f.name, f.sentence) for f in report.failed] == []
     assert report["identity"].value["is"] == name
     if name in EXTENT:
@@ -55,7 +55,7 @@ def test_registered_ones_pass_and_are_themselves(name, reports):
 
 @pytest.mark.parametrize("target", OWN, ids=lambda t: t.__name__)
 def test_sound_ones_pass_and_are_new(target):
-    report = check_optimizer(target, limit=30)
+    report = check_optimizer(target, limit=120)
     identity = report["identity"]
     assert identity.value["is"] is None or identity.value["itself"], identity.sentence
 

@@ -45,10 +45,15 @@ def test_a_reference_is_split(text, reference, schedule):
     assert split_schedule(text) == (reference, schedule)
 
 
-@pytest.mark.parametrize("text", ["adam+cosin", "adam+cosine+linear", "adam+cosine+warmup10", "adam+warmup100"])
+@pytest.mark.parametrize("text", ["adam+cosin", "adam+cosine+linear", "adam+cosine+warmup100", "adam+warmup100"])
 def test_what_is_no_schedule_is_refused(text):
     with pytest.raises(UsageError, match="is no schedule here"):
         split_schedule(text)
+
+
+def test_a_warm_up_behind_the_shape_is_told_its_place():
+    with pytest.raises(UsageError, match=r"write adam\+warmup10\+cosine"):
+        split_schedule("adam+cosine+warmup10")
 
 
 def test_a_contender_keeps_its_schedule_and_is_made_again_with_it():

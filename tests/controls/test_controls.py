@@ -421,7 +421,7 @@ def test_a_reason_that_an_earlier_layout_kept_as_a_source_is_read_as_before(tmp_
     assert "itself under another name" not in replay["source"]
     replay |= {"source": replay.pop("skipped"), "note": "skipped"}
     file.write_text(json.dumps(plan))
-    manifest.seal(result.folder / "controls")
+    draw(result.folder)  # which shows the root
     manifest.seal(result.folder)
     assert judged(RunFolder.open(result.folder)) == result.controls
     assert not list(faults(result.folder))
@@ -496,7 +496,7 @@ def test_a_chunked_population_trains_them_too(tmp_path):
     result = run(tmp_path / "run", engine="vectorized", compile="off")
     own = RunFolder.open(result.folder / "controls")
     assert [n.engine for n in own.plan.numerics] == ["vectorized"] * 5
-    assert own.plan.numerics[4].width > 1
+    assert own.plan.numerics[4].chunk_size > 1
     kept = np.load(result.folder / "controls" / "lengths-1.npy")
     for row in own.frame().filter(pl.col("slot") == 4).to_dicts():
         settings = json.loads(row["hyperparameters"])

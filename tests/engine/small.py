@@ -67,7 +67,7 @@ def members(n: int = 3, phase: str = "tune", **hyperparameters: Any) -> list[Mem
 
 
 def numerics(dtype: str = "float64", **changes: Any) -> Numerics:
-    fields = {"engine": "vectorized", "compiled": False, "width": 3, "dtype": dtype, "device": "cpu", "threads": 1}
+    fields = {"engine": "vectorized", "compiled": False, "chunk_size": 3, "dtype": dtype, "device": "cpu", "threads": 1}
     return Numerics(**{**fields, "torch": "", "cpu": "", **changes})
 
 

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from assay.core import EngineOptions
-from assay.engine.compiled.population import Compiled
 from assay.engine.eager.population import Population
 from assay.engine.refusal import NotVectorizable
 from assay.engine.select.choose import choose_engine
@@ -147,39 +146,6 @@ def test_the_probe_looks_at_scores_too(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Population.scores
     monkeypatch.setattr(Population, "scores", lambda *a: np.roll(right(*a), 1))
     assert "validation scores differ" in str(probe(make_task(), contender(torch.optim.Adam), numerics()))
-
-
-def test_code_and_settings_of_a_model_without_a_file_are_in_the_key() -> None:
-    def keyed(activation: Any, slope: Any) -> dict[str, Any]:
-        class Net(nn.Module):  # another one each time, under one name
-            if activation is torch.tanh:
-
-                def forward(self, x):
-                    return torch.tanh(self.line(x)) * sum(self.factors())
-            else:
-
-                def forward(self, x):
-                    return torch.relu(self.line(x)) * sum(self.factors())
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.line, self.slope = nn.Linear(6, 3), slope
-
-            def factors(self) -> Any:
-                return self.slope if isinstance(self.slope, tuple) else (self.slope,)
-
-        from assay.engine.eager.batches import Batches
-
-        task = make_task(lambda: Net())
-        batches = Batches(task, members(), numerics())
-        population = Population(task, contender(torch.optim.Adam), members(), numerics(), batches)
-        population.external = []  # type: ignore[attr-defined]
-        return Compiled._facts(population, batches)  # type: ignore[arg-type]
-
-    assert keyed(torch.tanh, 1.0) == keyed(torch.tanh, 1.0)
-    assert keyed(torch.tanh, 1.0) != keyed(torch.relu, 1.0)
-    assert keyed(torch.tanh, 1.0) != keyed(torch.tanh, 2.0)
-    assert keyed(torch.tanh, torch.Size([1, 2])) != keyed(torch.tanh, torch.Size([2, 1]))
 
 
 def test_step_hooks_are_named_as_the_reason() -> None:

@@ -92,7 +92,7 @@ def test_nothing_is_compiled_where_it_cannot_be_kept(timed: Any, tmp_path: Any) 
 def test_what_is_compiled_already_has_no_say(timed: Any, tmp_path: Any) -> None:
     from assay.engine.compiled import cache
 
-    timed.setattr(cache, "load", lambda *_: pytest.fail("it looked for compiled steps"))
+    timed.setattr(cache, "_load", lambda *_: pytest.fail("it looked for compiled steps"))
     assert form(chosen(600)) == ("loop", False)
     assert form(chosen(16_000)) == ("vectorized", True)
 

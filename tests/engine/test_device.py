@@ -168,5 +168,5 @@ def test_what_was_measured_fits() -> None:
     task, arm = make_task(), contender(torch.optim.Adam)
     width = min(256, largest_on_gpu(task, arm, members(), numerics("float32", device="cuda"), 2))
     chunk = [members()[i % 3] for i in range(width)]
-    curves = vectorized.train(task, arm, chunk, numerics("float32", device="cuda", width=width))
+    curves = vectorized.train(task, arm, chunk, numerics("float32", device="cuda", chunk_size=width))
     assert np.isfinite(curves.train_loss).all()

@@ -37,7 +37,7 @@ def by_the_loop() -> Curves:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_equal_in_distribution_and_first_epochs_in_value(kind: str, by_the_loop: Curves) -> None:
-    found = train_with(KINDS[kind], TASK, ADAM, plan(), numerics("float32", width=SEEDS))
+    found = train_with(KINDS[kind], TASK, ADAM, plan(), numerics("float32", chunk_size=SEEDS))
     for name in ("train_loss", "grad_norm", "update_norm"):
         ours, theirs = getattr(found, name), getattr(by_the_loop, name)
         np.testing.assert_allclose(ours[:, :1], theirs[:, :1], rtol=1e-5)

@@ -28,7 +28,7 @@ class Planned(BaseException):
 def planned(monkeypatch):
     """What a command line would run, as a plan."""
 
-    def stop(comparison, *_):
+    def stop(comparison, *_, **__):
         raise Planned(frozen(comparison.jobs[0]))
 
     monkeypatch.setattr(assay.driver.run, "run", stop)

@@ -114,8 +114,8 @@ class RecordArrays:
 
     def curves(self, slot: int, name: str) -> np.ndarray:
         """Final runs' curves (K, r, E), file units, NaN from a divergence on."""
-        rows = self.members(slot, "final")[name].to_list()
-        return np.array(rows, dtype=float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
+        rows = self.members(slot, "final")[name].explode().to_numpy()
+        return rows.astype(float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
 
     def scores(self, slot: int) -> np.ndarray:
         """Test scores of the final runs (K, r), turned (larger is better), diverged ones at the floor."""

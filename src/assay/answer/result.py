@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -40,7 +40,7 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     if earlier:
         verdicts = [_exploratory(v, [before[i] for before in earlier]) for i, v in enumerate(_honest(arrays))]
     content: dict[str, Any] = {
-        "verdicts": verdicts,
+        "verdicts": [_with_changes(arrays, v) for v in verdicts],
         "contenders": {c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
         "ledger": _ledger(arrays),
         "data": _data(frame),
@@ -123,16 +123,35 @@ def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
         "trials": len(studies) * arrays.protocol.trials,
         "tuning_curve": incumbents,
         "good_range": _good_range(arrays, slot),
-        "fallbacks": _fallbacks(arrays, slot),
+        "fallbacks": _counted(arrays, slot, "fallback"),
         "note": info.note,
-    }
+    } | ({"changed": changed} if (changed := _counted(arrays, slot, "changed")) else {})
 
 
-def _fallbacks(arrays: RecordArrays, slot: int) -> dict[str, int]:
-    """How many of a contender's members the loop trained though the plan's engine is another, by the reason."""
+def _counted(arrays: RecordArrays, slot: int, name: Literal["fallback", "changed"]) -> dict[str, int]:
+    """How many of a contender's members have something to tell there, by what it is."""
     rows = pl.concat([arrays.members(slot, phase) for phase in ("tune", "final")])
-    counted = rows.filter(pl.col("fallback") != "").group_by("fallback").len().sort("fallback")
-    return {row["fallback"]: row["len"] for row in counted.to_dicts()}
+    counted = rows.filter(pl.col(name) != "").group_by(name).len().sort(name)
+    return {row[name]: row["len"] for row in counted.to_dicts()}
+
+
+def _with_changes(arrays: RecordArrays, verdict: TaskVerdict | PublishedVerdict) -> TaskVerdict | PublishedVerdict:
+    """The verdict, whose sentence also says what its two contenders change in their processes: nothing, as a rule."""
+    names = [c.name for c in arrays.plan.science.contenders]
+    told = [
+        changes_sentence(name, list(changed))
+        for name in (verdict.candidate, verdict.baseline)
+        if (changed := _counted(arrays, names.index(name), "changed"))
+    ]
+    return replace(verdict, sentence=verdict.sentence + "".join(told)) if told else verdict
+
+
+def changes_sentence(name: str, changes: Sequence[str]) -> str:
+    """What a contender changes in its process while it trains, in a sentence that follows another."""
+    return (
+        f" While {name} trains it changes {' and '.join(changes)}, which was put back: it was kept in processes of its own, and "
+        "its own numbers may be due to that."
+    )
 
 
 def _good_range(arrays: RecordArrays, slot: int) -> dict[str, tuple[float, float]]:

@@ -12,17 +12,18 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 
 from assay import seeds
 from assay.answer.arrays import RecordArrays
-from assay.answer.result import result
-from assay.core import Plan, finite, plain
-from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, TaskVerdict, ToTarget
+from assay.answer.result import changes_sentence, result
+from assay.core import Outcome, Plan, finite, plain
+from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, HeldBack, TaskVerdict, ToTarget
 from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sentence
 from assay.judge.decide import outcome
-from assay.judge.edges import edges
+from assay.judge.edges import edges, held_back
 from assay.judge.second_opinion import holm
 from assay.record import RunFolder
 from assay.record.suite import Entry, Suite
@@ -64,6 +65,17 @@ class Judged:
         verdicts: list[dict[str, Any]] = [] if self.content is None else self.content["verdicts"]
         own = (msgspec.convert(v, TaskVerdict) for v in verdicts if v["candidate"] == candidate)
         return next(own, None)
+
+    def holds_back(self, decided: Outcome, verdict: TaskVerdict) -> bool:
+        """Whether an edge on this task could explain what was decided over all, by the rule of its plan."""
+        if self.plan.science.protocol.edges != "hold back":
+            return False
+        contenders = self.plan.science.contenders
+        candidate, baseline = (
+            (found.edges, contenders[self.slot(found.name)].space)
+            for found in (verdict.details.candidate, verdict.details.baseline)
+        )
+        return held_back(decided, candidate, baseline) is not None
 
 
 def read(entry: Entry, path: Path) -> Judged:
@@ -128,10 +140,15 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
     means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
     interval = across.headline(means, sources, suite.alpha, len(suite.candidates))
     by_source = across.by_source(means, sources)
+    decided = outcome(interval.low, interval.high, 1.0)
+    by = [run.entry.name for run, v in judged if run.holds_back(decided, v)]
+    held: HeldBack | None = decided if by and decided in ("better", "worse") else None
     facts = AcrossFacts(
         candidate=candidate,
         baseline=suite.baseline,
-        outcome=outcome(interval.low, interval.high, 1.0),
+        outcome="inconclusive" if held else decided,
+        held_back=held,
+        held_back_by=by,
         interval=interval,
         sources=len(by_source),
         tasks=[
@@ -153,7 +170,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         candidate=candidate,
         baseline=suite.baseline,
         outcome=facts.outcome,
-        sentence=sentence(facts),
+        sentence=sentence(facts) + _changes(candidate, suite.baseline, runs),
         **interval.recorded(),
         unit="margins",
         holds_on=holding(facts.outcome, facts.tasks),
@@ -162,9 +179,21 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
             level=interval.level,
             sources=by_source,
             flips=facts.flips,
+            held_back=held or UNSET,
+            held_back_by=by if held else UNSET,
             descriptive=_descriptive(arms, seeds.hashed("resampling across", suite.seed, slot=slot)),
         ),
     )
+
+
+def _changes(candidate: str, baseline: str, runs: list[Judged]) -> str:
+    """What the two change in their processes while they train, which is nothing as a rule."""
+    told = ""
+    for name in (candidate, baseline):
+        rows = [run.frame.filter((pl.col("contender") == name) & (pl.col("changed") != "")) for run in runs]
+        if found := sorted({text for own in rows for text in own["changed"]}):
+            told += changes_sentence(name, found)
+    return told
 
 
 @dataclass(frozen=True)
@@ -257,6 +286,14 @@ def seconds_to_target(run: Judged) -> dict[str, float | None]:
         found[contender.name] = finite(
             float(np.median(np.where(np.isfinite(epochs), epochs * seconds / f.task.epochs, np.inf)))
         )
+    return found
+
+
+def step_seconds(run: Judged) -> dict[str, float]:
+    """Seconds of one training step of each contender, measured: training time over steps."""
+    found, steps = dict[str, float](), run.arrays.steps_per_epoch * run.plan.science.task.epochs
+    for slot, contender in enumerate(run.plan.science.contenders):
+        found[contender.name] = float(run.arrays.members(slot, "final")["seconds"].median()) / steps  # type: ignore[arg-type]
     return found
 
 

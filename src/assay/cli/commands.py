@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from assay import __version__, events
+from assay import __version__, events, progress
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
-from assay.errors import AssayError, BrokenRecord, Interrupted, UsageError
+from assay.errors import AssayError, Interrupted, UsageError
+from assay.progress.text import say, tell
 
-from . import printed, screen
+from . import printed, process
 from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
+
+GRACE = 0.5  # seconds for a thread to end by itself
 
 app = App(
     name="assay",
@@ -54,7 +57,8 @@ def run(
     def settled(told: Callable[[str], None]) -> Comparison:
         from assay.driver.plan import plan
 
-        return plan(baseline, *candidates, on=on, protocol=protocol, engine=engine, out=output.out, warn=told)
+        asked = {"on": on, "protocol": protocol, "engine": engine, "out": output.out, "fresh": output.fresh}
+        return plan(baseline, *candidates, warn=told, **asked)
 
     return _carried_out(settled, workers, output)
 
@@ -93,17 +97,18 @@ def _carried_out(
     from assay.workers.choose import check as check_workers
 
     check_workers(workers)
-    with screen.view(quiet=output.quiet or output.json) as on_event:
-        from assay.driver.estimate import estimated  # with torch, so only now
+    with progress.view(quiet=output.quiet or output.json) as shown:
+        on_event = events.Recorded(shown)
+        from assay.driver.planned import planned  # with torch, so only now
         from assay.driver.run import run
 
         comparison = settled(lambda line: on_event(events.Warned(line)))
         if output.plan_only:
-            found = [estimated(job, workers, on_event) for job in comparison.jobs]
-            say = partial(printed.planned, comparison, found, json=output.json)
+            say = partial(printed.planned, planned(comparison, workers, on_event), json=output.json)
         else:
-            content = run(comparison, workers, on_event)
-            say = partial(printed.concluded, comparison.folder, content, json=output.json, quiet=output.quiet)
+            content = run(comparison, workers, on_event, fresh=output.fresh)
+            how = {"json": output.json, "quiet": output.quiet, "recorded": on_event.sentence}
+            say = partial(printed.concluded, comparison.folder, content, **how)
     say()
     return 0
 
@@ -126,52 +131,59 @@ def check(
     json
         Print the findings as JSON.
     """
-    from assay.check import as_data, render
-    from assay.check import check as checked
+    from assay.conformance import as_data, render
+    from assay.conformance import check as checked
 
     found = checked(contender, speed=speed)
     if json:
         printed.as_json(as_data(found))
     else:
-        print("\n".join(render(found)))
+        say("\n".join(render(found)))
     return found.exit_code
 
 
 @app.command
 def report(folder: RunPath) -> int:
     """Draw the report of a run folder again."""
+    from assay.driver.verify import check_result
     from assay.record import manifest
+    from assay.record.inspection import inspect, reading
     from assay.report import draw
 
-    if found := manifest.doubtful(folder):
-        raise BrokenRecord(
-            f"{folder} is not as it was sealed ({'; '.join(manifest.brief(found))}); see assay verify {folder}"
-        )
-    page = draw(folder)
-    manifest.seal(folder)
-    print(page)
+    with reading(folder):
+        manifest.see_that_it_is_as_sealed(folder)
+        inspect(folder)
+        check_result(folder)
+        page = draw(folder)
+        manifest.seal(folder)
+    say(str(page))
     return 0
 
 
 @app.command
-def verify(folder: RunPath, *, retrain: int | None = None, workers: int | None = None) -> int:
-    """Compute the verdict again from the members on record, and name whatever doesn't fit.
+def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = None, workers: int | None = None) -> int:
+    """Compute the verdict again from the members on record, and name whatever doesn't fit (docs/record.md).
 
     Parameters
     ----------
+    root
+        The root that was published with the verdict: a record that was forged since has another.
     retrain
-        Also train so many members, drawn at random, once more, and compare their curves.
+        Also train so many members, drawn at random, once more, by their engine and by the loop, and compare their curves.
     workers
         Processes for that; one a core by default.
     """
-    from assay.driver.verify import faults
+    from assay.driver.verify import drawn_by_others, faults, other_root
+    from assay.record.inspection import reading
 
-    found, again = list(faults(folder)), []
+    with reading(folder):
+        found, again = [*faults(folder), *other_root(folder, root)], []
+        others = [] if found else drawn_by_others(folder)
     if retrain is not None and not found:
         from assay.driver.retrain import retrain as retrained  # imports torch
 
         again = retrained(folder, retrain, workers)
-    return printed.verified(folder, found, again)
+    return printed.verified(folder, found, again, others)
 
 
 @app.command
@@ -186,22 +198,28 @@ def export(folder: RunPath, *, csv: Path | None = None, tensorboard: Path | None
         Where TensorBoard's event files go, a run a member (needs: pip install 'assay[tensorboard]').
     """
     from assay.export import tables as open_data
+    from assay.record.inspection import inspect, reading
 
     if csv is None and tensorboard is None:
         raise UsageError("assay export: say what to write: --csv FOLDER, --tensorboard FOLDER, or both")
-    if csv is not None:
-        print(open_data.csv(folder, csv))
-    if tensorboard is not None:
-        print(open_data.tensorboard(folder, tensorboard))
+    with reading(folder):
+        inspect(folder, ("members", "scores"))
+        if csv is not None:
+            say(str(open_data.csv(folder, csv)))
+        if tensorboard is not None:
+            say(str(open_data.tensorboard(folder, tensorboard)))
     return 0
 
 
 @app.command
 def status(folder: RunPath) -> int:
     """How far a run is, while it runs and after."""
+    from assay.record.inspection import reading
+
     from .status import status as print_status
 
-    print_status(folder)
+    with reading(folder):
+        print_status(folder)
     return 0
 
 
@@ -214,7 +232,7 @@ def list_() -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point: exit codes of the contract, one clear line for each fault."""
-    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+    process.end_with(lambda: call(sys.argv[1:] if arguments is None else arguments))
 
 
 def call(arguments: list[str]) -> int:
@@ -224,20 +242,20 @@ def call(arguments: list[str]) -> int:
         code: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except AssayError as error:
-        print(f"assay: {error}", file=sys.stderr)
+        tell(str(error))
         return error.exit_code
     except cyclopts.CycloptsError as error:  # names the nearest option or command where one is unknown
-        print(f"assay: {' '.join(str(error).split())}", file=sys.stderr)
+        tell(" ".join(str(error).split()))
         return UsageError.exit_code
     except KeyboardInterrupt:
-        print("assay: interrupted before any training began", file=sys.stderr)
+        tell("interrupted before any training began")
         return Interrupted.exit_code
     except BrokenPipeError:
         return 0
     except OSError as error:  # a place that can't be: a name that is too long, a loop of links, a disk that fails
         if error.filename is None:
             raise
-        print(f"assay: {str(error.filename)[:200]}: {error.strerror}", file=sys.stderr)
+        tell(f"{str(error.filename)[:200]}: {error.strerror}")
         return UsageError.exit_code
 
 

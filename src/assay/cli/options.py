@@ -31,6 +31,8 @@ class OutputOptions:
         Say what the plan costs and can see, and stop there.
     out
         The folder; by default assay-runs/<task>-<candidate>-<hash>.
+    fresh
+        Train anew though there is a record: the earlier folder is set aside, renamed to <folder>.before-1.
     json
         Print result.json instead of text.
     quiet
@@ -39,6 +41,7 @@ class OutputOptions:
 
     plan_only: bool = False
     out: Path | None = None
+    fresh: bool = False
     json: bool = False
     quiet: bool = False
 

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from assay.progress.text import Screen, line, say_json
+from assay.record import manifest
+
 if TYPE_CHECKING:
-    from assay.driver.estimate import Estimate
-    from assay.driver.plan import Comparison
+    from assay.driver.planned import Planned
     from assay.driver.retrain import Retrained
 
 MANY = 3  # candidates that a table has a column for, each
 
 
-def console() -> Console:
+def console() -> Screen:
     """Standard output; lines go as far as they go."""
-    return Console(highlight=False, soft_wrap=True)
+    return Screen(highlight=False, soft_wrap=True, emoji=False)
 
 
 def as_json(content: Any) -> None:
     """A value as indented JSON, on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+    say_json(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
 
 
-def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool) -> None:
-    """A table, and the conclusions in a sentence each, on standard output; or `result.json` as it is."""
+def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bool, recorded: str = "") -> None:
+    """A table, and the conclusions in a sentence each, on standard output; or `result.json` as it is.
+
+    `recorded`: from when the answer is, where it was on record; with JSON it is said on standard error.
+    """
+    note = [Text(f"{recorded}; --fresh trains anew")] if recorded else []
     if json:
-        sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
+        if note:
+            Screen(stderr=True, highlight=False, soft_wrap=True).print(*note)
+        say_json((folder / "result.json").read_text(encoding="utf-8"))
         return
     out, sentences = console(), [Text(v["sentence"]) for v in content["verdicts"]]
     if quiet:
-        out.print(Text("\n").join(sentences))
+        out.print(Text("\n").join([*sentences, *note]))
         return
     if "tasks" in content:
         out.print(_overview(content) if len(sentences) > MANY else _by_task(content), soft_wrap=False)
@@ -49,7 +55,8 @@ def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bo
         sentences += [
             Text(c["sentence"], style="yellow" if c["passed"] is False else "dim") for c in content.get("controls", [])
         ]
-    for text in (*sentences, Text(f"report: {folder / 'report.html'}")):
+    where = [line(f"report: {folder / 'report.html'}"), line(f"root of the record: {manifest.root(folder)}")]
+    for text in (*sentences, *note, Text("\n").join(where)):
         out.print()
         out.print(text)
 
@@ -62,7 +69,7 @@ def _contenders(content: Mapping[str, Any]) -> Table:
         tuned = _listed({k: f"{v:.3g}" if isinstance(v, float) else v for k, v in c["hyperparameters"].items()})
         score = "–" if c["score_mean"] is None else f"{scale * c['score_mean']:.2f} {unit}"
         sd = "–" if c["score_sd"] is None else f"{scale * c['score_sd']:.2f}"
-        table.add_row(Text(name), Text(tuned), score, sd, str(c["diverged"] + c["diverged_trials"]))
+        table.add_row(line(name), line(tuned), score, sd, str(c["diverged"] + c["diverged_trials"]))
     return table
 
 
@@ -75,7 +82,7 @@ def _by_task(content: Mapping[str, Any]) -> Table:
     verdicts = content["verdicts"]
     table = Table("task", *(escape(v["candidate"]) for v in verdicts), box=None, pad_edge=False)
     for place, task in enumerate(content["tasks"]):
-        table.add_row(Text(task["name"]), *(_cell(v["tasks"][place]) for v in verdicts))
+        table.add_row(line(task["name"]), *(_cell(v["tasks"][place]) for v in verdicts))
     return table
 
 
@@ -84,7 +91,7 @@ def _overview(content: Mapping[str, Any]) -> Table:
     table = Table("contender", "all tasks", "better on", "worse on", "has no part in", box=None, pad_edge=False)
     for v in sorted(content["verdicts"], key=lambda v: -(v["difference"] if v["difference"] is not None else -1e9)):
         by = {o: ", ".join(c["task"] for c in v["tasks"] if c["outcome"] == o) for o in ("better", "worse", None)}
-        table.add_row(Text(v["candidate"]), _cell(v), *(Text(by[o] or "–") for o in ("better", "worse", None)))
+        table.add_row(line(v["candidate"]), _cell(v), *(Text(by[o] or "–") for o in ("better", "worse", None)))
     return table
 
 
@@ -97,61 +104,46 @@ def _cell(cell: Mapping[str, Any]) -> Text:
     return Text(f"{cell['outcome']}  {shown[0]} ({interval})")
 
 
-def planned(comparison: Comparison, found: Sequence[Estimate], *, json: bool) -> None:
-    """The plan, its cost and its power, on standard output: of every task, and of them all."""
-    from assay.driver.estimate import as_data, sentence
-    from assay.report.units import duration
-
-    out, suite = console(), comparison.suite
-    if suite is None:
-        (job,), (one,) = comparison.jobs, found
-        science, hash_ = job.science, job.science.plan_hash
-        if json:
-            as_json({"science": msgspec.to_builtins(science), "plan_hash": hash_, "estimate": as_data(one)})
-            return
-        for info in science.contenders:
-            out.print(Text(f"{info.name}: {info.reference} ({info.source[:20]}), tunes {_listed(info.space)}"))
-        for line in sentence(one, science):
-            out.print(Text(line))
+def planned(found: Planned, *, json: bool) -> None:
+    """The plan, its cost and its power, on standard output."""
+    if json:
+        as_json(found.data)
     else:
-        hash_, pairs = suite.hash, list(zip(suite.entries, comparison.jobs, found, strict=True))
-        if json:
-            tasks = [{"name": e.name, "plan_hash": e.plan_hash, "estimate": as_data(one)} for e, _, one in pairs]
-            as_json({"tasks": tasks, "suite_hash": hash_})
-            return
-        for entry, job, one in pairs:
-            out.print(Text(f"{entry.name}: {'; '.join(sentence(one, job.science))}"))
-        seconds = [one.seconds for one in found if one.seconds is not None]
-        total = f", about {duration(sum(seconds))} here" if len(seconds) == len(found) else ""
-        out.print(Text(f"{sum(one.trainings for one in found)} trainings in all{total}"))
-    out.print(Text(f"plan {hash_[:8]}, would go to {comparison.folder}"))
+        for said in str(found).splitlines():
+            console().print(line(said))
 
 
-def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained]) -> int:
-    """What verification found; the exit code, 1 for a mismatch."""
+def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], drawn_by: Sequence[str]) -> int:
+    """What verification found; the exit code, 1 for a mismatch. `drawn_by`: what can't be drawn here as it was, a line each."""
     out = console()
     for fault in faults:
-        out.print(Text(f"mismatch: {fault}"))
+        out.print(line(f"mismatch: {fault}"))
     for r in again:
         word = "the same to the bit" if r.exact else "as close as another machine comes" if r.sound else "NOT the same"
         where = f"{r.contender}, {r.member.phase} {r.member.index} of replicate {r.member.replicate}"
         losses = f"loss after one epoch {r.first_loss[0]:.6g}, now {r.first_loss[1]:.6g}"
-        out.print(Text(f"retrained {where}: {word} ({losses})"))
+        out.print(line(f"retrained {where}: {word} ({losses})"))
+        if r.unlike:
+            out.print(line(f"mismatch: {where}: its engine isn't the loop: {r.unlike}"))
     wrong = len(faults) + sum(not r.sound for r in again)
     summary = f"{wrong} mismatches" if wrong else "plan, seeds, data, choice and verdict follow from the members"
-    out.print(Text(f"{folder}: {summary}"))
+    for said in drawn_by:
+        out.print(line(said))
+    out.print(line(f"root of the record: {manifest.root(folder)}"))
+    out.print(line(f"{folder}: {summary}"))
     return 1 if wrong else 0
 
 
 def listing() -> None:
     """Contenders, tasks and engines, a line each."""
-    from assay.contenders.registry import CONTENDERS
+    from assay.contenders.registry import CONTENDERS, PACKAGED
     from assay.tasks import TASKS
 
     rows = [
         ("contender", name, f"{entry.summary}; {entry.reference}; tunes {_listed(entry.space)}")
         for name, entry in CONTENDERS.items()
     ]
+    rows += [("contender", name, f"{where}; tunes what its class takes") for name, where in PACKAGED.items()]
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
     rows += [
         ("task", "suite", "all of these, and one verdict across them"),
@@ -159,4 +151,4 @@ def listing() -> None:
         ("engine", "vectorized", "whole populations at once, compiled on a CPU, with unmodified optimizers"),
     ]
     for kind, name, text in rows:
-        console().print(Text(f"{kind:<10} {name:<14} {text}"))
+        console().print(line(f"{kind:<10} {name:<20} {text}"))

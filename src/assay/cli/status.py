@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.text import Text
-
 from assay.answer.reached import reached
 from assay.controls.judged import controls_record, has_controls
 from assay.core import Stages
+from assay.progress.text import line
 from assay.record import RunFolder, manifest
+from assay.record.inspection import inspect
 from assay.record.lock import is_busy
 from assay.record.suite import is_suite, runs
 
 from .printed import console
 
+UNFINISHED = "interrupted: run the command that made it again, and it goes on"
+
 
 def status(path: Path) -> None:
     """What is finished of what is planned, and whether a command is at work, on standard output."""
+    if not is_busy(path):  # else files come and go, and what is there was written by the command at work
+        inspect(path, ("members",))
     if not is_suite(path):
         _of_run(path)
         return
@@ -25,13 +29,13 @@ def status(path: Path) -> None:
         if (folder / "plan.json").exists():
             _of_run(folder)
         else:
-            console().print(Text(f"{name}: not begun"))
-    _state(path, f"all of {path}", "not finished; the same command goes on")
+            console().print(line(f"{name}: not begun"))
+    _state(path, f"all of {path}", UNFINISHED)
 
 
 def _of_run(path: Path) -> None:
     if is_busy(path) and not (path / "plan.json").exists():
-        console().print(Text(f"{path}: running; data and engines are being prepared"))
+        console().print(line(f"{path}: running; data and engines are being prepared"))
         return
     folder = RunFolder.open(path)
     p, done, out = folder.plan.science.protocol, folder.counts(), console()
@@ -40,12 +44,12 @@ def _of_run(path: Path) -> None:
     for slot, contender in enumerate(folder.plan.science.contenders):
         tune, final = done.get((slot, "tune"), 0), done.get((slot, "final"), 0)
         asked = f"{tune} of {replicates * p.trials} trials, {final} of {replicates * p.final_seeds} final runs"
-        out.print(Text(f"{contender.name}: {asked}"))
+        out.print(line(f"{contender.name}: {asked}"))
     if has_controls(folder):
-        out.print(Text(f"controls: {sum(controls_record(folder).counts().values())} trainings"))
+        out.print(line(f"controls: {sum(controls_record(folder).counts().values())} trainings"))
     if folder.plan.earlier:
-        out.print(Text(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
-    _state(path, str(path), "stopped; the command that made it goes on")
+        out.print(line(f"lengthened, after a verdict at {', '.join(map(str, folder.plan.earlier))} replicates"))
+    _state(path, str(path), UNFINISHED)
 
 
 def _state(path: Path, called: str, unfinished: str) -> None:
@@ -55,9 +59,9 @@ def _state(path: Path, called: str, unfinished: str) -> None:
         state = "running"
     elif (path / "result.json").exists() and manifest.sealed(path):
         doubtful = manifest.doubtful(path)
-        for line in manifest.brief(doubtful):
-            out.print(Text(line))
+        for said in manifest.brief(doubtful):
+            out.print(line(said))
         state = "finished"
         if doubtful:
             state += ", but not as it was sealed; assay verify says what still holds, the command that made it mends it"
-    out.print(Text(f"{called}: {state}"))
+    out.print(line(f"{called}: {state}"))

@@ -7,6 +7,7 @@ What it is given is decided by the *name* of its first parameter: `params`, `nam
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from assay.contenders.interface import needs_closure
 from assay.contenders.registry import LEARNING_RATE
 from assay.core import Contender, Run
 from assay.errors import UsageError
-from assay.space import Space
+from assay.space import Float, Space
 
 Given = Literal["parameters", "named parameters", "model", "optimizer", "optimizer class"]
 _NAMES: dict[Given, str] = {
@@ -28,6 +29,7 @@ _NAMES: dict[Given, str] = {
 }
 _GIVEN: dict[str, Given] = {name: given for given, names in _NAMES.items() for name in names.split()}
 _WRAPPED = ("optimizer", "optimizer class")
+AROUND = 10**1.5  # a decade and a half to each side of a default rate that the usual range leaves out
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def adapt(
 
     Args:
         target: what builds the optimizer.
-        space: what is tuned; by default `lr`, log-uniform in 1e-5..1e-1 (of a wrapper: what its baseline tunes).
+        space: what is tuned; by default `lr`, log-uniform in 1e-5..1e-1, or, where that leaves out the class's own default,
+            a decade and a half to each side of it (of a wrapper: what its baseline tunes).
         tuned: ranges laid over `space`.
         fixed: values passed as they are.
         baseline: what a wrapper wraps.
@@ -118,8 +121,8 @@ def adapt(
         note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
         usual, more = baseline.space, {*baseline.space, *baseline.fixed, "run", "params"}
     else:
-        make, note = _direct(target, signature), ""
-        usual, more = ({"lr": LEARNING_RATE} if signature.takes_rate else {}), set[str]()
+        make, (usual, note), more = _direct(target, signature), _usual(target, name, signature), set[str]()
+        note = "" if space is not None or "lr" in tuned else note
     accepts = {*signature.named, *more}
     unknown = {*fixed, *tuned} - accepts
     if unknown and not signature.takes_any:
@@ -131,6 +134,29 @@ def adapt(
         raise _nothing_to_tune(name, signature)
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
     return Contender(name, make, space, fixed, closure=closure, note=note)
+
+
+def _usual(target: Callable[..., Any], name: str, signature: Signature) -> tuple[Space, str]:
+    """What is tuned where nothing is said, and what a reader must know of it."""
+    if not signature.takes_rate:
+        return {}, ""
+    own = _own_rate(target, signature)
+    if own is None or LEARNING_RATE.low <= own <= LEARNING_RATE.high:
+        return {"lr": LEARNING_RATE}, ""
+    moved = Float(own / AROUND, own * AROUND, log=True)
+    return {"lr": moved}, f"{name}'s own default learning rate is {own:g}, so its range is {moved}, around it"
+
+
+def _own_rate(target: Callable[..., Any], signature: Signature) -> float | None:
+    """The default learning rate of a class or factory, or of the nearest class above it that names one."""
+    found = signature.named.get("lr")
+    for above in getattr(target, "__mro__", ())[1:-1] if found is None else ():
+        with contextlib.suppress(TypeError, ValueError):
+            found = found or inspect.signature(above).parameters.get("lr")
+    own = None if found is None else found.default
+    if isinstance(own, bool) or not isinstance(own, int | float):
+        return None
+    return float(own) if 1e-300 < own < 1e300 else None
 
 
 def _see_that_it_is_given(name: str, signature: Signature, valued: set[str]) -> None:

@@ -2,23 +2,77 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
-import sysconfig
-from importlib import metadata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
+from assay import guard
+from assay.contenders.packages import imported_files, version_of
+from assay.contenders.reach import installed, reach_of
 from assay.errors import UsageError, nearest, own_frames
 
 _HELPERS: dict[str, list[str]] = {}  # module name → files that it imported from beside it
+_BESIDE: dict[str, list[str]] = {}  # and those files' modules
+_SEEN: dict[
+    str, tuple[Any, bytes]
+] = {}  # importable modules: their specification, which a reload renews, and their file
+_LOADED: dict[str, list[bytes]] = {}  # what all of them held when they were loaded
+_CHANGES: dict[str, str] = {}  # module name → what importing it changed in this process
+_PRINTED: list[tuple[str, str]] = []  # what users' code was doing in this process, and printed
+
+
+@contextlib.contextmanager
+def apart(doing: str) -> Iterator[list[str]]:
+    """Code of a user's, run in the command's own process: what it changes for all is put back, what it prints is kept.
+
+    Yields a list that the changes are named in, afterwards. `doing` says what it does, as in "mine.py was imported".
+
+    Raises:
+        UsageError: it ends the process, by SystemExit or GeneratorExit; other exceptions are as they were raised.
+    """
+    me, printed = os.getpid(), list[str]()
+    try:
+        with guard.captured() as printed, guard.kept() as changed:
+            yield changed
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if os.getpid() == me and not isinstance(error, Exception):
+            raise UsageError(f"while {doing} it raised {own_frames(error)}{guard.last_lines(printed[0])}") from error
+        raise
+    finally:
+        if os.getpid() != me:  # a child that it forked: the command goes on once only
+            os._exit(0)
+        if printed and printed[0].strip():
+            _PRINTED.append((doing, printed[0]))
+
+
+def take_printed() -> list[tuple[str, str]]:
+    """What users' code printed in this process since this was last asked: what it was doing, and the text."""
+    taken = [*_PRINTED]
+    _PRINTED.clear()
+    return taken
+
+
+def changes_of(thing: Any) -> str:
+    """What importing the module of a thing changed in this process, in a sentence; "" where it was nothing."""
+    return _CHANGES.get(getattr(thing, "__module__", None) or "", "")
+
+
+def changes_in(note: str) -> list[str]:
+    """Those of these sentences that a note holds."""
+    return [change for change in _CHANGES.values() if change in note]
 
 
 def load(reference: str) -> Any:
@@ -40,49 +94,57 @@ def load(reference: str) -> Any:
     return target
 
 
-def source_of(thing: Any) -> str:
-    """`torch 2.13.0` for what an installed package brings, `sha256:…` of the files for what a user wrote.
+class Origin(NamedTuple):
+    """Which version of it something is.
 
-    The files are that of the thing and, for a class, those of the classes it inherits from, where a user wrote them. An
-    object without a file (made in a notebook or an interpreter) is hashed by its own source text, or by its pickle.
+    `source`: `torch 2.13.0` for what an installed package brings, `sha256:…` of the files for what a user wrote. `reach`: the
+    digest of all that it reaches, "" for what is no more than its package. `beyond`: what no digest holds, a few words each.
+    """
+
+    source: str
+    reach: str = ""
+    beyond: tuple[str, ...] = ()
+
+
+def origin_of(thing: Any, compared: Iterable[str] = (), **parts: Any) -> Origin:
+    """The origin of a class or function that makes something; `parts`: what else decides what comes of it.
+
+    `compared`: names of the parts whose product is compared each time by itself. What has no file of its own, as in a
+    notebook, has its reach as its source, too.
+    """
+    if not parts and installed(thing):
+        return Origin(source_of(thing))
+    found = reach_of(parts or {"": thing}, compared)
+    return Origin(source_of(thing) or found.digest, found.digest, found.beyond)
+
+
+def source_of(thing: Any) -> str:
+    """The package and version, or a hash of the files: of the thing and, for a class, of the classes that it inherits from.
+
+    "" for what has no file.
     """
     path = _file(thing)
     if path is None:
-        try:
-            content = inspect.getsource(thing).encode()
-        except (OSError, TypeError):
-            content = cloudpickle.dumps(thing)
-        return "sha256:" + hashlib.sha256(content).hexdigest()
-    package = _installed_package(thing.__module__, path)
+        return ""
+    package = version_of(thing.__module__, path)
     if package:
         return package
     family = thing.__mro__ if inspect.isclass(thing) else (thing,)
-    written = {file for member in family if (file := _file(member)) and not _installed_package(member.__module__, file)}
+    written = {file for member in family if (file := _file(member)) and not version_of(member.__module__, file)}
     written |= set(_HELPERS.get(thing.__module__, []))
     hashes = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in written)  # wherever they lie
     return "sha256:" + (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 
-def source_of_file(reference: str) -> str:
-    """Which version the file or module of a reference is: for an object that doesn't know where it was made."""
-    return source_of(SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__))
+def module_of(reference: str) -> Any:
+    """Stands for the file or module of a reference: for an object that doesn't know where it was made."""
+    return SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__)
 
 
 def _file(thing: Any) -> str | None:
     module = sys.modules.get(getattr(thing, "__module__", "") or "")
-    return getattr(module, "__file__", None)
-
-
-def _installed_package(module: str, path: str) -> str | None:
-    if not {"site-packages", "dist-packages"} & set(Path(path).parts):
-        return "python" if Path(path).is_relative_to(sysconfig.get_path("stdlib")) else None
-    top = module.partition(".")[0]
-    for distribution in metadata.packages_distributions().get(top, [top]):
-        try:
-            return f"{distribution} {metadata.version(distribution).partition('+')[0]}"
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    path = getattr(module, "__file__", None)
+    return path if path and Path(path).is_file() else None
 
 
 def _module(where: str) -> ModuleType:
@@ -95,8 +157,10 @@ def _load_file(path: Path) -> ModuleType:
     resolved = path.resolve()
     place = hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
     name = f"{re.sub(r'[^A-Za-z0-9_]', '_', resolved.stem)}_{place}"  # two files of one name are two modules
-    if name in sys.modules:
+    if name in sys.modules and _LOADED[name] == _bytes_of(name, resolved):
         return sys.modules[name]
+    for old in _BESIDE.pop(name, []):  # edited since, in a notebook: what is in memory is not what the file says
+        sys.modules.pop(old, None)
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} can't be loaded as a Python file")
@@ -105,19 +169,33 @@ def _load_file(path: Path) -> ModuleType:
     folder, before = str(resolved.parent), set(sys.modules)
     sys.path.insert(0, folder)  # its own imports from beside it
     try:
-        spec.loader.exec_module(module)
+        with apart(f"{path} was imported") as changed:
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         raise _import_failed(str(path), error) from error
     finally:
         sys.path.remove(folder)
+    _note_changes(name, str(path), changed)
     if folder not in sys.path:
         sys.path.append(folder)  # workers inherit it, for what is imported only when it is needed
-    beside = [m for n, m in sys.modules.items() if n not in before and _lies_in(m, resolved.parent)]
+    imports = imported_files(name)  # some of them another file of the user's has loaded before
+    beside = [
+        m
+        for n, m in sys.modules.items()
+        if n != name and (n not in before or n in imports) and _lies_in(m, resolved.parent)
+    ]
     for one in (module, *beside):
         cloudpickle.register_pickle_by_value(one)  # workers, here or on another machine, need not find the file
     _HELPERS[name] = [str(m.__file__) for m in beside]  # part of what a user's module is
+    _BESIDE[name] = [m.__name__ for m in beside]
+    _LOADED[name] = _bytes_of(name, resolved)
     return module
+
+
+def _bytes_of(name: str, path: Path) -> list[bytes]:
+    """What a loaded file and those that it imported from beside it hold now."""
+    return [Path(file).read_bytes() for file in (path, *_HELPERS.get(name, [])) if Path(file).is_file()]
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:
@@ -128,8 +206,15 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 def _load_module(name: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    if name in sys.modules or name.partition(".")[0] in ("assay", "torch"):
+        return _as_it_is_now(importlib.import_module(name))
     try:
-        return importlib.import_module(name)
+        with apart(f"{name} was imported") as changed:
+            module = importlib.import_module(name)
+        _note_changes(name, name, changed)
+        return _as_it_is_now(module)
+    except UsageError:
+        raise
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             looked = f"looked in {Path.cwd()} and the installed packages"
@@ -139,7 +224,29 @@ def _load_module(name: str) -> ModuleType:
         raise _import_failed(name, error) from error
 
 
+def _as_it_is_now(module: ModuleType) -> ModuleType:
+    """The module. UsageError where its file was edited since it was seen here first, and it wasn't loaded again."""
+    path = _file(SimpleNamespace(__module__=module.__name__))
+    if path is None or version_of(module.__name__, path):
+        return module
+    spec, content = _SEEN.get(module.__name__, (None, b""))
+    now = Path(path).read_bytes()
+    if spec is module.__spec__ and content != now:
+        raise UsageError(
+            f"{path} was edited since Python imported {module.__name__}, which is what it was: importlib.reload it, or start "
+            "anew"
+        )
+    _SEEN[module.__name__] = module.__spec__, now
+    return module
+
+
+def _note_changes(module: str, where: str, changed: list[str]) -> None:
+    if changed:
+        _CHANGES[module] = f"importing {where} changes {guard.listed(changed)} for all, which was put back"
+
+
 def _import_failed(where: str, error: BaseException) -> BaseException:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | UsageError):
         return error
-    return UsageError(f"{where} fails to import: {own_frames(error)}")
+    printed = _PRINTED[-1][1] if _PRINTED and _PRINTED[-1][0] == f"{where} was imported" else ""
+    return UsageError(f"{where} fails to import: {own_frames(error)}{guard.last_lines(printed)}")

@@ -21,6 +21,13 @@ class Entry:
     space: Space = field(default_factory=lambda: {"lr": LEARNING_RATE})
 
 
+PACKAGED = {
+    "muon": "assay.contenders.muon:muon",
+    "lion": "lion_pytorch:Lion",
+    "schedule-free-adamw": "schedulefree:AdamWScheduleFree",
+}
+"""Known by name, too, but not adapted by hand: some come in packages that `pip install 'assay[board]'` brings."""
+
 CONTENDERS: dict[str, Entry] = {
     "adadelta": Entry("torch.optim:Adadelta", "Zeiler 2012", space={"lr": Float(1e-3, 1e1, log=True)}),
     "adafactor": Entry("torch.optim:Adafactor", "Shazeer & Stern 2018"),

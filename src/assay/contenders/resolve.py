@@ -10,19 +10,18 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders.adapt import adapt, parameters_of
-from assay.contenders.load import load, source_of
-from assay.contenders.registry import CONTENDERS
+from assay.contenders.load import Origin, changes_of, load, origin_of
+from assay.contenders.place import name_of, reference_of
+from assay.contenders.registry import CONTENDERS, PACKAGED
 from assay.contenders.schedules import split_schedule
-from assay.core import Contender, ContenderInfo
-from assay.errors import UsageError, nearest
+from assay.core import Brought, Contender, ContenderInfo, other_reach
+from assay.errors import UsageError, described, nearest
 from assay.space import Choice, Dimension, Float, Int
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
 
-def contenders(
-    names: Sequence[str | Contender], spaces: Sequence[str] = (), *, untuned: bool = False
-) -> tuple[Contender, ...]:
+def contenders(names: Sequence[Brought], spaces: Sequence[str] = (), *, untuned: bool = False) -> tuple[Contender, ...]:
     """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log]` laid over them.
 
     `untuned`: may they have nothing to tune? They may to be checked, not to be compared.
@@ -33,14 +32,17 @@ def contenders(
     """
     overrides = [parse_space(text) for text in spaces]
     found: list[Contender] = []
-    for name in names:
-        given = isinstance(name, Contender)
-        reference, shown = (name, name.name) if given else (split_alias(name)[1], shown_name(name))
+    called = [shown_name(name) if isinstance(name, str) else _called(name) for name in names]
+    for name, shown in zip(names, called, strict=True):
+        reference = split_alias(name)[1] if isinstance(name, str) else name
         own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
         found.append(_resolve(reference, shown, own, found[0] if found else None, untuned))
     names_found = [c.name for c in found]
     if twice := next((name for name in names_found if names_found.count(name) > 1), None):
-        raise UsageError(f"two contenders are called {twice}: give one another name, as in second={twice}")
+        raise UsageError(
+            f"two contenders are called {twice}: give one another name, as in second={twice}, or in Python as in "
+            'assay.Contender("second", ...)'
+        )
     for who, hyperparameter, _ in overrides:
         if who not in names_found:
             raise UsageError(f"--space {who}.{hyperparameter}: no contender {who!r} here; {nearest(who, names_found)}")
@@ -59,9 +61,11 @@ def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
             raise UsageError(f"{info.name} was given as a Python object: without a reference it can't be made again")
         plain, schedule = split_schedule(info.reference)
         target = load(plain)
-        source = target.source or source_of(target.make) if isinstance(target, Contender) else source_of(target)
-        if source != info.source:
+        origin = origin_of(target) if not isinstance(target, Contender) else _origin_of_given(target)
+        if origin.source != info.source:
             raise UsageError(f"the source of {info.name} ({info.reference}) was edited since the record was made")
+        if info.reach and origin.reach != info.reach:
+            raise UsageError(other_reach(f"{info.name} ({info.reference})", info.reach, origin.reach))
         if isinstance(target, Contender):
             found.append(replace(target, name=info.name, space=info.space, schedule=schedule or target.schedule))
             continue
@@ -126,22 +130,26 @@ def _literal(text: str) -> float | int | str | bool:
 
 
 def _resolve(
-    reference: str | Contender, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
+    reference: Brought, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
 ) -> Contender:
     if isinstance(reference, Contender):
         return _given(reference, name, own)
+    if not isinstance(reference, str):
+        see_that_it_makes(reference, name)
+        made = adapt(reference, name, tuned=_typed(own, reference), baseline=baseline, untuned=untuned)
+        return replace(made, reference=reference_of(reference), **origin_of(reference)._asdict())
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
-    if ":" not in plain and plain not in CONTENDERS:
-        raise UsageError(f"no contender is called {plain!r}; {nearest(plain, CONTENDERS)} (yours: path/file.py:Name)")
+    if ":" not in plain and plain not in (known := [*CONTENDERS, *PACKAGED]):
+        raise UsageError(f"no contender is called {plain!r}; {nearest(plain, known)} (yours: path/file.py:Name)")
     entry = CONTENDERS.get(plain)
-    where = entry.reference if entry else plain
+    where = entry.reference if entry else PACKAGED.get(plain, plain)
     target = load(where)
     if isinstance(target, Contender):
+        target = replace(target, note=_noted(target.note, changes_of(target.make)))
         found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
-    if not callable(target):
-        raise UsageError(f"{plain} is {type(target).__name__}, neither a class nor a function")
+    see_that_it_makes(target, plain)
     adapted = adapt(
         target,
         name,
@@ -151,13 +159,53 @@ def _resolve(
         baseline=baseline,
         untuned=untuned,
     )
-    return replace(adapted, reference=where + suffix, source=source_of(target), schedule=schedule)
+    note = _noted(adapted.note, changes_of(target))
+    return replace(adapted, reference=where + suffix, schedule=schedule, note=note, **origin_of(target)._asdict())
+
+
+def _noted(note: str, changes: str) -> str:
+    """What a reader must know of a contender: how it was adapted, and what importing it did."""
+    return "; ".join(filter(None, (note, changes)))
+
+
+def _called(thing: Any) -> str:
+    """The name of a contender that was given as an object. UsageError for what can't be one."""
+    if isinstance(thing, Contender):
+        return thing.name
+    if not callable(thing) or hasattr(thing, "param_groups") or hasattr(thing, "parameters"):
+        raise UsageError(
+            f"a contender is a name, an optimizer's class, a function that makes one or an assay.Contender, not "
+            f"{described(thing)}"
+        )
+    return name_of(thing)
 
 
 def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Contender:
     """A contender that was made in Python, under this name."""
+    see_that_it_makes(contender.make, name)
     space = {**contender.space, **_typed(own, contender.make)}
-    return replace(contender, name=name, space=space, source=contender.source or source_of(contender.make))
+    return replace(contender, name=name, space=space, **_origin_of_given(contender)._asdict())
+
+
+def _origin_of_given(contender: Contender) -> Origin:
+    """Of a contender that was made in Python: with its fixed values, and its schedule where that is no name."""
+    parts = {"make": contender.make, "fixed": dict(contender.fixed), "schedule": contender.schedule}
+    found = origin_of(contender.make, **parts)
+    return found._replace(source=contender.source or found.source)
+
+
+def see_that_it_makes(target: Any, name: str) -> None:
+    """UsageError for what can't be called, or gives a generator or a coroutine where it is called, and no optimizer."""
+    if not callable(target):
+        raise UsageError(f"{name} is a {type(target).__name__}, neither a class nor a function: it makes no optimizer")
+    called = inspect.unwrap(target) if inspect.isfunction(target) else getattr(target, "func", target)
+    called = called if inspect.isroutine(called) or inspect.isclass(called) else type(called).__call__
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise UsageError(
+            f"{name} yields, so calling it gives a generator and no optimizer: let it return the optimizer"
+        )
+    if inspect.iscoroutinefunction(called):
+        raise UsageError(f"{name} is async, so calling it gives a coroutine and no optimizer: write def, not async def")
 
 
 def _typed(own: Mapping[str, Dimension], target: Any) -> dict[str, Dimension]:

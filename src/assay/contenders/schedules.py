@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from assay.errors import UsageError, nearest
+import cloudpickle
 
+from assay.errors import UsageError, described, nearest, own_frames
+
+PROBED = 1000  # fractions of training
 SHAPES = ("constant", "cosine", "linear")
 _FIRST = 0.01  # of the rate, at the first step of a warm-up: a rate of 0 would waste it
 
@@ -38,6 +42,36 @@ class Schedule:
         return "+".join(part for part in (warm, self.shape) if part)
 
 
+def factor_at(schedule: Callable[[float], float], done: float) -> float:
+    """A schedule's factor at a fraction of training. UsageError where it is no finite number."""
+    factor: Any = schedule(done)
+    try:
+        finite = type(factor) not in (bool, str) and math.isfinite(factor)
+    except (TypeError, ValueError):
+        finite = False
+    if not finite:
+        raise UsageError(
+            f"its schedule gives {described(factor)} at {100 * done:.4g} % of training; a schedule gives a finite factor on the "
+            "learning rate at each fraction from 0 to 1"
+        )
+    return factor
+
+
+def see_that_it_schedules(name: str, schedule: Callable[[float], float]) -> None:
+    """Ask a schedule all over training before any begins. UsageError in one line where it fails or gives no number."""
+    copied = cloudpickle.loads(cloudpickle.dumps(schedule))  # one that counts its calls goes to the workers uncounted
+    for step in range(PROBED):
+        done = step / PROBED
+        try:
+            factor_at(copied, done)
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from None
+        except Exception as error:
+            raise UsageError(
+                f"{name}: its schedule fails at {100 * done:.4g} % of training: {own_frames(error)}"
+            ) from None
+
+
 def split_schedule(reference: str) -> tuple[str, Schedule | None]:
     """`reference+cosine` → (reference, schedule); no schedule → (reference, None).
 
@@ -56,9 +90,10 @@ def split_schedule(reference: str) -> tuple[str, Schedule | None]:
         elif part in SHAPES and shape is None:
             shape = part
         else:
+            if warm and shape and warmup is None and float(warm[1]) < 100:
+                raise UsageError(f"{reference}: a warm-up comes before the shape: write {name}+{part}+{shape}")
             known = [*SHAPES, "warmup10"]
             raise UsageError(
-                f"{reference}: {part!r} is no schedule here; {nearest(part, known)} (warmup10: the first 10 % of training, "
-                "named before the shape)"
+                f"{reference}: {part!r} is no schedule here; {nearest(part, known)} (warmup10: the first 10 % of training)"
             )
     return f"{where}{colon}{name}", Schedule(shape or "constant", warmup or 0.0)  # type: ignore[arg-type]

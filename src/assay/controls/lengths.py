@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from assay.answer.arrays import RecordArrays
 from assay.controls import plan
 from assay.errors import BrokenRecord
 from assay.record import RunFolder, checksum
+from assay.record.files import read_bytes
 
 
 def lengths(norms: np.ndarray, alive: np.ndarray, name: str) -> np.ndarray | str:
@@ -88,7 +90,7 @@ def read(folder: Path, slot: int) -> np.ndarray:
     """What `keep` wrote. BrokenRecord where it can't be read."""
     file = path(folder, slot)
     try:
-        return np.load(file, allow_pickle=False)
+        return checksum.array_of(io.BytesIO(read_bytes(file)))
     except (OSError, ValueError) as error:
         raise BrokenRecord(f"{file} can't be read ({error}); delete {folder} and run the command again") from error
 

@@ -1,9 +1,20 @@
 """The nouns, by who reads them: what a user brings, the plan, its trainings, the answer. Plain frozen data, no torch."""
 
 from .canonical import canonical, digest, finite, plain
-from .contender import Contender, Run
+from .contender import Brought, Contender, Run
 from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
-from .plan import MOST_PLANNED, PLAN_VERSION, ContenderInfo, Numerics, Plan, Protocol, Science, Stages, TaskInfo
+from .plan import (
+    MOST_PLANNED,
+    PLAN_VERSION,
+    ContenderInfo,
+    Numerics,
+    Plan,
+    Protocol,
+    Science,
+    Stages,
+    TaskInfo,
+    other_reach,
+)
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
 from .training import Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict, verdicts_of
@@ -11,6 +22,7 @@ from .verdict import Outcome, Verdict, verdicts_of
 __all__ = [
     "MOST_PLANNED",
     "PLAN_VERSION",
+    "Brought",
     "BudgetOptions",
     "Contender",
     "ContenderInfo",
@@ -40,6 +52,7 @@ __all__ = [
     "canonical",
     "digest",
     "finite",
+    "other_reach",
     "plain",
     "steps_per_epoch",
     "verdicts_of",

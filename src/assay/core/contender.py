@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assay.space import Space
+from assay.errors import UsageError, described
+from assay.space import Choice, Float, Int, Space
+
+from .typed import function, instance
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Contender:
     `make(model, run, **hyperparameters)` returns a fresh optimizer, draws no randomness and gets plain Python numbers.
     `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
     `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
-    `reference` and `source` say where it comes from and which version of it (a package version or a hash).
+    `reference` and `source` say where it comes from and which version of it (a package version or a hash of its file), `reach`
+    is a digest of all that its code reaches, and `beyond` names what no digest holds; assay fills them in.
 
     Example:
         >>> def decayed(model, run, lr):
@@ -51,3 +55,22 @@ class Contender:
     reference: str = ""
     source: str = ""
     note: str = ""  # what a reader of the report must know of how it was adapted
+    reach: str = ""
+    beyond: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        instance(self.name, str, "a contender's name", "text")
+        function(self.make, f"{self.name}: its make", "a function of a model, a run and its hyperparameters")
+        instance(self.space, Mapping, f"{self.name}: its space", "a mapping of names to ranges")
+        instance(self.fixed, Mapping, f"{self.name}: its fixed", "a mapping of names to values")
+        for name, dimension in self.space.items():
+            instance(name, str, f"{self.name}: a hyperparameter's name", "text")
+            instance(dimension, Float | Int | Choice, f"{self.name}: its range of {name}", "assay.Float, Int or Choice")
+        if self.schedule is not None:
+            function(self.schedule, f"{self.name}: its schedule", "a function of the fraction of training")
+        if self.closure not in ("no", "yes", "graph"):
+            raise UsageError(f"{self.name}: its closure must be no, yes or graph, not {described(self.closure)}")
+
+
+Brought = str | Contender | Callable[..., Any]
+"""How a contender may be given: by name or reference, made, or as an optimizer's class or a function that makes one."""

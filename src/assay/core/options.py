@@ -3,15 +3,34 @@
 Annotations are evaluated here, not postponed: the command line reads those that its own options inherit.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast, get_type_hints
 
 from .task import Task
+from .typed import converted, instance
+
+
+class Options:
+    """Options that are of their types as soon as they are made. UsageError, in one line, for one that isn't."""
+
+    def __post_init__(self) -> None:
+        for name, annotation in _types(type(self)).items():
+            value: Any = getattr(self, name)
+            if name == "space" and isinstance(value, str):
+                value = [value]
+            if name != "task":  # which `TaskOptions` sees to
+                object.__setattr__(self, name, converted(value, annotation, name))
+
+
+@functools.cache
+def _types(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskOptions:
+class TaskOptions(Options):
     """What the contenders are compared on.
 
     Parameters
@@ -44,9 +63,16 @@ class TaskOptions:
     batch_size: int | Sequence[int] | None = None
     label_noise: float | Sequence[float] | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given: Any = self.task
+        named = list(cast("Sequence[Any]", given)) if isinstance(given, list | tuple) else [given]
+        for task in named:
+            instance(task, (str, Task), "task", "a task's name, an assay.Task or a list of them")
+
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetOptions:
+class BudgetOptions(Options):
     """How much of each is done.
 
     Parameters
@@ -94,7 +120,7 @@ class ProtocolOptions(BudgetOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineOptions:
+class EngineOptions(Options):
     """How populations are trained; `auto` leaves it to `engine.select`.
 
     Parameters
@@ -113,7 +139,7 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerOptions:
+class WorkerOptions(Options):
     """Who does the work. The numbers don't depend on it.
 
     Parameters

@@ -15,7 +15,11 @@ MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw t
 
 
 class ContenderInfo(msgspec.Struct, frozen=True):
-    """A contender as the plan knows it: data only."""
+    """A contender as the plan knows it: data only.
+
+    `reach`: a digest of all that its code reaches; none for what is no more than an installed package, and in records of an
+    earlier layout. `beyond`: what no digest holds.
+    """
 
     name: str
     reference: str
@@ -26,6 +30,8 @@ class ContenderInfo(msgspec.Struct, frozen=True):
     closure: str
     note: str = ""
     skipped: str | msgspec.UnsetType = msgspec.UNSET  # why a control is not trained; else left out of file and hash
+    reach: str | msgspec.UnsetType = msgspec.UNSET
+    beyond: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,6 +52,8 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     generated: bool
     family: str = ""
     note: str = ""
+    reach: str = ""  # as a contender's
+    beyond: tuple[str, ...] = ()
 
     @property
     def sign(self) -> int:
@@ -76,6 +84,9 @@ class Protocol(msgspec.Struct, frozen=True):
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
     looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it
+    edges: Literal["hold back"] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # of ranges: see `judge.edges`; earlier plans lack it
 
 
 class Science(msgspec.Struct, frozen=True):
@@ -91,6 +102,12 @@ class Science(msgspec.Struct, frozen=True):
         """SHA-256 of the canonical JSON of the science."""
         return digest(self)
 
+    @property
+    def beyond(self) -> list[str]:
+        """What the plan can't hold of the code that it speaks of, a line for the task and each contender that has some."""
+        named = [(f"task {self.task.name}", self.task.beyond), *((c.name, c.beyond or ()) for c in self.contenders)]
+        return [f"{name}: {', '.join(found)}" for name, found in named if found]
+
     def training_hash(self, slot: int) -> str:
         """SHA-256 of what can change a training of contender `slot`.
 
@@ -104,19 +121,37 @@ class Science(msgspec.Struct, frozen=True):
     def differences(self, other: Science) -> list[str]:
         """What differs in another science, a phrase each."""
         before, after = (_flatten(msgspec.to_builtins(science)) for science in (self, other))
-        names = [c.name for c in self.contenders]
-        found: list[str] = []
-        for key in sorted(before.keys() | after.keys()):
+        found: dict[str, None] = {}
+        for key in sorted(before.keys() | after.keys(), key=_said_first):
             a, b = before.get(key, "none"), after.get(key, "none")
             if a != b:
-                parts = key.split(".")
-                same = parts[0] == "contenders" and parts[-1] == "source" and int(parts[1]) < len(names)
-                reference = ".".join([*parts[:2], "reference"])
-                if same and before.get(reference) == after.get(reference):
-                    found.append(f"the source of {names[int(parts[1])]} was edited since the record was made")
-                else:
-                    found.append(f"{key} {a} → {b}")
-        return found
+                owner, _, field = key.rpartition(".")
+                same = before.get(f"{owner}.reference") == after.get(f"{owner}.reference")
+                name = f"task {self.task.name}" if owner == "task" else str(before.get(f"{owner}.name"))
+                if field == "source" and same:
+                    found[f"the source of {name} was edited since the record was made"] = None
+                elif field == "reach" and same:
+                    edited = f"the source of {name} was edited since the record was made"
+                    found |= {} if edited in found else {other_reach(name, str(a), str(b)): None}
+                elif not (owner.endswith(".beyond") and same):  # which says what the reach says
+                    found[f"{key} {a} → {b}"] = None
+        return list(found)
+
+
+def other_reach(name: str, before: str, after: str) -> str:
+    """How what something reaches differs from what a record says of it, in words."""
+    if before in ("", "none"):
+        return f"the record doesn't say what {name} reaches, for an earlier assay made it"
+    python, now = (text.partition(" sha256:")[0] for text in (before, after))
+    if python != now and after not in ("", "none"):
+        return f"what {name} reaches was read by {python}, and this is {now}"
+    return f"what {name} reaches (globals, closures, helpers, data) was changed since the record was made"
+
+
+def _said_first(key: str) -> tuple[str, bool, str]:
+    """By owner, a source before all else of it."""
+    owner, _, field = key.rpartition(".")
+    return owner, field != "source", field
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -139,7 +174,7 @@ class Numerics(msgspec.Struct, frozen=True):
 
     engine: Literal["loop", "vectorized"]
     compiled: bool
-    width: int  # members in a chunk
+    chunk_size: int = msgspec.field(name="width")  # members in a chunk
     dtype: str
     device: str
     threads: int

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from assay.errors import UsageError, described
+
+from .typed import function, instance, real, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +82,10 @@ class Loaders(NamedTuple):
     test: Any
 
 
+Data = Callable[[int], "Splits | Loaders"] | Splits | Loaders | tuple[Any, Any]
+"""What a task's data may be given as: a function of a seed, splits, loaders, or a pair of arrays (inputs, targets)."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A score of a model on a split.
@@ -101,6 +110,18 @@ class Metric:
     direction: Literal["max", "min"]
     unit: str
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        what = f"the metric {self.name}'s"
+        instance(self.name, str, "a metric's name", "text")
+        instance(self.unit, str, f"{what} unit", "text")
+        function(self.score, f"{what} score", "a function of outputs and targets")
+        function(self.constant, f"{what} constant", "a function of training targets and targets")
+        if self.direction not in ("max", "min"):
+            raise UsageError(f"{what} direction must be max or min, not {described(self.direction)}")
+        object.__setattr__(self, "scale", real(self.scale, f"{what} scale"))
+        if not 0 < self.scale < math.inf:
+            raise UsageError(f"{what} scale must be above 0 and finite, not {self.scale:g}")
 
     @property
     def sign(self) -> int:
@@ -133,7 +154,7 @@ class Task:
     """
 
     name: str
-    data: Callable[[int], Splits]  # or (inputs, targets), Splits, Loaders, or a function that returns Loaders
+    data: Data
     model: Callable[[], nn.Module]  # new weights from torch's global generator
     loss: Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) of a batch → their mean loss
     metric: Metric
@@ -151,3 +172,26 @@ class Task:
     replicate_sd: float | None = None  # recorded: spread of a replicate's paired difference (r = 8), metric units
     family: str = ""  # tasks of one family share their data, and count once across tasks; by default its own name
     note: str = ""  # what a reader of the report must know of its data
+    reach: str = ""  # a digest of all that its code reaches
+    beyond: tuple[str, ...] = ()  # what no digest holds
+
+    def __post_init__(self) -> None:
+        what = f"task {self.name}: its"
+        instance(self.name, str, "a task's name", "text")
+        instance(self.metric, Metric, f"{what} metric", "an assay.Metric, as in assay.metrics")
+        instance(self.margin_reason, str, f"{what} margin_reason", "text")
+        function(self.model, f"{what} model", "a function that returns a torch.nn.Module")
+        function(self.loss, f"{what} loss", "a function of outputs and targets")
+        settled = {
+            "epochs": whole(self.epochs, f"{what} epochs"),
+            "batch_size": whole(self.batch_size, f"{what} batch_size"),
+            "margin": real(self.margin, f"{what} margin"),
+            "generated": bool(self.generated),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
+    def draw(self, seed: int) -> Splits:
+        """The data set of a seed; the task is one whose data is a function, as `tasks.find` makes them all."""
+        data: Any = self.data
+        return data(seed)

@@ -49,6 +49,7 @@ class Curves:
     `weights` (n, P): final parameters and buffers, kept only where a later score needs them. `data` (n): what each was
     trained on. `step_norms` (n, T): of final runs ‖θₜ₊₁−θₜ‖₂ at each step, NaN after the epoch a member diverged in.
     `fallback` (n): why the loop trained a member though the plan's engine is another; "" where it is the plan's.
+    `changed` (n): what the code of its contender or task changed in the whole process while it trained, and was put back.
     """
 
     validation: np.ndarray
@@ -63,10 +64,12 @@ class Curves:
     weights: np.ndarray | None = None
     step_norms: np.ndarray | None = None
     fallback: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.fallback:
-            object.__setattr__(self, "fallback", ("",) * len(self))
+        for name in ("fallback", "changed"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, ("",) * len(self))
 
     def __len__(self) -> int:
         return len(self.diverged)
@@ -79,7 +82,7 @@ class Curves:
         joined: dict[str, Any] = {}
         for name in (f.name for f in fields(Curves)):
             values = [getattr(part, name) for part in parts]
-            if name in ("data", "fallback"):
+            if name in ("data", "fallback", "changed"):
                 joined[name] = tuple(d for v in values for d in v)
             else:
                 joined[name] = None if values[0] is None else np.concatenate(values)

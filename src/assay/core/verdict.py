@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 Outcome = Literal["better", "worse", "equivalent", "negligible", "inconclusive"]
+HeldBack = Literal["better", "worse"]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -145,6 +146,7 @@ class Details(Struct, frozen=True, kw_only=True):
     gradient_ratio: float | None  # gradient evaluations for each step, candidate/baseline
     stability: Stability
     wider: dict[str, dict[str, str]]  # ranges that should be wider, by contender and hyperparameter
+    held_back: HeldBack | UnsetType = UNSET  # what the interval alone would say, where an edge could explain it
     speed: Speed | UnsetType | None = UNSET  # the judge sees no curves: `answer.result` adds it
     exploratory: bool | UnsetType = UNSET
     earlier: list[Earlier] | UnsetType = UNSET
@@ -214,6 +216,8 @@ class AcrossDetails(Struct, frozen=True, kw_only=True):
     sources: dict[str, float] | UnsetType = UNSET  # mean difference in margins by data source
     flips: list[Flip] | UnsetType = UNSET
     descriptive: Descriptive | UnsetType = UNSET
+    held_back: HeldBack | UnsetType = UNSET  # as on one task
+    held_back_by: list[str] | UnsetType = UNSET  # the tasks whose ranges could explain it
 
 
 class AcrossVerdict(Verdict, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from assay.contenders import contenders as resolve
+from assay.contenders.registry import PACKAGED
 from assay.core import BudgetOptions, Contender, EngineOptions, ProtocolOptions, TaskOptions
 from assay.errors import UsageError
 from assay.training.numerics import check
@@ -18,18 +19,8 @@ from .plan import Comparison, Page, Warn, plan_suite
 
 PAGE = Page("board", alpha=0.025, cells_alpha=0.025)
 BASELINE = "adam"
-CANDIDATES = {
-    "sgd-momentum": "sgd-momentum",
-    "adamw": "adamw",
-    "nadam": "nadam",
-    "radam": "radam",
-    "rmsprop": "rmsprop",
-    "adafactor": "adafactor",
-    "muon": "assay.contenders.muon:muon",
-    "lion": "lion_pytorch:Lion",
-    "schedule-free-adamw": "schedulefree:AdamWScheduleFree",
-    "gns-adam": "gns-adam",
-}
+_REGISTERED = ("sgd-momentum", "adamw", "nadam", "radam", "rmsprop", "adafactor")
+CANDIDATES = {**{name: name for name in _REGISTERED}, **PACKAGED, "gns-adam": "gns-adam"}
 BUDGET = {"replicates": 10, "trials": 10, "final_seeds": 2}
 
 

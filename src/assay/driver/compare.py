@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from assay.core import Contender, EngineOptions, ProtocolOptions, Task, TaskOptions, Verdict, WorkerOptions, verdicts_of
-from assay.record import RunFolder
+from assay.core import Verdict, verdicts_of
+from assay.core.typed import instance
+from assay.errors import BrokenRecord, UsageError
+from assay.record import RunFolder, manifest
+from assay.record.aside import made_at
+from assay.record.documents import read_data
+from assay.record.extend import EARLIER
 from assay.record.files import write_bytes
+from assay.record.plan import NAME, read_plan
+from assay.record.suite import is_suite
 
-from .plan import plan
+from .planned import Planned, planned
+from .question import Question, question, with_options_of
 from .run import run
 
 if TYPE_CHECKING:
@@ -30,7 +38,9 @@ class Result:
     """
 
     folder: Path
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
+    recorded: str = ""
+    """`from the record, made at 2026-11-28 18:03:07 UTC` where nothing was trained for it (fresh=True would); else ""."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -41,6 +51,17 @@ class Result:
     def controls(self) -> list[dict[str, Any]]:
         """What each control came to, as `result.json` has it; empty where none was asked for."""
         return list(self.content.get("controls", []))
+
+    @property
+    def beyond(self) -> list[str]:
+        """What the plan can't hold of the code that was compared, a line for the task and each contender; empty if nothing."""
+        plans = [read_plan(path.parent) for path in sorted(self.folder.glob(f"**/{NAME}")) if EARLIER not in path.parts]
+        return list(dict.fromkeys(line for plan in plans for line in plan.science.beyond))
+
+    @property
+    def root(self) -> str:
+        """One hash over the record that the verdict rests on, to be published with it (docs/record.md)."""
+        return manifest.root(self.folder)
 
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each."""
@@ -54,45 +75,28 @@ class Result:
         write_bytes(Path(path), written.read_bytes())
         return Path(path)
 
+    def __str__(self) -> str:
+        said = [v.sentence for v in self.verdicts]
+        return "\n".join([*said, *filter(None, [self.recorded]), f"report: {self.folder / 'report.html'}"])
+
     def _repr_html_(self) -> str:
         from assay.report import summary_html
 
-        return summary_html(self.content)
+        return summary_html(self.content, self.recorded)
 
 
-def compare(
-    baseline: str | Contender,
-    *candidates: str | Contender,
-    task: str | Task | Sequence[str | Task] = "mnist1d-mlp",
-    epochs: int | Sequence[int] | None = None,
-    margin: float | None = None,
-    train_samples: int | None = None,
-    width: int | Sequence[int] | None = None,
-    batch_size: int | Sequence[int] | None = None,
-    label_noise: float | Sequence[float] | None = None,
-    protocol: Literal["honest", "published"] = "honest",
-    trials: int | None = None,
-    replicates: int | str | None = None,
-    looks: str | Sequence[int] | None = None,
-    final_seeds: int | None = None,
-    space: Sequence[str] = (),
-    seed: int = 0,
-    controls: bool = False,
-    engine: Literal["auto", "vectorized", "loop"] = "auto",
-    compile: Literal["auto", "on", "off"] = "auto",
-    device: str = "cpu",
-    workers: int | str | None = None,
-    ray_address: str | None = None,
-    time_limit: float | None = None,
-    out: str | Path | None = None,
-) -> Result:
+@with_options_of(question)
+def compare(asked: Question) -> Result:
     """Is a candidate better than the tuned baseline, on this task, and by how much?
 
     Args:
-        baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, or `assay.Contender`s.
+        baseline, candidates: registered names, `pkg.mod:Name`, `path/file.py:Name`, optimizers' classes, functions that make
+            one of (model, lr), or `assay.Contender`s.
         task: a name or a `Task`; several in a list, parted by commas, or `suite`, for one verdict across them.
         margin: the smallest difference that matters, in the unit of the scores: 0.01 is one point of accuracy.
         out: the run folder, by default assay-runs/<task>-<candidate>-<hash>.
+        fresh: train anew though there is a record, which is set aside, renamed to <folder>.before-1.
+        quiet: write nothing but warnings to standard error; else how far it is, live in a notebook and on a terminal.
 
     The other options are those of the command, whose help tells of each: `assay run --help` (`core/options.py`).
 
@@ -101,20 +105,50 @@ def compare(
 
     Example:
         >>> import assay, tempfile
-        >>> few = {"trials": 2, "replicates": 2, "final_seeds": 1, "engine": "loop"}
+        >>> few = {"trials": 2, "replicates": 2, "final_seeds": 1, "engine": "loop", "quiet": True}
         >>> folder = tempfile.mkdtemp() + "/run"
         >>> assay.compare("adam", "sgd", task="logistic", epochs=1, out=folder, **few).verdicts[0].outcome
         'inconclusive'
     """
-    on = TaskOptions(
-        task=task, epochs=epochs, margin=margin, train_samples=train_samples,
-        width=width, batch_size=batch_size, label_noise=label_noise,
-    )  # fmt: skip
-    how = ProtocolOptions(
-        protocol=protocol, trials=trials, replicates=replicates, looks=looks,
-        final_seeds=final_seeds, space=space, seed=seed, controls=controls,
-    )  # fmt: skip
-    trained_by = EngineOptions(engine=engine, compile=compile, device=device)
-    work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
-    comparison = plan(baseline, *candidates, on=on, protocol=how, engine=trained_by, out=out)
-    return Result(comparison.folder, run(comparison, work))
+    with asked.settled() as (comparison, heard):
+        return Result(comparison.folder, run(comparison, asked.work, heard, fresh=asked.fresh), heard.sentence)
+
+
+@with_options_of(question)
+def plan(asked: Question) -> Planned:
+    """What a comparison would cost here and could see: `assay run --plan-only`. Its options are those of `compare`.
+
+    Raises:
+        UsageError: a fault in what was asked for.
+
+    Example:
+        >>> planned = assay.plan("adam", torch.optim.NAdam, task="logistic", trials=2, engine="loop", quiet=True)
+        >>> str(planned).splitlines()[1].split(" (")[0]
+        'NAdam: torch.optim.nadam:NAdam'
+    """
+    with asked.settled() as (comparison, on_event):
+        return planned(comparison, asked.work, on_event)
+
+
+def open(folder: str | Path) -> Result:
+    """The result of a finished run, from its folder.
+
+    Raises:
+        UsageError: no run folder, or no result in it yet. BrokenRecord: it is not as it was sealed.
+
+    Example:
+        >>> assay.open("assay-runs/nowhere")
+        Traceback (most recent call last):
+        assay.errors.UsageError: assay-runs/nowhere is no run folder (there is no plan.json)
+    """
+    instance(folder, (str, Path), "folder", "a run folder's path")
+    path = Path(folder)
+    if not is_suite(path) and not (path / NAME).is_file():
+        raise UsageError(f"{path} is no run folder (there is no {NAME})")
+    manifest.see_that_it_is_as_sealed(path)
+    try:
+        return Result(path, read_data(path / "result.json"), f"from the record, made at {made_at(path)}")
+    except FileNotFoundError:
+        raise UsageError(f"{path} has no result yet; see assay status {path}") from None
+    except ValueError as error:
+        raise BrokenRecord(f"{path / 'result.json'} is damaged ({error})") from error

@@ -47,6 +47,7 @@ def train(scheduler: Scheduler, job: Job) -> None:
         lengths.keep(path, tables)
         record = RunFolder.create(path, Plan(asked, numerics))
     own = Scheduler(record, job.task, contenders, scheduler.workers, scheduler.on_event, behind=scheduler.folder)
+    own.data = scheduler.data
     known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
     _tune(own, contenders, known, arrays)
     _final(own, known, arrays)
@@ -141,5 +142,5 @@ def _final(scheduler: Scheduler, known: list[plan.Control], arrays: RecordArrays
     streams: list[ChunkStream] = []
     for control in known:
         chosen, first = trained.chosen(control), trained.first_seed(control)
-        streams += final_streams(science, control.slot, chosen, scheduler.numerics[control.slot].width, first)
+        streams += final_streams(science, control.slot, chosen, scheduler.numerics[control.slot].chunk_size, first)
     scheduler.train(streams)

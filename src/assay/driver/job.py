@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from assay import seeds
+from assay.contenders.schedules import see_that_it_schedules
 from assay.core import (
     Contender,
     ContenderInfo,
@@ -22,10 +25,13 @@ from assay.core import (
     Task,
     TaskInfo,
     TaskOptions,
+    canonical,
 )
 from assay.errors import UsageError
 
 from .protocol import most_replicates, protocol_of
+
+LEAST_MARGIN = 1e-37  # metrics are of float32 numbers, and the smallest of those is 1.2e-38
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
 
 def _validated(task: Task, seed: int) -> Splits:
     """A task's data, which must have a validation split."""
-    splits = task.data(seed)
+    splits = task.draw(seed)
     if splits.validation is None:
         raise UsageError(
             f"task {task.name} has no validation split, and tuning on its test split would not be honest; "
@@ -90,7 +96,7 @@ def _validated(task: Task, seed: int) -> Splits:
 
 def _published(task: Task, seed: int) -> Splits:
     """A task's data without a validation split: tuned and reported on the test split."""
-    return replace(task.published() if task.published else task.data(seed), validation=None)
+    return replace(task.published() if task.published else task.draw(seed), validation=None)
 
 
 def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, seed: int) -> Science:
@@ -102,10 +108,19 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     """
     if len(contenders) < 2:
         raise UsageError("a comparison needs a baseline and at least one candidate: assay run BASELINE CANDIDATE")
+    for contender in contenders:
+        if contender.schedule is not None:
+            see_that_it_schedules(contender.name, contender.schedule)
     if task.epochs < 1:
         raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
+    margin = f"--margin {task.margin * task.metric.scale:g} {task.metric.unit}".rstrip()
     if not (task.margin > 0 and math.isfinite(task.margin)):
-        raise UsageError(f"--margin {task.margin:g}: the smallest difference that matters must be above 0")
+        raise UsageError(f"{margin}: the smallest difference that matters must be above 0")
+    if task.margin < LEAST_MARGIN:
+        raise UsageError(
+            f"{margin}: scores have no such digits, so that no two of them would ever count as equal; say which difference "
+            "matters to you"
+        )
     if isinstance(protocol.looks, tuple) and not task.generated:
         raise UsageError(
             f"--looks: task {task.name} has fixed data, whose replicates overlap, so that no error can be spent over them; "
@@ -114,7 +129,19 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     drawn = [seeds.split(seed, k) % 2**32 for k in range(most_replicates(protocol))]  # as generators take them
     if len(set(drawn)) < len(drawn):
         raise UsageError(f"--seed {seed} would draw the data of two replicates alike; take another")
-    return Science(task_info(task), tuple(contender_info(c) for c in contenders), protocol, seed)
+    return _as_read_back(Science(task_info(task), tuple(contender_info(c) for c in contenders), protocol, seed))
+
+
+def _as_read_back(science: Science) -> Science:
+    """The science as it comes back from its file, so that no plan can differ from its record.
+
+    Raises:
+        UsageError: something that the file can't hold.
+    """
+    try:
+        return msgspec.json.decode(canonical(science), type=Science)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"the plan can't be written down: {' '.join(str(error).split())}") from None
 
 
 def task_info(task: Task) -> TaskInfo:
@@ -135,6 +162,8 @@ def task_info(task: Task) -> TaskInfo:
         generated=task.generated,
         family=task.family,
         note=task.note,
+        reach=task.reach,
+        beyond=task.beyond,
     )
 
 
@@ -149,6 +178,8 @@ def contender_info(contender: Contender) -> ContenderInfo:
         schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
         closure=contender.closure,
         note=contender.note,
+        reach=contender.reach or msgspec.UNSET,
+        beyond=contender.beyond or msgspec.UNSET,
     )
 
 

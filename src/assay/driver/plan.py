@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from assay.contenders import contenders as resolve
-from assay.core import Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
-from assay.errors import UsageError, own_frames
+from assay.contenders.load import apart
+from assay.core import Brought, Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
+from assay.errors import UsageError, own_frames, said
 from assay.record.extend import folder_for
 from assay.record.suite import Entry, Suite
 from assay.space import midpoint
@@ -45,18 +46,19 @@ class Page:
 
 
 def plan(
-    baseline: str | Contender,
-    *candidates: str | Contender,
+    baseline: Brought,
+    *candidates: Brought,
     on: TaskOptions | None = None,
     protocol: ProtocolOptions | None = None,
     engine: EngineOptions | None = None,
     out: str | Path | None = None,
     warn: Warn = lambda line: None,
+    fresh: bool = False,
 ) -> Comparison:
     """Settle what is asked before anything is trained.
 
-    `warn` is told, in a line, of what is left out on a task of several: a candidate that can't be made for it, or a stress
-    axis that it doesn't take.
+    `fresh`: no record that there is will be gone on with. `warn` is told, in a line, of what is left out on a task of several:
+    a candidate that can't be made for it, or a stress axis that it doesn't take.
 
     Raises:
         UsageError: as in `compare`.
@@ -67,7 +69,8 @@ def plan(
         return plan_suite(found, on, protocol, engine, out, warn)
     ((task, setting),) = _settings(on, warn)
     job = job_of(task, found, replace(on, epochs=setting.get("epochs")), protocol, engine)
-    folder = Path(out) if out else folder_for(default_folder(job.science), job.science)
+    default = default_folder(job.science)
+    folder = Path(out) if out else default if fresh else folder_for(default, job.science)
     return Comparison((replace(job, folder=folder),), folder)
 
 
@@ -106,6 +109,8 @@ def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
     if isinstance(task, Task):
         return [task]
     if not isinstance(task, str):
+        if not task:
+            raise UsageError("no task is named: task is an empty list")
         return list(task)
     names = [n for part in task.split(",") for n in (SUITE if part.strip() == "suite" else [part.strip()]) if n]
     doubled = [n for n in dict.fromkeys(names) if names.count(n) > 1]
@@ -186,13 +191,15 @@ def why_not(task: Task, contender: Contender) -> str | None:
     """
     chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
     try:
-        model = task.model()
+        with apart(f"the model of task {task.name} was made"):
+            model = task.model()
     except Exception:  # a fault of the task's, which is told where the task is validated
         return None
     try:
-        contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
+        with apart(f"{contender.name} was made"):
+            contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
     except (ValueError, AttributeError, ImportError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return said(error) or type(error).__name__
     except Exception as error:
         raise UsageError(f"{contender.name} fails when it is made for task {task.name}: {own_frames(error)}") from None
     return None

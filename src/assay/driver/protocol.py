@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import metadata
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +18,7 @@ HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8
 PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
 STAGES = Stages(first=12, most=48)  # of --replicates auto
 MOST_LOOKS = 20
+EDGES: Literal["hold back"] | msgspec.UnsetType = "hold back"  # `judge.edges`
 
 
 def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Protocol:
@@ -49,6 +51,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         sampler=f"optuna {metadata.version('optuna')} TPE",  # another version may ask for other trials
         sampler_options=SAMPLER_OPTIONS,
         stages=stages or msgspec.UNSET,
+        edges=EDGES if asked.protocol == "honest" else msgspec.UNSET,  # the published one decides nothing
     )
     protocol = _with_looks(protocol, asked)
     if asked.controls:

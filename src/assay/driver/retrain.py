@@ -12,7 +12,7 @@ import polars as pl
 
 from assay.contenders import again
 from assay.controls.judged import controls_record, has_controls
-from assay.core import Contender, Curves, Member, Plan, WorkerOptions
+from assay.core import Contender, Curves, Member, Numerics, Plan, WorkerOptions
 from assay.driver.controls import contenders_again
 from assay.driver.job import for_protocol
 from assay.driver.scheduler import Chunk, gather
@@ -24,19 +24,23 @@ from assay.training.numerics import cpu_model, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 
-NO_NUMBERS = ("seconds", "fallback")  # of what a member leaves
+NO_NUMBERS = ("seconds", "fallback", "changed")  # of what a member leaves
 FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has hardly grown by then
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """A member trained once more: `exact` if every number of its curves is the same, else `sound` within tolerance."""
+    """A member trained once more: `exact` if every number of its curves is the same, else `sound` within tolerance.
+
+    `unlike`: in what its engine isn't the loop, where it isn't; then it isn't sound.
+    """
 
     member: Member
     contender: str
     exact: bool
     sound: bool
     first_loss: tuple[float, float]  # mean loss of the first epoch: recorded, now
+    unlike: str = ""
 
 
 class _Trained(NamedTuple):
@@ -52,9 +56,20 @@ class _Trained(NamedTuple):
     def member(self) -> Member:
         return self.chunk[self.place]
 
+    @property
+    def row(self) -> pl.DataFrame:
+        return self.rows[self.place]
+
+    @property
+    def engine(self) -> Numerics:
+        return self.plan.numerics[self.member.slot]
+
 
 def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained]:
     """Train `number` members drawn at random once more, and compare what they leave with the record.
+
+    Members that an engine trained are trained by the loop, too, over their whole length in float64: what the engine and the
+    loop differ in beyond rounding is named.
 
     On the CPU model and torch of the record the curves must be the same to the bit. Elsewhere rounding acts like
     another seed in the long run, so the first epoch's mean loss is compared, to 2 %.
@@ -81,13 +96,14 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
     chosen = np.random.default_rng().choice(len(trained), size=min(number, len(trained)), replace=False)
     drawn = [trained[i] for i in sorted(chosen)]
     packed = jobs.pack(task)
-    calls = [
-        (jobs.train_chunk, (packed, jobs.pack(t.contender), t.chunk, t.plan.numerics[t.member.slot])) for t in drawn
-    ]
+    calls = [(jobs.train_chunk, (packed, jobs.pack(t.contender), t.chunk, t.engine)) for t in drawn]
+    audited = [t for t in drawn if t.engine.engine == "vectorized" and not t.row["fallback"].item()]
+    audits = [(jobs.audit_member, (packed, jobs.pack(t.contender), t.member, t.engine)) for t in audited]
     with open_workers(WorkerOptions(workers=asked), then.device) as workers:
         found = gather(workers, calls)
+        unlike = dict(zip(map(id, audited), gather(workers, audits), strict=True))
     same_machine = (cpu_model(), torch_build()) == (then.cpu, then.torch)
-    return [_compared(t, now, same_machine) for t, now in zip(drawn, found, strict=True)]
+    return [_compared(t, now, same_machine, unlike.get(id(t)) or "") for t, now in zip(drawn, found, strict=True)]
 
 
 def _trained(folder: RunFolder, contenders: Sequence[Contender]) -> list[_Trained]:
@@ -101,10 +117,11 @@ def _trained(folder: RunFolder, contenders: Sequence[Contender]) -> list[_Traine
     return sorted(found, key=lambda t: (t.member.slot, t.member.phase, t.member.replicate, t.member.index))
 
 
-def _compared(then: _Trained, now: Curves, same_machine: bool) -> Retrained:
+def _compared(then: _Trained, now: Curves, same_machine: bool, unlike: str) -> Retrained:
     before, after = (rows[then.place] for rows in (then.rows, chunks.to_frame(then.chunk, now)))
     first = before["train_loss"].item()[0], after["train_loss"].item()[0]
     exact = before.drop(NO_NUMBERS).equals(after.drop(NO_NUMBERS))
     close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
     name = then.plan.science.contenders[then.member.slot].name
-    return Retrained(then.member, name, exact, exact or (close and not same_machine), first)
+    sound = (exact or (close and not same_machine)) and not unlike
+    return Retrained(then.member, name, exact, sound, first, unlike)

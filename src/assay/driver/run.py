@@ -9,56 +9,84 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay import events, seeds
+from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import Judged, result_across, seconds_to_target
+from assay.answer.suite import Judged, result_across, seconds_to_target, step_seconds
+from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import Contender, Plan, WorkerOptions
-from assay.errors import Interrupted, NoVerdict, UsageError
+from assay.errors import AssayError, Interrupted, NoVerdict
 from assay.export import optuna as export
-from assay.record import RunFolder, cache, extend, locked, manifest
+from assay.record import RunFolder, cache, extend, locked, manifest, output
+from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
-from assay.record.suite import Entry, start
+from assay.record.suite import Entry, Suite, start
 from assay.training.numerics import cpu_model, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
 
 from . import controls as controls_
+from . import data
 from .estimate import estimate_on, settle
 from .job import Job, trainings
 from .plan import Comparison
 from .protocol import most_replicates
-from .scheduler import ChunkStream, Scheduler, gather, result_of
+from .scheduler import ChunkStream, Scheduler, result_of
 from .study import final_streams, in_lockstep, member, study_stream
 
 
-def run(comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> dict[str, Any]:
+def run(
+    comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = events.ignore, *, fresh: bool = False
+) -> dict[str, Any]:
     """Do the work that the record lacks, task by task; the content of `result.json`, that of the suite where there is one.
 
-    Interrupted and run again, it goes on; a task that is finished is not judged again.
+    Interrupted and run again, it goes on; a task that is finished is not judged again, and `FromRecord` says so.
 
+    Args:
+        fresh: set the record that there is aside, and begin anew.
     Raises:
         Interrupted: by Ctrl-C, a full disk or a lost worker; what was finished is kept. UsageError: see `compare`.
         NoVerdict: none can be given, on any task.
     """
-    if comparison.suite is None:
-        return run_job(comparison.jobs[0], work, on_event)
+    if fresh:
+        if (earlier := set_folder_aside(comparison.folder)) is not None:
+            on_event(events.Warned(f"the earlier record was set aside, in {earlier}"))
+        try:
+            return run(comparison, work, on_event)
+        except Interrupted as error:
+            raise Interrupted(f"{error} (without --fresh, which would begin anew)") from error
+    try:
+        return (
+            _suite(comparison, comparison.suite, work, on_event)
+            if comparison.suite
+            else run_job(comparison.jobs[0], work, on_event)
+        )
+    except KeyboardInterrupt as error:
+        raise _stopped(error) from error
+
+
+def _stopped(by: KeyboardInterrupt) -> Interrupted:
+    how = f"interrupted {by}".strip()
+    return Interrupted(f"{how}; what is finished is kept, run the same command again to go on")
+
+
+def _suite(comparison: Comparison, suite: Suite, work: WorkerOptions, on_event: events.OnEvent) -> dict[str, Any]:
     started = time.perf_counter()
-    start(comparison.folder, comparison.suite)
-    entries = comparison.suite.entries
+    start(comparison.folder, suite)
+    entries = suite.entries
     with locked(comparison.folder):
         runs: list[Judged] = []
         for place, (entry, job) in enumerate(zip(entries, comparison.jobs, strict=True), start=1):
             on_event(events.TaskBegins(entry.name, place, len(entries)))
             runs.append(_judged(entry, job, work, on_event))
-        content = result_across(comparison.suite, runs)
+        content = result_across(suite, runs)
         timings = {
             "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
-            "step_seconds": {r.entry.name: _step_seconds(r) for r in runs},
+            "step_seconds": {r.entry.name: step_seconds(r) for r in runs},
         }
         _conclude(comparison.folder, content, timings, started, on_event)
     return content
@@ -66,7 +94,7 @@ def run(comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = 
 
 def _judged(entry: Entry, job: Job, work: WorkerOptions, on_event: events.OnEvent) -> Judged:
     try:
-        content = finished(job) or run_job(job, work, on_event)
+        content = believed(job, work, on_event) or run_job(job, work, on_event)
     except NoVerdict as error:
         on_event(events.Warned(f"task {entry.name}: {error}"))
         manifest.seal(job.folder)
@@ -82,19 +110,43 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
         As in `run`.
     """
     writable = not job.folder.exists() or os.access(job.folder, os.W_OK)
-    if not writable and (content := finished(job)) is not None:
+    if not writable and (content := believed(job, work, on_event)) is not None:
         on_event(events.Warned(f"{job.folder} can't be written: shown is what it came to, nothing is drawn anew"))
         return content
     started = time.perf_counter()
-    try:
-        with locked(job.folder):
-            found = extend.resume(job.folder, job.science, torch_build())
-            if found is not None and has_controls(found):
-                controls_.refuse_other_code(found)
-            with open_workers(work, job.engine.device, on_event) as workers:
-                return _Run(job, found, workers, on_event).to_the_end(started)
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; what is finished is kept, run the same command again to go on") from error
+    with locked(job.folder):
+        found = extend.resume(job.folder, job.science, torch_build())
+        if found is not None and has_controls(found):
+            controls_.refuse_other_code(found)
+        for doing, printed in take_printed():
+            output.append(job.folder / output.NAME, doing, printed)
+        with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
+            return _Run(job, found, workers, on_event).to_the_end(started)
+
+
+def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[str, Any] | None:
+    """As `finished`, when the task still gives the data that the record was made on.
+
+    Raises:
+        UsageError: it gives other data.
+    """
+    content = finished(job)
+    if content is None:
+        return None
+    for line in beyond(job):
+        on_event(events.Warned(line))
+    with open_workers(work, job.engine.device, on_event, job.folder / output.NAME) as workers:
+        recorded = data.answer_on(content)
+        data.believe(job.folder, job.task.name, recorded, data.made(workers, job, sorted(recorded), on_event))
+    on_event(events.FromRecord(str(job.folder), made_at(job.folder)))
+    return content
+
+
+def beyond(job: Job) -> Iterator[str]:
+    """What the plan can't hold of the code that it speaks of, a line each for the task and the contenders."""
+    for line in job.science.beyond:
+        name, _, found = line.partition(": ")
+        yield f"{name}: beyond the plan, so that a change there goes unseen: {found}"
 
 
 class _Run:
@@ -102,15 +154,27 @@ class _Run:
 
     def __init__(self, job: Job, record: RunFolder | None, workers: Workers, on_event: events.OnEvent) -> None:
         """`record`: what there is of it so far."""
-        self.job, self.workers, self.on_event = job, workers, on_event
-        self.made: set[int] = set()  # replicates whose data is at hand
+        self.job, self.workers, self._told = job, workers, on_event
+        self.trained_anew = 0  # members
+        self.data: data.Digests = {}  # of the replicates whose data is at hand
         self.controls = job.controls or (record is not None and has_controls(record))
         sweep(job.folder)
         for warning in self._warnings(record):
             on_event(events.Warned(warning))
+        self.recorded = {} if record is None else record.data_digests()
+        self.made = "" if record is None else made_at(job.folder)
         on_event(events.Started(trainings(job.science, job.controls), str(job.folder)))
         self.folder = self._begun() if record is None else self._resumed(record)
-        self.scheduler = Scheduler(self.folder, job.task, job.contenders, workers, on_event, step_norms=self.controls)
+        self.scheduler = Scheduler(
+            self.folder, job.task, job.contenders, workers, self.on_event, step_norms=self.controls
+        )
+        self.scheduler.data = self.data
+
+    def on_event(self, event: events.Event) -> None:
+        """Hands an event on, and counts what is trained."""
+        if isinstance(event, events.Trained) and not event.recorded:
+            self.trained_anew += event.members
+        self._told(event)
 
     def to_the_end(self, started: float) -> dict[str, Any]:
         """Train, judge, report; the content of `result.json`."""
@@ -122,6 +186,7 @@ class _Run:
                 exported = self._export()  # 10 ms a trial, beside the last final runs
             train_finals(self.scheduler, replicates)
         result_of(exported or self._export())
+        self.folder.keep_plan()
         content = result(self.folder.plan, self.folder.frame())
         if self.controls:
             controls_.train(self.scheduler, self.job)
@@ -129,7 +194,11 @@ class _Run:
             for entry in content["controls"]:
                 if entry["passed"] is False:
                     self.on_event(events.Warned(entry["sentence"]))
-        _conclude(self.folder.path, content, self._timings(content), started, self.on_event)
+        timings = self._timings(content)
+        if self.made and not self.trained_anew:
+            self.on_event(events.FromRecord(str(self.folder.path), self.made))
+            timings |= {MADE: self.made}
+        _conclude(self.folder.path, content, timings, started, self.on_event)
         return content
 
     def _warnings(self, record: RunFolder | None) -> Iterator[str]:
@@ -138,7 +207,12 @@ class _Run:
             yield warning
         if self.job.task.note:
             yield f"task {self.job.task.name}: {self.job.task.note}"
+        yield from beyond(self.job)
+        for contender in self.job.contenders:
+            yield from (f"{contender.name}: {changes}" for changes in changes_in(contender.note))
         if record is None:
+            if any((self.job.folder / "members").glob("*.parquet")):
+                yield f"{self.job.folder} has lost its plan.json: it is written again, from what is asked now"
             return
         doubtful = manifest.doubtful(record.path)
         extend.check_earlier(record, doubtful)
@@ -155,10 +229,12 @@ class _Run:
         job, workers = self.job, self.workers
         self._make_data(range(job.science.protocol.replicates))
         numerics, step_seconds = settle(workers, job, self.on_event)
-        folder = RunFolder.create(job.folder, Plan(job.science, numerics))
+        folder = RunFolder.create(
+            job.folder, Plan(job.science, numerics)
+        )  # UsageError if its members are another plan's
         found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
         alone = (found.seconds or 0.0) * workers.size / found.trainings
-        workers.watchdog.saw(alone * max(n.width for n in numerics))
+        workers.watchdog.saw(alone * max(n.chunk_size for n in numerics))
         return folder
 
     def _resumed(self, record: RunFolder) -> RunFolder:
@@ -185,24 +261,15 @@ class _Run:
             start = stop
 
     def _make_data(self, replicates: range) -> None:
-        """The data sets of these replicates, made and kept.
+        """The data sets of these replicates, made and kept, the same as those on record.
 
         Raises:
-            UsageError: a task that says it generates its data, and gives two replicates the same.
+            UsageError: as in `data.made` and `data.believe`.
         """
-        job = self.job
-        if self.made.issuperset(replicates):
-            return
-        self.made.update(replicates)
-        self.on_event(events.Stage("data", len(replicates)))
-        packed = jobs.pack(job.task)
-        calls = [(jobs.make_data, (packed, seeds.split(job.science.seed, k))) for k in replicates]
-        digests = gather(self.workers, calls, lambda: self.on_event(events.Advanced()))
-        if job.task.generated and len(set(digests)) < len(digests):
-            raise UsageError(
-                f"task {job.task.name} says that its data is generated, but gives two replicates the same: draw it from the "
-                "seed, or set generated=False and partition it by the seed"
-            )
+        missing = [k for k in replicates if k not in self.data]
+        found = data.made(self.workers, self.job, missing, self.on_event)
+        data.believe(self.job.folder, self.job.task.name, self.recorded, found)
+        self.data.update(found)
 
     def _export(self) -> Any:
         return self.workers.submit_here(export.studies, self.folder.path)
@@ -213,7 +280,11 @@ class _Run:
         settings = [content["contenders"][name]["hyperparameters"] for name in scheduler.names]
         probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
         arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
-        seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        try:
+            seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+        except AssayError as error:  # all is trained, and judged: it costs the time of a step, and nothing else
+            self.on_event(events.Warned(f"steps alone are not timed: {error}"))
+            seconds = [math.nan] * len(scheduler.names)
         timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
         records = {"training_seconds": self.folder}
         if has_controls(self.folder):
@@ -241,7 +312,7 @@ def train_finals(scheduler: Scheduler, replicates: range) -> None:
     runs: list[ChunkStream] = []
     for slot, numerics in enumerate(scheduler.numerics):
         chosen = {k: arrays.chosen(slot, k) for k in replicates}
-        runs += final_streams(science, slot, chosen, numerics.width)
+        runs += final_streams(science, slot, chosen, numerics.chunk_size)
     scheduler.train(runs)
 
 
@@ -254,14 +325,6 @@ def finished(job: Job) -> dict[str, Any] | None:
     return content if asked else None
 
 
-def _step_seconds(run: Judged) -> dict[str, float]:
-    """Seconds of one training step of each contender, training time over steps."""
-    found, steps = dict[str, float](), run.arrays.steps_per_epoch * run.plan.science.task.epochs
-    for slot, contender in enumerate(run.plan.science.contenders):
-        found[contender.name] = float(run.arrays.members(slot, "final")["seconds"].median()) / steps  # type: ignore[arg-type]
-    return found
-
-
 def _conclude(
     folder: Path, content: dict[str, Any], timings: dict[str, Any], started: float, on_event: events.OnEvent
 ) -> None:
@@ -269,7 +332,7 @@ def _conclude(
     from assay.report import draw
 
     write_data(folder / "result.json", content)
-    write_data(folder / "timings.json", {"wall_seconds": time.perf_counter() - started, **timings})
+    write_data(folder / "timings.json", {"wall_seconds": time.perf_counter() - started, MADE: now(), **timings})
     on_event(events.Stage("report"))
     draw(folder)
     manifest.seal(folder)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import collections
 import queue
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assay import events
+from assay import events, seeds
 from assay.core import Contender, Curves, Member, Task
-from assay.errors import Interrupted
+from assay.errors import Interrupted, UsageError
 from assay.record import RunFolder
 from assay.workers import jobs
 from assay.workers.interface import Workers
@@ -79,10 +79,11 @@ class Scheduler:
     ) -> None:
         """`behind`: another record to look into for what isn't here. `step_norms`: candidates' final runs need theirs."""
         self.behind, self.step_norms = behind, step_norms
+        self.data: Mapping[int, str] = {}  # digests of the replicates' data sets, as far as they were made
         self.folder, self.workers, self.on_event = folder, workers, on_event
         self.names = [c.name for c in contenders]
         self.science, self.numerics = folder.plan.science, folder.plan.numerics  # of each contender
-        self.warned: set[int] = set()  # contenders of whose fallback was told
+        self.warned: set[tuple[int, str]] = set()  # contenders, and what was told of them
         self.packed_task = jobs.pack(task)
         self.packed_contenders = [jobs.pack(c) for c in contenders]
         self._calls = Calls(workers)
@@ -91,7 +92,8 @@ class Scheduler:
         """Give all streams the curves that they ask for, until they end.
 
         Raises:
-            Interrupted: workers were lost. UsageError: the user's code failed while training. What was finished stays.
+            Interrupted: workers were lost. UsageError: the user's code failed while training, or trained on other data than
+                its replicate's. What was finished stays.
         """
         waiting, active = collections.deque(streams), 0
         most = max(STREAMS, 4 * self.workers.size)  # a study in memory takes more than one on disk
@@ -116,9 +118,20 @@ class Scheduler:
         for place in asker.lacks():
             chunk, first = asker.chunks[place], asker.chunks[place][0]
             name = f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
-            arguments = (self.packed_task, self.packed_contenders[first.slot], chunk, self.numerics[first.slot])
+            packed = self.packed_task, self.packed_contenders[first.slot]
+            audited = [place for place, member in enumerate(chunk) if self._audited(member)]
+            arguments = (*packed, chunk, self.numerics[first.slot], audited)
             self._calls.submit((asker, place), name, jobs.train_chunk, *arguments)
         return True
+
+    def _audited(self, member: Member) -> bool:
+        """Whether the loop trains it, too, where an engine does."""
+        if self.numerics[member.slot].engine == "loop":
+            return False
+        p = self.science.protocol
+        each = p.trials + p.final_seeds
+        number = member.replicate * each + member.index + (p.trials if member.phase == "final" else 0)
+        return seeds.audited(self.science.seed, member.slot, number, p.replicates * each)
 
     def _keep_next(self) -> _Asker:
         """Wait for a chunk and keep its curves; the stream that asked for it."""
@@ -126,14 +139,22 @@ class Scheduler:
         chunk: Chunk = asker.chunks[place]
         slot = chunk[0].slot
         self.workers.watchdog.saw(float(curves.seconds.sum()))
+        if any(
+            self.data.get(m.replicate, seen.digest) != seen.digest for m, seen in zip(chunk, curves.data, strict=True)
+        ):
+            raise another_each_time(self.science.task.name)
         self.folder.keep(chunk, curves)
-        if any(curves.fallback) and slot not in self.warned:
-            self.warned.add(slot)
-            reason = next(filter(None, curves.fallback))
-            self.on_event(events.Warned(f"{self.names[slot]}: some members train in the loop: {reason}"))
+        self._warn_once(slot, "some members train in the loop", curves.fallback)
+        self._warn_once(slot, "its training changes what all share, and is kept apart from the others", curves.changed)
         self.on_event(events.Trained(self.names[slot], chunk[0].phase, len(chunk), recorded=False))
         asker.curves[place] = replace(curves, weights=None, step_norms=None)  # which are on disk, and not needed here
         return asker
+
+    def _warn_once(self, slot: int, what: str, reasons: Sequence[str]) -> None:
+        reason = next(filter(None, reasons), None)
+        if reason and (slot, what) not in self.warned:
+            self.warned.add((slot, what))
+            self.on_event(events.Warned(f"{self.names[slot]}: {what}: {reason}"))
 
     def _recorded(self, chunk: Chunk) -> Curves | None:
         found = self.folder.find(chunk, self.step_norms)
@@ -178,9 +199,19 @@ def result_of(future: Future[Any]) -> Any:
     try:
         return future.result()
     except BrokenExecutor as error:
+        while_ = str(error).partition(" while ")[2]
         raise Interrupted(
-            "a worker process was lost (killed, or out of memory); run the same command again, it goes on"
+            f"a worker process was lost{' while ' if while_ else ''}{while_} (killed, or out of memory); run the same command "
+            "again, it goes on"
         ) from error
+
+
+def another_each_time(task: str) -> UsageError:
+    """Of a data function that isn't one of the seed."""
+    return UsageError(
+        f"the data function of task {task} gives another data set at each call of one seed: draw all of it from that seed, as "
+        "in np.random.default_rng(seed)"
+    )
 
 
 def chunked(members: Sequence[Member], size: int) -> list[Chunk]:

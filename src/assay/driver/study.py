@@ -35,9 +35,9 @@ class Lockstep(NamedTuple):
 def in_lockstep(numerics: Mapping[int, Numerics], replicates: range) -> list[Lockstep]:
     """All studies of these contenders, by slot; the contenders by turns, so that none is left to the end."""
     found = [
-        Lockstep(slot, replicates[first : first + n.width], n.width)
+        Lockstep(slot, replicates[first : first + n.chunk_size], n.chunk_size)
         for slot, n in numerics.items()
-        for first in range(0, len(replicates), n.width)
+        for first in range(0, len(replicates), n.chunk_size)
     ]
     return sorted(found, key=lambda together: (together.replicates.start, together.slot))
 

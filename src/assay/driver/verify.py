@@ -1,8 +1,13 @@
-"""Is a record what it says it is? Everything is computed again from the plan and the members; torch isn't needed."""
+"""Is a record what it says it is? Everything is computed again from the plan and the members; torch isn't needed.
+
+What follows from something else in the record is derived again and compared. What was measured, and so follows from
+nothing, is under the root of the record (`record.manifest`, docs/record.md).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import math
 from collections.abc import Iterator
@@ -15,62 +20,137 @@ from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import read, result_across
+from assay.answer.suite import Judged, read, result_across, seconds_to_target, step_seconds
 from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
 from assay.errors import BrokenRecord, NoVerdict, UsageError
-from assay.record import RunFolder, chunks, extend, manifest
+from assay.export import verified as exported
+from assay.record import RunFolder, agreement, chunks, extend, manifest
 from assay.record.documents import read_data
+from assay.record.inspection import inspect
 from assay.record.plan import read_plan
-from assay.record.suite import is_suite, open_suite
+from assay.record.suite import is_suite, open_suite, runs
+from assay.record.timings import read_timings
+from assay.report import verified as reported
+
+SUMMED = 1e-9  # relative: in which order sums are taken is polars' choice
 
 
 def faults(path: Path) -> Iterator[str]:
     """What is wrong with a run folder, or that of a suite, a line each; nothing if it is sound. Exact on any machine.
 
     Raises:
-        UsageError: no run folder, or one of another version.
+        UsageError: no run folder, or one of another version. BrokenRecord: something in it that no record has.
     """
     changed = manifest.changes(path)
     yield from manifest.brief(changed)
     try:
-        yield from _suite(path) if is_suite(path) else _recomputed(path)
+        yield from _derived(path, sound=not changed)
+    except BrokenRecord as error:
+        yield str(error)
     except Exception as error:  # whatever comes of files that are not what was written
         if not changed or not manifest.sealed(path):
             raise
         yield f"the rest can't be computed again ({type(error).__name__}: {error})"
 
 
+def _derived(path: Path, sound: bool) -> Iterator[str]:
+    """What isn't what it follows from. Where nothing else is wrong, what is drawn from it is drawn again."""
+    if not is_suite(path):
+        inspect(path)
+    for fault in _suite(path) if is_suite(path) else _recomputed(path):
+        yield fault
+        sound = False
+    if sound:
+        yield from reported.faults(path)
+
+
+def other_root(path: Path, published: str | None) -> Iterator[str]:
+    """A line where the record's root is not the one that was published with its verdict."""
+    if published is not None and not hmac.compare_digest(
+        published.strip().lower().encode(), manifest.root(path).encode()
+    ):
+        yield f"the root of the record is not {published}: it is another record, or was changed since that was published"
+
+
+def drawn_by_others(path: Path) -> list[str]:
+    """A line for each page whose drawings can't be compared, for another assay or other libraries drew them."""
+    pages = [path, *(folder for name, folder in runs(path).items() if name)]
+    found = [(page, by) for page in pages if (by := reported.by_others(page))]
+    return [f"{page / 'report.html'} and its figures were drawn by {by}: they are not compared" for page, by in found]
+
+
+def check_result(path: Path) -> None:
+    """See that `result.json` is what the members give, so that whatever is drawn from it is, too.
+
+    Raises:
+        BrokenRecord: it isn't. UsageError: there is none yet.
+    """
+    if not (path / "result.json").exists():
+        raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
+    if is_suite(path):
+        suite = open_suite(path)
+        differing = _differing(path, result_across(suite, [read(entry, path) for entry in suite.entries]))
+    else:
+        folder = RunFolder.open(path)
+        differing = _another_answer(folder, folder.frame())
+    if found := next(differing, None):
+        raise BrokenRecord(f"{path}: {found}; see assay verify {path}")
+
+
 def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
-    try:
-        frame = folder.frame()
-        arrays = RecordArrays(reached(folder.plan, frame), frame)
-        yield from _misnamed(folder)
-        if has_controls(folder):
-            yield from _misnamed(controls_record(folder), f"{FOLDER}/")
-            yield from verified.faults(folder, arrays)
-        yield from _wrong_seeds(arrays)
-        yield from _unpaired(frame, folder.plan.science.task.generated)
-        yield from _not_as_chosen(arrays)
-        yield from _another_answer(folder, frame)
-        yield from _other_beginnings(folder, frame)
-    except BrokenRecord as error:
-        yield str(error)
+    frame = folder.frame()
+    arrays = RecordArrays(reached(folder.plan, frame), frame)
+    yield from _misnamed(folder)
+    yield from agreement.faults(folder, frame)
+    if has_controls(folder):
+        controls = controls_record(folder)
+        yield from _misnamed(controls, f"{FOLDER}/")
+        yield from agreement.faults(controls, controls.frame(), f"{FOLDER}/")
+        yield from verified.faults(folder, arrays)
+    yield from _beyond(arrays)
+    yield from _wrong_seeds(arrays)
+    yield from _unpaired(frame, folder.plan.science.task.generated)
+    yield from _not_as_chosen(arrays)
+    yield from exported.faults(path, arrays)
+    yield from _another_answer(folder, frame)
+    yield from _other_times(folder)
+    yield from _other_beginnings(folder, frame)
 
 
 def _suite(path: Path) -> Iterator[str]:
     """Every run of a suite by itself, then the answer across them."""
-    suite, runs = open_suite(path), []
+    suite, judged_ = open_suite(path), list[Judged]()
     for entry in suite.entries:
-        with contextlib.suppress(NoVerdict):  # which is then what the members give
-            yield from (f"{entry.folder}: {fault}" for fault in faults(path / entry.folder))
-        found = read_plan(path / entry.folder).science.plan_hash
-        if found != entry.plan_hash:
-            yield f"{entry.folder}: its plan isn't the one that suite.json names"
-        runs.append(read(entry, path))
-    yield from _differing(path, result_across(suite, runs))
+        folder = path / entry.folder
+        try:
+            yield from (f"{entry.folder}: {fault}" for fault in _of_entry(folder))
+            if read_plan(folder).science.plan_hash != entry.plan_hash:
+                yield f"{entry.folder}: its plan isn't the one that suite.json names"
+            judged_.append(read(entry, path))
+        except BrokenRecord as error:
+            yield f"{entry.folder}: {error}"
+    if len(judged_) < len(suite.entries):
+        return
+    yield from _differing(path, result_across(suite, judged_))
+    yield from _other_times_across(path, judged_)
+
+
+def _of_entry(folder: Path) -> Iterator[str]:
+    changed = manifest.changes(folder)
+    yield from manifest.brief(changed)
+    with contextlib.suppress(NoVerdict):  # which is then what the members give
+        yield from _derived(folder, sound=not changed)
+
+
+def _beyond(arrays: RecordArrays) -> Iterator[str]:
+    """There are no replicates beyond those that the plan, or the record, asks for."""
+    last = arrays.protocol.replicates - 1
+    for k in sorted(set(arrays.frame["replicate"])):
+        if k > last:
+            yield f"replicate {k}: the last that the plan asks for is {last}"
 
 
 def _misnamed(folder: RunFolder, where: str = "") -> Iterator[str]:
@@ -116,6 +196,46 @@ def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     if has_controls(folder):
         content["controls"] = judged(folder)
     yield from _differing(folder.path, content)
+    yield from _other_versions(folder)
+
+
+def _other_versions(folder: RunFolder) -> Iterator[str]:
+    """The versions that the plan tells of, too, are the same; others follow from nothing."""
+    with contextlib.suppress(OSError, ValueError):  # said before
+        versions, plan = read_data(folder.path / "result.json").get("versions"), folder.plan
+        told = {"torch": plan.numerics[0].torch}
+        kind, _, number = plan.science.protocol.sampler.partition(" ")
+        told |= {kind: number.partition(" ")[0]} if kind == "optuna" else {}
+        found: dict[str, Any] = versions if isinstance(versions, dict) else {}
+        words = all(isinstance(version, str) for version in found.values())
+        if not words or any(found.get(name) != version for name, version in told.items()):
+            yield "result.json: versions are not those of the plan"
+
+
+def _other_times(folder: RunFolder) -> Iterator[str]:
+    """`timings.json`: what is summed over the members has their sum. Other times follow from nothing."""
+    timings = read_timings(folder.path)
+    records = {"training_seconds": folder}
+    if has_controls(folder):
+        records["controls_training_seconds"] = controls_record(folder)
+    for name, record in records.items():
+        if name in timings and not _close(timings[name], float(record.frame()["seconds"].sum())):
+            yield f"timings.json: {name} is not what the members took"
+
+
+def _other_times_across(path: Path, runs: list[Judged]) -> Iterator[str]:
+    timings = read_timings(path)
+    expected = {
+        "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
+        "step_seconds": {r.entry.name: step_seconds(r) for r in runs},
+    }
+    for name, found in expected.items():
+        if name in timings and not _same(found, timings[name], SUMMED):
+            yield f"timings.json: {name} is not what the members took"
+
+
+def _close(a: Any, b: float) -> bool:
+    return isinstance(a, float | int) and math.isclose(a, b, rel_tol=SUMMED)
 
 
 def _other_beginnings(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
@@ -145,16 +265,16 @@ def _differing(path: Path, found: dict[str, Any], where: str = "") -> Iterator[s
         return
     computed = json.loads(json.dumps(found))
     for key in sorted(computed.keys() | written.keys()):
-        if key != "versions" and not _same(computed.get(key), written.get(key)):
+        if not (key == "versions" and key in computed) and not _same(computed.get(key), written.get(key)):
             yield f"{where}result.json: {key} is not what the members give"
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Equal, numbers to 1e-12 relative: another machine's mathematics library may round its last digit differently."""
+def _same(a: Any, b: Any, tolerance: float = 1e-12) -> bool:
+    """Equal, numbers relative: another machine's mathematics library may round its last digit differently."""
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+        return a.keys() == b.keys() and all(_same(a[k], b[k], tolerance) for k in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(_same(x, y, tolerance) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=1e-12)
-    return a == b
+        return math.isclose(a, b, rel_tol=tolerance)
+    return type(a) is type(b) and a == b

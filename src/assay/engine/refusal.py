@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from assay.errors import said
+
 Made = TypeVar("Made")
 
 
@@ -23,6 +25,10 @@ class NotCompilable(NotVectorizable):
     """What runs in the engine's eager form, but not in its compiled one."""
 
 
+class Unsteady(NotCompilable):
+    """What an optimizer keeps isn't all there yet, or never is: after more steps of the loop it may be."""
+
+
 class Hindered(NotVectorizable):
     """Memory or disk ran out: the members have no part in it, so they must not end up in another engine for it."""
 
@@ -30,7 +36,7 @@ class Hindered(NotVectorizable):
 class Again(NotVectorizable):
     """What can't be run in this way may run in another: `change` of the population's options."""
 
-    def __init__(self, reason: str, **change: bool) -> None:
+    def __init__(self, reason: str, **change: int) -> None:
         super().__init__(reason)
         self.change = change
 
@@ -63,10 +69,11 @@ def refusal(error: Exception) -> NotVectorizable:
     if isinstance(error, NotVectorizable):
         return error
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return Hindered(f"memory ran out: {' '.join(str(error).split())[:120]}".rstrip(": "))
-    if "vmap: inplace arithmetic" in str(error) or ("vmap: aten::" in str(error) and "inplace" in str(error)):
+        return Hindered(f"memory ran out: {said(error)[:120]}".rstrip(": "))
+    text = said(error)
+    if "vmap: inplace arithmetic" in text or ("vmap: aten::" in text and "inplace" in text):
         return shared_write()
-    if "view size is not compatible" in str(error):
+    if "view size is not compatible" in text:
         return Again(reason_of(error), lay=False)
     if is_fault(error):
         if os.environ.get("ASSAY_STRICT"):
@@ -77,7 +84,7 @@ def refusal(error: Exception) -> NotVectorizable:
 
 def made_with_options(make: Callable[..., Made]) -> Made:
     """What `make(**options)` gives: anew with the options that its refusals ask for. NotVectorizable where none helps."""
-    options: dict[str, bool] = {}
+    options: dict[str, int] = {}
     while True:
         try:
             return make(**options)
@@ -103,7 +110,7 @@ def hands_on(function: _Function) -> _Function:
 def is_fault(error: Exception) -> bool:
     """Whether an error is the engine's own: of a kind that is a mistake in code, and raised by a line of the engine's."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    known = isinstance(error, RuntimeError) and any(re.search(pattern, str(error)) for pattern, _ in _PATTERNS)
+    known = isinstance(error, RuntimeError) and any(re.search(pattern, said(error)) for pattern, _ in _PATTERNS)
     if not frames or known or not isinstance(error, _MISTAKES):
         return False
     code = frames[-1].f_code
@@ -115,7 +122,7 @@ def reason_of(error: BaseException) -> str:
     """One line that says why, from whatever torch or the contender's own code raised."""
     if isinstance(error, NotVectorizable):
         return str(error)
-    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))  # the same in every process
+    text = re.sub(r" at 0x[0-9a-f]+", "", said(error))  # the same in every process
     for pattern, replacement in _PATTERNS:
         if match := re.search(pattern, text):
             return match.expand(replacement)

@@ -16,8 +16,10 @@ from torch import Tensor
 from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
+from assay.engine.eager.optimizer_mode import UNSOUND
 from assay.engine.eager.population import Population
 from assay.engine.refusal import NotVectorizable, made_with_options
+from assay.training.step import own_randomness
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -47,10 +49,10 @@ def train_with(
         raise NotVectorizable("members that tune and members that are final don't share a chunk")
     wanted = len(members)
     if numerics.compiled:  # a compiled step has one width
-        members = [*members, *[members[-1]] * (numerics.width - wanted)]
+        members = [*members, *[members[-1]] * (numerics.chunk_size - wanted)]
 
-    def trained(**options: bool) -> Curves:
-        with torch.random.fork_rng(devices=[]):
+    def trained(**options: int) -> Curves:
+        with own_randomness():
             training = _Training(kind, task, contender, members, numerics, options)
             for epoch in range(task.epochs):
                 if not training.epoch(epoch):
@@ -68,7 +70,7 @@ class _Training:
         contender: Contender,
         members: Sequence[Member],
         numerics: Numerics,
-        options: Mapping[str, bool],
+        options: Mapping[str, int],
     ) -> None:
         self.task, self.final = task, members[0].phase == "final"
         self.batches = Batches(task, members, numerics)
@@ -98,13 +100,21 @@ class _Training:
             alive = self.diverged == 0
             places = slice(epoch * batches.steps, (epoch + 1) * batches.steps)
             self.lengths[alive, places] = torch.stack([k[2] for k in kept]).float().cpu().numpy().T[alive]
+        if self._watched(epoch):
+            population.see_steady()
         means = torch.stack(kept).mean(0).double()
         self._end_epoch(epoch, means, population.finite())
         return bool((self.diverged == 0).any())
 
+    def _watched(self, epoch: int) -> bool:
+        """Whether it is seen to after this epoch that nothing but the members has changed: early, and at the end."""
+        return epoch in (0, self.task.epochs - 1)
+
     def _end_epoch(self, epoch: int, means: Tensor, finite: Tensor) -> None:
         """Note who diverged, and the scores of who did not: the one place where an epoch waits for the device."""
-        values = torch.cat([means, finite.double()[None]]).cpu().numpy()
+        values = torch.cat([means, torch.stack([finite, self.population.sound]).double()]).cpu().numpy()
+        if ((values[4] == 0) & (self.diverged == 0)).any():
+            raise NotVectorizable(UNSOUND)
         sound = np.isfinite(values[:3]).all(0) & (values[3] > 0)
         lost = ~sound & (self.diverged == 0)
         self.diverged[lost] = epoch + 1
@@ -116,10 +126,10 @@ class _Training:
         self.population.alive = None if going.all() else torch.from_numpy(going)
         self.traces[2:, going, epoch] = values[:3, going]
         if going.any():
-            data = self.batches.data
-            self.traces[0, going, epoch] = self.population.scores([d.validation for d in data], going)
+            data, watched = self.batches.data, self._watched(epoch)
+            self.traces[0, going, epoch] = self.population.scores([d.validation for d in data], going, watched)
             if self.final:
-                self.traces[1, going, epoch] = self.population.scores([d.test for d in data], going)
+                self.traces[1, going, epoch] = self.population.scores([d.test for d in data], going, watched)
 
     def curves(self, wanted: int, seconds: float) -> Curves:
         """What the first `wanted` members left."""

@@ -14,27 +14,30 @@ from assay.errors import UsageError
 from assay.record import RunFolder
 from assay.record.chunks import CURVES
 from assay.record.files import fault, write_bytes
-from assay.record.suite import is_suite
+from assay.record.suite import is_suite, runs
 
 OTHERS = [name for name in CURVES if name != "test"]
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet computes
 KEY = ("contender", "phase", "replicate", "index")
 
 
 def csv(path: Path, to: Path) -> Path:
     """Write `members.csv`, a row a member, and `curves.csv`, a row an epoch of a member, into the folder `to`.
 
+    Of a comparison across tasks each run goes to a folder of its own in it.
+
     Scores are in the metric's file units, after the last epoch; each hyperparameter has a column, empty for the
     contenders that don't tune it. A curve's cell is empty from the epoch on in which a member diverged, and a trial has
-    no test curve.
+    no test curve. Text that a spreadsheet would take for a formula has a ' in front.
 
     Raises:
         UsageError: no run folder; or `to` lies in it, or can't be written.
     """
-    frame = _frame(path, to)
-    curves = _long(frame)
-    with _writing(to):
-        write_bytes(to / "members.csv", _flat(frame).write_csv().encode())
-        write_bytes(to / "curves.csv", curves.write_csv().encode())
+    for place, frame in _frames(path, to):
+        curves = _long(frame)
+        with _writing(place):
+            write_bytes(place / "members.csv", _inert(_flat(frame)).write_csv().encode())
+            write_bytes(place / "curves.csv", _inert(curves).write_csv().encode())
     return to
 
 
@@ -52,9 +55,17 @@ def tensorboard(path: Path, to: Path) -> Path:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UsageError(f"--tensorboard needs TensorBoard ({error}): pip install 'assay[tensorboard]'") from None
-    frame = _frame(path, to)
+    frames = _frames(path, to)
     if any(to.glob("*")):
         raise UsageError(f"{to} isn't empty, and TensorBoard would mix what is in it with this; take another folder")
+    for place, frame in frames:
+        _events(place, frame, (Event, Summary, EventFileWriter))
+    return to
+
+
+def _events(to: Path, frame: pl.DataFrame, tools: tuple[Any, Any, Any]) -> None:
+    """A TensorBoard run a member. `tools`: what it writes them with, Event, Summary and EventFileWriter."""
+    Event, Summary, EventFileWriter = tools
     with _writing(to):
         for row in frame.iter_rows(named=True):
             arm = to / f"{row['slot']}-{_safe(row['contender'])}"
@@ -67,22 +78,25 @@ def tensorboard(path: Path, to: Path) -> Path:
                 time = row["seconds"] * step / epochs
                 writer.add_event(Event(wall_time=time, step=step, summary=Summary(value=values)))
             writer.close()
-    return to
 
 
-def _frame(path: Path, to: Path) -> pl.DataFrame:
-    frame = RunFolder.open(path).frame()
+def _frames(path: Path, to: Path) -> list[tuple[Path, pl.DataFrame]]:
+    """The members of a run, or of each run of several, with where they go."""
+    several = is_suite(path)
+    frames = [(to / folder.name if several else to, RunFolder.open(folder).frame()) for folder in runs(path).values()]
     places = (to.resolve(), *to.resolve().parents)
     if record := next((p for p in places if (p / "plan.json").exists() or is_suite(p)), None):
         raise UsageError(f"{to} lies in {record}, which is a sealed record; write somewhere else")
-    return frame
+    return frames
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     decoded: list[dict[str, Any]] = [msgspec.json.decode(text) for text in frame["hyperparameters"]]
     names = sorted({name for values in decoded for name in values})
     columns = {name: [_cell(values.get(name)) for values in decoded] for name in names}
-    tuned = [pl.Series(f"hyperparameter {name}", column, dtype=pl.String) for name, column in columns.items()]
+    tuned = [
+        pl.Series(_no_formula(f"hyperparameter {name}"), column, dtype=pl.String) for name, column in columns.items()
+    ]
     last = [pl.col(name).list.last() for name in OTHERS]
     rest = [c for c in frame.columns if c not in (*CURVES, *KEY, "hyperparameters")]
     return frame.select(*KEY, *last, *rest).with_columns(*tuned)
@@ -98,7 +112,23 @@ def _long(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cell(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return (
+        None if value is None else _no_formula(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+    )
+
+
+def _inert(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame, its words (not the numbers among hyperparameters, which are none) without formulas."""
+    words = [c for c in frame.columns if frame.schema[c] == pl.String and not c.startswith("hyperparameter ")]
+    computed = {c: pl.any_horizontal(pl.col(c).str.starts_with(sign) for sign in FORMULA) for c in words}
+    return frame.with_columns(
+        pl.when(bad).then(pl.lit("'") + pl.col(c)).otherwise(pl.col(c)).alias(c) for c, bad in computed.items()
+    )
+
+
+def _no_formula(text: str) -> str:
+    """The text as a spreadsheet shows it, instead of computing it."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _safe(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from assay.core import Outcome
-from assay.core.verdict import Flip
+from assay.core.verdict import Flip, HeldBack
 from assay.judge.decide import Interval
 from assay.judge.digits import printed, step
 from assay.judge.sentence import amount, counted, listed
@@ -42,6 +42,8 @@ class AcrossFacts:
     trials: int
     flips: list[Flip] = field(default_factory=list[Flip])
     distinct: int | None = None  # how many tasks there are, where some come at several settings
+    held_back: HeldBack | None = None  # what the interval alone would say, where ranges could explain it
+    held_back_by: Sequence[str] = ()  # on these tasks
 
 
 def sentence(f: AcrossFacts) -> str:
@@ -57,6 +59,8 @@ def sentence(f: AcrossFacts) -> str:
     missing = [t.task for t in f.tasks if t.outcome is None and t.takes_part]
     if missing:
         said.append(f"No verdict can be given on {listed(missing)}.")
+    if f.held_back:
+        said.append("Each of those tasks' own sentence names the wider range to go on with (--space).")
     said += [f"On {t.task} the order turns round: better at {t.better}, worse at {t.worse}." for t in f.flips]
     return " ".join(said)
 
@@ -81,7 +85,11 @@ def _finding(f: AcrossFacts, tasks: str) -> str:
     if not interval.exists:
         return f"{where} (one data source gives no interval across them): {f.outcome}."
     level = f"{100 * interval.level:.4g} % interval {text.low} to {text.high} over the data sources"
-    return f"{where} ({level}; a margin is the smallest difference that matters on a task): {f.outcome}."
+    end = f.outcome
+    if f.held_back:
+        who = f.candidate if f.held_back == "worse" else f.baseline
+        end = f"{f.outcome}, for the range of {who} on {listed(f.held_back_by)} may be why it is {f.held_back}"
+    return f"{where} ({level}; a margin is the smallest difference that matters on a task): {end}."
 
 
 def _holds(outcome: Outcome, tasks: Sequence[TaskOutcome], level: float, number: str) -> str:

@@ -1,4 +1,8 @@
-"""Hyperparameters chosen at an edge of their range, and the wider range (the honest protocol, point 8)."""
+"""Hyperparameters chosen at an edge of their range, and the wider range (the honest protocol, point 8).
+
+An edge says that the range may be wrong: that contender could do better outside it. So with `Protocol.edges` set to "hold
+back", a candidate is not called worse over an edge of its own, nor better over one of the baseline's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from assay.core.verdict import Edge
+from assay.core.verdict import Edge, HeldBack, Outcome
 from assay.space import Choice, Dimension, Float, Int, Space
 
 End = Literal["low", "high"]
@@ -42,6 +46,19 @@ def edges(positions: np.ndarray, space: Space) -> list[Edge]:
     ]
 
 
+def held_back(
+    outcome: Outcome, candidate: tuple[Sequence[Edge], Space], baseline: tuple[Sequence[Edge], Space]
+) -> HeldBack | None:
+    """The outcome, where an edge could explain it: one of the contender that comes off worse, with room beyond it.
+
+    Each contender is its edges and its space. A bound by nature, as a momentum of 0, explains nothing.
+    """
+    if outcome not in ("better", "worse"):
+        return None
+    edges_hit, space = candidate if outcome == "worse" else baseline
+    return outcome if any(wider(space[edge.hyperparameter], [edge.end]) is not None for edge in edges_hit) else None
+
+
 def wider(dimension: Dimension, ends: Sequence[End]) -> Dimension | None:
     """The range carried further out at these ends, or None where it can't be.
 
@@ -55,11 +72,14 @@ def wider(dimension: Dimension, ends: Sequence[End]) -> Dimension | None:
         low = _carried_down(dimension)
     if "high" in ends:
         high = high * 10 if dimension.log else high + (dimension.high - dimension.low)
-    if (low, high) == (dimension.low, dimension.high) or not (math.isfinite(low) and math.isfinite(high)):
+    if (low, high) == (dimension.low, dimension.high):
         return None
-    if isinstance(dimension, Int):
-        return Int(int(low), int(high), dimension.log)
-    return Float(low, high, dimension.log)
+    try:
+        return (
+            Int(int(low), int(high), dimension.log) if isinstance(dimension, Int) else Float(low, high, dimension.log)
+        )
+    except (ValueError, OverflowError):  # beyond what a range may be
+        return None
 
 
 def wider_spaces(chosen: Mapping[str, tuple[np.ndarray, Space]]) -> dict[str, dict[str, Dimension]]:
@@ -84,7 +104,6 @@ def wider_spaces(chosen: Mapping[str, tuple[np.ndarray, Space]]) -> dict[str, di
 def _carried_down(dimension: Float | Int) -> float:
     if dimension.log:
         tenth = dimension.low / 10
-        lower = max(1, math.floor(tenth)) if isinstance(dimension, Int) else tenth
-        return lower if lower > 0 else dimension.low  # a tenth of the smallest number there is would be 0
+        return max(1, math.floor(tenth)) if isinstance(dimension, Int) else tenth
     lower = dimension.low - (dimension.high - dimension.low)
     return max(0, lower) if dimension.low >= 0 else lower

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from assay.core import MOST_PLANNED, Outcome, Protocol, Stages, TaskInfo
+from assay.core.verdict import HeldBack
 from assay.judge.decide import Interval, by_the_margin
 from assay.judge.digits import ceiling, percent, printed, step, times
 from assay.judge.edges import Edge
@@ -22,7 +23,7 @@ DEFAULT_SEED = 0
 class VerdictFacts:
     """What is to be said of one candidate. Differences are turned (positive is better), in the metric's file units.
 
-    Pairs are (candidate, baseline). `edges` holds (contender, edge, range).
+    Pairs are (candidate, baseline). `edges` holds (contender, edge, range), `wider` the wider ranges of all contenders.
     """
 
     task: TaskInfo
@@ -40,6 +41,8 @@ class VerdictFacts:
     loser: Literal["candidate", "baseline"] | None = None  # all of its final runs diverged
     survivors: tuple[Interval, Outcome] | None = None
     edges: tuple[tuple[str, Edge, Dimension], ...] = ()
+    held_back: HeldBack | None = None  # what the interval alone would say, where an edge could explain it
+    wider: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     settling_margin: float | None = None
     settling_replicates: int | None = None
     asked: int | None = None  # replicates that the first of two stages asked for; None: more than any number
@@ -102,6 +105,10 @@ def _decisive(f: VerdictFacts) -> str:
 
 
 def _conclusion(f: VerdictFacts, margin: str) -> str:
+    if f.held_back:
+        who = f.candidate if f.held_back == "worse" else f.baseline
+        than = "it is worse" if f.held_back == "worse" else f"{f.candidate} is better"
+        return f"inconclusive, for the range that {who} was tuned over may be why {than}"
     if f.loser:
         return f"{f.outcome}, because every final run of {getattr(f, f.loser)} diverged"
     if f.outcome == "equivalent":
@@ -128,11 +135,11 @@ def _follow_ups(f: VerdictFacts) -> Iterator[str]:
         number = f.protocol.looks.index(f.protocol.replicates) + 1
         of = f"look {number} of the {len(f.protocol.looks)} that were planned"
         yield f"This is {of}, at {planned} replicates; the level allows for all of them."
-    if f.outcome == "inconclusive" and f.interval.exists and f.settling_margin is not None:
+    if f.outcome == "inconclusive" and not f.held_back and f.interval.exists and f.settling_margin is not None:
         yield _settling(f, f.settling_margin)
     if any(f.diverged):
         yield _divergence(f)
-    if f.survivors is not None and f.survivors[1] != f.outcome and f.loser is None:
+    if f.survivors is not None and f.survivors[1] != (f.held_back or f.outcome) and f.loser is None:
         yield _survivors(f, *f.survivors)
     for name, edge, dimension in f.edges:
         side, span = "top" if edge.end == "high" else "bottom", str(dimension).removesuffix(":log")
@@ -140,6 +147,9 @@ def _follow_ups(f: VerdictFacts) -> Iterator[str]:
             f"The {edge.hyperparameter} chosen for {name} lies in the {side} tenth of its range ({span}) in "
             f"{edge.hits} of {counted(edge.replicates, 'replicate')}: a wider range may change this verdict."
         )
+    if f.held_back:
+        ranges = " ".join(f"--space {who}.{what}={r}" for who, found in f.wider.items() for what, r in found.items())
+        yield f"To go on, give all of them the same room and run it again: {ranges}."
     if f.tuned[0] != f.tuned[1]:
         yield f"{f.candidate} tunes {counted(f.tuned[0], 'hyperparameter')}, {f.baseline} {f.tuned[1]}."
     if f.candidates > 1:

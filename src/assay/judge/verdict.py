@@ -16,7 +16,7 @@ from assay.errors import NoVerdict
 from assay.judge import stability, two_stage
 from assay.judge.decide import Interval, by_the_margin, outcome, p_superior, paired_interval, resolution
 from assay.judge.divergence import floored, loser, survivor_differences
-from assay.judge.edges import edges, wider_spaces
+from assay.judge.edges import edges, held_back, wider_spaces
 from assay.judge.looks import look_interval
 from assay.judge.power import settling_margin, settling_replicates
 from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
@@ -166,13 +166,15 @@ class _Pair:
         )
 
 
-def _facts(pair: _Pair) -> VerdictFacts:
-    """What is to be said of one candidate."""
+def _facts(pair: _Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
+    """What is to be said of one candidate; `wider`: ranges that should be, by contender and hyperparameter."""
     question, candidate, baseline, interval = pair.question, pair.candidate, pair.baseline, pair.interval
     task = question.task
     loses = loser(candidate.test, baseline.test, candidate.name, baseline.name)
     by_interval = outcome(interval.low, interval.high, task.margin)
     decided: Outcome = by_interval if loses is None else "worse" if loses == "candidate" else "better"
+    held = held_back(decided, *((edges(c.chosen_positions, c.space), c.space) for c in (candidate, baseline)))
+    held = held if question.protocol.edges == "hold back" else None
     ours, theirs = (int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline))
     survivors = None
     if (ours or theirs) and loses is None:
@@ -183,7 +185,8 @@ def _facts(pair: _Pair) -> VerdictFacts:
         protocol=question.protocol,
         candidate=candidate.name,
         baseline=baseline.name,
-        outcome=decided,
+        outcome="inconclusive" if held else decided,
+        held_back=held,
         interval=interval,
         p_superior=pair.superiority.mean,
         candidates=question.candidates,
@@ -198,6 +201,7 @@ def _facts(pair: _Pair) -> VerdictFacts:
             for c in (candidate, baseline)
             for edge in edges(c.chosen_positions, c.space)
         ),
+        wider=wider,
         settling_margin=settling_margin(interval.low, interval.high) if interval.exists else None,
         settling_replicates=pair.settling_replicates(decided),
         asked=question.wanted,
@@ -208,7 +212,7 @@ def _verdict(
     pair: _Pair, slot: int, candidate: ContenderFacts, baseline: ContenderFacts, holm_p: float,
     wider: dict[str, dict[str, str]],
 ) -> TaskVerdict:  # fmt: skip
-    facts, question, interval, differences = _facts(pair), pair.question, pair.interval, pair.differences
+    facts, question, interval, differences = _facts(pair, wider), pair.question, pair.interval, pair.differences
     task, alpha, fraction = question.task, question.protocol.alpha, question.test_fraction
     resampling = seeds.hashed("resampling", question.seed, slot=slot)
     bca_low, bca_high = bca_interval(differences, alpha, resampling, question.candidates)
@@ -242,6 +246,7 @@ def _verdict(
         gradient_ratio=facts.gradient_ratio,
         stability=stability.compare(pair.ours, pair.theirs, alpha, question.candidates, fraction),
         wider=wider,
+        held_back=facts.held_back or UNSET,
     )
     return TaskVerdict(
         task=task.name,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from pathlib import Path
 
 import numpy as np
 
-from assay.record.files import write_bytes
+from assay.record.files import read_bytes, write_bytes
 
 MARK = b"assay sha256 "
 SIZE = len(MARK) + hashlib.sha256().digest_size
@@ -27,7 +28,7 @@ def write(path: Path, content: bytes) -> None:
 
 def read(path: Path) -> io.BytesIO:
     """What `write` wrote. OSError, or ValueError where it is not that any more."""
-    content = path.read_bytes()
+    content = read_bytes(path)
     if not whole(content):
         raise ValueError("it is not what was written")
     return io.BytesIO(content)
@@ -41,8 +42,30 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """What `write_array` wrote; raises as `read` does."""
-    return np.load(read(path), allow_pickle=False)
+    """What `write_array` wrote; raises as `read` does, also where its head asks for more numbers than the file has."""
+    return array_of(read(path))
+
+
+def array_of(content: io.BytesIO) -> np.ndarray:
+    """An array of floats from a file, with its hash behind it or, in records of an earlier layout, without. ValueError."""
+    if shape_of(content) is None:
+        raise ValueError("it is no array")
+    return np.load(content, allow_pickle=False)
+
+
+def shape_of(content: io.BytesIO) -> tuple[int, ...] | None:
+    """The shape of an array of floats that is all there, with no more than its hash behind it; None of anything else."""
+    try:
+        version = np.lib.format.read_magic(content)
+        heads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = heads[version](content)
+    except Exception:  # NumPy reads the head as Python, and what isn't any raises what Python's parsers raise
+        return None
+    start = content.tell()
+    content.seek(0)
+    wanted = math.prod(shape) * dtype.itemsize
+    rest = content.getbuffer().nbytes - start - wanted
+    return tuple(shape) if dtype.kind == "f" and all(side >= 0 for side in shape) and rest in (0, SIZE) else None
 
 
 def whole(content: bytes) -> bool:

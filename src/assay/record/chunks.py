@@ -17,6 +17,7 @@ from assay.record import checksum
 
 UNREADABLE = (Exception, pl.exceptions.PanicException)  # damaged files make polars panic, which is no Exception
 CURVES = ("validation", "test", "train_loss", "grad_norm", "update_norm")
+CHANGED = "changed"
 NUMBERS = ("diverged", "gradient_evaluations", "seconds")
 SCHEMA: dict[str, Any] = {
     "slot": pl.Int32,
@@ -33,6 +34,7 @@ SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("train_samples", "test_samples"), pl.Int64),
     **dict.fromkeys(("validation_floor", "test_floor"), pl.Float64),
     "fallback": pl.String,  # why the loop trained it, where the plan's engine could not
+    "changed": pl.String,  # what its training changed in the process; a file has this column where something was
 }
 
 
@@ -44,7 +46,7 @@ def to_frame(members: Sequence[Member], curves: Curves) -> pl.DataFrame:
         values = getattr(curves, name)
         columns[name] = [[]] * len(members) if values is None else values.tolist()
     columns |= {name: getattr(curves, name).tolist() for name in NUMBERS}
-    columns["fallback"] = curves.fallback
+    columns |= {"fallback": curves.fallback, CHANGED: curves.changed}
     for name in DataFacts.__struct_fields__:
         columns[name] = [getattr(facts, name) for facts in curves.data]
     return pl.DataFrame(columns, schema=SCHEMA)
@@ -69,6 +71,7 @@ def to_curves(frame: pl.DataFrame) -> Curves:
         **{name: frame[name].to_numpy() for name in NUMBERS},
         data=tuple(DataFacts(**row) for row in frame.select(DataFacts.__struct_fields__).to_dicts()),
         fallback=tuple(frame["fallback"]),
+        changed=tuple(frame[CHANGED]),
     )
 
 
@@ -78,6 +81,8 @@ def write(path: Path, frame: pl.DataFrame) -> None:
     They go to memory first: where a disk is full, polars says no more than "transport error".
     """
     content = io.BytesIO()
+    if CHANGED in frame.columns and (frame[CHANGED] == "").all():
+        frame = frame.drop(CHANGED)
     frame.write_parquet(content)
     checksum.write(path, content.getvalue())
 
@@ -90,6 +95,7 @@ def read(path: Path, schema: dict[str, Any] = SCHEMA) -> pl.DataFrame:
         raise BrokenRecord(
             f"{path} can't be read ({str(error).splitlines()[0]}); delete it and run the command again"
         ) from error
+    frame = _with_changed(frame, schema)
     if dict(frame.schema) != schema:
         raise BrokenRecord(f"{path} has other columns than this version writes; delete it and run the command again")
     return frame
@@ -104,6 +110,15 @@ def read_all(paths: Sequence[Path], schema: dict[str, Any] = SCHEMA) -> pl.DataF
         frame = pl.read_parquet(list(paths), glob=False) if sound else None  # ten times faster than one by one
     except UNREADABLE:
         frame = None
+    if frame is not None:
+        frame = _with_changed(frame, schema)
     if frame is None or dict(frame.schema) != schema:
         return pl.concat([read(path, schema) for path in paths])
     return frame
+
+
+def _with_changed(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
+    """The rows with the column that is left out where it would be empty."""
+    if CHANGED not in schema or CHANGED in frame.columns:
+        return frame
+    return frame.with_columns(pl.lit("").alias(CHANGED))

@@ -14,7 +14,7 @@ import msgspec
 from assay.core import Plan, Science
 from assay.core.versions import installed
 from assay.errors import AssayError, UsageError
-from assay.record import manifest
+from assay.record import manifest, output
 from assay.record.documents import read_data
 from assay.record.files import TEMPORARY, fault, write_bytes
 from assay.record.folder import RunFolder
@@ -23,16 +23,18 @@ from assay.record.plan import NAME, read_plan, write_plan
 
 EARLIER = "earlier"
 KEPT = (NAME, "result.json")
+LEFT = ("members", "weights", "scores", "steps", "controls", "studies.db", "result.json", "timings.json", manifest.NAME)
 
 
 def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
-    """The record of this science in a folder, numerics and all; None where there is none yet.
+    """The record of this science in a folder, numerics and all; None where there is none yet, or its plan was lost.
 
     Raises:
         UsageError: the folder holds another plan, something else, or was made with another torch.
     """
     if not (path / NAME).exists():
-        if path.exists() and (not path.is_dir() or any(not p.name.startswith(TEMPORARY) for p in path.iterdir())):
+        lost = any(path.glob("members/*.parquet"))  # its plan, and no more than that
+        if path.exists() and (not path.is_dir() or any(not _is_of_a_run(p, lost) for p in path.iterdir())):
             raise UsageError(f"{path} is there and is no run folder; choose another with --out")
         return None
     plan = read_plan(path)
@@ -58,6 +60,12 @@ def made_by(path: Path) -> str:
     except (OSError, ValueError, KeyError):
         return ""
     return f", made by assay {version}" if version != installed("assay") else ""
+
+
+def _is_of_a_run(path: Path, lost: bool) -> bool:
+    """Whether it is what a command leaves in a folder: half-written, printed, or of a run that has lost its plan."""
+    left = lost and (path.name in LEFT or path.name.endswith(manifest.DRAWN)) and not path.is_symlink()
+    return left or path.name == output.NAME or path.name.startswith(TEMPORARY)
 
 
 def longer_plan(path: Path, science: Science) -> Plan | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 
 from assay.errors import Interrupted, UsageError
@@ -68,6 +70,24 @@ def sweep(folder: Path) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """`content` at `path`, whole or not at all."""
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """A file to read, if it is one: a link isn't followed, and nothing is waited for. OSError, or ValueError where it isn't."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("it is no file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """What a file holds; raises as `open_plain` does, also where it is larger than `most` bytes."""
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise ValueError(f"its {size:,} bytes are more than any such file has")
+        return file.read()
 
 
 def fault(error: OSError, path: Path) -> Interrupted | UsageError:

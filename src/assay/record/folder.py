@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from assay.core import Curves, Member, Plan, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
 from assay.record import checksum, chunks
 from assay.record.files import fault, set_aside
-from assay.record.plan import read_plan, write_plan
+from assay.record.plan import NAME, read_plan, write_plan
 
 SCORES: dict[str, Any] = {
     **{k: chunks.SCHEMA[k] for k in ("slot", "phase", "replicate", "index")},
@@ -36,8 +37,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> RunFolder:
-        """Start a record in a new or empty folder. UsageError where it can't be written."""
+        """Start a record in a new or empty folder, or in one that has lost its plan and has this one's members.
+
+        Raises:
+            UsageError: it can't be written, or holds members of another plan.
+        """
         folder = cls(path, plan)
+        folder._see_that_members_are_its_own()
         try:
             path.mkdir(parents=True, exist_ok=True)
             write_plan(path, plan)
@@ -50,6 +56,21 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """The record in a folder. UsageError where there is none, or it is of another version or damaged."""
         return cls(path, read_plan(path))
+
+    def keep_plan(self) -> None:
+        """Write the plan again where its file is gone: without it nothing could be resumed."""
+        if not (self.path / NAME).exists():
+            write_plan(self.path, self.plan)
+
+    def _see_that_members_are_its_own(self) -> None:
+        for path in sorted(self.members.glob("*.parquet")):
+            with contextlib.suppress(BrokenRecord):  # which is set aside later
+                found = chunks.to_members(chunks.read(path))
+                if max(m.slot for m in found) >= len(self._training) or self.key(found) != path.stem:
+                    raise UsageError(
+                        f"{self.path} has lost its {NAME}, and its members are not of what is asked now, or of another engine "
+                        "or machine; ask what it was made for, or choose another folder with --out"
+                    )
 
     def key(self, members: Sequence[Member]) -> str:
         """The name of a chunk's file: a hash of what can change its content. All members are of one contender."""
@@ -87,6 +108,7 @@ class RunFolder:
 
     def keep(self, members: Sequence[Member], curves: Curves) -> None:
         """Write what a chunk left. Weights go first: a chunk is finished when its members' file is there."""
+        self.keep_plan()
         key = self.key(members)
         if curves.weights is not None:
             self.weights.mkdir(exist_ok=True)
@@ -96,6 +118,14 @@ class RunFolder:
             self.steps.mkdir(exist_ok=True)
             checksum.write_array(self.steps / f"{key}.npy", curves.step_norms)
         chunks.write(self.members / f"{key}.parquet", chunks.to_frame(members, curves))
+
+    def data_digests(self) -> dict[int, str]:
+        """The digest of each replicate's data set, as the members on record saw it; several where they saw several."""
+        found: dict[int, set[str]] = {}
+        frame = chunks.read_all(sorted(self.members.glob("*.parquet")))
+        for replicate, seen in frame.select("replicate", "digest").unique().rows():
+            found.setdefault(replicate, set()).add(seen)
+        return {replicate: ",".join(sorted(seen)) for replicate, seen in sorted(found.items())}
 
     def counts(self) -> dict[tuple[int, str], int]:
         """Finished members by (slot, phase)."""

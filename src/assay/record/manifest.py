@@ -1,9 +1,14 @@
-"""The list of a run folder's files with their hashes, which catches and names whatever changed since it was written."""
+"""The list of a run folder's files with their hashes, which catches and names whatever changed since it was written.
+
+Whoever forges a file can write the list anew. So there is one hash over all that the answer rests on, the root, to be
+published with the answer: what it proves is in docs/record.md.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,20 +16,24 @@ from typing import Literal
 import msgspec
 
 from assay.core import digest
+from assay.errors import BrokenRecord
+from assay.record import layout, output
 from assay.record.documents import DAMAGED, read_struct, write_struct
-from assay.record.files import TEMPORARY, set_aside
+from assay.record.files import TEMPORARY, open_plain, set_aside
 
 NAME = "manifest.json"
+UNSEALED = (NAME, output.NAME)  # what users' code printed is no part of the record
 DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
 RETRAINED = ("members/", "scores/", "steps/")
 WORDS = {"changed": "was changed", "missing": "is missing", "added": f"is not in {NAME}", "damaged": "is damaged"}
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """SHA-256 of every file by its path in the folder, and of the list itself."""
+    """SHA-256 of every file by its path in the folder, and of the list itself; `root`: see there. Earlier ones have none."""
 
     files: dict[str, str]
     digest: str
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,28 @@ class Change:
 def seal(folder: Path) -> None:
     """Write the manifest of a finished folder."""
     files = _hashes(folder)
-    write_struct(folder / NAME, Manifest(files, digest(files)))
+    write_struct(folder / NAME, Manifest(files, digest(files), _root(files)))
+
+
+def root(folder: Path) -> str:
+    """One hash of all that the answer rests on: everything but what is drawn from it. Computed from the files as they are.
+
+    The root of a Merkle tree (as in RFC 6962, over SHA-256): a leaf a file, its path and its hash, in the order of paths.
+    """
+    return _root(_hashes(folder))
+
+
+def _root(files: Mapping[str, str]) -> str:
+    kept = sorted(path for path in files if not path.endswith(DRAWN))
+    level = [_hash(b"\0", f"{path}\0{files[path]}".encode()) for path in kept]
+    while len(level) > 1:
+        odd = level[len(level) & ~1 :]  # one that is left over goes up as it is
+        level = [_hash(b"\1", left, right) for left, right in zip(level[::2], level[1::2], strict=False)] + odd
+    return level[0].hex() if level else ""
+
+
+def _hash(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 def unseal(folder: Path) -> None:
@@ -59,6 +89,12 @@ def sealed(folder: Path) -> bool:
 def doubtful(folder: Path) -> list[Change]:
     """What differs from the manifest, drawings aside; nothing where there is no manifest yet."""
     return [c for c in changes(folder) if not c.path.endswith(DRAWN)] if sealed(folder) else []
+
+
+def see_that_it_is_as_sealed(folder: Path) -> None:
+    """BrokenRecord where something differs from the manifest."""
+    if found := doubtful(folder):
+        raise BrokenRecord(f"{folder} is not as it was sealed ({'; '.join(brief(found))}); see assay verify {folder}")
 
 
 def set_changed_aside(folder: Path, found: Sequence[Change]) -> list[str]:
@@ -77,7 +113,7 @@ def changes(folder: Path) -> list[Change]:
         return [Change(NAME, "missing")]
     except DAMAGED:
         return [Change(NAME, "damaged")]
-    if digest(manifest.files) != manifest.digest:
+    if digest(manifest.files) != manifest.digest or manifest.root not in ("", _root(manifest.files)):
         return [Change(NAME, "changed")]
     listed, found = manifest.files, _hashes(folder)
     return [
@@ -97,8 +133,11 @@ def brief(found: Sequence[Change], named: int = 3) -> list[str]:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY)
-    }
+    found: dict[str, str] = {}
+    for place in layout.files(folder):
+        path = folder / place
+        if path.name not in UNSEALED and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY):
+            # gone meanwhile: `assay status` looks on while a run works
+            with contextlib.suppress(FileNotFoundError), open_plain(path) as file:
+                found[place] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found

@@ -13,7 +13,7 @@ from assay.errors import UsageError
 from assay.record.documents import DAMAGED, read_struct, write_struct
 
 NAME = "plan.json"
-MOST = 10**9  # members
+MOST = 10**9  # members, epochs, samples in a batch
 
 
 class _Versioned(msgspec.Struct):
@@ -62,7 +62,9 @@ def _impossible(plan: Plan) -> str | None:
         "a margin that isn't above 0": not 0 < task.margin < math.inf,
         "a scale that isn't above 0": not 0 < task.scale < math.inf,
         "epochs or a batch size below 1": min(task.epochs, task.batch_size) < 1,
-        "chunks without members": min((n.width for n in plan.numerics), default=1) < 1,
+        "more epochs, or a larger batch, than there can be": max(task.epochs, task.batch_size) > MOST,
+        "more looks than there can be members": max(looks, default=0) > MOST,
+        "chunks without members": min((n.chunk_size for n in plan.numerics), default=1) < 1,
         "looks that don't grow": any(b <= a for a, b in pairwise((1, *looks))) or (looks and p.replicates not in looks),
         "stages that are none": not 1 <= stages.first <= stages.most <= MOST,
         "earlier plans that were longer": any(b <= a for a, b in pairwise((0, *earlier, p.replicates)))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.record.files import write_bytes
-from assay.record.suite import is_suite
-from assay.report import run, suite
-from assay.report.page import html, png, summary_html, svg
-from assay.report.style import drawing
+from assay.report.drawn import PAGE, drawn
+from assay.report.page import summary_html
 
 __all__ = ["draw", "summary_html"]
 
@@ -23,12 +21,6 @@ def draw(folder: str | Path) -> Path:
         Interrupted: the disk is full.
     """
     path = Path(folder)
-    with drawing():
-        cards, template, shown = suite.report(path) if is_suite(path) else run.report(path)
-        figures = [(card, svg(card.figure, card.name, f"{card.title}. {card.reading}")) for card in cards]
-        pictures = [png(card.figure) for card in cards]
-    for card, picture in zip(cards, pictures, strict=True):
-        write_bytes(path / f"{card.name}.png", picture)
-    page = path / "report.html"
-    write_bytes(page, html(template, figures=figures, **shown).encode())
-    return page
+    for name, content in drawn(path).items():
+        write_bytes(path / name, content)
+    return path / PAGE

@@ -88,12 +88,21 @@ def _interval(found: dict[str, Any]) -> tuple[Any, Any, Any]:
 def facts(reading: Reading) -> list[Facts]:
     """All the lists, in order."""
     content = reading.content
-    hashes = [("plan", content["plan_hash"]), ("task", reading.plan.science.task.source)]
+    hashes = [
+        ("root of the record", reading.root),
+        ("plan", content["plan_hash"]),
+        ("task", reading.plan.science.task.source),
+    ]
     hashes += [(c.name, c.source) for c in reading.plan.science.contenders]
+    reaching = (reading.plan.science.task, *reading.plan.science.contenders)
+    hashes += [(f"what {one.name} reaches", one.reach) for one in reaching if one.reach]
     for replicate, value in sorted(content["data"].items(), key=lambda item: int(item[0])):
         hashes.append(("data" if len(content["data"]) == 1 else f"data of replicate {replicate}", value))
     spent = [
-        (name.replace("_", " "), duration(value) if name.endswith("seconds") else number(value))
+        (
+            name.replace("_", " "),
+            value if isinstance(value, str) else duration(value) if name.endswith("seconds") else number(value),
+        )
         for name, value in reading.timings.items()
         if not isinstance(value, dict)
     ]
@@ -128,6 +137,9 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         ("sampler", f"{protocol.sampler} {f'({sampling})' if sampling else ''}".strip()),
         ("seed", str(science.seed)),
     ]
+    for one in (task, *science.contenders):
+        if one.beyond:
+            rows.append((f"{one.name}: beyond the plan", ", ".join(one.beyond)))
     for contender in science.contenders:
         space = ", ".join(f"{name} {dimension}" for name, dimension in contender.space.items())
         fixed = "".join(f", {name} = {value}" for name, value in contender.fixed.items())
@@ -141,10 +153,14 @@ def _machine(reading: Reading) -> list[tuple[str, str]]:
     n = reading.plan.numerics[0]
     engines = []
     for arm, own in zip(reading.arms, reading.plan.numerics, strict=True):
-        how = f"the vectorized engine, {'compiled' if own.compiled else 'eager'}, {own.width} at once"
+        how = f"the vectorized engine, {'compiled' if own.compiled else 'eager'}, {own.chunk_size} at once"
         engine = "the loop" if own.engine == "loop" else how
         engines.append((f"{arm.name} trains by", f"{engine}{f' ({own.reason})' if own.reason else ''}"))
         for reason, members in arm.came.get("fallbacks", {}).items():
             engines.append((f"{arm.name}, {number(members)} members", f"by the loop ({reason})"))
+        for changes, members in arm.came.get("changed", {}).items():
+            engines.append(
+                (f"{arm.name}, {number(members)} members", f"changed, while they trained, {changes} (put back)")
+            )
     used = [("number type", n.dtype), ("threads a worker", str(n.threads)), ("torch", n.torch)]
     return [("processor", n.cpu), ("device", n.device), *engines, *used]

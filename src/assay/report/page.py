@@ -27,9 +27,14 @@ def html(template: str, **context: Any) -> str:
     return _templates().get_template(template).render(**context)
 
 
-def summary_html(content: Mapping[str, Any]) -> str:
-    """A `Result` in a notebook: the sentences and a table of contenders. `content` is that of `result.json`."""
-    return html("summary.html.j2", content=content, units=Units("score", content["unit"], content["scale"]))
+def summary_html(content: Mapping[str, Any], recorded: str = "") -> str:
+    """A `Result` in a notebook: the sentences and a table of contenders. `content` is that of `result.json`.
+
+    `recorded`: from when the answer is, where it was on record.
+    """
+    return html(
+        "summary.html.j2", content=content, recorded=recorded, units=Units("score", content["unit"], content["scale"])
+    )
 
 
 @cache

@@ -15,8 +15,9 @@ from assay.answer.reached import reached
 from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
-from assay.record import RunFolder
+from assay.record import RunFolder, manifest
 from assay.record.documents import read_data
+from assay.record.timings import read_timings
 from assay.report.style import Look, look
 from assay.report.units import Units
 
@@ -90,6 +91,7 @@ class Reading:
     arrays: RecordArrays
     content: dict[str, Any]
     timings: dict[str, Any]
+    root: str  # of the record (`record.manifest.root`)
 
     @property
     def plan(self) -> Plan:
@@ -134,7 +136,7 @@ def read(path: Path) -> Reading:
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     frame = folder.frame()
-    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings)
+    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings, manifest.root(path))
 
 
 def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -145,8 +147,7 @@ def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     if not (path / "result.json").exists():
         raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
-    timings = path / "timings.json"
-    return _data(path / "result.json"), _data(timings) if timings.exists() else {}
+    return _data(path / "result.json"), read_timings(path)
 
 
 def _data(path: Path) -> dict[str, Any]:

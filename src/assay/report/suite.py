@@ -15,6 +15,7 @@ from assay.core import Plan
 from assay.errors import BrokenRecord
 from assay.judge.digits import percent
 from assay.judge.sentence import counted
+from assay.record import manifest
 from assay.record.plan import read_plan
 from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
@@ -38,6 +39,7 @@ class Reading:
     content: dict[str, Any]
     timings: dict[str, Any]
     plans: list[Plan]
+    root: str  # of the record (`record.manifest.root`)
 
     @cached_property
     def verdicts(self) -> list[dict[str, Any]]:
@@ -59,7 +61,7 @@ def read(path: Path) -> Reading:
     content, timings = written(path)
     if content.get("suite_hash") != suite.hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another comparison; run the command that made it again")
-    return Reading(suite, content, timings, [read_plan(folder) for folder in runs(path).values()])
+    return Reading(suite, content, timings, [read_plan(folder) for folder in runs(path).values()], manifest.root(path))
 
 
 def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
@@ -217,6 +219,7 @@ def facts(reading: Reading) -> Facts:
         ("processor", n.cpu),
         ("torch", n.torch),
         ("comparison", reading.suite.hash),
+        ("root of the record", reading.root),
     ]
     if "wall_seconds" in reading.timings:
         rows.append(("wall time of the last command", duration(reading.timings["wall_seconds"])))

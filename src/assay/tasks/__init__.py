@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from assay.contenders import load
-from assay.contenders.load import source_of, source_of_file
-from assay.core import Task, TaskInfo
-from assay.errors import UsageError, nearest
+from assay.contenders.load import Origin, apart, changes_of, module_of, origin_of, source_of
+from assay.core import Task, TaskInfo, other_reach
+from assay.errors import AssayError, UsageError, nearest, own_frames
 from assay.tasks.char_attention import char_attention
 from assay.tasks.digits import digits
 from assay.tasks.friedman import friedman1
@@ -50,7 +50,9 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     batch_size = given.pop("batch_size", None)
     if isinstance(name, Task):
         _asked(name.name, name, given)
-        return with_factory(_batched(replace(name, source=name.source or source_of(name.model)), batch_size))
+        task = with_factory(_batched(name, batch_size))
+        origin = _origin(task, task.model)
+        return replace(task, **origin._replace(source=task.source or origin.source)._asdict())
     if ":" in name:
         build = load(name)
     elif name in TASKS:
@@ -61,16 +63,34 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
     asked = _asked(name, build, given)
     try:
-        task = build(**given) if callable(build) else build
+        with apart(f"task {name} was made"):
+            task = build(**given) if callable(build) else build
     except (TypeError, ValueError) as error:
         raise UsageError(f"task {name}: {error}") from error
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"task {name} fails when it is made: {own_frames(error)}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    source = source_of_file(name) if isinstance(build, Task) else source_of(build)
-    task = replace(task, reference=name, source=source, options={**asked, **task.options})
-    return with_factory(_batched(task, batch_size))
+    made_in = module_of(name) if isinstance(build, Task) else build
+    note = "; ".join(filter(None, (task.note, changes_of(task.model if isinstance(build, Task) else build))))
+    task = replace(task, reference=name, options={**asked, **task.options}, note=note)
+    task = with_factory(_batched(task, batch_size))
+    origin = _origin(task, made_in) if ":" in name else Origin(source_of(made_in))
+    return replace(task, **origin._asdict())
+
+
+def _origin(task: Task, made_in: Any) -> Origin:
+    """What a task is made of, its data a factory by now.
+
+    The data sets themselves are compared by digest before a record is believed.
+    """
+    metric = {"score": task.metric.score, "constant": task.metric.constant}
+    parts = {"data": task.data, "model": task.model, "loss": task.loss, "published": task.published, **metric}
+    return origin_of(made_in, compared=("data", "published"), **parts)
 
 
 def takes(name: str, option: str) -> bool:
@@ -108,4 +128,6 @@ def again(info: TaskInfo) -> Task:
     task = find(info.reference, info.options)
     if task.source != info.source:
         raise UsageError(f"the source of task {info.name} was edited since the record was made")
+    if info.reach and task.reach != info.reach:
+        raise UsageError(other_reach(f"task {info.name}", info.reach, task.reach))
     return replace(task, epochs=info.epochs, margin=info.margin, margin_reason=info.margin_reason)

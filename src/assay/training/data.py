@@ -53,7 +53,7 @@ def load(task: Task, seed: int, dtype: str = "float32", device: str = "cpu") -> 
 
 
 def _loaded(task: Task, seed: int, dtype: str, device: str) -> Data:
-    splits = task.data(seed)
+    splits = task.draw(seed)
     validation = splits.validation or splits.test
 
     def on_device(split: Split) -> tuple[Tensor, Tensor]:

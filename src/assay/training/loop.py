@@ -13,7 +13,7 @@ from assay.core import Contender, Curves, Member, Numerics, Run, Task, steps_per
 from assay.errors import UsageError
 from assay.training.data import epoch as epoch_of
 from assay.training.data import load
-from assay.training.step import make_model, set_mode, set_up
+from assay.training.step import make_model, own_randomness, set_mode, set_up
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -29,7 +29,7 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
     steps = steps_per_epoch(len(data.train[0]), task.batch_size)
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
-    with torch.random.fork_rng(devices=[]):
+    with own_randomness():
         step = set_up(task, contender, member, numerics, run)
         model, optimizer = step.model, step.optimizer
         order = torch.Generator().manual_seed(member.batches)
@@ -80,7 +80,7 @@ def flat_weights(model: nn.Module) -> np.ndarray:
 def score_weights(task: Task, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """Test scores (n,) of members that have been trained, from their final weights (n, P); NaN where not finite."""
     scores = np.full(len(members), np.nan)
-    with torch.random.fork_rng(devices=[]):
+    with own_randomness():
         model = make_model(task, numerics).eval()
         state = model.state_dict()
         for i, member in enumerate(members):

@@ -61,7 +61,7 @@ def loop_here(device: str = "cpu") -> Numerics:
     return Numerics(
         engine="loop",
         compiled=False,
-        width=1,
+        chunk_size=1,
         dtype="float32",
         device=device,
         threads=1,

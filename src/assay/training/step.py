@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import copy
+import random
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from assay.contenders.interface import needs_closure
+from assay.contenders.schedules import factor_at
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
+from assay.guard.settings import random_states, set_random_states
 
 _GRADIENTS_FIRST = """It may want gradients that are there before step(closure) is called, as some SAMs do; this gives them first:
     class WithGradients({name}):
@@ -30,6 +39,11 @@ class Step:
             raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
         if not callable(getattr(optimizer, "step", None)):
             raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step()")
+        if isinstance(optimizer, LRScheduler):
+            raise UsageError(
+                f"{contender.name} makes a {type(optimizer).__name__}, a schedule: its step() changes the rate and trains "
+                "nothing; return the optimizer, with a step() that also takes the schedule's"
+            )
         if self.closure == "no" and needs_closure(optimizer.step):  # what a factory makes is known only now
             self.closure = "yes"
         if contender.schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
@@ -53,7 +67,7 @@ class Step:
         """Take one step on a batch."""
         factor = 1.0
         if self.schedule:
-            factor = self.schedule(self.taken / self.total_steps)
+            factor = factor_at(self.schedule, self.taken / self.total_steps)
             for group, initial in zip(self.groups, self.initial, strict=True):
                 group["lr"] = initial * factor
         first = self.evaluations
@@ -110,11 +124,12 @@ class Step:
 def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics, run: Run) -> Step:
     """The step of a model with the weights that the member's seed gives, and its optimizer, in training mode.
 
-    Draws from torch's global generator and leaves it seeded with the member's noise.
+    Draws from the global generators and leaves them seeded with the member's noise.
 
     Raises:
         UsageError: what the contender makes is no optimizer, or none that its schedule can drive.
     """
+    task = with_own_loss(task)
     seed_all(member.init, numerics.device)
     model = make_model(task, numerics)
     optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
@@ -127,13 +142,58 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
     return Step(task, contender, model, optimizer, run)
 
 
+def with_own_loss(task: Task) -> Task:
+    """The task with a loss of its own, as far as a loss can keep anything: no training sees what another's left in it."""
+    loss = task.loss
+    if isinstance(loss, types.FunctionType):
+        if not any(_keeps(cell) for cell in loss.__closure__ or ()):
+            return task
+        return replace(task, loss=cloudpickle.loads(cloudpickle.dumps(loss)))
+    return replace(task, loss=copy.deepcopy(loss))
+
+
+def _keeps(cell: types.CellType) -> bool:
+    return cell != types.CellType() and not isinstance(cell.cell_contents, str | int | float | type | types.ModuleType)
+
+
 def make_model(task: Task, numerics: Numerics) -> nn.Module:
-    """A task's model in the dtype and on the device that it trains on."""
-    return task.model().to(numerics.device, getattr(torch, numerics.dtype))
+    """A task's model in the dtype and on the device that it trains on. UsageError: see `see_weights`."""
+    model = task.model()
+    see_weights(model)
+    return model.to(numerics.device, getattr(torch, numerics.dtype))
+
+
+def see_weights(model: nn.Module) -> None:
+    """UsageError where a model's weights have no shape yet, or are complex: their imaginary parts would be lost."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
+            raise UsageError(
+                f"its model's {name} has no shape before the first batch: give its layer its sizes (nn.Linear, not nn.LazyLinear)"
+            )
+        if tensor.is_complex():
+            raise UsageError(
+                f"its model's {name} is complex: keep it as real numbers (torch.view_as_real), and make it complex in forward"
+            )
+
+
+@contextlib.contextmanager
+def own_randomness() -> Iterator[None]:
+    """What is drawn in here from torch's, NumPy's and Python's global generators, they don't know of afterwards."""
+    before = random_states()
+    try:
+        yield
+    finally:
+        set_random_states(before)
 
 
 def seed_all(seed: int, device: str) -> None:
-    """As `torch.manual_seed`, which also leaves a traceback for each kind of accelerator that isn't there: 1 to 3 ms."""
+    """Seed every global generator: torch's, NumPy's and Python's, so that no member draws what depends on another.
+
+    Not by `torch.manual_seed` where it can be helped: it leaves a traceback for each kind of accelerator that isn't there,
+    1 to 3 ms.
+    """
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
     if device == "cpu":
         torch.default_generator.manual_seed(seed)
     else:

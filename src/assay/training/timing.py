@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import torch
 
 from assay.core import Contender, Member, Numerics, Run, Task, steps_per_epoch
 from assay.training import loop
 from assay.training.data import load
-from assay.training.step import set_up
+from assay.training.step import own_randomness, set_up
 
 ROUNDS, STEPS = 15, 20
 
@@ -29,14 +29,15 @@ def step_seconds(task: Task, contender: Contender, member: Member, numerics: Num
 def optimizer_seconds(
     task: Task, contenders: Sequence[Contender], members: Sequence[Member], numerics: Numerics
 ) -> list[float]:
-    """Seconds of one `optimizer.step()` alone for each contender at one member's hyperparameters, NaN with a closure.
+    """Seconds of one `optimizer.step()` alone for each contender at one member's hyperparameters.
 
-    In turn, round by round, on a gradient that stays; medians over the rounds.
+    In turn, round by round, on a gradient that stays; medians over the rounds. NaN with a closure, and for a step that fails
+    where its gradient isn't new (one that takes gradients off, say): it isn't timed.
     """
     data = load(task, members[0].split, numerics.dtype, numerics.device)
     x, y = (part[: task.batch_size] for part in data.train)
-    optimizers = []
-    with torch.random.fork_rng(devices=[]):
+    optimizers: list[Any] = []
+    with own_randomness():
         for contender, member in zip(contenders, members, strict=True):
             step = set_up(task, contender, member, numerics, Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True))
             task.loss(step.model(x), y).backward()
@@ -44,9 +45,17 @@ def optimizer_seconds(
         seconds = np.full((ROUNDS, len(contenders)), np.nan)
         for r in range(ROUNDS):
             for i, optimizer in enumerate(optimizers):
-                if optimizer is not None:
-                    started = time.perf_counter()
-                    for _ in range(STEPS):
-                        optimizer.step()
-                    seconds[r, i] = (time.perf_counter() - started) / STEPS
+                if optimizer is None:
+                    continue
+                try:
+                    seconds[r, i] = _timed(optimizer)
+                except Exception:
+                    optimizers[i], seconds[:, i] = None, np.nan
     return np.median(seconds[1:], axis=0).tolist()
+
+
+def _timed(optimizer: Any) -> float:
+    started = time.perf_counter()
+    for _ in range(STEPS):
+        optimizer.step()
+    return (time.perf_counter() - started) / STEPS

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from assay.core import Split, Splits, Task, steps_per_epoch
-from assay.errors import AssayError, UsageError, own_frames
+from assay.errors import AssayError, UsageError, own_frames, said
 from assay.training.data import as_tensor
+from assay.training.step import own_randomness, see_weights
 
 
 def validate_task(task: Task, splits: Splits) -> None:
@@ -25,12 +26,13 @@ def validate_task(task: Task, splits: Splits) -> None:
             wants real ones; a metric that is no plain number.
     """
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with own_randomness(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _data(splits, task.batch_size)
             model = task.model()
             if not isinstance(model, nn.Module):
                 raise UsageError(f"its model function returns {type(model).__name__}; it must return a torch.nn.Module")
+            see_weights(model)
             for size in (task.batch_size, len(splits.train.targets) % task.batch_size):
                 if size:
                     _trains(task, model, splits.train, size)
@@ -80,6 +82,10 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
     """One step's forward and backward pass on `size` samples."""
     x, y = (as_tensor(array[:size], "float32") for array in split)
     model.train()
+    if not any(p.requires_grad for p in model.parameters()):
+        count = sum(1 for _ in model.parameters())
+        frozen = f"all {count} of its model's parameters are frozen (requires_grad is False)"
+        raise UsageError(f"{frozen if count else 'its model has no parameters'}, so nothing can be trained")
     outputs = _forward(model, x)
     watched = _Compared()
     try:
@@ -118,6 +124,11 @@ def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
         raise UsageError(f"its metric {task.metric.name} gives {_kind(score)}; it must give a 0-dimensional tensor")
     if score.requires_grad:
         raise UsageError(f"its metric {task.metric.name} gives a tensor with gradients: return it after .detach()")
+    if not torch.isfinite(score) and torch.isfinite(outputs).all():
+        raise UsageError(
+            f"its metric {task.metric.name} gives {float(score):g} for finite outputs of a model that isn't trained yet: a run "
+            "would count as diverged by it; let it give a number there"
+        )
     constant = task.metric.constant(train.targets, split.targets)
     if not math.isfinite(constant):
         raise UsageError(
@@ -186,4 +197,4 @@ def _kind(value: Any) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return said(error)[:200]

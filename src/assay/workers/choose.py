@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 from assay import events
 from assay.core import WorkerOptions
 from assay.errors import UsageError
-from assay.workers.interface import Workers
+from assay.record import output
+from assay.workers.interface import Workers, not_kept
 from assay.workers.local import LocalWorkers
 from assay.workers.ray import RayWorkers
 
@@ -34,20 +37,22 @@ def check(options: WorkerOptions) -> int | str | None:
 
 @contextlib.contextmanager
 def open_workers(
-    options: WorkerOptions, device: str = "cpu", on_event: events.OnEvent = events.ignore
+    options: WorkerOptions, device: str = "cpu", on_event: events.OnEvent = events.ignore, log: Path | None = None
 ) -> Iterator[Workers]:
     """The workers asked for, by default a process a core; four for a GPU.
 
-    They end with the block: when their work is done, or at once where the block ends by an exception.
+    They end with the block: when their work is done, or at once where the block ends by an exception. `log` takes what the
+    code of others prints in them.
 
     Raises:
         UsageError: Ray isn't installed, no cluster answers, or its nodes can't do this work.
     """
     wanted, time_limit = check(options), options.time_limit
+    on_printed = not_kept if log is None else partial(output.append, log)
     if isinstance(wanted, str):
-        workers: Workers = RayWorkers(wanted.partition(":")[2], device, time_limit, on_event)
+        workers: Workers = RayWorkers(wanted.partition(":")[2], device, time_limit, on_event, on_printed)
     else:
-        workers = LocalWorkers(wanted, device, time_limit)
+        workers = LocalWorkers(wanted, device, time_limit, on_printed)
     try:
         yield workers
     except BaseException:

@@ -11,8 +11,13 @@ from assay.errors import Interrupted
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+OnPrinted = Callable[[str, str], None]  # is told what the code of others did, and what it printed meanwhile
 LEAST = 1800.0  # seconds without any result, before workers are given up
 TIMES = 50.0  # or so many times what the longest piece of work took or was estimated to take
+
+
+def not_kept(during: str, printed: str) -> None:
+    """Where there is no run folder, what is printed is not kept."""
 
 
 class Watchdog:
@@ -60,7 +65,10 @@ class Workers(Protocol):
     def submit(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
         """Call a function that workers can import (see `jobs`) in one of them. Arguments are data: bytes, plain structures.
 
-        The future raises what the function raises, or BrokenExecutor where the worker was lost.
+        Bytes are packed code, and nothing else is: a process that has been given some is never given other.
+
+        The future raises what the function raises, UsageError where its code ends the worker (a crash, an exit), or
+        BrokenExecutor where the worker was lost.
         """
         ...
 

@@ -6,6 +6,10 @@ torch is imported in the functions: the driver, which only names them, does with
 from __future__ import annotations
 
 import contextlib
+import linecache
+import multiprocessing
+import os
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -14,96 +18,186 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from assay import guard
 from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
-from assay.errors import AssayError, Interrupted, UsageError, own_frames
+from assay.errors import AssayError, Interrupted, UsageError, own_frames, said
 from assay.training.numerics import Chosen, Demand
+from assay.workers import now
 
 NO_MEMORY = ("OutOfMemoryError", "can't allocate memory")
 
 
 def pack(thing: Task | Contender) -> bytes:
-    """A task or a contender as bytes that a worker can open; code from a user's file travels with it."""
-    return cloudpickle.dumps(thing)
+    """A task or a contender as bytes that a worker can open; code from a user's file travels with it.
+
+    So does the text of a notebook's cells, which no file holds, so that an error can show the line that raised it.
+
+    Raises:
+        UsageError: it holds what can't travel, a lock or an open file.
+    """
+    try:
+        packed = cloudpickle.dumps(thing)
+    except Exception as error:
+        raise UsageError(
+            f"{thing.name} can't be sent to a worker process: {said(error)}; make what it names inside the function that uses it"
+        ) from None
+    cells = {name: entry for name, entry in linecache.cache.items() if len(entry) > 1 and name.encode() in packed}
+    return pickle.dumps((packed, {name: entry for name, entry in cells.items() if not os.path.exists(name)}))
 
 
 @lru_cache(maxsize=64)
 def _open(packed: bytes) -> Any:
-    with _blaming("code was loaded", "code of the task or a contender can't be loaded in a worker"):
-        return cloudpickle.loads(packed)
+    with _blaming("its code was loaded", "code of the task or a contender can't be loaded in a worker"):
+        thing, cells = pickle.loads(packed)
+        linecache.cache.update(cells)
+        return cloudpickle.loads(thing)
+
+
+@contextlib.contextmanager
+def _no_trace() -> Iterator[list[str]]:
+    """What the code of others changes in this process is put back, and the process is not used again.
+
+    Yields a list that the changes are named in, afterwards.
+    """
+    with guard.kept() as changed:
+        yield changed
+    if changed:
+        now.spend()
 
 
 @contextlib.contextmanager
 def _blaming(doing: str, fault: str) -> Iterator[None]:
-    """Whatever the user's code raises in here is a UsageError, trimmed to their frames; Interrupted where memory ran out."""
+    """Whatever the user's code raises in here is a UsageError, trimmed to their frames; Interrupted where memory ran out.
+
+    Nothing that it raises is taken for an end of this process, or of the command: only a Ctrl-C in the driver itself is.
+    """
+    now.doing(doing)
     try:
         yield
     except AssayError:
         raise
-    except Exception as error:
-        if isinstance(error, MemoryError) or any(words in f"{type(error).__name__} {error}" for words in NO_MEMORY):
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process() is None:
+            raise
+        if isinstance(error, MemoryError) or any(
+            words in f"{type(error).__name__} {said(error)}" for words in NO_MEMORY
+        ):
             raise Interrupted(
                 f"out of memory while {doing}; take fewer --workers and run the same command again, it goes on"
             ) from None
         raise UsageError(f"{fault}: {own_frames(error)}") from None
 
 
-def train_chunk(packed_task: bytes, packed_contender: bytes, members: Sequence[Member], numerics: Numerics) -> Curves:
+def train_chunk(
+    packed_task: bytes,
+    packed_contender: bytes,
+    members: Sequence[Member],
+    numerics: Numerics,
+    audited: Sequence[int] = (),
+) -> Curves:
     """Train a chunk of members with the plan's engine.
 
     Members that the engine refuses on the way (they disagree in a branch, say) train in the loop, and their curves say so.
+    So they do where their training changed what it should not.
 
+    Args:
+        audited: places of members that are trained by the loop, too, where an engine trained them.
     Raises:
-        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames.
+        UsageError: the contender's or the task's own code raises; the traceback is trimmed to their frames. Or an audited
+            member's curves are not the loop's.
         Interrupted: memory or disk ran out.
     """
+    with _no_trace() as changed:
+        task, contender = _open(packed_task), _open(packed_contender)
+        with _blaming(f"{contender.name} trained{_which(members)}", f"{contender.name} fails while it trains"):
+            curves = _trained(task, contender, members, numerics)
+            if numerics.engine == "vectorized" and not any(curves.fallback):
+                from assay.engine.select.audit import see_that_it_is_the_loops
+
+                for place in audited:
+                    see_that_it_is_the_loops(task, contender, members[place], numerics, curves, place)
+    return replace(curves, changed=(guard.listed(changed),) * len(members)) if changed else curves
+
+
+def _trained(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
     from assay.training import loop
 
-    task, contender = _open(packed_task), _open(packed_contender)
     reason = ""
-    with _blaming(f"{contender.name} trained", f"{contender.name} fails while it trains"):
-        if numerics.engine == "vectorized":
-            from assay.engine import train as vectorized
-            from assay.engine.refusal import Hindered, NotVectorizable
+    if numerics.engine == "vectorized":
+        from assay.engine import train as vectorized
+        from assay.engine.refusal import Hindered, NotVectorizable
 
-            try:
-                return vectorized.train(task, contender, members, numerics)
-            except Hindered as error:
-                raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
-            except NotVectorizable as error:  # the same members always are, wherever they train
-                reason = str(error)
-        return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
+        try:
+            return vectorized.train(task, contender, members, numerics)
+        except Hindered as error:
+            raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
+        except NotVectorizable as error:  # the same members always are, wherever they train
+            reason = str(error)
+    return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
+
+
+def _which(members: Sequence[Member]) -> str:
+    """A chunk's first member, in words."""
+    return f" ({(m := members[0]).phase} {m.index} of replicate {m.replicate})" if members else ""
+
+
+def audit_member(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> str | None:
+    """`engine.select.audit.audit`."""
+    from assay.engine.select.audit import audit
+
+    contender = _open(packed_contender)
+    with _blaming(f"{contender.name} was audited", f"{contender.name} fails while it trains"):
+        return audit(_open(packed_task), contender, member, numerics)
 
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """Test scores (n,) of trained members."""
     from assay.training.loop import score_weights
 
-    return score_weights(_open(packed_task), members, weights, numerics)
+    with _no_trace():
+        task = _open(packed_task)
+        with _blaming("trials were scored", f"task {task.name} fails while trials are scored"):
+            return score_weights(task, members, weights, numerics)
 
 
 def choose_engine(packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, demand: Demand) -> Chosen:
-    """`engine.select.choose.choose_engine`."""
-    from assay.engine.select import choose
+    """`engine.select.choose.choose_engine`, for a contender that makes an optimizer, and the same one each time.
 
-    return choose.choose_engine(_open(packed_task), _open(packed_contender), wanted, demand)
+    Raises:
+        UsageError: it doesn't.
+    """
+    from assay.engine.select import choose
+    from assay.training.made import validate_contender
+
+    with _no_trace():
+        task, contender = _open(packed_task), _open(packed_contender)
+        with _blaming(f"{contender.name} was made", f"{contender.name} fails when it is made"):
+            validate_contender(task, contender, wanted.device, demand.split)
+        with _blaming(f"the engine for {contender.name} was chosen", f"{contender.name} fails"):
+            return choose.choose_engine(task, contender, wanted, demand)
 
 
 def make_data(packed_task: bytes, seed: int) -> str:
     """See that a data set is made and kept, and fit to be trained on; its digest."""
     from assay.training.validate import validate_task
 
-    task = _open(packed_task)
-    with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
-        splits = task.data(seed)
-    validate_task(task, splits)
-    return splits.digest
+    with _no_trace():
+        task = _open(packed_task)
+        with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
+            splits = task.draw(seed)
+        with _blaming(f"task {task.name} was tried", f"task {task.name} fails"):
+            validate_task(task, splits)
+        return splits.digest
 
 
 def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
     """`timing.step_seconds`."""
     from assay.training.timing import step_seconds
 
-    return step_seconds(_open(packed_task), _open(packed_contender), member, numerics)
+    with _no_trace():
+        task, contender = _open(packed_task), _open(packed_contender)
+        with _blaming(f"a step of {contender.name} was timed", f"{contender.name} fails while it trains"):
+            return step_seconds(task, contender, member, numerics)
 
 
 def time_optimizers(
@@ -112,4 +206,5 @@ def time_optimizers(
     """`timing.optimizer_seconds`."""
     from assay.training.timing import optimizer_seconds
 
-    return optimizer_seconds(_open(packed_task), [_open(c) for c in packed_contenders], members, numerics)
+    with _no_trace(), _blaming("steps were timed", "a contender's step can't be timed alone"):
+        return optimizer_seconds(_open(packed_task), [_open(c) for c in packed_contenders], members, numerics)

@@ -1,20 +1,22 @@
-"""Worker processes on this machine, one thread each."""
+"""Worker processes on this machine, one thread each, and each for one contender only."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import hashlib
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from typing import Any
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
-from assay.workers.interface import Result, Watchdog
+from assay.workers.interface import OnPrinted, Result, Watchdog, not_kept
+from assay.workers.process import THREAD_VARIABLES, Answer, WorkerProcess
+from assay.workers.serve import PRELOADED
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 A_GPU = 4  # processes that keep one busy, each of which takes memory of it
 
 
@@ -23,37 +25,47 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class LocalWorkers:
-    """`Workers` that are processes, started from a server that has torch loaded; by default one a core, or a few a GPU."""
+class _Waiting(NamedTuple):
+    future: Future[Any]
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    owner: tuple[bytes, ...]
 
-    def __init__(self, size: int | None = None, device: str = "cpu", time_limit: float | None = None) -> None:
+
+class LocalWorkers:
+    """`Workers` that are processes, started from a server that has torch loaded; by default one a core, or a few a GPU.
+
+    A process serves one owner: it opens the packed code of one set of bytes in its life, that of a task or of a task and a
+    contender, so that no contender's code can reach another's numbers. `size` calls run at once; beside their processes, as
+    many idle ones are kept for owners that may come back, on a GPU none.
+    """
+
+    def __init__(
+        self,
+        size: int | None = None,
+        device: str = "cpu",
+        time_limit: float | None = None,
+        on_printed: OnPrinted = not_kept,
+    ) -> None:
         self.size = size or (cores() if device == "cpu" else min(A_GPU, cores()))
         self.watchdog = Watchdog(time_limit)
-        kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(kind)
-        with one_thread():
-            if kind == "forkserver":
-                context.set_forkserver_preload(["assay.training.loop"])
-                from multiprocessing import forkserver
-
-                # born with Ctrl-C blocked, for it loads torch before it ignores it
-                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                try:
-                    forkserver.ensure_running()
-                finally:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            self._pool = ProcessPoolExecutor(self.size, mp_context=context, initializer=_initialize)
+        self._on_printed = on_printed
+        self._kept = 2 * self.size if device == "cpu" else self.size
+        self._context = _context()
+        self._lock = threading.Lock()
+        self._waiting: collections.deque[_Waiting] = collections.deque()
+        self._idle: list[WorkerProcess] = []  # the latest used last
+        self._busy: set[WorkerProcess] = set()
+        self._over = False
+        self._threads = ThreadPoolExecutor(self.size)  # one listens to each busy process
 
     def submit(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
         """See `Workers`. A user's script need not be guarded by `if __name__ == "__main__"`: workers don't run it."""
-        try:
-            with without_main(), one_thread():
-                return self._pool.submit(fn, *args)
-        except (BrokenExecutor, EOFError, ConnectionError) as error:
-            # a worker was lost since the last call, or it or the server that starts it died while it began
-            lost: Future[Any] = Future()
-            lost.set_exception(BrokenExecutor(str(error)))  # said where the results are read
-            return lost
+        future: Future[Any] = Future()
+        with self._lock:
+            self._waiting.append(_Waiting(future, fn, args, owner_of(args)))
+        self._threads.submit(self._serve_one)
+        return future
 
     def submit_here(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
         """See `Workers`: all of them are on this machine."""
@@ -61,20 +73,101 @@ class LocalWorkers:
 
     def end(self, at_once: bool = False) -> None:
         """See `Workers`."""
-        processes = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=not at_once, cancel_futures=at_once)
-        for process in processes if at_once else ():
-            process.kill()
+        if at_once:
+            with self._lock:
+                self._over = True
+                for waiting in self._waiting:
+                    waiting.future.cancel()
+                for process in self._busy:
+                    process.kill()
+        self._threads.shutdown(cancel_futures=at_once)
+        for process in self._idle:
+            process.leave()
+        for process in self._idle:
+            process.end()
+        self._idle.clear()
+
+    def _serve_one(self) -> None:
+        """See one of the waiting calls done: the oldest whose owner has an idle process, or the oldest."""
+        with self._lock:
+            idle = {process.owner for process in self._idle}
+            waiting = next((w for w in self._waiting if w.owner in idle), self._waiting[0])
+            self._waiting.remove(waiting)
+        if not waiting.future.set_running_or_notify_cancel():
+            return
+        try:
+            answer = self._answered(waiting)
+        except (EOFError, OSError) as error:  # it, or the server that starts it, died while it began
+            answer = Answer(None, BrokenExecutor(str(error)), True, "", "")
+        except BaseException as error:  # a call that can't be pickled, say
+            waiting.future.set_exception(error)
+            return
+        if answer.printed:
+            self._on_printed(answer.during, answer.printed)
+        if answer.error is None:
+            waiting.future.set_result(answer.value)
+        else:
+            waiting.future.set_exception(answer.error)
+
+    def _answered(self, waiting: _Waiting) -> Answer:
+        process = self._process_of(waiting.owner)
+        spent = True
+        try:
+            answer = process.ask(waiting.function, waiting.arguments)
+            spent = answer.spent
+            return answer
+        finally:
+            with self._lock:
+                self._busy.discard(process)
+                if not spent:
+                    self._idle.append(process)
+            if spent:
+                process.end()
+
+    def _process_of(self, owner: tuple[bytes, ...]) -> WorkerProcess:
+        """An idle process of this owner, or a new one; for which the one that idles longest is ended where there are many."""
+        with self._lock:
+            own = next((process for process in reversed(self._idle) if process.owner == owner), None)
+            if own is not None:
+                self._idle.remove(own)
+                self._busy.add(own)
+                return own
+            many = len(self._idle) + len(self._busy) >= self._kept
+            longest = self._idle.pop(0) if many and self._idle else None
+        if longest is not None:
+            longest.end()
+        process = WorkerProcess(self._context, owner)
+        with self._lock:
+            self._busy.add(process)
+            if self._over:
+                process.kill()
+        return process
 
 
-def _initialize() -> None:
-    import torch
+def owner_of(arguments: tuple[Any, ...]) -> tuple[bytes, ...]:
+    """Whose code a call brings: a digest of each packed thing among its arguments. Packed things are the only bytes."""
+    packed = [
+        part for a in arguments for part in (a if isinstance(a, list | tuple) else [a]) if isinstance(part, bytes)
+    ]
+    return tuple(hashlib.sha256(part).digest() for part in packed)
 
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a worker whose command was killed has nobody to work for
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
-    torch.set_num_threads(1)
+
+def _context() -> Any:
+    kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(kind)
+    if kind == "spawn":
+        return context
+    context.set_forkserver_preload(PRELOADED)
+    from multiprocessing import forkserver
+
+    with one_thread():
+        # born with Ctrl-C blocked, for it loads torch before it ignores it, and with a terminal's end, too
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
 
 
 @contextlib.contextmanager
@@ -87,15 +180,3 @@ def one_thread() -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextlib.contextmanager
-def without_main() -> Iterator[None]:
-    """While a process starts, hide where `__main__` came from: what it defines travels by value, so it isn't rerun."""
-    main = sys.modules["__main__"]
-    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
-    main.__spec__ = None
-    try:
-        yield
-    finally:
-        main.__dict__.update(hidden)

@@ -1,7 +1,8 @@
 """Workers on a Ray cluster: a task a call, one CPU and one thread each.
 
 Ray is imported when a cluster is asked for, and not before. A lost node costs the calls that were on it, which run again
-elsewhere. What is called is what local workers call, so the results are the same to the bit on the same CPU model.
+elsewhere. What is called is what local workers call, in a process of the node's that serves one contender only, so the
+results are the same to the bit on the same CPU model.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from assay import events
 from assay.errors import UsageError
 from assay.workers import cluster, remote
-from assay.workers.interface import Result, Watchdog
+from assay.workers.interface import OnPrinted, Result, Watchdog, not_kept
 
 DESERTED = 60.0  # seconds without a single node that could do the work, before it is given up
 LARGE = 64 * 1024  # bytes that are sent once a node, not once a call
@@ -38,6 +39,7 @@ class RayWorkers:
         device: str = "cpu",
         time_limit: float | None = None,
         on_event: events.OnEvent = events.ignore,
+        on_printed: OnPrinted = not_kept,
     ) -> None:
         if device not in ("cpu", "cuda"):
             raise UsageError(f"--device {device}: with --workers ray it is cpu or cuda; Ray gives each task its GPU")
@@ -45,6 +47,7 @@ class RayWorkers:
         self._ray = ray = cluster.import_ray()
         self._own = cluster.join(ray, address or os.environ.get("RAY_ADDRESS", ""))
         self._calls: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
+        self._on_printed = on_printed
         self._sent: dict[bytes, Any] = {}
         self._here = ThreadPoolExecutor(1)
         self._over = threading.Event()
@@ -78,7 +81,7 @@ class RayWorkers:
         kinds = "".join("b" if isinstance(a, bytes) else "p" for a in args)
         values = [self._share(a) if isinstance(a, bytes) else pickle.dumps(a) for a in args]
         ref = self._run.remote(self._identity, (fn.__module__, fn.__qualname__), kinds, *values)
-        ref.future().add_done_callback(lambda done: _hand_over(done, future, ref))
+        ref.future().add_done_callback(lambda done: _hand_over(done, future, ref, self._on_printed))
         return future
 
     def submit_here(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
@@ -114,12 +117,14 @@ class RayWorkers:
                         future.set_exception(BrokenExecutor(f"no node with a {self._resource} is left in the cluster"))
 
 
-def _hand_over(done: Future[Any], future: Future[Any], ref: Any) -> None:
+def _hand_over(done: Future[Any], future: Future[Any], ref: Any, on_printed: OnPrinted) -> None:
     """What a task came to, as a call's future has it. (`ref` keeps the result alive until it is here.)"""
     with contextlib.suppress(InvalidStateError):  # it was given up before
         try:
-            fine, value = pickle.loads(done.result())
+            fine, value, printed = pickle.loads(done.result())
         except Exception as error:  # whatever Ray raises for what it lost, or a result that is torn
             future.set_exception(BrokenExecutor(cluster.lines_of(error)[0]))
             return
+        for during, text in printed:
+            on_printed(during, text)
         future.set_result(value) if fine else future.set_exception(value)

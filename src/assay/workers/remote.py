@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 from assay.errors import UsageError
 from assay.training.numerics import hash_of_sources, torch_build
+from assay.workers.serve import portable
 
 
 def refusal(where: str, found: dict[str, Any], here: dict[str, str]) -> str | None:
@@ -56,7 +58,7 @@ def run(driver: dict[str, str], function: tuple[str, str], kinds: str, *values: 
     """Call a function, given by module and name, with `values`: bytes as they are (kind "b") or pickled things ("p").
 
     `driver`: the identity of the process that asks. What comes back is pickled: (True, what it returns) or (False, what it
-    raises).
+    raises), and then what was printed, as pairs of what was done meanwhile and the text.
     """
     import os
     import pickle
@@ -68,24 +70,35 @@ def run(driver: dict[str, str], function: tuple[str, str], kinds: str, *values: 
 
 
 _ready: dict[str, str] = {}  # this worker's identity, once it is set up
+_workers: dict[str, Any] = {}  # its own processes, by the GPU that Ray has given it
+_printed: list[tuple[str, str]] = []
 
 
-def call(driver: dict[str, str], function: tuple[str, str], kinds: str, values: tuple[bytes, ...]) -> tuple[bool, Any]:
-    """`run`, in assay as the node has it."""
+def call(
+    driver: dict[str, str], function: tuple[str, str], kinds: str, values: tuple[bytes, ...]
+) -> tuple[bool, Any, list[tuple[str, str]]]:
+    """`run`, in assay as the node has it; beside it what the code of others printed, and while it did what.
+
+    It is done in a process of this node that serves one contender only, as on the driver's own machine.
+    """
+    _printed.clear()
     try:
         if not _ready:
-            import torch
-
-            torch.set_num_threads(1)
             _ready.update(identity())
         if reason := refusal(socket.gethostname(), _ready, driver):  # a node that joined later
             raise UsageError(reason)
         arguments = [pickle.loads(v) if kind == "p" else v for kind, v in zip(kinds, values, strict=True)]
-        return True, getattr(import_module(function[0]), function[1])(*arguments)
+        called = getattr(import_module(function[0]), function[1])
+        return True, _local().submit(called, *arguments).result(), [*_printed]
     except Exception as error:  # whatever the function raises
-        error.__traceback__ = None
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:  # an exception class of the user's own may not travel
-            return False, RuntimeError(f"{type(error).__name__}: {error}")
-        return False, error
+        return False, portable(error), [*_printed]
+
+
+def _local() -> Any:
+    """Processes of this node, with the GPU that Ray has given to the call."""
+    from assay.workers.local import LocalWorkers
+
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if gpus not in _workers:
+        _workers[gpus] = LocalWorkers(1, on_printed=lambda *printed: _printed.append(printed))
+    return _workers[gpus]

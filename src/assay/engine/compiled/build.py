@@ -1,4 +1,4 @@
-"""Making the variants of a compiled step: which there must be, their graphs, and the compiler's run over them."""
+"""Making the variants of a compiled step: which there must be, and their graphs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.partition import split
 from assay.engine.compiled.trace import Trace, changing_numbers
 from assay.engine.compiled.values import Kind, Tracked, Values, read_values, scalars_of, scheduled
@@ -18,7 +17,7 @@ from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
 from assay.engine.eager.population import Population
-from assay.engine.refusal import Again, NotCompilable, refusal
+from assay.engine.refusal import NotCompilable
 
 ROUNDS = 8  # traces until every number that changes is an input
 MOST_VARIANTS = 6
@@ -37,30 +36,11 @@ class Traced:
 
 
 class Building:
-    """Trace, simulate, compile: done once, by whoever needs the artifact first."""
+    """Trace and simulate: what a population's steps are, its graphs interpreted."""
 
     def __init__(self, population: Population, external: list[str], batches: Batches) -> None:
         """`external`: paths of the learning rates that a schedule sets."""
         self.population, self.external, self.batches = population, external, batches
-
-    def save(self, key: str) -> artifacts.Artifact | None:
-        """Build the artifact, or one that says why there is none; read back."""
-        traced: list[Traced] = []
-        tracked: Tracked = {}
-        reason = ""
-        with artifacts.recording_sources() as files:
-            try:
-                traced, tracked = self.variants()
-            except (OSError, MemoryError):
-                raise
-            except Exception as error:
-                refused = refusal(error)
-                if isinstance(refused, Again):
-                    raise refused from error
-                reason = str(refused)
-        kept = artifacts.Document([t.variant.recipe for t in traced], tracked, artifacts.hashes(files), reason)
-        artifacts.save(key, kept, [(t.main, t.inputs) for t in traced])
-        return artifacts.load(key)
 
     def variants(self) -> tuple[list[Traced], Tracked]:
         """Every variant, and the numbers that are inputs."""

@@ -1,146 +1,139 @@
-"""Compiled steps on disk: a folder each, named by a hash of all that they depend on, loaded in a few milliseconds.
+"""Compiled main graphs on disk: a shared library each, named by all that it is made of, and loaded in a few milliseconds.
 
-`variants.msgpack` holds the variants' recipes; `N.so` the compiled main graph of variant N, which torch's ahead-of-time
-runtime loads without its compiler. The former also names every source file whose code ran while the step was traced, with
-its hash: a file that changed makes the artifact void.
+The name is a hash of the graph itself, operation by operation, of the constants in it, and of its inputs' shapes, strides and
+dtypes. Steps are traced anew in each run, so that whatever an optimizer's code reads, from wherever, is in the graph by then:
+a library can't be out of date. A graph that can't be compiled leaves the reason in its place, for an hour.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
-import shutil
-import sys
-import sysconfig
 import tempfile
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
-from assay.engine.compiled.values import Tracked
-from assay.engine.compiled.variant import Recipe, Variant
-from assay.engine.refusal import NotCompilable
+from assay import guard
+from assay.engine.refusal import Hindered, NotCompilable
 from assay.engine.torch_private import compile_graph, load_graph
 from assay.record.cache import cache_folder
-from assay.record.files import NO_ROOM
-from assay.training.numerics import hash_of_sources
 
-Artifact = tuple[list[Variant], Tracked]  # all variants of a contender's step, and the numbers that are inputs
-
-
-class Document(msgspec.Struct):
-    """An artifact as it is kept, beside its variants' compiled main graphs; `reason`: why there are none, if so."""
-
-    variants: list[Recipe]
-    tracked: Tracked
-    sources: dict[str, str]
-    reason: str = ""
+Main = Callable[[list[Tensor]], Sequence[Tensor]]
+FAILED_FOR = 3600  # seconds; a compiler that was short of memory may not be the next time
+_FORM = 1  # of what is compiled how: a new number voids what there is
+_loaded: dict[str, Main] = {}
 
 
-ENGINE = Path(__file__).parents[1]  # whose sources decide too: another engine, another artifact
-NAME = "variants.msgpack"  # which knows infinity and NaN, as JSON doesn't
-_TORCH = str(Path(torch.__file__).parent)
-_STDLIB, _SITE = sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("purelib")
+def compiled(main: GraphModule, inputs: Sequence[Tensor]) -> Main:
+    """A main graph, compiled for inputs like these: from this process, from disk, or made, by one process for all.
+
+    Raises:
+        NotCompilable: the compiler's reason. Hindered: the folder can't be written.
+    """
+    key = key_of(main, inputs)
+    if key not in _loaded:
+        path = folder() / f"{key}.so"
+        try:
+            _loaded[key] = _load(path) or _made(path, main, inputs)
+        except OSError as error:
+            raise Hindered(
+                f"compiled steps can't be kept in {folder()} ({error.strerror}): make room, or set ASSAY_CACHE"
+            ) from error
+    return _loaded[key]
+
+
+def key_of(main: GraphModule, inputs: Sequence[Tensor]) -> str:
+    """The name of a compiled graph, with this torch and this kind of processor."""
+    here = [_FORM, torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    taken = [(tuple(t.shape), t.stride(), t.dtype) for t in inputs]
+    return hashlib.sha256(repr([here, taken, *_text(main)]).encode()).hexdigest()[:32]
+
+
+def _text(main: GraphModule) -> Iterator[str]:
+    """A graph as text: equal for graphs that compute the same in the same order."""
+    places = {node: f"%{i}" for i, node in enumerate(main.graph.nodes)}
+
+    def shown(value: Any) -> str:
+        if isinstance(value, Node):
+            return places[value]
+        if isinstance(value, list | tuple):
+            return f"({', '.join(map(shown, value))})"
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{name}: {shown(item)}' for name, item in value.items())}}}"
+        return f"{type(value).__name__} {value!r}"
+
+    for node in main.graph.nodes:
+        if node.op == "get_attr":
+            constant: Tensor = getattr(main, str(node.target))
+            values = hashlib.sha256(constant.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            yield f"constant {tuple(constant.shape)} {constant.dtype} {values.hexdigest()}"
+        else:
+            target = "" if node.op == "placeholder" else str(node.target)
+            yield f"{node.op} {target} {shown(node.args)} {shown(node.kwargs)}"
+
+
+def folder() -> Path:
+    """Where compiled graphs are kept."""
+    return cache_folder() / "compiled"
 
 
 @contextlib.contextmanager
-def recording_sources() -> Iterator[set[str]]:
-    """The files of all Python code that runs inside."""
-    files: set[str] = set()
-
-    def note(frame: Any, event: str, _: Any) -> None:
-        if event == "call":
-            files.add(frame.f_code.co_filename)
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        yield files
-    finally:
-        sys.setprofile(before)
-
-
-def hashes(files: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of each file that is there and neither torch's nor the standard library's."""
-    return {
-        file: hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        for file in sorted(files)
-        if not file.startswith(_TORCH)
-        and (file.startswith(_SITE) or not file.startswith(_STDLIB))
-        and os.path.isfile(file)
-    }
-
-
-def key_of(facts: Mapping[str, Any]) -> str:
-    """The name of the artifact that these facts decide, with this torch, this Python and this kind of processor."""
-    here = [torch.__version__, sys.version, torch.backends.cpu.get_cpu_capability(), hash_of_sources(ENGINE)]
-    return hashlib.sha256(json.dumps([here, facts], sort_keys=True, default=repr).encode()).hexdigest()[:32]
-
-
-def folder_of(key: str) -> Path:
-    """Where an artifact is kept."""
-    return cache_folder() / "compiled" / key
-
-
-@contextlib.contextmanager
-def locked(key: str) -> Iterator[None]:
-    """One process compiles an artifact; others that want the same one wait for it."""
-    try:
-        import fcntl
-    except ImportError:  # a platform without it: at worst the same thing is compiled twice
-        yield
-        return
-    path = folder_of(key).with_suffix(".lock")
+def _locked(path: Path) -> Iterator[None]:
+    """One process compiles a graph; others that want the same one wait for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.with_suffix(".lock").open("w") as file:
+        with contextlib.suppress(ImportError):  # a platform without it: at worst the same thing is compiled twice
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def save(key: str, document: Document, mains: Sequence[tuple[GraphModule, list[Tensor]]]) -> None:
-    """Compile every variant's main graph with its example inputs, and keep the whole."""
-    folder = folder_of(key)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-        made = Path(temporary, key)
-        made.mkdir()
-        for i, (main, inputs) in enumerate(mains):
-            compile_main(main, inputs, made / f"{i}.so")
-        (made / NAME).write_bytes(msgspec.msgpack.encode(document))
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+def _made(path: Path, main: GraphModule, inputs: Sequence[Tensor]) -> Main:
+    failure = path.with_suffix(".failed")
+    with _locked(path):
+        if (found := _load(path)) is not None:
+            return found
+        if failure.exists() and time.time() - failure.stat().st_mtime < FAILED_FOR:
+            raise NotCompilable(failure.read_text(encoding="utf-8"))
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as temporary:
+            made = Path(temporary, path.name)
+            try:
+                compile_main(main, inputs, made)
+            except NotCompilable as error:
+                failure.write_text(str(error), encoding="utf-8")
+                raise
+            made.replace(path)
+    if (found := _load(path)) is None:
+        raise NotCompilable("its compiled step can't be read back")
+    return found
 
 
 def compile_main(main: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
-    """Compile a main graph to a shared library. NotCompilable with the compiler's reason."""
-    with warnings.catch_warnings():
+    """Compile a main graph to a shared library. NotCompilable with the compiler's reason, which is never empty."""
+    with guard.kept(), warnings.catch_warnings():  # what torch's compiler sets for all is no contender's doing
         warnings.simplefilter("ignore")
         try:
             compile_graph(main, inputs, path)
+        except (OSError, MemoryError):  # no room, say: no fault of the step
+            raise
         except Exception as error:  # of torch's compiler, whatever it is
-            if isinstance(error, MemoryError) or getattr(error, "errno", None) in NO_ROOM:
-                raise  # says nothing of the step
-            raise NotCompilable(f"torch can't compile its step: {' '.join(str(error).split())[:160]}") from error
+            said = " ".join(str(error).split())[:160] or type(error).__name__
+            raise NotCompilable(f"torch can't compile its step: {said}") from error
 
 
-def load(key: str) -> Artifact | None:
-    """The artifact, or None where there is none or it is out of date. NotCompilable where it says why it is empty."""
-    folder = folder_of(key)
-    try:
-        document = msgspec.msgpack.decode((folder / NAME).read_bytes(), type=Document)
-        if hashes(document.sources) != document.sources:
-            return None
-        variants = [Variant(recipe, load_graph(folder / f"{i}.so")) for i, recipe in enumerate(document.variants)]
-    except (OSError, msgspec.MsgspecError, RuntimeError):
+def _load(path: Path) -> Main | None:
+    """None where there is none, or none that can be loaded."""
+    if not path.exists():
         return None
-    if document.reason:
-        raise NotCompilable(document.reason)
-    return variants, document.tracked
+    try:
+        return load_graph(path)
+    except RuntimeError:
+        return None

@@ -8,6 +8,7 @@ check them before anything is overwritten.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.fx import Graph, GraphModule, Node
 from assay.engine.compiled.passes import COPY, shield, simplify, sweep, widest_last
 from assay.engine.compiled.scalar_program import emit
 from assay.engine.compiled.trace import Trace
-from assay.engine.compiled.values import Values, named
+from assay.engine.compiled.values import Guard, Values, named
 from assay.engine.compiled.variant import Recipe
 from assay.engine.refusal import NotCompilable
 
@@ -56,10 +57,7 @@ class _Split:
     def parts(self, size: int) -> tuple[Recipe, GraphModule]:
         equal = self._merge()
         scalar = self._scalar_nodes()
-        guards = [guard for _, guard in self.trace.read]
-        for guard, node in zip(guards, self.guards, strict=True):
-            if node not in scalar:
-                raise NotCompilable(f"it reads a value that the data decides ({type(guard).__name__})")
+        guards, checks = self._guards(scalar)
         scalar_updates = {path: node for path, node in self._updates().items() if node in scalar}
         main_updates = {path: node for path, node in self.new.items() if node not in scalar}
         done = {self.copies[self.named[path]] for path in scalar_updates if self.named[path] in self.copies}
@@ -67,28 +65,42 @@ class _Split:
             n for n in self.graph.nodes if n.op in ("call_function", "get_attr") and n not in scalar and n not in done
         ]
         wanted = [n for m in main_nodes for n in m.all_input_nodes]
-        wanted += [self.diagnostics, *main_updates.values()]
+        wanted += [self.diagnostics, *main_updates.values(), *checks]
         overwritten = {m.args[0] for m in main_nodes if m.target is COPY}
         frontier = list(dict.fromkeys(n for n in wanted if n in scalar and n not in overwritten))
         by_node = {node: path for path, node in self.named.items()}
         main_inputs = [by_node[n] for n in dict.fromkeys(wanted) if n in by_node and n not in frontier]
         used = [i for i, node in enumerate(self.batch) if node in set(wanted)]
-        returned = [*scalar_updates.values(), *self.guards]
+        returned = [*scalar_updates.values(), *(node for node, _ in guards)]
         needed = self._needed([*returned, *frontier])
         recipe = Recipe(
             size=size,
-            guards=guards,
+            guards=[guard for _, guard in guards],
             scalar_program=emit(self.trace.graph, needed, returned, frontier),
             scalar_inputs=[by_node[n] for n in needed if n.op == "placeholder"],
             scalar_updates=list(scalar_updates),
             main_inputs=main_inputs,
             main_updates=list(main_updates),
+            checked=bool(checks),
             coefficients=[(named(v.dtype), tuple(v.shape)) for v in (n.meta["val"] for n in frontier)],
             used=used,
             equal=equal,
         )
         inputs = [*(self.named[p] for p in main_inputs), *frontier, *(self.batch[i] for i in used)]
-        return recipe, self._main(main_nodes, inputs, main_updates)
+        return recipe, self._main(main_nodes, inputs, main_updates, checks)
+
+    def _guards(self, scalar: set[Node]) -> tuple[list[tuple[Node, Guard]], list[Node]]:
+        """What the program checks before a step, each once; and of what must be true the rest, which the main graph gives."""
+        guards: dict[tuple[Node, str], tuple[Node, Guard]] = {}
+        checks: list[Node] = []
+        for (_, guard), node in zip(self.trace.read, self.guards, strict=True):
+            if node in scalar:
+                guards[node, repr(guard)] = node, True if guard is None else guard
+            elif guard is not None:
+                raise NotCompilable(f"it reads a value that the data decides ({type(guard).__name__})")
+            elif node not in checks:
+                checks.append(node)
+        return list(guards.values()), checks
 
     def _updates(self) -> dict[str, Node]:
         """New value of each number and state tensor that the step changes."""
@@ -175,13 +187,17 @@ class _Split:
         sweep(self.graph)
         self.copies = {n.args[0]: n for n in self.graph.nodes if n.target is COPY}
 
-    def _main(self, nodes: list[Node], inputs: list[Node], updates: dict[str, Node]) -> GraphModule:
+    def _main(self, nodes: list[Node], inputs: list[Node], updates: dict[str, Node], checks: list[Node]) -> GraphModule:
         graph = Graph()
         made = {node: graph.placeholder(f"in_{i}") for i, node in enumerate(inputs)}
         for node in nodes:
             made[node] = graph.node_copy(node, made.__getitem__)
             made[node].meta = {}
-        graph.output(tuple(made[n] for n in (self.diagnostics, *updates.values())))
+        outputs = [made[n] for n in (self.diagnostics, *updates.values())]
+        if checks:
+            sound = (made[check] for check in checks)
+            outputs.append(reduce(lambda a, b: graph.call_function(aten.logical_and.default, (a, b)), sound))
+        graph.output(tuple(outputs))
         return GraphModule(self.trace.graph, graph)
 
 

@@ -6,6 +6,7 @@ another compiled variant, or the eager form.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,17 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled.build import Building
-from assay.engine.compiled.cache import Artifact
-from assay.engine.compiled.values import as_numpy, external_rates, plain, read_values, scalars_of, scheduled
+from assay.engine.compiled.cache import compiled
+from assay.engine.compiled.values import Tracked, as_numpy, external_rates, plain, read_values, scalars_of, scheduled
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
-from assay.engine.eager.object_graph import code_of_class, settings, token, walk
+from assay.engine.eager.object_graph import attributes, token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import as_number, is_number
-from assay.engine.refusal import Hindered, NotCompilable
+from assay.engine.refusal import Again, Hindered, NotCompilable, NotVectorizable, Unsteady, refusal
 from assay.engine.torch_private import batched, loads_graphs, vmap_level
+
+Steps = tuple[list[Variant], Tracked]
+EARLY = 16  # steps of the loop after which what an optimizer keeps should be there, if it wasn't after one
+KEPT = 8  # contenders and shapes of chunks whose steps a process keeps
+_kept: OrderedDict[Any, tuple[Steps | NotVectorizable, Any]] = OrderedDict()  # what is kept keeps its id
 
 
 class Compiled(Population):
@@ -38,31 +43,44 @@ class Compiled(Population):
         self.missed = 0
         self._apply_schedule()
         self.external = external_rates(self)
-        self.variants, self.tracked = self._artifact(batches)
+        self.variants, self.tracked = self._steps(batches)
         recipes = [v.recipe for v in self.variants]
         self.updated = {p for r in recipes for p in (*r.scalar_updates, *r.main_updates)}
         self.needed = {p for r in recipes for p in (*r.scalar_inputs, *r.main_inputs)}
-        self.plain = plain(self.optimizer, self.known)
+        self.granted = self._granted()
         self._bind()
 
-    def _artifact(self, batches: Batches) -> Artifact:
-        """From disk, or built, by one process for all."""
+    def _granted(self) -> dict[str, str]:
+        """What the variants take for granted: what is no number and no tensor, and the numbers that are no inputs."""
+        leaves = walk(self.optimizer, self.known).items()
+        numbers = {p: repr(leaf.value) for p, leaf in leaves if leaf.kind == "number" and p not in self.tracked}
+        return numbers | plain(self.optimizer, self.known)
+
+    def _steps(self, batches: Batches) -> Steps:
+        """All variants, and the numbers that are inputs: traced once for chunks of this process that are alike."""
+        key = (type(self), id(self.given), id(self.contender), repr(self._facts(batches)))
+        if key not in _kept:
+            while len(_kept) >= KEPT:
+                _kept.popitem(last=False)
+            try:
+                found: Steps | NotVectorizable = self._made(batches)
+            except Exception as error:
+                found, early = refusal(error), min(EARLY, batches.steps)
+                if isinstance(found, Unsteady) and self.warm < early:
+                    found = Again(str(found), warm=early)
+                if isinstance(found, Hindered):  # chunks that are alike are refused alike, but for this
+                    raise found from error
+            _kept[key] = found, (self.given, self.contender)
+        found, _ = _kept[key]
+        if isinstance(found, NotVectorizable):
+            raise found
+        return found
+
+    def _made(self, batches: Batches) -> Steps:
         if not loads_graphs:
             raise NotCompilable("this torch can't load compiled steps")
-        key = artifacts.key_of(self._facts(batches))
-        artifact = artifacts.load(key)
-        try:
-            if artifact is None:
-                with artifacts.locked(key):
-                    artifact = artifacts.load(key) or Building(self, self.external, batches).save(key)
-        except OSError as error:
-            folder = artifacts.folder_of(key).parent
-            raise Hindered(
-                f"compiled steps can't be kept in {folder} ({error.strerror}): make room, or set ASSAY_CACHE"
-            ) from error
-        if artifact is None:
-            raise NotCompilable("its compiled step can't be read back")
-        return artifact
+        traced, tracked = Building(self, self.external, batches).variants()
+        return [Variant(t.variant.recipe, compiled(t.main, t.inputs)) for t in traced], tracked
 
     # ------------------------------------------------------------------------------------------------------ steps
 
@@ -90,8 +108,10 @@ class Compiled(Population):
         if updates is None:
             return None
         self.last = variant
-        made = variant.main([*inputs, *[batch[i] for i in recipe.used]])
+        made = [*variant.main([*inputs, *[batch[i] for i in recipe.used]])]
         scalars.update(updates)
+        if recipe.checked:
+            self.sound &= made.pop()
         for path, value in zip(recipe.main_updates, made[1:], strict=True):
             self.tensors[path].copy_(value)
             scalars[path] = as_numpy(value)
@@ -112,7 +132,7 @@ class Compiled(Population):
         self.tensors, self.scalars = values.all(), scalars_of(values, self.width)
         self.last: Variant | None = None  # equal scalars stay equal while one variant runs
         self.eager = not (
-            plain(self.optimizer, self.known) == self.plain
+            self._granted() == self.granted
             and self.needed <= self.tensors.keys()
             and all(t.stride() == self.lay(t).stride() for t in self.tensors.values())
         )
@@ -137,30 +157,19 @@ class Compiled(Population):
                 elif path in self.tracked or leaf.kind == "tensor":
                     leaf.put(as_number(batched(torch.as_tensor(value), level)) if np.ndim(value) else value.item())
 
-    # -------------------------------------------------------------------------------------------------------- the key
-
-    def _facts(self, batches: Batches) -> dict[str, Any]:
-        code = walk((self.task.model, self.task.loss, self.contender.make, dict(self.contender.fixed)), {})
+    def _facts(self, batches: Batches) -> list[Any]:
+        """What decides how chunks of one task and contender are traced, in one process."""
         leaves = {path: (leaf.kind, repr(token(leaf))) for path, leaf in walk(self.optimizer, self.known).items()}
-        kinds = {type(m) for m in self.model.modules()} | {type(self.optimizer), type(self.task.loss)}
-        return {
-            "classes": sorted(f"{kind.__qualname__} {code_of_class(kind)}" for kind in kinds),
-            "model": settings(self.model),
-            "code": {path: repr(token(leaf)) for path, leaf in code.items()},
-            "sources": [self.task.source, self.contender.source],
-            "width": self.width,
-            "options": [self.share, self.wishes],
-            "dtype": self.numerics.dtype,
-            "weights": {n: (tuple(t.shape), n in self.trained) for n, t in self.weights.items()},
-            "leaves": leaves,
-            "stacked": self.stacked,
-            "external": self.external,
-            "tuned": sorted(self.tuned),
-            "steps": (self.run.total_steps, batches.steps),
-            "batch": [
-                (tuple(t.shape), t.stride(), str(t.dtype)) for t in (*batches.at(0), *batches.at(batches.steps - 1))
-            ],
-        }
+        ends = (*batches.at(0), *batches.at(batches.steps - 1))
+        return [
+            (self.width, self.warm, self.share, self.wishes, self.numerics.dtype, self.external, self.stacked),
+            (self.run.total_steps, batches.steps, [(tuple(t.shape), t.stride(), t.dtype) for t in ends]),
+            sorted(leaves.items()),
+            sorted((name, tuple(t.shape), name in self.trained) for name, t in self.weights.items()),
+            sorted(attributes(self.model).items(), key=str),
+            sorted(self.of_loss.items(), key=str),
+            sorted(self.around.items(), key=str),
+        ]
 
 
 class Interpreted(Compiled):
@@ -169,6 +178,6 @@ class Interpreted(Compiled):
     What the parity probe runs: it tests everything of the compiled form but torch's own compiler, in a second.
     """
 
-    def _artifact(self, batches: Batches) -> Artifact:
+    def _made(self, batches: Batches) -> Steps:
         traced, tracked = Building(self, self.external, batches).variants()
         return [t.variant for t in traced], tracked

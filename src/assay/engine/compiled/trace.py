@@ -31,15 +31,17 @@ from assay.engine.eager.object_graph import (
     token,
     walk,
 )
-from assay.engine.eager.population import Gradients, Population
+from assay.engine.eager.population import Gradients, Population, refuse_shared_memory
 from assay.engine.eager.python_numbers import as_number, is_number, same
-from assay.engine.refusal import NotCompilable, shared_write
+from assay.engine.eager.surroundings import see_unchanged, surroundings
+from assay.engine.refusal import NotCompilable, NotVectorizable, Unsteady, shared_write
 from assay.engine.torch_private import batched, expanded, is_batched, physical, vmap_level
+from assay.training.step import own_randomness
 
 
 def changing_numbers(population: Population, batches: Batches) -> Tracked:
     """The numbers that one more step of the loop changes: a first guess, which tracing completes."""
-    with torch.random.fork_rng(devices=[]):
+    with own_randomness():
         one = population.set_up(0, batches)
         before = numbers_of(one)
         one(*batches.of_member(0, population.warm % batches.steps))
@@ -65,11 +67,11 @@ class Trace:
         self, population: Population, batches: Batches, values: Values, x: Tensor, y: Tensor, masks: Sequence[Tensor]
     ) -> None:
         self.population, self.values = population, values
-        with torch.random.fork_rng(devices=[]):  # like the template was before its tensors were batched
+        with own_randomness():  # like the template was before its tensors were batched
             self.one = population.set_up(0, batches)
         self.found: Tracked = {}
         self.changed: list[str] = []
-        self.read: list[tuple[Tensor, Guard]] = []
+        self.read: list[tuple[Tensor, Guard | None]] = []  # None: it must be true
         self.graph = make_fx(self._body)(*self._inputs(), x, y, *masks)
         if not self.found:
             _refuse_foreign_tensors(self.graph)
@@ -99,22 +101,32 @@ class Trace:
             known = {id(t): name for name, t in wrapped.items()}
             taken_for_granted = plain(self.one.optimizer, known)
         kept = attributes(population.model)
+        around = surroundings(self.one.optimizer, population.model, population.task.loss)
 
         def update(gradients: Gradients) -> None:
             if changed := [path for path, value in attributes(population.model).items() if kept.get(path) != value]:
                 raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed)}")
             together = population.together(gradients, wrapped, lambda *read: self.read.append(read))
-            with together, contextlib.redirect_stdout(io.StringIO()) as printed:
+            with together as mode, contextlib.redirect_stdout(io.StringIO()) as printed:
                 self.one.optimizer.step()
+                self._see_no_sharing(mode.placed, wrapped, known)
             if printed.getvalue():
                 raise NotCompilable("it prints as it steps")
 
         diagnostics = population.diagnosed(update, weights, x, y, masks)
+        if attributes(population.task.loss) != population.of_loss:
+            raise NotVectorizable("the loss keeps something from one batch to the next")
+        see_unchanged(around, surroundings(self.one.optimizer, population.model, population.task.loss))
         after = plain(self.one.optimizer, known)
         if changed := [path for path, value in after.items() if taken_for_granted.get(path) != value]:
             raise _unsteady(min(changed))
         new = self._results(own, constants, tensors, known)
         return [diagnostics, *new, *(value for value, _ in self.read)]
+
+    def _see_no_sharing(self, placed: Sequence[Tensor], wrapped: dict[str, Tensor], known: dict[int, str]) -> None:
+        """After the step nothing that is kept may be another's memory: the graph would part them."""
+        given = {f"p.data ({i})": tensor for i, tensor in enumerate(placed)}
+        refuse_shared_memory(walk(self.one.optimizer, known), {**given, **wrapped})
 
     def _fill(self, own: dict[str, Tensor], wrapped: dict[str, Tensor]) -> dict[str, Any]:
         """Put the population's leaves into the scratch; the numbers that stay constants, by path."""
@@ -145,13 +157,16 @@ class Trace:
         if strange:
             raise _unsteady(min(strange))
         new: list[Tensor] = []
+        rebound: list[tuple[Tensor, Tensor]] = []
         for path, leaf in after.items():
             if path in constants:
                 self._constant(path, constants[path], leaf)
             elif path in tensors:
-                self._state(tensors[path], own[path], leaf)
+                rebound += self._state(tensors[path], own[path], leaf)
             elif path in own and leaf.value is not own[path]:
                 new += self._number(path, leaf)
+        for target, value in [(target, value.clone()) for target, value in rebound]:  # one may be another's new value
+            target.copy_(value)
         return new
 
     def _constant(self, path: str, before: Any, leaf: Leaf) -> None:
@@ -163,14 +178,14 @@ class Trace:
         value = scalar(leaf.value)
         self.found[path] = Kind(_wider(scalar(before).dtype, value.dtype), is_batched(value))
 
-    def _state(self, target: Tensor, was: Tensor, leaf: Leaf) -> None:
+    def _state(self, target: Tensor, was: Tensor, leaf: Leaf) -> list[tuple[Tensor, Tensor]]:
         if leaf.value is was:
-            return
+            return []
         if leaf.kind != "tensor" or leaf.value.shape != was.shape or leaf.value.dtype != was.dtype:
-            raise NotCompilable(f"what it keeps changes its shape: {leaf.path}")
+            raise Unsteady(f"what it keeps changes its shape: {leaf.path}")
         if is_batched(leaf.value) and not is_batched(was):
             raise shared_write(leaf.path)
-        target.copy_(expanded(leaf.value, self.population.width) if is_batched(was) else leaf.value)
+        return [(target, expanded(leaf.value, self.population.width) if is_batched(was) else leaf.value)]
 
     def _number(self, path: str, leaf: Leaf) -> list[Tensor]:
         """The new value of a number that is an input; none where its input must change first."""
@@ -187,8 +202,8 @@ class Trace:
         return [expanded(value, self.population.width).clone() if own else physical(value).clone()]
 
 
-def _unsteady(path: str) -> NotCompilable:
-    return NotCompilable(f"what it keeps changes as it goes: {path}")
+def _unsteady(path: str) -> Unsteady:
+    return Unsteady(f"what it keeps changes as it goes: {path}")
 
 
 def _wider(a: torch.dtype, b: torch.dtype) -> str:

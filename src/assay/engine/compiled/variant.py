@@ -20,7 +20,8 @@ class Recipe(msgspec.Struct, frozen=True):
     `scalar_program`: source (see scalar_program.py); it takes `scalar_inputs` (paths), returns the new values of
     `scalar_updates`, then the values of the guards, and fills the `coefficients` that the main graph takes.
     The main graph takes `main_inputs` (names and paths), the coefficients, and x, y and masks as far as they are `used`; it
-    overwrites weights and state, and returns diagnostics (3, members) and the new values of `main_updates`.
+    overwrites weights and state, and returns diagnostics (3, members) and the new values of `main_updates`; where it is
+    `checked`, then whether Python would have computed every number too.
     `coefficients`: dtype and shape of each. `equal`: classes of paths whose values are equal at the start, and hence always.
     """
 
@@ -31,6 +32,7 @@ class Recipe(msgspec.Struct, frozen=True):
     scalar_updates: list[str]
     main_inputs: list[str]
     main_updates: list[str]
+    checked: bool
     coefficients: list[tuple[str, tuple[int, ...]]]
     used: list[int]
     equal: list[list[str]]

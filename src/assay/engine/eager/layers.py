@@ -71,3 +71,23 @@ CELLS: dict[str, Callable[..., Any]] = {
     "rnn_tanh_cell": lambda *given: torch.tanh(torch.add(*_gates(*given))),
     "rnn_relu_cell": lambda *given: torch.relu(torch.add(*_gates(*given))),
 }
+
+
+def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """v / ‖v‖ · g, the norm over all but `dim` (over all for -1), as `torch._weight_norm` defines it."""
+    others = [i for i in range(v.dim()) if i != dim]
+    return v * (g / torch.linalg.vector_norm(v, dim=others, keepdim=dim != -1))
+
+
+def adaptive_average(x: Tensor, output_size: Any) -> Tensor:
+    """Means over as many windows of the last dimension, which overlap where its length can't be shared out."""
+    (n,), length = _each(output_size, 1), x.shape[-1]
+    n = length if n is None else n
+    return torch.stack([x[..., i * length // n : -(-(i + 1) * length // n)].mean(-1) for i in range(n)], -1)
+
+
+DEFINED: dict[str, Callable[..., Any]] = {
+    **CELLS,
+    "_weight_norm": weight_norm,
+    "adaptive_avg_pool1d": adaptive_average,
+}

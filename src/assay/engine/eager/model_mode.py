@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from assay.core import Task
-from assay.engine.eager.layers import CELLS, convolve
+from assay.engine.eager.layers import DEFINED, convolve
 from assay.engine.eager.patching import PatchingMode
 from assay.engine.refusal import NotVectorizable, hands_on
-from assay.engine.torch_private import batched, expanded, vmap_level
+from assay.engine.torch_private import batched, expanded, physical, vmap_level
+from assay.training.step import own_randomness
 
 Site = tuple[tuple[int, ...], float]  # a dropout's mask: its shape and the probability to drop
 
@@ -37,24 +38,32 @@ class ModelMode(PatchingMode):
 
     def replacements(self) -> dict[tuple[ModuleType, str], Callable[..., Any]]:
         """What functions of torch's may call."""
-        names = (*_DROPOUT_NAMES, *_REFUSED_NAMES, _ATTENTION)
+        names = (*DROPOUTS, *_REFUSED_NAMES, _ATTENTION)
         return {(F, name): functools.partial(self.run, getattr(F, name), name) for name in names}
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        if func == _RECORDED:  # which a batched tensor doesn't tell
+            return physical(args[0]).requires_grad
         return self.run(func, getattr(func, "__name__", ""), *args, **(kwargs or {}))
 
     @hands_on
     def run(self, func: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         """One of torch's functions."""
-        if name in _DROPOUT_NAMES:
-            return self.dropout(*args, whole=_DROPOUT_NAMES[name], **kwargs)
+        if name in DROPOUTS:
+            return self.dropout(*args, whole=DROPOUTS[name], **kwargs)
         if name in _REFUSED_NAMES:
             raise NotVectorizable(f"the model uses {name}, whose random draws can't be made for each member")
         if name in _CONVOLUTIONS:
             return self.convolution(func, *args, **kwargs)
         if name == _ATTENTION:
             return self.attention(*args, **kwargs)
-        return (CELLS.get(name) or func)(*args, **kwargs)
+        if name == "embedding":
+            return self.embedding(func, *args, **kwargs)
+        if name in _HOOKING or func in _SETTERS:
+            raise NotVectorizable(f"the model hooks, frees or freezes a tensor as it runs ({name.strip('_')})")
+        if isinstance(out := kwargs.get("out"), Tensor):
+            return out.copy_(self.run(func, name, *args, **{**kwargs, "out": None}))
+        return (DEFINED.get(name) or func)(*args, **kwargs)
 
     def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, whole: int) -> Tensor:
         """`whole`: channels are dropped as a whole over their last `whole` dimensions."""
@@ -80,6 +89,26 @@ class ModelMode(PatchingMode):
             return convolve(input, weight, bias, stride, padding, dilation)
         return func(input, weight, bias, stride, padding, dilation, groups)
 
+    def embedding(
+        self,
+        func: Any,
+        input: Tensor,
+        weight: Tensor,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Tensor:
+        """Rows of a table; that of `padding_idx` gets no gradient, which torch's batching rule heeds for member 0 alone."""
+        if max_norm is not None or scale_grad_by_freq or sparse:
+            raise NotVectorizable("the model uses an embedding with max_norm, scale_grad_by_freq or sparse gradients")
+        rows = func(input, weight)
+        if padding_idx is None:
+            return rows
+        padded = (input == padding_idx % weight.shape[0]).unsqueeze(-1)
+        return torch.where(padded, rows.detach(), rows)
+
     def attention(
         self,
         query: Tensor,
@@ -100,12 +129,20 @@ class ModelMode(PatchingMode):
         if attn_mask is not None:
             masked = attn_mask.dtype is torch.bool
             scores = scores.masked_fill(~attn_mask, -math.inf) if masked else scores + attn_mask
-        return self.dropout(scores.softmax(-1), dropout_p, whole=0) @ value
+        if attn_mask is None:
+            weights = scores.softmax(-1)
+        else:  # a row that sees nothing is zero to torch, and passes no gradient on
+            blind = (scores == -math.inf).all(-1, keepdim=True)
+            weights = scores.masked_fill(blind, 0.0).softmax(-1).masked_fill(blind, 0.0)
+        return self.dropout(weights, dropout_p, whole=0) @ value
 
 
+_RECORDED = Tensor.requires_grad.__get__  # type: ignore[attr-defined]
+_HOOKING = ("register_hook", "register_post_accumulate_grad_hook", "retain_grad", "requires_grad_")
+_SETTERS = (Tensor.requires_grad.__set__, Tensor.data.__set__, Tensor.grad.__set__)  # type: ignore[attr-defined]
 _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 _ATTENTION = "scaled_dot_product_attention"
-_DROPOUT_NAMES = {"dropout": 0, "dropout1d": 1, "dropout2d": 2, "dropout3d": 3}
+DROPOUTS = {"dropout": 0, "dropout1d": 1, "dropout2d": 2, "dropout3d": 3}
 _REFUSED_NAMES = ("alpha_dropout", "feature_alpha_dropout", "rrelu", "gumbel_softmax")
 
 
@@ -118,7 +155,7 @@ def dropout_sites(model: nn.Module, x: Tensor) -> list[Site]:
         return torch.ones(shape, dtype=x.dtype, device=x.device)
 
     probe = copy.deepcopy(model).train()
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), ModelMode(mask):
+    with own_randomness(), torch.no_grad(), ModelMode(mask):
         probe(x)
     return sites
 

@@ -52,10 +52,10 @@ def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
     Raises:
         NotVectorizable: a random generator, or an object that can't be looked into.
     """
-    return {place.path: place for place in _places(root, known) if place.kind != "inner"}
+    return {place.path: place for place in places(root, known) if place.kind != "inner"}
 
 
-def _places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
+def places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
     """The leaves, and the `inner` objects that hold them."""
     seen: set[int] = set()
     pending: deque[tuple[str, Any, Setter]] = deque([("", root, _nowhere)])
@@ -97,11 +97,11 @@ def replace_known(root: Any, known: Mapping[int, str], replacement: Mapping[str,
             return replacement[known[id(key)]]
         return id(replacement[known[key]]) if type(key) is int and key in known else key
 
-    places = list(_places(root, known))
-    for place in places:
+    found = list(places(root, known))
+    for place in found:
         if place.kind == "known":
             place.put(replacement[place.value])
-    for value in (place.value for place in places if isinstance(place.value, dict)):
+    for value in (place.value for place in found if isinstance(place.value, dict)):
         items = [(renamed(key), item) for key, item in value.items()]
         if any(new is not old for (new, _), old in zip(items, value, strict=True)):
             value.clear()
@@ -124,7 +124,7 @@ def token(leaf: Leaf) -> Any:
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, types.ModuleType):
         return value.__name__
-    if isinstance(value, weakref.ref | property) or not isinstance(value, (*_PLAIN, int, float, np.number, np.bool_)):
+    if isinstance(value, property) or not isinstance(value, (*_PLAIN, int, float, np.number, np.bool_)):
         return (type(value).__qualname__, _pickled(value)) if _opaque(value) else type(value).__qualname__
     return value
 
@@ -136,31 +136,14 @@ def _pickled(value: Any) -> str:
         return ""
 
 
-def attributes(model: nn.Module) -> dict[str, Any]:
-    """What a model keeps beside its parameters and buffers, by path, in a form to be compared within a process."""
+def attributes(thing: Any) -> dict[str, Any]:
+    """What a model keeps beside its parameters and buffers, or any other object, by path: to be compared in one process."""
+    known = names_of(thing) if isinstance(thing, nn.Module) else {}
     return {
         path: (id(leaf.value), version(leaf.value)) if leaf.kind == "tensor" else token(leaf)
-        for path, leaf in walk(model, names_of(model)).items()
+        for path, leaf in walk(thing, known).items()
         if leaf.kind != "known"
     }
-
-
-def settings(model: nn.Module) -> dict[str, str]:
-    """The same without tensors, in a form that is the same in each process."""
-    leaves = walk(model, names_of(model)).items()
-    return {path: repr(token(leaf)) for path, leaf in leaves if leaf.kind not in ("known", "tensor")}
-
-
-def code_of_class(cls: type) -> str:
-    """A hash of what a class's own functions do, those of its parents outside torch too."""
-    parts = [
-        f"{parent.__qualname__}.{name} {_code(function.__code__)}"
-        for parent in cls.__mro__
-        if not parent.__module__.startswith(("torch.", "builtins"))
-        for name, thing in sorted(parent.__dict__.items())
-        if isinstance(function := getattr(thing, "__func__", thing), types.FunctionType)
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _code(code: types.CodeType) -> str:
@@ -172,7 +155,7 @@ def _code(code: types.CodeType) -> str:
 
 
 def _nowhere(_: Any) -> None:
-    raise NotVectorizable("it keeps a number where it can't be replaced")
+    raise NotVectorizable("it keeps a number or a tensor where it can't be replaced")
 
 
 def _kind(value: Any, path: str, known: Mapping[int, str]) -> Literal["number", "tensor", "known", "plain", "inner"]:
@@ -184,7 +167,9 @@ def _kind(value: Any, path: str, known: Mapping[int, str]) -> Literal["number", 
         return "plain" if isinstance(value, int) and not -_INT64 <= value < _INT64 else "number"
     if isinstance(value, _RANDOM):
         raise NotVectorizable(f"it keeps a random generator in {path}")
-    if isinstance(value, (*_PLAIN, weakref.ref, np.ndarray)):
+    if isinstance(value, weakref.ref):
+        return "inner"
+    if isinstance(value, (*_PLAIN, np.ndarray)):
         return "plain"
     if isinstance(value, set | frozenset):
         if any(isinstance(item, Tensor) for item in value):
@@ -215,6 +200,8 @@ def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tup
         yield "<code>", f"{value.__module__}.{value.__qualname__} {_code(value.__code__)}", _nowhere
         for name, cell in _cells(value):
             yield f"<{name}>", cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
+        for name, item in list(vars(value).items()):
+            yield f".{name}", item, functools.partial(setattr, value, name)
         for name in ("__defaults__", "__kwdefaults__"):
             if getattr(value, name):
                 yield f"<{name}>", getattr(value, name), functools.partial(setattr, value, name)
@@ -222,6 +209,8 @@ def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tup
         parts = ("__self__", "__func__") if isinstance(value, types.MethodType) else ("func", "args", "keywords")
         for name in parts:
             yield f"<{name}>", getattr(value, name), _nowhere
+    elif isinstance(value, weakref.ref):
+        yield "<referent>", value(), _nowhere
     else:
         yield from _attributes(value)
 
@@ -263,6 +252,8 @@ def _key(key: Any, known: Mapping[int, str]) -> str:
         if id(key) not in known:
             raise NotVectorizable("it keys its state by a tensor that is no parameter of the model")
         return known[id(key)]
+    if isinstance(key, weakref.ref):
+        raise NotVectorizable("it keeps its state in a weak dictionary")
     if type(key) is int and key in known:
         return f"id of {known[key]}"
     return key if isinstance(key, str) else repr(key)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ IN_SINGLE = frozenset({"mul", "imul", "multiply", "div", "divide", "truediv", "i
 WHOLE = frozenset({"add", "sub", "mul", "neg", "pos", "abs", "floordiv", "floor_divide", "mod", "remainder", "pow", "iadd",
                    "isub", "imul", "ifloordiv", "imod", "ipow", "and", "or", "xor", "invert", "not", "eq", "ne", "lt", "le",
                    "gt", "ge", "bool", "where", "clone", "detach", "to"})  # fmt: skip
+# Operations by which true and false become whole numbers in Python, and those that fail where they divide by zero
+ARITHMETIC = frozenset({"add", "sub", "mul", "neg", "pos", "abs", "floordiv", "floor_divide", "mod", "remainder", "pow",
+                        "invert", "bitwise_not", "div", "truediv", "true_divide"})  # fmt: skip
+DIVISIONS = frozenset({"div", "divide", "truediv", "true_divide", "floordiv", "floor_divide", "mod", "remainder"})
 
 
 class Decomposed(NamedTuple):
@@ -139,6 +144,9 @@ def _table() -> dict[str, Decomposed]:
         "isclose": Decomposed(_isclose),
         "fill": Decomposed(lambda x, value: torch.zeros_like(x) + value, 1, ("value",)),
         "masked_fill": Decomposed(lambda x, mask, value: torch.where(mask, value, x), 2, ("value",)),
+        "index_add": Decomposed(
+            lambda x, dim, index, source, *, alpha=1: x.index_add(dim, index, source * alpha), 4, ("alpha",)
+        ),
         "softplus": Decomposed(_softplus, 1, ("beta", "threshold")),
     }
     for name, product in {"addmm": torch.mm, "addmv": torch.mv, "baddbmm": torch.bmm, "addr": torch.outer}.items():
@@ -223,6 +231,50 @@ def _get(name: str) -> Any:
     return getattr(Tensor, name).__get__
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _written(write: Callable[..., str]) -> Callable[..., str]:
+    """As text: a number's value is read for it."""
+
+    def as_text(mode: Any, tensor: Tensor, *args: Any, **_: Any) -> str:
+        if not is_number(tensor):
+            raise NotVectorizable(_PRINTS)
+        return write(mode.read(tensor, _itself, _PRINTS), *args)
+
+    return as_text
+
+
+_PRINTS = "it prints or formats a value in each step"
+
+
+def _lend(mode: Any, tensor: Tensor) -> Tensor:
+    """`p.data`: another tensor in the same memory."""
+    if is_number(tensor):
+        return tensor
+    lent = tensor.detach()
+    mode.lent.setdefault(id(tensor), []).append(weakref.ref(lent))
+    return lent
+
+
+def _place(mode: Any, tensor: Tensor, value: Tensor) -> None:
+    """`p.data = value` copies; in torch p is then in value's memory, and what had p's keeps the old values."""
+    if any(lent() is not None and lent() is not value for lent in mode.lent.get(id(tensor), ())):
+        raise NotVectorizable("it exchanges p.data for another tensor and keeps the old one")
+    if value.shape != tensor.shape or value.dtype != tensor.dtype:
+        raise NotVectorizable("it gives p.data another shape or type")
+    mode.placed.append(value)
+    tensor.copy_(value)
+
+
+def _freeze(mode: Any, tensor: Tensor, wanted: bool = True) -> Tensor:
+    """A parameter stays what it was at the start: trained, or not."""
+    if _is_parameter(mode, tensor) != wanted:
+        raise NotVectorizable("it freezes or frees a parameter as it steps (requires_grad)")
+    return tensor
+
+
 def _set_grad(mode: Any, tensor: Tensor, value: Tensor | None) -> None:
     mode.grads[id(tensor)] = value
 
@@ -246,11 +298,14 @@ OVERRIDES: dict[Any, Callable[..., Any]] = {
     _get("grad"): lambda mode, tensor: mode.grads.get(id(tensor)),
     Tensor.grad.__set__: _set_grad,  # type: ignore[attr-defined]
     Tensor.grad.__delete__: lambda mode, tensor: _set_grad(mode, tensor, None),  # type: ignore[attr-defined]
-    _get("data"): lambda mode, tensor: tensor,
-    Tensor.data.__set__: lambda mode, tensor, value: tensor.copy_(value),  # type: ignore[attr-defined]
+    _get("data"): _lend,
+    Tensor.data.__set__: _place,  # type: ignore[attr-defined]
     _get("requires_grad"): _is_parameter,
     _get("is_leaf"): _is_parameter,
-    Tensor.__hash__: lambda mode, tensor: id(tensor),
+    Tensor.requires_grad.__set__: _freeze,  # type: ignore[attr-defined]
+    Tensor.requires_grad_: _freeze,
+    Tensor.register_hook: _refuse("it hooks a gradient"),
+    Tensor.register_post_accumulate_grad_hook: _refuse("it hooks a gradient"),
     Tensor.item: lambda mode, tensor: mode.item(tensor),
     Tensor.tolist: lambda mode, tensor: (
         mode.item(tensor) if tensor.dim() == 0 else _refuse("it reads a tensor's values")()
@@ -259,7 +314,8 @@ OVERRIDES: dict[Any, Callable[..., Any]] = {
     Tensor.__float__: _reader(float),
     Tensor.__int__: _reader(int),
     Tensor.__index__: _reader(int),
-    Tensor.__format__: _refuse("it prints or formats a value in each step"),
+    Tensor.__format__: _written(format),
+    Tensor.__repr__: _written(repr),
     Tensor.numpy: _refuse("it hands a tensor to NumPy"),
     Tensor.__array__: _refuse("it hands a tensor to NumPy"),
     Tensor.data_ptr: _refuse("it looks at a tensor's memory"),

@@ -11,18 +11,30 @@ itself; a value is read only where all members agree.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from assay.engine.eager.op_tables import DECOMPOSED, FACTORIES, HALF, IN_SINGLE, OVERRIDES, WHOLE
+from assay.engine.eager.op_tables import ARITHMETIC, DECOMPOSED, DIVISIONS, FACTORIES, HALF, IN_SINGLE, OVERRIDES, WHOLE
 from assay.engine.eager.patching import PatchingMode
-from assay.engine.eager.python_numbers import as_number, is_number, mapped, number_functions, same
+from assay.engine.eager.python_numbers import (
+    WHOLE_LIMIT,
+    as_number,
+    is_number,
+    mapped,
+    number_functions,
+    same,
+    sound_power,
+)
 from assay.engine.refusal import NotVectorizable, hands_on
-from assay.engine.torch_private import batched, is_batched, physical, values_of
+from assay.engine.torch_private import batched, is_batched, physical, torch_functions_off, values_of
+from assay.errors import said
+
+UNSOUND = "it computes a number that Python refuses (a division by zero, out of a function's domain, or too large)"
+APART = "its members take different branches (it reads a value on which they differ)"
 
 
 class OptimizerMode(PatchingMode):
@@ -31,7 +43,11 @@ class OptimizerMode(PatchingMode):
     Args:
         grads: id of a parameter → its gradient, or None; stands for `p.grad`.
         alive: (members,) bool, who still counts where members must agree; all, if None.
-        on_read: told of every value read (values (members,) or (), the outcome), for a trace to guard it.
+        on_read: told of every value read (values (members,) or (), the outcome), for a trace to guard it; without an
+            outcome, of what must be true.
+    Attributes:
+        sound: (members,) bool, or () for all: whether Python would have computed every number too; None where none was.
+        placed: what `p.data = …` gave a parameter, whose memory is the parameter's then: nobody else may keep it.
     """
 
     def __init__(
@@ -46,10 +62,25 @@ class OptimizerMode(PatchingMode):
         super().__init__()
         self.width, self.level, self.grads, self.device = width, level, grads, device
         self.alive, self.on_read = alive, on_read
+        self.sound: Tensor | None = None
+        self.placed: list[Tensor] = []
+        self.lent: dict[int, list[weakref.ref[Tensor]]] = {}  # what `p.data` gave, by id of p
 
-    def replacements(self) -> dict[tuple[ModuleType, str], Callable[..., Any]]:
-        """Python's functions of numbers."""
-        return number_functions(self.item)
+    def replacements(self) -> dict[tuple[Any, str], Callable[..., Any]]:
+        """Python's functions of numbers, and their hash, of which torch doesn't tell a mode."""
+        return {**number_functions(self.item, self.require), (Tensor, "__hash__"): self.hash}
+
+    @property
+    def hash(self) -> Callable[[Tensor], int]:
+        """A number is found in a set or a dictionary by its value, which is thereby read; any other tensor is itself."""
+
+        def hash_of(tensor: Tensor) -> int:
+            if not is_number(tensor):
+                return id(tensor)
+            with torch_functions_off():
+                return hash(self.read(tensor, lambda value: value))
+
+        return hash_of
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation inside."""
@@ -99,7 +130,7 @@ class OptimizerMode(PatchingMode):
             return func(*args, **kwargs)
         except RuntimeError as error:
             plain = getattr(Tensor, name[:-1], None) if name.endswith("_") and not name.endswith("__") else None
-            if plain is None or "vmap fallback" not in str(error):
+            if plain is None or "vmap fallback" not in said(error):
                 raise
         return args[0].copy_(plain(*args, **kwargs))
 
@@ -108,12 +139,39 @@ class OptimizerMode(PatchingMode):
     def _number_operation(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Python's arithmetic: a whole number meeting a float is a float64."""
         plain = name.strip("_").removeprefix("r") if name.startswith("__r") else name.strip("_")
+        if any(isinstance(a, complex) for a in _flat(args, kwargs)):
+            raise NotVectorizable("it computes with complex numbers")
+        if plain in ARITHMETIC:  # of true and false, too, which count as 1 and 0
+            args = mapped(lambda t: t.to(torch.int64) if t.dtype is torch.bool else t, args)
         floating = plain not in WHOLE or any(
             isinstance(a, float) or (isinstance(a, Tensor) and a.is_floating_point()) for a in _flat(args, kwargs)
         )
+        left, right = (*args, 1)[:2] if not name.startswith("__r") else args[1::-1]
+        if plain == "pow" and not floating:
+            floating = self.read(right < 0, bool) if isinstance(right, Tensor) else right < 0
         if floating:  # said outright: torch would take its default dtype, which is narrower
             args = mapped(lambda t: t.to(torch.float64) if t.dtype is torch.int64 else t, args)
-        return mapped(as_number, func(*args, **kwargs))
+        result = func(*args, **kwargs)
+        if plain in DIVISIONS:
+            self.require(right != 0)
+        elif plain == "pow" and floating:
+            self.require(sound_power(left, right, result))
+        elif plain in ("add", "sub", "mul", "pow") and not floating and not (plain in ("add", "sub") and _small(args)):
+            exact = mapped(lambda t: t.to(torch.float64), args)
+            self.require(func(*exact, **kwargs).abs() <= WHOLE_LIMIT)
+        return mapped(as_number, result)
+
+    def require(self, condition: Any) -> None:
+        """What holds where Python computes a number without an error, of each member or of all: seen to now, or later."""
+        if not isinstance(condition, Tensor):
+            if not condition:
+                raise NotVectorizable(UNSOUND)
+        elif self.on_read is not None:
+            if not all(values_of(condition)):
+                raise NotVectorizable(UNSOUND)
+            self.on_read(physical(condition), None)
+        else:
+            self.sound = condition if self.sound is None else self.sound & condition
 
     def _in_single(self, func: Any, name: str, args: Any, kwargs: Any, dtype: torch.dtype) -> Any:
         """Torch doesn't round these operations' Python numbers to half precision, only what comes of them."""
@@ -142,7 +200,7 @@ class OptimizerMode(PatchingMode):
 
     # --------------------------------------------------------------------------------------------------- reads
 
-    def read(self, tensor: Tensor, kind: Callable[[Any], Any]) -> Any:
+    def read(self, tensor: Tensor, kind: Callable[[Any], Any], apart: str = APART) -> Any:
         """The Python value of a one-element tensor, where all members that count agree. NotVectorizable elsewhere."""
         if tensor.numel() != 1:
             raise NotVectorizable("it reads a tensor of several values as one")
@@ -152,7 +210,7 @@ class OptimizerMode(PatchingMode):
         if self.alive is not None and len(values) == self.width:
             values = [value for value, alive in zip(values, self.alive.tolist(), strict=True) if alive] or values[:1]
         if not all(same(value, values[0]) for value in values):
-            raise NotVectorizable("its members take different branches (it reads a value on which they differ)")
+            raise NotVectorizable(apart)
         if self.on_read is not None:
             self.on_read(physical(tensor), values[0])
         return values[0]
@@ -177,6 +235,11 @@ class OptimizerMode(PatchingMode):
             named = {k: a[i] if isinstance(a, list | tuple) else a for k, a in kwargs.items()}
             results.append(self.call(operation, tuple(own), named))
         return None if name.endswith("_") else results
+
+
+def _small(args: Any) -> bool:
+    """Does a count grow by so little that it can't leave int64 in any training?"""
+    return any(isinstance(a, int) and abs(a) < 2**32 for a in args)
 
 
 def _norm(x: Tensor, ord: Any = 2, dtype: torch.dtype | None = None) -> Tensor:

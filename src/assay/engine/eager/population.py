@@ -10,19 +10,30 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from assay.core import Contender, Hyperparameters, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
+from assay.engine.eager.hooks import refuse_hooks
 from assay.engine.eager.model_mode import losses_and_gradients, outputs_of
-from assay.engine.eager.object_graph import Leaf, leaves_of, names_of, numbers_of, replace_known, token
+from assay.engine.eager.object_graph import (
+    Leaf,
+    attributes,
+    leaves_of,
+    names_of,
+    numbers_of,
+    replace_known,
+    token,
+    walk,
+)
 from assay.engine.eager.optimizer_mode import OptimizerMode
-from assay.engine.eager.python_numbers import as_number, same
+from assay.engine.eager.python_numbers import as_number, is_number, same
+from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import Again, Hindered, NotVectorizable, refusal
-from assay.engine.torch_private import batched, vmap_level
+from assay.engine.torch_private import batched, expanded, physical, vmap_level
 from assay.space import Choice
-from assay.training.step import Step, set_up
+from assay.training.step import Step, own_randomness, set_up, with_own_loss
 
 Gradients = Sequence[Tensor | None]  # of the trained weights, each (members, …)
 PROBED = 64  # contenders whose tuned numbers are kept
@@ -58,10 +69,11 @@ class Population:
         share: bool = True,
         lay: bool = True,
     ) -> None:
-        self.task, self.contender, self.members, self.numerics = task, contender, members, numerics
+        self.given, self.contender, self.members, self.numerics = task, contender, members, numerics
+        self.task = with_own_loss(task)
         self.warm = warm if warm is not None else int(numerics.device == "cpu")
         self.run, self.width, self.taken = batches.run, len(members), self.warm
-        with torch.random.fork_rng(devices=[]):
+        with own_randomness():
             self.tuned = tuned_numbers(task, contender, members[0], numerics, batches)
             setups = [self.set_up(i, batches) for i in range(len(members))]
         self.warm_traces = _traces(setups) if self.warm else ()  # of each step (3, members)
@@ -81,6 +93,9 @@ class Population:
         # each group's learning rate before any schedule, (groups) × (members,)
         self.initial = [torch.tensor(r, dtype=torch.float64, device=numerics.device) for r in rates]
         self.alive: Tensor | None = None
+        self.sound = torch.ones(self.width, dtype=torch.bool, device=numerics.device)
+        self.of_loss = attributes(self.task.loss)
+        self.around = surroundings(self.optimizer, self.model, self.task.loss)
         self.begin(batches)
 
     def begin(self, batches: Batches) -> None:
@@ -101,13 +116,12 @@ class Population:
     # ---------------------------------------------------------------------------------------------- stacking
 
     def _stack(self, setups: Sequence[Step]) -> None:
+        refuse_hooks(setups[0].model, setups[0].optimizer)
         walked = [leaves_of(setup) for setup in setups]
         first = walked[0]
-        _refuse_shared_memory(first)
+        refuse_shared_memory(first, tensors_of(setups[0].model))
         self.stacked = sorted(path for path in self.tuned if path in first and first[path].kind == "number")
         if unlike := [path for other in walked for path in other.keys() ^ first.keys()]:
-            if "_hooks[" in unlike[0]:
-                raise NotVectorizable("it has step hooks, which each member has for itself")
             raise NotVectorizable(f"the members' optimizers keep different things: {unlike[0]}")
         named = [{**dict(s.model.named_parameters()), **dict(s.model.named_buffers())} for s in setups]
         for name, tensor in named[0].items():
@@ -175,19 +189,28 @@ class Population:
         return torch.stack([losses, grad_norm, update_norm])
 
     def _update(self, gradients: Gradients) -> None:
-        with self.together(gradients, self.wrapped):
+        with self.together(gradients, self.wrapped) as mode:
             self.optimizer.step()
+            self._settle(mode)
+
+    def _settle(self, mode: OptimizerMode) -> None:
+        """What is only seen after a step."""
+        if mode.sound is not None:
+            self.sound &= expanded(mode.sound, self.width)
+        if mode.placed:
+            placed = {f"p.data ({i})": tensor for i, tensor in enumerate(mode.placed)}
+            refuse_shared_memory(walk(self.optimizer, self.known), {**placed, **self.wrapped})
 
     @contextlib.contextmanager
     def together(
         self, gradients: Gradients, wrapped: Mapping[str, Tensor], on_read: Callable[[Tensor, Any], None] | None = None
-    ) -> Iterator[None]:
+    ) -> Iterator[OptimizerMode]:
         """Inside, an optimizer of `wrapped` weights is everybody's, and these are the gradients of the `trained`."""
         with vmap_level(self.width) as level, torch.no_grad():
             own = [g if g is None else batched(g, level) for g in gradients]
             grads = dict(zip((id(wrapped[name]) for name in self.trained), own, strict=True))
-            with OptimizerMode(self.width, level, grads, self.numerics.device, self.alive, on_read):
-                yield
+            with OptimizerMode(self.width, level, grads, self.numerics.device, self.alive, on_read) as mode:
+                yield mode
 
     def _apply_schedule(self) -> None:
         if self.contender.schedule is None:
@@ -202,12 +225,19 @@ class Population:
         switch = getattr(self.optimizer, "train" if training else "eval", None)
         if callable(switch):
             try:
-                with self.together([None] * len(self.trained), self.wrapped):
+                with self.together([None] * len(self.trained), self.wrapped) as mode:
                     switch()
+                    self._settle(mode)
             except Exception as error:
                 raise refusal(error) from error
 
     # ---------------------------------------------------------------------------------------------- looking
+
+    def see_steady(self) -> None:
+        """NotVectorizable where the loss, or what code reaches and all members share, has changed since the start."""
+        if attributes(self.task.loss) != self.of_loss:
+            raise NotVectorizable("the loss keeps something from one batch to the next")
+        see_unchanged(self.around, surroundings(self.optimizer, self.model, self.task.loss))
 
     def finite(self) -> Tensor:
         """(members,) bool: are all of a member's parameters finite."""
@@ -220,12 +250,14 @@ class Population:
         return torch.cat([t.double().reshape(self.width, -1) for t in tensors], 1).float().cpu()
 
     @torch.no_grad()
-    def scores(self, splits: Sequence[tuple[Tensor, Tensor]], wanted: np.ndarray) -> np.ndarray:
+    def scores(self, splits: Sequence[tuple[Tensor, Tensor]], wanted: np.ndarray, watched: bool = False) -> np.ndarray:
         """The metric of the `wanted` members (members,) bool, in evaluation mode, each on its own split.
 
-        On a CPU one member after the other, whose activations then stay in cache; elsewhere many at once.
+        On a CPU one member after the other, whose activations then stay in cache; elsewhere many at once. `watched`: see
+        that the one model that they share keeps nothing of it.
         """
         model, score = self.model, self.task.metric.score
+        before = attributes(model) if watched else {}
         model.eval()
         try:
             made: list[Tensor] = []
@@ -247,6 +279,8 @@ class Population:
             return torch.cat(made).double().cpu().numpy()[wanted]
         finally:
             model.train()
+            if watched and attributes(model) != before:
+                raise NotVectorizable("the model changes what it keeps as it is evaluated")
 
 
 def tuned_numbers(
@@ -305,12 +339,18 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(each), dim=0)
 
 
-def _refuse_shared_memory(leaves: Mapping[str, Leaf]) -> None:
-    owners: dict[int, str] = {}
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer by name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def refuse_shared_memory(leaves: Mapping[str, Leaf], weights: Mapping[str, Tensor]) -> None:
+    """What is kept must be changed by itself alone: NotVectorizable where two tensors, or one and a weight, are one memory."""
+    owners = {physical(tensor).untyped_storage().data_ptr(): name for name, tensor in weights.items() if tensor.numel()}
     for path, leaf in leaves.items():
-        if leaf.kind == "tensor" and leaf.value.numel():
+        if leaf.kind == "tensor" and not is_number(leaf.value) and leaf.value.numel():
             try:
-                place = leaf.value.untyped_storage().data_ptr()
+                place = physical(leaf.value).untyped_storage().data_ptr()
             except RuntimeError as error:  # a sparse one has no storage
                 raise NotVectorizable(f"it keeps an unusual tensor in {path}") from error
             if place and place in owners:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import cycle, islice
 
 import numpy as np
-import torch
 from msgspec.structs import replace
 from torch import nn
 
@@ -21,6 +20,7 @@ from assay.engine.torch_private import cpp_compiler
 from assay.record import cache
 from assay.tasks.metrics import accuracy
 from assay.training.numerics import Chosen, Demand, loop_here
+from assay.training.step import own_randomness
 
 REPAYS = 60  # seconds of the loop that repay compiling once: it takes 34 on an Intel Xeon with AVX-512, 50 on Zen 3
 ON_CPU = 1.5  # members a step, on average, from which a compiled one is quicker than the loop's
@@ -43,7 +43,7 @@ def choose_engine(task: Task, contender: Contender, wanted: EngineOptions, deman
     if demand.trainings < 2 and not _forced(wanted):
         return _loop(plain, "a population of one")
     try:
-        with torch.random.fork_rng(devices=[]):
+        with own_randomness():
             return _chosen(task, contender, wanted, demand, plain)
     except Exception as error:
         return _loop(plain, str(refusal(error)))
@@ -63,7 +63,7 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
         return _loop(plain, against, seconds)
 
     against = _hindrance(wanted) or (against if wanted.compile == "auto" else "")
-    numerics = replace(plain, engine="vectorized", width=size)
+    numerics = replace(plain, engine="vectorized", chunk_size=size)
     if not against:
         compiled = replace(numerics, compiled=True, reason=f"compiled steps of {size} members")
         against = probe(task, contender, compiled, demand.split)

@@ -21,7 +21,7 @@ from assay.engine.eager.object_graph import leaves_of
 from assay.engine.eager.population import Population
 from assay.engine.refusal import made_with_options
 from assay.training.numerics import Demand
-from assay.training.step import set_up
+from assay.training.step import own_randomness, set_up
 
 CHUNK_BYTES = 5_000_000  # a chunk's weights, state and activations that a core still gets through quickly (Zen 3)
 DATA_BYTES = 256_000_000  # of members' training data in their own orders, in each process
@@ -56,7 +56,7 @@ def size_on_gpu(at_once: int, largest: int, processes: int) -> int:
 def largest_on_cpu(task: Task, contender: Contender, member: Member, numerics: Numerics) -> int:
     """Members whose weights, state and activations together stay in a core's share of the cache: 1 to 16."""
     batches = Batches(task, [member], numerics)
-    with torch.random.fork_rng(devices=[]):
+    with own_randomness():
         one = set_up(task, contender, member, numerics, batches.run)
         x, y = batches.at(0)
         activations: list[int] = []
@@ -101,7 +101,7 @@ def _peak(task: Task, contender: Contender, members: Sequence[Member], numerics:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(numerics.device)
     before = torch.cuda.memory_allocated(numerics.device)
-    with torch.random.fork_rng(devices=[]):
+    with own_randomness():
         population, batches = begun(task, contender, members, numerics)
         population.scores([data.validation for data in batches.data], np.ones(len(members), dtype=bool))
     return torch.cuda.max_memory_allocated(numerics.device) - before

@@ -1,0 +1,109 @@
+"""Whose a module is: an installed package's, by its version, Python's, or the user's own; and what a user's file imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from assay.core.versions import installed
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+@cache
+def version_of(module: str, path: str | None) -> str | None:
+    """`torch 2.13.0` or `python` for a module that was installed; None for what a user wrote.
+
+    `path`: of its file; None where it has none, as modules in C and notebooks.
+    """
+    top = module.partition(".")[0]
+    if path is None or not INSTALLED & set(Path(path).parts):
+        standard = top in sys.stdlib_module_names if path is None else Path(path).is_relative_to(_stdlib())
+        return "python" if standard and top != "__main__" else None
+    return _distribution(top)
+
+
+def owner_of(module: str) -> str | None:
+    """The same by the module's name alone; assay itself counts as installed, wherever it lies."""
+    if module.partition(".")[0] == "assay":
+        return f"assay {installed('assay')}"
+    return version_of(module, getattr(sys.modules.get(module), "__file__", None))
+
+
+@cache
+def _stdlib() -> str:
+    return sysconfig.get_path("stdlib")
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def _distribution(top: str) -> str | None:
+    for distribution in sorted(set(_distributions().get(top, [top]))):
+        try:
+            return f"{distribution} {metadata.version(distribution).partition('+')[0]}"
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def imported_files(name: str) -> dict[str, str]:
+    """SHA-256, by module, of a user's module and of the user's modules that it imports in turn. Nothing is run.
+
+    What is installed has no part in it. A module that isn't there is "missing".
+    """
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        module = waiting.pop()
+        path = None if module in found or owner_of(module) is not None else _place(module)
+        if module in found or owner_of(module) is not None or (path and version_of(module, str(path)) is not None):
+            continue
+        content = path.read_bytes() if path is not None and path.suffix == ".py" else None
+        found[module] = "missing" if content is None else hashlib.sha256(content).hexdigest()
+        waiting += [module.rpartition(".")[0]] if "." in module else []  # the package around it is run first
+        waiting += _imports(content, module, path) if path is not None and content is not None else []
+    return found
+
+
+def _place(module: str) -> Path | None:
+    """Where a module's file is; of one that isn't loaded, where it would be loaded from, packages above it not run."""
+    loaded = sys.modules.get(module)
+    if isinstance(loaded, ModuleType):
+        file = getattr(loaded, "__file__", None)
+        return Path(file) if file else None
+    where, spec = None, None
+    for end in (i for i, character in enumerate(module + ".") if character == "."):
+        spec = PathFinder.find_spec(module[:end], where)
+        if spec is None:
+            return None
+        where = list(spec.submodule_search_locations or [])
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def _imports(content: bytes, module: str, path: Path) -> Iterator[str]:
+    """The modules that a file's text imports, wherever in it."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return
+    parts = [*module.split("."), ""] if path.name == "__init__.py" else module.split(".")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*(parts[: -node.level] if node.level else []), *([node.module] if node.module else [])])
+            if base:
+                yield base
+                yield from (name for alias in node.names if _place(name := f"{base}.{alias.name}") is not None)

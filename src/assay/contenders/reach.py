@@ -1,0 +1,394 @@
+"""What code reaches, as one digest: the code itself and all that it names, found by walking, the same in every process.
+
+A function is its bytecode, defaults, closure and attributes, and each global that its code names; a class its bases and all that
+its body defines; plain data, arrays and instances are their content; what is installed is a package and its version. No address,
+no line number, no hash of Python's has part in it. What can't be digested is listed as beyond it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import hashlib
+import sys
+import types
+import weakref
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+from assay.contenders import beyond, code
+from assay.contenders.packages import imported_files, owner_of
+
+_PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"  # bytecode is its own
+_NO_PART = {  # of a class: made by Python, or kept there by those who look at it
+    *("__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotate__", "__annotate_func__"),
+    *("__annotations_cache__", "__firstlineno__", "__static_attributes__", "__slotnames__", "__orig_bases__"),
+    *("__parameters__", "_abc_impl", "__qualname__", "__abstractmethods__"),
+}
+_OF_A_MODULE = {"__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__builtins__", "__path__"}
+_IN_C = (
+    types.BuiltinFunctionType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
+
+
+class Reach(NamedTuple):
+    """The digest of what is reached, `python 3.11 sha256:…`, and what is beyond it, a few words each."""
+
+    digest: str
+    beyond: tuple[str, ...]
+
+
+def reach_of(roots: Mapping[str, Any], compared: Iterable[str] = ()) -> Reach:
+    """What these objects reach together.
+
+    Args:
+        roots: objects by what they are to whoever asks: `{"make": make}`.
+        compared: names of roots whose product is compared each time by itself, so that nothing of theirs is beyond.
+    """
+    walk = _Walk()
+    try:
+        for name, root in roots.items():
+            walk.quiet = name in compared
+            walk.place = name
+            walk.say("root", name)
+            walk.value(root)
+    except RecursionError:
+        return Reach(f"{_PYTHON} beyond", ("what it reaches is nested too deep to be read",))
+    return Reach(f"{_PYTHON} sha256:{walk.sha.hexdigest()}", tuple(walk.notes))
+
+
+def installed(thing: Any) -> bool:
+    """Is it no more than a package and its version: a class or function as it was installed, with nothing of a user's in it?"""
+    if isinstance(thing, type):
+        return owner_of(thing.__module__) is not None and not _patched(thing)
+    return isinstance(thing, FunctionType) and owner_of(_home(thing)) is not None and not thing.__closure__
+
+
+class _Walk:
+    """One walk over objects, each told to the hash once; then it is the number of its first visit."""
+
+    def __init__(self) -> None:
+        self.sha = hashlib.sha256()
+        self.seen: dict[int, int] = {}
+        self.kept: list[Any] = []  # what was seen stays, so that no other object gets its address
+        self.notes: dict[str, None] = {}
+        self.place, self.quiet = "", False
+
+    def say(self, *words: object) -> None:
+        """Words to the hash, each with its length, so that no two lists of them are one text."""
+        for word in words:
+            text = str(word).encode("utf-8", "surrogatepass")
+            self.sha.update(b"%d:" % len(text) + text)
+
+    def note(self, what: str) -> None:
+        """Something is beyond the digest, here."""
+        self.say("beyond", what)
+        if not self.quiet:
+            self.notes[f"{what} ({self.place})"] = None
+
+    def value(self, value: Any) -> None:
+        """Any object."""
+        kind = type(value)
+        if value is None or value is Ellipsis or value is NotImplemented or kind in (bool, float, complex):
+            self.say(kind.__name__, repr(value))
+        elif kind is int:
+            self.say("int", hex(value))
+        elif kind is str or kind is bytes:
+            self.say(kind.__name__, value if kind is str else value.hex())
+        elif kind is tuple:
+            self._members("tuple", value)
+        elif kind in (set, frozenset):
+            self.say(kind.__name__, *sorted(self._apart(each) for each in value))
+        elif kind is CodeType:
+            self._code(value, {}, {})
+        elif id(value) in self.seen:
+            self.say("again", self.seen[id(value)])
+        else:
+            self.seen[id(value)] = len(self.seen)
+            self.kept.append(value)
+            if what := beyond.of_value(value):
+                self.note(what)
+            elif not (self._callable(value) or self._container(value) or self._array(value)):
+                self._instance(value)
+
+    def _apart(self, value: Any) -> str:
+        """The digest of an element of a set, whose order says nothing."""
+        walk = _Walk()
+        walk.notes, walk.place, walk.quiet = self.notes, self.place, self.quiet
+        walk.value(value)
+        return walk.sha.hexdigest()
+
+    def _members(self, kind: str, values: Iterable[Any]) -> None:
+        members = list(values)
+        self.say(kind, len(members))
+        for each in members:
+            self.value(each)
+
+    def _callable(self, value: Any) -> bool:
+        """Told, if it is code of some kind: a function, a method, a class, a module, or what wraps one."""
+        if isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, FunctionType):
+            self._function(value)
+        elif isinstance(value, ModuleType):
+            self._module(value)
+        elif isinstance(value, MethodType):
+            self._members("method", (value.__func__, value.__self__))
+        elif isinstance(value, staticmethod | classmethod):
+            self._members(type(value).__name__, (value.__func__,))
+        elif isinstance(value, property):
+            self._members("property", (value.fget, value.fset, value.fdel))
+        elif isinstance(value, cached_property):
+            self._members("cached property", (value.func,))
+        elif isinstance(value, _IN_C):
+            self.say("in C", owner_of(getattr(value, "__module__", None) or ""), value.__qualname__)
+            own = getattr(value, "__self__", None)
+            self.value(None if isinstance(own, ModuleType | type) else own)
+        elif hasattr(value, "cache_parameters") and hasattr(value, "__wrapped__"):  # of functools.lru_cache
+            self._members("cached", (value.__wrapped__,))
+        else:
+            return False
+        return True
+
+    def _container(self, value: Any) -> bool:
+        kind = type(value)
+        if kind is list:
+            self._members("list", value)
+        elif kind is dict or kind is types.MappingProxyType:
+            self._members("dict", (part for item in value.items() for part in item))
+        elif kind is bytearray or kind is memoryview:
+            self.say(kind.__name__, value.hex())
+        elif isinstance(value, weakref.ref):
+            self._members("weak", (value(),))
+        elif kind is types.CellType:
+            self._cell(value)
+        else:
+            return False
+        return True
+
+    def _cell(self, cell: types.CellType) -> None:
+        try:
+            self.value(cell.cell_contents)
+        except ValueError:
+            self.say("empty")
+
+    def _array(self, value: Any) -> bool:
+        """Told, if it is an array or a tensor, by type, shape and a digest of its bytes."""
+        numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+        if numpy and (type(value) in (numpy.ndarray, numpy.memmap) or isinstance(value, numpy.generic)):
+            self.say("array", value.dtype.str, value.dtype.descr if value.dtype.fields else "", value.shape)
+            if value.dtype.hasobject:
+                self.value(value.tolist())
+            else:
+                self.say(hashlib.sha256(numpy.ascontiguousarray(value).tobytes()).hexdigest())
+            return True
+        if torch and isinstance(value, torch.Tensor):
+            self.say("tensor", type(value).__name__, value.dtype, tuple(value.shape), value.requires_grad)
+            try:
+                flat = value.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8)
+                self.say(hashlib.sha256(flat.numpy().tobytes()).hexdigest())
+            except (RuntimeError, TypeError, NotImplementedError):  # a layout without bytes of its own
+                self.note(f"a tensor of layout {str(value.layout).removeprefix('torch.')}")
+            return True
+        return False
+
+    def _instance(self, value: Any) -> None:
+        """Any other object: what pickle would take of it, which is what travels to a worker."""
+        kind = type(value)
+        try:
+            reducer = copyreg.dispatch_table.get(kind)
+            made: Any = reducer(value) if reducer else value.__reduce_ex__(4)
+            name, parts = (made, []) if isinstance(made, str) else ("", [*made, None, None, None][:5])
+            parts = [list(part) if place > 2 and part is not None else part for place, part in enumerate(parts)]
+        except RecursionError:
+            raise
+        except Exception:  # whatever an object says that can't be taken apart
+            self.note(f"a {kind.__module__}.{kind.__qualname__}, which can't be taken apart")
+            return
+        self.say("instance", name, owner_of(kind.__module__))
+        if not parts:
+            self._class(kind)
+            return
+        for part in (parts[0], parts[1], _in_order(parts[2]), *parts[3:]):
+            self.value(part)
+
+    # ------------------------------------------------------------------------------------------------------------ code
+
+    def _function(self, function: FunctionType) -> None:
+        if (own := _unhooked(function)) is not function:
+            self.value(own)
+            return
+        home = _home(function)
+        owner = owner_of(home)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        if owner:
+            self.say("installed", owner, home, function.__code__.co_qualname)
+            if cells:  # made by what is installed, of something that may not be
+                self._members("made with", (*cells.values(), function.__defaults__, function.__kwdefaults__))
+            return
+        outside, self.place = self.place, function.__qualname__
+        self._code(function.__code__, function.__globals__, cells)
+        self._members("defaults", (function.__defaults__, function.__kwdefaults__))
+        self._named({name: own for name, own in vars(function).items() if name != "__wrapped__"})
+        self.place = outside
+
+    def _code(self, body: CodeType, globals_: Mapping[str, Any], cells: Mapping[str, types.CellType]) -> None:
+        """A code object, those inside of it, and what they name in these globals and this closure."""
+        found = code.steps(body)
+        self.say("code", code.shape(body), len(found))
+        for step in found:
+            self.say(step.name)
+            if not step.constant:
+                self.say(step.about)
+            elif isinstance(step.about, CodeType):
+                self._code(step.about, globals_, cells)
+            else:
+                self.value(step.about)
+        for named in code.names(found):
+            self._look_up(named, globals_, cells)
+        for imported in code.imports(found):
+            self._import(imported, globals_)
+        for what in {beyond.of_attribute(name): None for name in code.attributes(found)}:
+            if what:
+                self.note(what)
+
+    def _look_up(self, named: code.Named, globals_: Mapping[str, Any], cells: Mapping[str, types.CellType]) -> None:
+        """What a name leads to: through modules by the attributes that are taken of them, the rest as a whole."""
+        if named.name in cells and not isinstance(_content(cells[named.name]), ModuleType):
+            self._cell(cells[named.name])
+            return
+        if named.name in cells:
+            found = _content(cells[named.name])
+        elif named.name in _OF_A_MODULE:
+            return
+        elif named.name in globals_:
+            found = globals_[named.name]
+        else:
+            known = hasattr(builtins, named.name)
+            self.say("builtin" if known else "missing")
+            if what := beyond.of_builtin(named.name):
+                self.note(what)
+            return
+        self.say("name", named.name)
+        way = list(named.attributes)
+        while isinstance(found, ModuleType) and owner_of(found.__name__) is None and way:
+            found = vars(found).get(attribute := way.pop(0))
+            self.say("attribute", attribute)
+        self._found(found, way)
+
+    def _found(self, found: Any, way: list[str]) -> None:
+        """What a name led to; `way`: the attributes that are taken of it next."""
+        module = isinstance(found, ModuleType)
+        home = found.__name__ if module else getattr(found, "__module__", None)
+        if (
+            isinstance(home, str)
+            and (owner := owner_of(home))
+            and (module or isinstance(found, type | types.FunctionType))
+        ):
+            chain = ".".join([home, *way] if module else [home, found.__qualname__, *way])
+            self.say("installed", owner, chain)
+            if what := beyond.of_installed(chain):
+                self.note(what)
+            while isinstance(found, ModuleType) and way:  # only what is loaded: looking must not load more
+                found = vars(found).get(way.pop(0))
+            if isinstance(found, ModuleType) or not _altered(found):
+                return
+        in_c = isinstance(found, types.BuiltinFunctionType) and isinstance(home, str)
+        if what := beyond.of_installed(f"{home}.{found.__qualname__}") if in_c else None:
+            self.note(what)
+        self.value(found)
+
+    def _import(self, imported: code.Imported, globals_: Mapping[str, Any]) -> None:
+        """An import inside a function: a user's module is its file, and those of the modules that it imports."""
+        parts = str(globals_.get("__package__") or "").split(".")
+        above = parts[: len(parts) - imported.level + 1] if imported.level else []
+        name = ".".join([*above, *([imported.module] if imported.module else [])])
+        owner = owner_of(name)
+        files = {} if owner else imported_files(name)
+        self.say("import", owner, *sorted(files.values()))
+        for module, content in files.items():
+            if content == "missing":
+                self.note(f"the module {module}, which isn't there")
+
+    def _class(self, kind: type) -> None:
+        owner = owner_of(kind.__module__)
+        if owner:
+            self.say("installed", owner, kind.__module__, kind.__qualname__)
+            self._named(_patched(kind))
+            return
+        self.say("class", kind.__qualname__)
+        outside, self.place = self.place, kind.__qualname__
+        self._members("bases", (type(kind), *kind.__bases__))
+        self._named({name: own for name, own in vars(kind).items() if name not in _NO_PART})
+        self.place = outside
+
+    def _module(self, module: ModuleType) -> None:
+        """A module as a whole, for it is handed on."""
+        if owner := owner_of(module.__name__):
+            self.say("installed", owner, module.__name__)
+        elif module.__name__ == "__main__":
+            self.note("all that the main module holds")
+        else:
+            self._named({name: own for name, own in vars(module).items() if name not in _OF_A_MODULE})
+
+    def _named(self, values: Mapping[str, Any]) -> None:
+        """What has names of its own, whose order says nothing."""
+        self.say("named", len(values))
+        for name in sorted(values):
+            self.say(name)
+            self.value(values[name])
+
+
+def _in_order(state: Any) -> Any:
+    """An instance's attributes by their names; any other state as it is."""
+    if isinstance(state, dict) and all(isinstance(name, str) for name in state):
+        return dict(sorted(state.items()))
+    return state
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _unhooked(function: FunctionType) -> FunctionType:
+    """An optimizer's own `step`, which torch wraps in its class when the first of them is made."""
+    hooked = hasattr(function, "hooked") and _home(function) == "torch.optim.optimizer"
+    return getattr(function, "__wrapped__", function) if hooked else function
+
+
+def _home(function: FunctionType) -> str:
+    """The module whose text a function is in, whatever `functools.wraps` says."""
+    return str(function.__globals__.get("__name__") or "")
+
+
+def _patched(kind: type) -> dict[str, FunctionType]:
+    """The functions of a user's that were put into an installed class, or one that it inherits from, by where they are."""
+    found: dict[str, FunctionType] = {}
+    for base in (base for base in kind.__mro__ if owner_of(base.__module__)):
+        for name, own in vars(base).items():
+            function = _unhooked(own) if isinstance(own, FunctionType) else None
+            # generated ones, of data classes, have no home, or that of their class
+            if (
+                function
+                and _home(function)
+                and not owner_of(_home(function))
+                and not owner_of(function.__module__ or "")
+            ):
+                found[f"{base.__qualname__}.{name}"] = function
+    return found
+
+
+def _altered(found: Any) -> bool:
+    """Has something of a user's been put in an installed thing's place?"""
+    return isinstance(found, type | FunctionType) and not installed(found)

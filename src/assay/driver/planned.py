@@ -1,0 +1,96 @@
+"""What a comparison would cost and could see, as data and in words; nothing of it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay import events
+from assay.core import Science, WorkerOptions
+
+from .estimate import Estimate, as_data, duration, estimated, sentence
+from .plan import Comparison
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """One task of it: what is asked there, and what it costs and can see."""
+
+    name: str
+    science: Science
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A comparison that is planned: its tasks, what names it, and the folder that it would go to.
+
+    `str(planned)` is what `assay run --plan-only` prints, `planned.data` what it prints with `--json`.
+
+    Example:
+        >>> planned = assay.plan("adam", "sgd", task="logistic", trials=2, replicates=2, engine="loop", quiet=True)
+        >>> planned.trainings, planned.tasks[0].estimate.margin
+        (40, 0.01)
+    """
+
+    folder: Path
+    plan_hash: str
+    tasks: tuple[PlannedTask, ...]
+    across: bool = False  # one verdict across several tasks
+
+    @property
+    def trainings(self) -> int:
+        """Over all tasks."""
+        return sum(task.estimate.trainings for task in self.tasks)
+
+    @property
+    def seconds(self) -> float | None:
+        """What they should take here; None where it wasn't measured."""
+        seconds = [task.estimate.seconds for task in self.tasks]
+        return None if None in seconds else sum(s for s in seconds if s is not None)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The plan as plain data, for JSON."""
+        if not self.across:
+            (task,) = self.tasks
+            plan = {"science": msgspec.to_builtins(task.science), "plan_hash": self.plan_hash}
+            return {**plan, "estimate": as_data(task.estimate)}
+        tasks = [
+            {"name": t.name, "plan_hash": t.science.plan_hash, "estimate": as_data(t.estimate)} for t in self.tasks
+        ]
+        return {"tasks": tasks, "suite_hash": self.plan_hash}
+
+    def __str__(self) -> str:
+        return "\n".join([*self._lines(), f"plan {self.plan_hash[:8]}, would go to {self.folder}"])
+
+    def _lines(self) -> list[str]:
+        if not self.across:
+            (task,) = self.tasks
+            named = [
+                f"{c.name}: {c.reference} ({c.source[:20]}), tunes {', '.join(f'{k} {v}' for k, v in c.space.items())}"
+                for c in task.science.contenders
+            ]
+            return [*named, *sentence(task.estimate, task.science)]
+        total = f", about {duration(self.seconds)} here" if self.seconds is not None else ""
+        each = [f"{t.name}: {'; '.join(sentence(t.estimate, t.science))}" for t in self.tasks]
+        return [*each, f"{self.trainings} trainings in all{total}"]
+
+
+def planned(comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> Planned:
+    """The cost and power of a comparison on the workers asked for.
+
+    Raises:
+        UsageError: its folder holds something else.
+    """
+    suite = comparison.suite
+    names = [job.task.name for job in comparison.jobs] if suite is None else [entry.name for entry in suite.entries]
+    tasks = tuple(
+        PlannedTask(name, job.science, estimated(job, work, on_event))
+        for name, job in zip(names, comparison.jobs, strict=True)
+    )
+    plan_hash = comparison.jobs[0].science.plan_hash if suite is None else suite.hash
+    return Planned(comparison.folder, plan_hash, tasks, across=suite is not None)

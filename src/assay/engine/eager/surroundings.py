@@ -1,0 +1,188 @@
+"""What code reaches beyond the objects it belongs to: attributes of classes and functions, globals, generators of the process.
+
+Members in one process share all of it, and a compiled step doesn't run Python: what changes there as a training goes on
+can be right in the loop only. So it is written down before a step, and compared after it.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+import types
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.engine.eager.object_graph import places, token
+from assay.engine.refusal import NotVectorizable
+from assay.engine.torch_private import version
+
+LONGEST = 2_000  # entries of a container that are looked at one by one
+_CONTAINERS = ("builtins", "collections", "types", "weakref", "functools")
+_FOREIGN = (sys.stdlib_module_names | {"torch", "numpy", "assay"}) - {"__main__"}
+
+
+def surroundings(*roots: Any) -> dict[str, Any]:
+    """What the code of these objects reaches beyond them, by path, in a form to be compared within a process."""
+    look = _Look()
+    for root in roots:
+        look.into(root)
+    drawn: Any = np.random.get_state()
+    look.found["Python's random"] = hash(random.getstate())
+    look.found["numpy.random"] = (zlib.crc32(drawn[1].tobytes()), *map(str, drawn[2:]))
+    return look.found
+
+
+def see_unchanged(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """NotVectorizable, with what differs, where something does."""
+    if changed := sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)):
+        raise NotVectorizable(f"its code changes what all members share: {changed[0]}")
+
+
+class _Look:
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self.seen: set[int] = set()
+        self.kept: list[Any] = []  # so that no id is given away twice
+
+    def _new(self, thing: Any) -> bool:
+        if id(thing) in self.seen:
+            return False
+        self.seen.add(id(thing))
+        self.kept.append(thing)
+        return True
+
+    def into(self, root: Any) -> None:
+        """The classes and functions of whatever `root` holds; not its own data."""
+        pending = [root]
+        while pending:
+            value = pending.pop()
+            if isinstance(value, _LEAVES) or not self._new(value):
+                continue
+            self._code_of(value)
+            pending += _inside(value)
+
+    def _code_of(self, value: Any) -> None:
+        if isinstance(value, types.FunctionType):
+            self.seen.discard(id(value))
+            self._function(value)
+        elif not isinstance(value, dict | list | tuple):
+            self._class(type(value))
+
+    def _class(self, cls: type) -> None:
+        for parent in cls.__mro__:
+            if _foreign(parent.__module__) or not self._new(parent):
+                continue
+            for name, thing in list(vars(parent).items()):
+                if not name.startswith(("__", "_abc_")):
+                    self._value(f"{parent.__qualname__}.{name}", thing)
+                elif isinstance(thing, types.FunctionType):
+                    self._function(thing)
+
+    def _function(self, function: types.FunctionType) -> None:
+        if _foreign(function.__module__) or not self._new(function):
+            return
+        where = f"{function.__module__}.{function.__qualname__}"
+        for name, thing in list(vars(function).items()):
+            self._value(f"{where}.{name}", thing)
+        for i, thing in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
+            self._value(f"{where}({i})", thing)
+        for name in _names(function.__code__):
+            if name in function.__globals__:
+                self._value(f"{function.__module__}.{name}", function.__globals__[name], _names(function.__code__))
+
+    def _value(self, path: str, value: Any, names: frozenset[str] = frozenset()) -> None:
+        """`names`: that code mentions, some of them perhaps of a module's."""
+        value = getattr(value, "__func__", getattr(value, "fget", value))
+        value = getattr(value, "__wrapped__", value) if isinstance(value, functools._lru_cache_wrapper) else value
+        if isinstance(value, types.FunctionType):
+            self._function(value)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, types.ModuleType):
+            if not _foreign(value.__name__) and self._new(value):
+                for name in names & vars(value).keys():
+                    self._value(f"{value.__name__}.{name}", vars(value)[name], names)
+        else:
+            for label, told in self._told(value):
+                self.found[path + label] = told
+
+    def _told(self, value: Any) -> Iterator[tuple[str, Any]]:
+        kind = type(value).__module__
+        if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
+            state = getattr(value, "bit_generator", value)
+            yield "", repr(getattr(state, "state", None) or getattr(state, "get_state", state.__repr__)())
+        elif kind == "itertools":
+            yield "", repr(value)
+        elif isinstance(value, Tensor):
+            yield "", _of_tensor(value)
+        elif isinstance(value, np.ndarray):
+            yield "", (value.shape, value.dtype.str, zlib.crc32(np.ascontiguousarray(value).data))
+        elif _foreign(kind) and kind not in _CONTAINERS:
+            return
+        elif isinstance(value, dict | list | set | frozenset) and len(value) > LONGEST:
+            yield "", len(value)
+        elif self._new(value) or not hasattr(value, "__dict__"):
+            try:
+                for place in places(value, {}):
+                    if place.kind == "inner":
+                        self._code_of(place.value)
+                    else:
+                        told = _of_tensor(place.value) if isinstance(place.value, Tensor) else token(place)
+                        yield f".{place.path}".rstrip("."), told
+            except NotVectorizable as error:
+                yield "", str(error)
+
+
+_LEAVES = (
+    Tensor,
+    np.ndarray,
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    type,
+    types.ModuleType,
+    types.BuiltinFunctionType,
+    type(None),
+)
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """What an object holds."""
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list | tuple | set | frozenset | deque):
+        yield from value
+    elif isinstance(value, types.FunctionType):
+        yield from (cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType())
+    elif isinstance(value, types.MethodType | functools.partial):
+        yield from (getattr(value, n, None) for n in ("__self__", "__func__", "func", "args", "keywords"))
+    else:
+        yield from getattr(value, "__dict__", {}).values()
+        for cls in type(value).__mro__:
+            slots = cls.__dict__.get("__slots__", ())
+            yield from (getattr(value, name, None) for name in ((slots,) if isinstance(slots, str) else slots))
+
+
+def _of_tensor(tensor: Tensor) -> tuple[int, int]:
+    return id(tensor), version(tensor)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _names(code: types.CodeType) -> frozenset[str]:
+    """Names of globals and attributes that code mentions, the code within it too."""
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return frozenset(code.co_names).union(*inner)
+
+
+def _foreign(module: str | None) -> bool:
+    """Python's, torch's, NumPy's and assay's own modules keep nothing of a contender's or a task's."""
+    return (module or "").partition(".")[0] in _FOREIGN

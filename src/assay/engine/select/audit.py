@@ -1,0 +1,117 @@
+"""The audit: a member trained over its whole length by the loop and by its engine, and compared epoch by epoch.
+
+The parity probe sees the first steps of small batches; this sees whatever comes later. In a run, one member in each hundred
+that an engine has trained is trained again by the loop. Where their curves are further apart than rounding at once explains,
+both ways train it in float64: compiled steps are interpreted, as they are in the probe, and dropout is left out, for its masks
+are equal in distribution only. Rounding grows as a training goes on: how much it has grown is measured on a twin whose weights
+began a little apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from assay.core import Contender, Curves, Member, Numerics, Task
+from assay.engine.eager.population import Population
+from assay.engine.refusal import refusal
+from assay.engine.select.parity import without_dropout
+from assay.engine.train import train_with
+from assay.errors import UsageError
+from assay.training import loop
+
+APART = 1e-12  # of each weight, at the twin's start: ten thousand times what float64 rounds off
+ROUNDING = 1e-7  # of a curve's largest value, that needs no twin
+GROWN = 10  # times the twin's distance
+IN_PLACE = 1e-3  # of a curve's largest value, in the member's own number type: what rounding makes as it stands
+CURVES = ("train_loss", "grad_norm", "update_norm")
+
+
+def see_that_it_is_the_loops(
+    task: Task, contender: Contender, member: Member, numerics: Numerics, curves: Curves, place: int
+) -> None:
+    """The audit of a member in a run, which left the curves at `place`.
+
+    Raises:
+        UsageError: they are not what the loop gives, up to rounding: its line, and both curves.
+    """
+    plain = msgspec.structs.replace(numerics, engine="loop", compiled=False, chunk_size=1)
+    expected = loop.train(task, contender, [member], plain)
+    if all(_near(getattr(expected, name)[0], getattr(curves, name)[place]) for name in CURVES):
+        return
+    if unlike := audit(task, contender, member, numerics):
+        raise UsageError(
+            f"{contender.name}, {member.phase} {member.index} of replicate {member.replicate}: its engine doesn't give the "
+            f"loop's numbers: {unlike}. Its train_loss by epoch: {_listed(curves.train_loss[place])}; by the loop: "
+            f"{_listed(expected.train_loss[0])}. Run it with --engine loop --fresh, and please report it"
+        )
+
+
+def _near(expected: np.ndarray, found: np.ndarray) -> bool:
+    scale = float(np.nanmax(np.abs(expected), initial=0.0))
+    return bool(np.allclose(found, expected, rtol=0.0, atol=IN_PLACE * scale, equal_nan=True))
+
+
+def _listed(curve: np.ndarray) -> str:
+    """A curve in a line: all of it, or its first and last epochs."""
+    shown = [f"{value:.4g}" for value in curve]
+    return " ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-5:]])
+
+
+def audit(task: Task, contender: Contender, member: Member, numerics: Numerics) -> str | None:
+    """None where the engine of these numerics gives the loop's numbers for this member, up to rounding; else a line."""
+    task = without_dropout(task)
+    exact = msgspec.structs.replace(numerics, dtype="float64", chunk_size=1)
+    kind = Population
+    if numerics.compiled:
+        from assay.engine.compiled.population import Interpreted as kind
+    try:
+        expected = loop.train(task, contender, [member], exact)
+    except Exception:  # a model that keeps to float32 can't be told from rounding over a whole training
+        return None
+    try:
+        found = train_with(kind, task, contender, [member], exact)
+    except Exception as error:
+        return f"the engine refuses it by itself: {refusal(error)}"
+    if _apart(expected, found, None) is None:
+        return None
+    return _apart(expected, found, loop.train(_moved(task), contender, [member], exact))
+
+
+def _apart(expected: Curves, found: Curves, twin: Curves | None) -> str | None:
+    """The first epoch in which they are further apart than rounding, in one line with both values."""
+    first: tuple[int, str] | None = None
+    for name in CURVES:
+        a, b = getattr(expected, name)[0], getattr(found, name)[0]
+        allowed = np.full(len(a), ROUNDING * np.nanmax(np.abs(a), initial=0.0))
+        if twin is not None:  # from where rounding has grown on, whatever comes is allowed
+            grown = np.nan_to_num(np.abs(getattr(twin, name)[0] - a), nan=np.inf)
+            allowed = np.maximum(allowed, GROWN * np.maximum.accumulate(np.where(np.isnan(a), 0.0, grown)))
+        wrong = (np.isnan(a) != np.isnan(b)) | (np.nan_to_num(np.abs(a - b)) > allowed)
+        if twin is not None:
+            wrong &= np.isfinite(allowed)
+        if wrong.any() and (first is None or int(wrong.argmax()) < first[0]):
+            first = int(wrong.argmax()), name
+    if first is None:
+        return None
+    epoch, name = first
+    a, b = getattr(expected, name)[0], getattr(found, name)[0]
+    return f"{name} is {b[epoch]:.6g} in epoch {epoch + 1}, by the loop {a[epoch]:.6g}, in float64"
+
+
+def _moved(task: Task) -> Task:
+    """The same with weights a little apart."""
+
+    def model() -> nn.Module:
+        made = task.model()
+        draw = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for p in made.parameters():
+                p.data = p.data.double() * (1 + APART * torch.randn(p.shape, generator=draw, dtype=torch.float64))
+        return made
+
+    return replace(task, model=model)

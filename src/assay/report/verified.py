@@ -1,0 +1,38 @@
+"""Is the page what is drawn from the record? It is drawn again and compared, where this assay and its libraries drew it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from assay.record.files import read_bytes
+from assay.report.drawn import PAGE, drawn, drawn_with
+
+LARGEST = 256 * 2**20  # bytes
+WITH = re.compile(rb'<meta name="generator" content="([^"]*)">')
+
+
+def faults(path: Path) -> Iterator[str]:
+    """Drawings that are not what is drawn from the record; nothing where there are none, or others drew them (`by_others`).
+
+    Raises as `report.draw` does.
+    """
+    if not (path / PAGE).exists() or by_others(path):
+        return
+    expected = drawn(path)
+    there = {p.name for p in path.iterdir() if p.suffix == ".png"} | {PAGE}
+    for name in sorted(expected.keys() | there):
+        if name not in expected:
+            yield f"{name} is no drawing of this record"
+        elif name not in there or read_bytes(path / name) != expected[name]:
+            yield f"{name} is not what is drawn from the record"
+
+
+def by_others(path: Path) -> str | None:
+    """By what a page was drawn that can't be drawn the same here, in its own words; None where it can."""
+    if not (path / PAGE).exists():
+        return None
+    found = WITH.search(read_bytes(path / PAGE, LARGEST)[:4096])
+    with_ = found[1].decode(errors="replace") if found else "an earlier assay"
+    return None if with_ == drawn_with() else with_

@@ -1,0 +1,226 @@
+"""What a contender's and a task's code reaches is part of the plan, or said to be beyond it; what says nothing is neither."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assay.contenders import contenders
+from assay.core import Contender, Science
+from assay.errors import UsageError
+from assay.space import Float
+from assay.tasks import find
+
+from .. import asked, tiny
+from .changes import BEYOND, HEAD, HELPED, MAKE, NOTHING, RATES
+
+ROOT = Path(__file__).parents[2]
+LR = {"lr": Float(1e-3, 1e-1, log=True)}
+
+
+def cell(text: str) -> dict:
+    """What a notebook's cell leaves, its module without a file."""
+    module = types.ModuleType("a_notebook")
+    sys.modules["a_notebook"] = module  # where data classes look for their own
+    exec(compile(text, "<cell>", "exec"), vars(module))
+    return vars(module)
+
+
+def planned(text: str, **changes) -> Science:
+    mine = Contender("mine", cell(HEAD + text + MAKE)["make"], space=LR, **changes)
+    return asked.job("adam", mine, task=tiny.task(), trials=2, replicates=2).science
+
+
+@pytest.mark.parametrize("what", RATES)
+def test_one_constant_changed_is_another_plan(what):
+    one, same, other = (planned(RATES[what].replace("X", number)) for number in ("0.5", "0.5", "0.25"))
+    assert one.plan_hash == same.plan_hash
+    assert one.plan_hash != other.plan_hash
+    assert one.training_hash(1) != other.training_hash(1)
+    assert one.training_hash(0) == other.training_hash(0)
+    assert not one.contenders[1].beyond
+    assert one.differences(other) == ["the source of mine was edited since the record was made"]
+
+
+@pytest.mark.parametrize("what", HELPED)
+def test_a_helpers_constant_changed_is_another_plan(what, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    helper, text = HELPED[what]
+
+    def with_helper(number: str) -> str:
+        for name, content in {"helper": helper, "deeper": "BETA = X"}.items():
+            (tmp_path / f"{name}.py").write_text(content.replace("X", number))
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        return planned(text).plan_hash
+
+    one, same, other = with_helper("0.5"), with_helper("0.5"), with_helper("0.25")
+    assert one == same != other
+
+
+@pytest.mark.parametrize("what", BEYOND)
+def test_what_no_digest_holds_is_said_to_be_beyond(what):
+    text, words = BEYOND[what]
+    one, same = (planned(text.replace("X", "1")) for _ in range(2))
+    assert words in " ".join(one.contenders[1].beyond)
+    assert one.plan_hash == same.plan_hash
+    assert "0x" not in " ".join(one.contenders[1].beyond)
+
+
+@pytest.mark.parametrize("what", NOTHING)
+def test_what_says_nothing_is_no_other_plan(what):
+    one, other = (planned(text) for text in NOTHING[what])
+    assert one.plan_hash == other.plan_hash
+
+
+def test_schedules_and_fixed_values_are_part_of_it():
+    text = "def rate(lr): return lr"
+    assert planned(text, schedule=lambda t: 1 - t).plan_hash != planned(text, schedule=lambda t: 1 - t / 2).plan_hash
+    long = [torch.zeros(5000) for _ in range(2)]
+    long[1][2500] = 1  # which no repr shows
+    assert repr(long[0]) == repr(long[1])
+    hashes = {planned(text, fixed={"weights": tensor}).plan_hash for tensor in long}
+    assert len(hashes) == 2
+
+
+PARTS = {
+    "data": "def data(seed, tiny=tiny):\n    s = tiny.clouds(seed)\n    s.train.inputs[0] += X\n    return s",
+    "model": "def model(): return torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Dropout(X))",
+    "loss": "def loss(o, t): return X * torch.nn.functional.cross_entropy(o, t)",
+    "metric": (
+        "from assay import Metric\nmetric = Metric('m', lambda o, t: X * o.mean(), lambda a, b: 0.5, 'max', '')"
+    ),
+    "constant": "from assay import Metric\nmetric = Metric('m', lambda o, t: o.mean(), lambda a, b: X, 'max', '')",
+    "arrays": "data = (np.full((50, 4), X, dtype=np.float32), np.arange(50) % 2)",
+    "splits": "s = tiny.clouds(0)\ns.test.inputs[0] = X\ndata = s",
+}
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_one_constant_of_a_task_changed_is_another_plan(what):
+    def science(number: str) -> Science:
+        made = cell("from tests import tiny" + HEAD + PARTS[what].replace("X", number))
+        parts = {name: made[name] for name in ("data", "model", "loss", "metric") if name in made}
+        return asked.job("adam", "sgd", task=tiny.task(**parts), trials=2, replicates=2).science
+
+    one, same, other = (science(number) for number in ("0.5", "0.5", "0.25"))
+    assert one.plan_hash == same.plan_hash != other.plan_hash
+    assert one.training_hash(0) != other.training_hash(0), "all contenders are trained on the task"
+
+
+def test_a_data_functions_files_are_not_beyond_for_its_data_is_compared():
+    made = cell(HEAD + "def data(seed): return np.load('x.npz')\ndef model(): return torch.load('x.pt')")
+    assert find(tiny.task(data=made["data"])).beyond == ()
+    assert "files (model)" in find(tiny.task(model=made["model"])).beyond
+
+
+def test_what_is_installed_is_a_package_and_its_version():
+    adam, nadam, gns = contenders(["adam", "torch.optim:NAdam", "gns-adam"])
+    assert (adam.reach, nadam.reach, gns.reach) == ("", "", "")
+    assert adam.source == nadam.source == f"torch {torch.__version__.partition('+')[0]}"
+
+
+def test_an_optimizer_that_was_made_before_is_the_same():
+    """torch wraps `step` in the class when the first of them is made."""
+    made = cell(HEAD + RATES["an optimizer's step"].replace("X", "0.5") + MAKE)
+    mine = Contender("mine", made["make"], space=LR)
+    before = contenders(["adam", mine])[1].reach
+    made["make"](torch.nn.Linear(2, 2), None, 0.1)
+    assert contenders(["adam", mine])[1].reach == before
+
+
+def test_a_task_that_was_found_before_is_the_same():
+    arrays = (np.zeros((50, 4), np.float32), np.arange(50) % 2)
+    task = find(tiny.task(data=arrays))
+    assert find(task).reach == task.reach
+
+
+def test_it_is_the_same_in_every_process(tmp_path):
+    """Other hash seeds, another folder, another place of the file."""
+    text = HEAD + "".join(f"\n{t.replace('X', '0.5')}\nrate_{i} = rate" for i, t in enumerate(RATES.values()))
+    text += f"\nrate = lambda lr: [{', '.join(f'rate_{i}' for i in range(len(RATES)))}]" + MAKE
+    say = "import sys; from assay.contenders import contenders as c; m = c(['adam', sys.argv[1]])[1]; print(m.reach, m.source)"
+    found = set()
+    for seed in ("1", "77"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        (folder / "mine.py").write_text(text)
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", say, f"{folder / 'mine.py'}:make"]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
+    assert "sha256:" in found.pop()
+
+
+def test_a_file_that_was_edited_is_loaded_again_with_its_helpers(tmp_path):
+    name = f"helper_{os.getpid()}"
+    (tmp_path / "mine.py").write_text(f"import torch\nfrom {name} import B\ndef make(model, lr): return B")
+    (tmp_path / "theirs.py").write_text(f"import torch\nfrom {name} import B\ndef make(model, lr): return B")
+    files = [f"one={tmp_path / 'mine.py'}:make", f"two={tmp_path / 'theirs.py'}:make"]
+
+    def made() -> list:
+        return [(c.make(None, asked_run(), lr=1), c.source, c.reach) for c in contenders(["adam", *files])[1:]]
+
+    (tmp_path / f"{name}.py").write_text("B = 1")
+    before = made()
+    (tmp_path / f"{name}.py").write_text("B = 2  # another")
+    after = made()
+    assert [b[0] for b in before] == [1, 1]
+    assert [a[0] for a in after] == [2, 2]
+    assert all(b[1] != a[1] and b[2] != a[2] for b, a in zip(before, after, strict=True))
+
+
+def asked_run():
+    from assay.core import Run
+
+    return Run(10, 2, 5)
+
+
+def test_a_module_that_was_edited_since_it_was_imported_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    file = tmp_path / "imported_once.py"
+    file.write_text("def make(model, lr): return 1")
+    assert contenders(["adam", "imported_once:make"])[1].make(None, asked_run(), lr=1) == 1
+    file.write_text("def make(model, lr): return 22")
+    with pytest.raises(UsageError, match=r"importlib\.reload") as caught:
+        contenders(["adam", "imported_once:make"])
+    assert "\n" not in str(caught.value)
+    importlib.reload(sys.modules["imported_once"])
+    assert contenders(["adam", "imported_once:make"])[1].make(None, asked_run(), lr=1) == 22
+    monkeypatch.delitem(sys.modules, "imported_once")
+
+
+async def _coroutine(model, run, lr):
+    return None
+
+
+def _generator(model, run, lr):
+    yield None
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_generator, "let it return the optimizer"),
+        (_coroutine, "write def, not async def"),
+        (torch.optim, "(a module)"),
+        ((i for i in ()), "(a generator)"),
+    ],
+)
+def test_what_makes_no_optimizer_is_one_line(make, words):
+    with pytest.raises(UsageError) as caught:
+        contenders(["adam", Contender("mine", make, space=LR)])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

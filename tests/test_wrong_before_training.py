@@ -1,0 +1,139 @@
+"""What can't end in a verdict is said in one line, naming the true cause, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import assay
+from assay.contenders import contenders
+from assay.contenders.adapt import adapt
+from assay.contenders.registry import CONTENDERS
+from assay.core import Metric
+from assay.errors import UsageError
+from assay.space import Float
+from assay.tasks import find
+from assay.training.validate import validate_task
+
+from . import asked, tiny
+
+
+def refused(**options) -> str:
+    """The one line with which a plan is refused."""
+    names = options.pop("names", ("adam", "sgd"))
+    with pytest.raises(UsageError) as caught:
+        asked.plan(*names, **{"task": tiny.task(), **options})
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def invalid(**changes) -> str:
+    """The one line with which a task is refused."""
+    task = find(tiny.task(**changes))
+    with pytest.raises(UsageError) as caught:
+        validate_task(task, task.draw(0))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def frozen() -> nn.Module:
+    return tiny.network().requires_grad_(False)
+
+
+def test_a_model_whose_parameters_are_all_frozen():
+    assert "all 4 of its model's parameters are frozen (requires_grad is False)" in invalid(model=frozen)
+
+
+def test_a_model_without_parameters():
+    assert "its model has no parameters, so nothing can be trained" in invalid(model=nn.Flatten)
+
+
+def test_a_metric_that_is_always_nan():
+    metric = Metric("odd", lambda o, t: o.mean() * math.nan, lambda train, test: 0.5, "max", "")
+    assert "its metric odd gives nan for finite outputs" in invalid(metric=metric)
+
+
+def nan_at_the_end(done: float) -> float:
+    return math.nan if done > 0.9 else 1.0
+
+
+def raises_later(done: float) -> float:
+    return 1 / (done - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (nan_at_the_end, "scheduled: its schedule gives nan (a float) at 90.1 % of training"),
+        (lambda done: None, "scheduled: its schedule gives None (a NoneType) at 0 % of training"),
+        (lambda done: math.inf, "its schedule gives inf (a float)"),
+    ],
+)
+def test_a_schedule_that_gives_no_number(schedule, words):
+    mine = assay.Contender("scheduled", adapt(torch.optim.SGD, "sgd").make, {"lr": Float(1e-3, 1)}, schedule=schedule)
+    assert words in refused(names=("adam", mine))
+
+
+def test_a_schedule_that_fails():
+    mine = assay.Contender(
+        "scheduled", adapt(torch.optim.SGD, "sgd").make, {"lr": Float(1e-3, 1)}, schedule=raises_later
+    )
+    with pytest.raises(UsageError, match="scheduled: its schedule fails at 50 % of training: ZeroDivisionError"):
+        asked.plan("adam", mine, task=tiny.task())
+
+
+def test_a_schedule_that_counts_its_calls_is_asked_on_a_copy():
+    calls: list[float] = []
+
+    def counting(done: float) -> float:
+        calls.append(done)
+        return 1.0
+
+    mine = assay.Contender("scheduled", adapt(torch.optim.SGD, "sgd").make, {"lr": Float(1e-3, 1)}, schedule=counting)
+    asked.plan("adam", mine, task=tiny.task())
+    assert calls == []
+
+
+def test_a_margin_below_all_digits():
+    assert "--margin 1e-298 points: scores have no such digits" in refused(margin=1e-300)
+
+
+def test_a_range_below_all_digits():
+    assert "--space adam.lr=1e-320..1e-310:log: the range" in refused(space="adam.lr=1e-320..1e-310:log")
+
+
+class Eager(torch.optim.SGD):
+    """As those that find their own step length: it wants a rate of 1."""
+
+    def __init__(self, params, lr: float = 1.0):
+        super().__init__(params, lr=lr)
+
+
+class Passing(Eager):
+    def __init__(self, params, **settings):
+        super().__init__(params, **settings)
+
+
+@pytest.mark.parametrize("target", [Eager, Passing])
+def test_a_default_range_holds_the_classs_own_default(target):
+    found = adapt(target, "eager")
+    rate = found.space["lr"]
+    assert isinstance(rate, Float)
+    assert (rate.low, rate.high, rate.log) == (pytest.approx(10**-1.5), pytest.approx(10**1.5), True)
+    assert "eager's own default learning rate is 1, so its range is 0.0316228..31.6228:log, around it" in found.note
+    given = adapt(target, "eager", tuned={"lr": Float(1e-3, 1, log=True)})
+    assert (given.space["lr"], given.note) == (Float(1e-3, 1, log=True), "")
+    assert adapt(torch.optim.NAdam, "nadam").space["lr"] == Float(1e-5, 1e-1, log=True)
+
+
+@pytest.mark.parametrize("name", CONTENDERS)
+def test_each_registered_range_holds_its_classs_default(name):
+    found = contenders(["adam", name] if name != "adam" else ["adam"])[-1]
+    rate = found.space["lr"]
+    assert isinstance(rate, Float)
+    made = found.make(nn.Linear(2, 2), assay.Run(1, 1, 1), **found.fixed, lr=1e-3)
+    default = type(made)(nn.Linear(2, 2).parameters()).param_groups[0]["lr"]
+    assert rate.low <= float(default) <= rate.high
