@@ -129,7 +129,7 @@ def verdict_differences(verdict):
 
 @pytest.mark.parametrize("looks", ["12", "1,5", "5,5", "6,5", "a,b", "", [3, None]])
 def test_looks_that_are_none(looks):
-    with pytest.raises(UsageError, match="--looks"):
+    with pytest.raises(UsageError, match="looks"):
         asked.plan("adam", "sgd", task=tiny.task(), looks=looks)
 
 
