@@ -36,11 +36,12 @@ from assay.engine.eager.python_numbers import as_number, is_number, same
 from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import NotCompilable, NotVectorizable, Unsteady, shared_write
 from assay.engine.torch_private import batched, expanded, is_batched, physical, vmap_level
+from assay.training.step import own_randomness
 
 
 def changing_numbers(population: Population, batches: Batches) -> Tracked:
     """The numbers that one more step of the loop changes: a first guess, which tracing completes."""
-    with torch.random.fork_rng(devices=[]):
+    with own_randomness():
         one = population.set_up(0, batches)
         before = numbers_of(one)
         one(*batches.of_member(0, population.warm % batches.steps))
@@ -66,7 +67,7 @@ class Trace:
         self, population: Population, batches: Batches, values: Values, x: Tensor, y: Tensor, masks: Sequence[Tensor]
     ) -> None:
         self.population, self.values = population, values
-        with torch.random.fork_rng(devices=[]):  # like the template was before its tensors were batched
+        with own_randomness():  # like the template was before its tensors were batched
             self.one = population.set_up(0, batches)
         self.found: Tracked = {}
         self.changed: list[str] = []
