@@ -1,4 +1,4 @@
-"""Every private name of torch that assay uses. Tried with torch 2.13.0.
+"""Every private name of torch that assay uses. Tried with torch 2.13.0 and 2.15.0.
 
 (`torch._foreach_add_` and its kin are documented functions of torch, in spite of their names.)
 

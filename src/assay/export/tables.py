@@ -105,7 +105,7 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
 def _long(frame: pl.DataFrame) -> pl.DataFrame:
     """A row an epoch. A trial's test curve is empty."""
     epochs = pl.int_ranges(1, pl.col("validation").list.len() + 1).alias("epoch")
-    none = pl.col("validation").list.eval(pl.lit(None, dtype=pl.Float64))
+    none = pl.lit(None, dtype=pl.Float64).repeat_by(pl.col("validation").list.len())
     test = pl.when(pl.col("test").list.len() > 0).then("test").otherwise(none).alias("test")
     long = frame.select(*KEY, epochs, *OTHERS, test).explode("epoch", *OTHERS, "test")
     return long.with_columns(pl.col(c).fill_nan(None) for c in CURVES)
