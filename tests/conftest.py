@@ -25,7 +25,8 @@ hypothesis.settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    os.environ["ASSAY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    base = tmp_path_factory.getbasetemp()  # one cache for all processes that run tests: what is compiled is compiled once
+    os.environ["ASSAY_CACHE"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
     cloudpickle.register_pickle_by_value(tiny)
     import torch
 

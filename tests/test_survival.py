@@ -109,8 +109,7 @@ def unfinished(whole: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("phase", ["tune", "final"])
-@pytest.mark.parametrize("damage", ["torn", "flipped", "empty"])
+@pytest.mark.parametrize(("damage", "phase"), [("torn", "tune"), ("flipped", "final"), ("empty", "tune")])
 def test_a_damaged_file_of_an_unfinished_run_is_named_and_made_again(tmp_path, whole, phase, damage):
     import polars as pl
 
