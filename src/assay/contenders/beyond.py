@@ -19,7 +19,15 @@ _READERS = {
     *("load", "loadtxt", "genfromtxt", "fromfile", "memmap", "open", "urlopen", "urlretrieve", "connect", "File"),
     *("imread", "load_file", "load_dataset", "open_dataset", "Popen", "check_output"),
 }
-_CLOCKS = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "now", "utcnow", "today"}
+_CLOCKS = {
+    *("time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "now", "utcnow", "today"),
+    *("localtime", "gmtime", "strftime", "ctime", "process_time"),
+}
+_READING = {
+    *("configparser", "fileinput", "linecache", "zipfile", "tarfile", "runpy", "sqlite3", "shelve", "dbm", "glob"),
+    *("subprocess", "socket", "urllib", "http", "requests", "shutil", "tempfile"),
+}
+_OF_THE_SYSTEM = {"popen", "system", "stat", "listdir", "scandir", "walk", "getcwd", "cpu_count", "getpid", "uname"}
 _OF_ANYTHING = {"read_text": FILES, "read_bytes": FILES, "open": FILES}  # a path's, mostly
 _KINDS: dict[type, str] = {
     types.GeneratorType: "a generator",
@@ -52,6 +60,12 @@ def of_installed(chain: str) -> str | None:
         return ENVIRONMENT
     if top in ("time", "datetime") and _CLOCKS & set(rest):
         return CLOCK
+    if (top in ("os", "posix") and "urandom" in rest) or top in ("secrets", "uuid"):
+        return "random numbers of the machine"
+    if (top, *rest[:1]) == ("sys", "argv"):
+        return "the command's own words"
+    if top in _READING or (top in ("os", "posix") and _OF_THE_SYSTEM & set(rest)):
+        return FILES
     if top == "importlib":
         return NAMES
     reads = any(part in _READERS or part.startswith("read_") for part in rest)

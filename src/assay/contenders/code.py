@@ -24,10 +24,11 @@ class Named(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """An import inside of code: `from ..helper import` is level 2, `helper`."""
+    """An import inside of code: `from ..helper import rates` is level 2, `helper` and ("rates",)."""
 
     module: str
     level: int
+    names: tuple[str, ...] = ()
 
 
 class Step(NamedTuple):
@@ -84,7 +85,7 @@ def attributes(found: list[Step]) -> list[str]:
 def imports(found: list[Step]) -> list[Imported]:
     """What is imported while the code runs."""
     return [
-        Imported(step.about, found[place - 2].about or 0)
+        Imported(step.about, found[place - 2].about or 0, found[place - 1].about or ())
         for place, step in enumerate(found)
         if step.name == "IMPORT_NAME"
     ]

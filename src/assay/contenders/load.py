@@ -41,7 +41,14 @@ def apart(doing: str) -> Iterator[list[str]]:
     Raises:
         UsageError: it ends the process, by SystemExit or GeneratorExit; other exceptions are as they were raised.
     """
-    me, printed = os.getpid(), list[str]()
+    me, printed, leave = os.getpid(), list[str](), os._exit
+
+    def ends(code: int) -> None:  # in a child that was forked it may
+        if os.getpid() != me:
+            leave(code)
+        raise SystemExit(code)
+
+    os._exit = ends  # type: ignore[assignment]
     try:
         with guard.captured() as printed, guard.kept() as changed:
             yield changed
@@ -52,6 +59,7 @@ def apart(doing: str) -> Iterator[list[str]]:
             raise UsageError(f"while {doing} it raised {own_frames(error)}{guard.last_lines(printed[0])}") from error
         raise
     finally:
+        os._exit = leave
         if os.getpid() != me:  # a child that it forked: the command goes on once only
             os._exit(0)
         if printed and printed[0].strip():
@@ -204,8 +212,9 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
 
 def _load_module(name: str) -> ModuleType:
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    with contextlib.suppress(OSError):  # the working folder was removed
+        if str(Path.cwd()) not in sys.path and "" not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
     if name in sys.modules or name.partition(".")[0] in ("assay", "torch"):
         return _as_it_is_now(importlib.import_module(name))
     try:

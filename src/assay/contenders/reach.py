@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import copyreg
+import functools
 import hashlib
 import sys
 import types
@@ -152,7 +153,7 @@ class _Walk:
             self.say("in C", owner_of(getattr(value, "__module__", None) or ""), value.__qualname__)
             own = getattr(value, "__self__", None)
             self.value(None if isinstance(own, ModuleType | type) else own)
-        elif hasattr(value, "cache_parameters") and hasattr(value, "__wrapped__"):  # of functools.lru_cache
+        elif isinstance(value, functools._lru_cache_wrapper):  # not by what it answers to: some answer to any name
             self._members("cached", (value.__wrapped__,))
         else:
             return False
@@ -208,9 +209,9 @@ class _Walk:
             made: Any = reducer(value) if reducer else value.__reduce_ex__(4)
             name, parts = (made, []) if isinstance(made, str) else ("", [*made, None, None, None][:5])
             parts = [list(part) if place > 2 and part is not None else part for place, part in enumerate(parts)]
-        except RecursionError:
+        except (RecursionError, KeyboardInterrupt):
             raise
-        except Exception:  # whatever an object says that can't be taken apart
+        except BaseException:  # whatever an object does that can't be taken apart, sys.exit among it
             self.note(f"a {kind.__module__}.{kind.__qualname__}, which can't be taken apart")
             return
         self.say("instance", name, owner_of(kind.__module__))
@@ -280,7 +281,9 @@ class _Walk:
         self.say("name", named.name)
         way = list(named.attributes)
         while isinstance(found, ModuleType) and owner_of(found.__name__) is None and way:
-            found = vars(found).get(attribute := way.pop(0))
+            if way[0] not in vars(found) or way[0] == "__dict__":  # served by the module's own code, or by its own dict
+                break
+            found = vars(found)[attribute := way.pop(0)]
             self.say("attribute", attribute)
         self._found(found, way)
 
@@ -313,6 +316,8 @@ class _Walk:
         name = ".".join([*above, *([imported.module] if imported.module else [])])
         owner = owner_of(name)
         files = {} if owner else imported_files(name)
+        for each in () if owner else imported.names:  # of which some may be modules
+            files |= {where: held for where, held in imported_files(f"{name}.{each}").items() if held != "missing"}
         self.say("import", owner, *sorted(files.values()))
         for module, content in files.items():
             if content == "missing":
@@ -320,7 +325,7 @@ class _Walk:
 
     def _class(self, kind: type) -> None:
         owner = owner_of(kind.__module__)
-        if owner:
+        if owner and not _made_while_running(kind):
             self.say("installed", owner, kind.__module__, kind.__qualname__)
             self._named(_patched(kind))
             return
@@ -345,6 +350,12 @@ class _Walk:
         for name in sorted(values):
             self.say(name)
             self.value(values[name])
+
+
+def _made_while_running(kind: type) -> bool:
+    """Whether a class is one that `types.new_class` or `make_dataclass` made, which says that it is the standard library's."""
+    module = sys.modules.get(kind.__module__)
+    return kind.__module__ in ("types", "abc", "dataclasses") and vars(module).get(kind.__name__) is not kind
 
 
 def _in_order(state: Any) -> Any:

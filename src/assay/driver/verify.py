@@ -26,7 +26,7 @@ from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
-from assay.record import RunFolder, agreement, chunks, extend, manifest
+from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
 from assay.record.inspection import inspect
 from assay.record.plan import read_plan
@@ -103,6 +103,7 @@ def _recomputed(path: Path) -> Iterator[str]:
     folder = RunFolder.open(path)
     frame = folder.frame()
     arrays = RecordArrays(reached(folder.plan, frame), frame)
+    yield from foreign.faults(folder)
     yield from _misnamed(folder)
     yield from agreement.faults(folder, frame)
     if has_controls(folder):

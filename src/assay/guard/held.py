@@ -8,8 +8,9 @@ from typing import Any
 
 MODULES = (
     "builtins", "math", "random", "numpy", "numpy.random",
+    "copy", "functools", "numpy.linalg",
     "torch", "torch.autograd", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils",
-    "torch.optim",
+    "torch.optim", "torch.functional", "torch._tensor", "torch._C", "torch._C._nn",
 )  # fmt: skip
 _MISSING = object()
 _NOT_OURS = ("__annot", "__doc__", "__abstractmethods__", "_abc_impl")  # what Python itself makes when it is asked for

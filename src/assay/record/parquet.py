@@ -15,6 +15,10 @@ PACKED = (0, 6)  # not at all, zstd: all that is ever written here
 WRITTEN = (0, 2, 3, 8)  # encodings: plain, and those of dictionaries
 WIDEST, SPARE = 16, 4096  # bytes of a number with its levels; of a page beside its values
 TEXT = 4096  # bytes of a text
+FOOTER, HEAD = (
+    4 * 2**20,
+    64 * 2**10,
+)  # bytes of a file's description, and of a page's: what is read of them takes 64 each
 
 
 class Measured(NamedTuple):
@@ -38,7 +42,7 @@ def measured(content: bytes, columns: Mapping[str, int], texts: frozenset[str], 
     ValueError: it has other columns, or more in them, or anything that this version doesn't write.
     """
     length = int.from_bytes(content[-8:-4], "little")
-    if content[:4] != b"PAR1" or content[-4:] != b"PAR1" or length > len(content) - 12:
+    if content[:4] != b"PAR1" or content[-4:] != b"PAR1" or length > min(len(content) - 12, FOOTER):
         raise ValueError("it is no Parquet file")
     footer = Reader(content[-8 - length : -8]).struct()
     rows, unpacked = 0, 0
@@ -80,14 +84,16 @@ def _pages(content: bytes, head: Fields) -> Iterator[_Page]:
     if end > len(content):
         raise ValueError("its pages lie outside it")
     while at < end:
-        reader = Reader(content, at)
+        reader = Reader(content[at : at + HEAD])
         page = reader.struct()
+        if [kind in page for kind in (5, 7, 8)] != [page.get(1) == kind for kind in (0, 2, 3)]:
+            raise ValueError("it has pages that this version doesn't write")
         own = next((_struct(page[kind]) for kind in (5, 7, 8) if kind in page), None)
         encoding = None if own is None else own.get(4 if 8 in page else 2)
         if own is None or encoding not in WRITTEN:
             raise ValueError("it has pages that this version doesn't write")
         yield _Page(7 in page, _count(own.get(1)), _count(page.get(2)))
-        at = reader.at + _count(page.get(3))
+        at += reader.at + _count(page.get(3))
 
 
 def _name(head: Fields) -> str:

@@ -110,13 +110,29 @@ def train_chunk(
     with _no_trace() as changed:
         task, contender = _open(packed_task), _open(packed_contender)
         with _blaming(f"{contender.name} trained{_which(members)}", f"{contender.name} fails while it trains"):
-            curves = _trained(task, contender, members, numerics)
+            with _own_state(task, contender):
+                curves = _trained(task, contender, members, numerics)
             if numerics.engine == "vectorized" and not any(curves.fallback):
                 from assay.engine.select.audit import see_that_it_is_the_loops
 
                 for place in audited:
                     see_that_it_is_the_loops(task, contender, members[place], numerics, curves, place)
     return replace(curves, changed=(guard.listed(changed),) * len(members)) if changed else curves
+
+
+@contextlib.contextmanager
+def _own_state(task: Task, contender: Contender) -> Iterator[None]:
+    """Where training changes globals, classes or closures of the code's own, the process is not used again.
+
+    So that no training begins with what another left there, and none depends on which shared a process.
+    """
+    from assay.engine.eager.surroundings import surroundings
+
+    roots = contender.make, task.model, task.loss
+    before = surroundings(*roots)
+    yield
+    if surroundings(*roots) != before:
+        now.spend()
 
 
 def _trained(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:

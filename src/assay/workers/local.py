@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from assay.errors import UsageError
 from assay.workers.interface import OnPrinted, Result, Watchdog, not_kept
 from assay.workers.process import THREAD_VARIABLES, Answer, WorkerProcess
 from assay.workers.serve import PRELOADED
@@ -165,6 +166,12 @@ def _context() -> Any:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
             forkserver.ensure_running()
+        except OSError as error:
+            if "AF_UNIX" not in str(error):
+                raise
+            raise UsageError(
+                f"the folder for temporary files has too long a path ({error}): set TMPDIR=/tmp"
+            ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context

@@ -21,7 +21,25 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 KEPT = 64 * 1024  # bytes of what a call prints: the last ones
 # what a process's own code ends it with, and will again; anything else came from outside
 CRASHES = {
-    getattr(signal, n) for n in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS") if hasattr(signal, n)
+    getattr(signal, f"SIG{name}")
+    for name in [
+        "SEGV",
+        "ABRT",
+        "BUS",
+        "FPE",
+        "ILL",
+        "SYS",
+        "ALRM",
+        "VTALRM",
+        "PROF",
+        "XCPU",
+        "XFSZ",
+        "PIPE",
+        "USR1",
+        "USR2",
+        "TRAP",
+    ]
+    if hasattr(signal, f"SIG{name}")
 }
 _UNTOLD = 255  # as multiprocessing has it where the server of processes is gone
 _starting = threading.Lock()

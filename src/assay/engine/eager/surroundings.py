@@ -69,7 +69,10 @@ class _Look:
             pending += _inside(value)
 
     def _code_of(self, value: Any) -> None:
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, type):
+            self.seen.discard(id(value))
+            self._class(value)
+        elif isinstance(value, types.FunctionType):
             self.seen.discard(id(value))
             self._function(value)
         elif not isinstance(value, dict | list | tuple):
@@ -93,6 +96,9 @@ class _Look:
             self._value(f"{where}.{name}", thing)
         for i, thing in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
             self._value(f"{where}({i})", thing)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if cell != types.CellType():
+                self._value(f"{where}: {name}", cell.cell_contents)
         for name in _names(function.__code__):
             if name in function.__globals__:
                 self._value(f"{function.__module__}.{name}", function.__globals__[name], _names(function.__code__))

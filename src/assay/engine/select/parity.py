@@ -100,7 +100,7 @@ def _difference(task: Task, expected: Curves, found: Curves, tolerance: float) -
     """What differs most between two engines' curves, in one line; None within the tolerance."""
     if (expected.diverged != found.diverged).any():
         return f"members diverge in epochs {found.diverged.tolist()}, in the loop in {expected.diverged.tolist()}"
-    if (unlike := _scored_otherwise(expected.validation, found.validation, tolerance)) is not None:
+    if (unlike := scored_otherwise(expected.validation, found.validation, tolerance)) is not None:
         return f"validation scores differ by {unlike:.1e} from the loop's"
     compared: dict[str, tuple[np.ndarray, np.ndarray]] = {n: (getattr(expected, n), getattr(found, n)) for n in _TRACES}
     if expected.weights is not None and found.weights is not None:
@@ -121,7 +121,7 @@ def _difference(task: Task, expected: Curves, found: Curves, tolerance: float) -
     return f"{where} differs by {worst:.1e} of its size from the loop's" if worst > tolerance else None
 
 
-def _scored_otherwise(expected: np.ndarray, found: np.ndarray, tolerance: float) -> float | None:
+def scored_otherwise(expected: np.ndarray, found: np.ndarray, tolerance: float) -> float | None:
     """The largest difference of scores, where it is more than rounding, or than one sample that tips over."""
     both = np.isfinite(expected) & np.isfinite(found)
     if not both.any():
