@@ -88,7 +88,7 @@ def _numpy(node: Node) -> str:
         common = _common(arguments)
         left, right = (_operand(a, common) for a in arguments)
         return f"{left} {_COMPARE[base]} {right}"
-    if base in _FUNCTIONS and overload == "default":
+    if base in _FUNCTIONS and (overload == "default" or base in _BITWISE):
         common = _common(arguments) if dtype == "bool_" and base not in _BITWISE else dtype
         if base.startswith("logical") and common != "bool_":
             raise _Unknown(name)

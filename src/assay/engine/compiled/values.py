@@ -100,6 +100,8 @@ def scalar(value: Any) -> Tensor:
 def holds(guard: Guard, value: Any) -> bool:
     """Whether a guard's value, a NumPy scalar or an array (members,), is what the trace saw."""
     if isinstance(guard, bool):
+        if value.ndim == 0:  # most are, and this is asked at each step
+            return (value.item() != 0) is guard
         return bool(np.all(np.not_equal(value, 0) == guard))
     if guard != guard:
         return bool(np.isnan(value).all())
