@@ -25,7 +25,9 @@ hypothesis.settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    base = tmp_path_factory.getbasetemp()  # one cache for all processes that run tests: what is compiled is compiled once
+    base = (
+        tmp_path_factory.getbasetemp()
+    )  # one cache for all processes that run tests: what is compiled is compiled once
     os.environ["ASSAY_CACHE"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
     cloudpickle.register_pickle_by_value(tiny)
     import torch

@@ -38,6 +38,16 @@ def owner_of(module: str) -> str | None:
     return version_of(module, getattr(sys.modules.get(module), "__file__", None))
 
 
+def users_modules() -> list[ModuleType]:
+    """The modules in this process that a user wrote, but for the main one."""
+    known = [*sys.modules.items()]
+    return [m for name, m in known if isinstance(m, ModuleType) and m.__name__ == name != "__main__" and _is_a_users(m)]
+
+
+def _is_a_users(module: ModuleType) -> bool:
+    return isinstance(getattr(module, "__file__", None), str) and owner_of(module.__name__) is None
+
+
 @cache
 def _stdlib() -> str:
     return sysconfig.get_path("stdlib")

@@ -140,11 +140,18 @@ def _resolve(
         return replace(made, reference=reference_of(reference), **origin_of(reference)._asdict())
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
+    if plain.endswith(".py"):
+        raise UsageError(f"{plain} is a file: name what it holds, as in {plain}:MyOptimizer")
     if ":" not in plain and plain not in (known := [*CONTENDERS, *PACKAGED]):
         raise UsageError(f"no contender is called {plain!r}; {nearest(plain, known)} (yours: path/file.py:Name)")
     entry = CONTENDERS.get(plain)
     where = entry.reference if entry else PACKAGED.get(plain, plain)
-    target = load(where)
+    try:
+        target = load(where)
+    except UsageError as error:
+        raise UsageError(
+            f"{error} (pip install 'assay[board]' brings it)" if plain in PACKAGED else str(error)
+        ) from error
     if isinstance(target, Contender):
         target = replace(target, note=_noted(target.note, changes_of(target.make)))
         found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)

@@ -173,7 +173,8 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     if e.detectable is not None:
         lines.append(
             f"{p.replicates} replicates find a difference of {t.scale * e.detectable:.2g} {t.unit} with 80 % probability; "
-            f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is {t.scale * e.margin:.3g}"
+            f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is "
+            f"{t.scale * e.margin:.3g} {t.unit}"
             " (by the spread recorded for this task at its own budget)"
         )
     if e.too_wide and not isinstance(p.stages, Stages):

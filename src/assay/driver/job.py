@@ -69,6 +69,11 @@ def _overridden(task: Task, on: TaskOptions) -> Task:
     margin = on.margin if on.margin_in_text is None else on.margin_in_text / task.metric.scale
     if margin is None:
         return task
+    if task.metric.scale == 100 and margin >= 1:
+        raise UsageError(
+            f"a margin of {100 * margin:g} points is all that {task.metric.name} has: one point is --margin 1 on the command "
+            "line, and margin=0.01 in Python"
+        )
     return replace(task, margin=margin, margin_reason="chosen by the user (--margin)")
 
 

@@ -93,7 +93,9 @@ def question(
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
     check_workers(work)
     instance(out, (str, Path, type(None)), "out", "a folder's path")
-    return Question((baseline, *candidates), on, how, trained_by, work, out, bool(fresh), bool(quiet))
+    instance(fresh, bool, "fresh", "True or False")
+    instance(quiet, bool, "quiet", "True or False")
+    return Question((baseline, *candidates), on, how, trained_by, work, out, fresh, quiet)
 
 
 def with_options_of(
@@ -111,6 +113,8 @@ def with_options_of(
             for name in options:
                 if name not in signature.parameters:
                     raise UsageError(f"no option is called {name!r}; {nearest(name, list(signature.parameters)[2:])}")
+            if not contenders:
+                raise UsageError("name a baseline and a candidate: assay.compare('adam', MyOptimizer)")
             return answer(asking(*contenders, **options))
 
         returned = inspect.signature(answer, eval_str=True).return_annotation

@@ -9,6 +9,7 @@ from pathlib import Path
 from assay.errors import BrokenRecord, UsageError
 
 SUITE = "suite.json"
+OWN = ("plan.json", "manifest.json", "members", "result.json")  # any of which makes a folder a run's, damaged perhaps
 FOLDERS = re.compile(r"(controls/)?(members|scores|steps|weights)|controls|earlier(/[0-9]{1,9})?")
 
 
@@ -19,6 +20,10 @@ def files(folder: Path) -> list[str]:
         BrokenRecord: a link, a pipe, a device, or a name or folder that no record has. UsageError: no folder.
     """
     found, folders, suite = list[str](), [""], os.path.lexists(folder / SUITE)
+    if folder.is_dir() and any(folder.iterdir()) and not any(os.path.lexists(folder / name) for name in (SUITE, *OWN)):
+        within = len([*folder.glob("*/plan.json")])
+        others = f"; there are {within} run folders in it" if within else ""
+        raise UsageError(f"{folder} is no run folder (there is no plan.json{others})")
     while folders:
         where = folders.pop()
         for entry in _entries(folder, where):

@@ -19,6 +19,7 @@ import cloudpickle
 import numpy as np
 
 from assay import guard
+from assay.contenders.packages import users_modules
 from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames, said
 from assay.training.numerics import Chosen, Demand
@@ -36,13 +37,32 @@ def pack(thing: Task | Contender) -> bytes:
         UsageError: it holds what can't travel, a lock or an open file.
     """
     try:
-        packed = cloudpickle.dumps(thing)
+        packed = _as_it_is_here(thing)
     except Exception as error:
         raise UsageError(
             f"{thing.name} can't be sent to a worker process: {said(error)}; make what it names inside the function that uses it"
         ) from None
     cells = {name: entry for name, entry in linecache.cache.items() if len(entry) > 1 and name.encode() in packed}
     return pickle.dumps((packed, {name: entry for name, entry in cells.items() if not os.path.exists(name)}))
+
+
+def _as_it_is_here(thing: Task | Contender) -> bytes:
+    """A user's modules as they are in this process, which is what the plan tells of, and not as their files are by now.
+
+    By reference, as far as they can't be taken apart.
+    """
+    registered = [m for m in users_modules() if m.__name__ not in cloudpickle.list_registry_pickle_by_value()]
+    for module in registered:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(thing)
+    except Exception:
+        if not registered:
+            raise
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+    return cloudpickle.dumps(thing)
 
 
 @lru_cache(maxsize=64)
