@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from assay.cli import call
@@ -71,6 +72,7 @@ ENDS = {
     "os._exit": ("", "os._exit(0)", "its code ended its process (exit code 0)"),
     "a segfault": ("", "os.kill(os.getpid(), signal.SIGSEGV)", "its process crashed with SIGSEGV"),
     "abort": ("", "os.abort()", "its process crashed with SIGABRT"),
+    "an alarm": ("", "os.kill(os.getpid(), signal.SIGALRM)", "its process crashed with SIGALRM"),
 }
 
 
@@ -243,3 +245,31 @@ def test_a_thread_from_an_import_keeps_the_command_from_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
     assert "a thread that is not assay's still ran" in done.stderr
+
+
+def test_a_file_that_ends_the_process_as_it_is_imported_is_one_line(tmp_path, capsys):
+    assert run(mine(tmp_path, head="import os; os._exit(0)"), tmp_path / "run") == 2
+    one_fault(capsys, "mine.py was imported", "SystemExit: 0")
+
+
+def test_what_a_training_leaves_in_its_own_module_is_not_there_for_the_next(tmp_path, capsys):
+    body = "pass"
+    head = "TAKEN = [0]"
+    file = tmp_path / "mine.py"
+    contender = mine(tmp_path, body, head)
+    text = file.read_text().replace(
+        "        self.count += 1\n", "        TAKEN[0] += 1\n        if TAKEN[0] > 40: return None\n", 1
+    )
+    assert "TAKEN[0] += 1" in text
+    file.write_text(text)
+    assert run(contender, tmp_path / "run", "--epochs", "4") == 0
+    frame = RunFolder.open(tmp_path / "run").frame().filter(pl.col("slot") == 1)
+    assert (frame["update_norm"].list.first() > 0).all()  # each begins with steps of its own
+
+
+def test_a_folder_that_is_no_runs_is_told_so_and_what_is_in_it(tmp_path, capsys):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "plan.json").write_text("{}")
+    for command in ("status", "verify", "report"):
+        assert call([command, str(tmp_path)]) == 2
+        assert "is no run folder (there is no plan.json; there are 1 run folders in it)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import assay
@@ -224,3 +226,24 @@ def test_a_record_says_which_reach_differs(tmp_path):
     run(tmp_path / "run", task=tiny.task(loss=loss_of(1.0)))
     with pytest.raises(UsageError, match=r"what task clouds reaches .* was changed since the record was made"):
         run(tmp_path / "run", task=tiny.task(loss=loss_of(2.0)))
+
+
+def test_what_a_user_set_in_a_module_is_what_trains(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "set_here.py").write_text("FACTOR = 1.0\n")
+    (tmp_path / "mine_here.py").write_text(
+        "import torch, set_here\n"
+        "class Mine(torch.optim.SGD):\n"
+        "    def step(self, closure=None):\n"
+        "        for p in self.param_groups[0]['params']:\n"
+        "            p.grad.mul_(set_here.FACTOR)\n"
+        "        return super().step(closure)\n"
+    )
+    set_here, mine_here = importlib.import_module("set_here"), importlib.import_module("mine_here")
+    scores = {}
+    for factor in (1.0, 0.0, 1.0):
+        set_here.FACTOR = factor
+        made = assay.compare("sgd", mine_here.Mine, task=tiny.task(), out=tmp_path / f"run-{factor}", quiet=True, **FEW)
+        scores[factor] = made.frame().filter(pl.col("slot") == 1)["update_norm"].list.first().to_list()
+    assert all(norm > 0 for norm in scores[1.0])
+    assert all(norm == 0 for norm in scores[0.0])

@@ -101,7 +101,7 @@ def test_names_and_models_can_be_the_first_parameter(users):
         ("import nothing_of_this_name", "X", "nothing_of_this_name"),
         ("1 / 0", "X", "ZeroDivisionError"),
         ("import sys; sys.exit(4)", "X", "SystemExit: 4"),
-        ("import os; os._exit(7)", "X", "exit code 7"),
+        ("import os; os._exit(7)", "X", "SystemExit: 7"),
         ("import os; os.abort()", "X", "SIGABRT"),
         (USERS, "GNSAdm", "did you mean GNSAdam"),
         (USERS, "Odd", "its first parameter is called 'things'"),

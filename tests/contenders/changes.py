@@ -36,6 +36,12 @@ RATES = {
     "a dictionary": "BETAS = {'first': X, 2: None}\ndef rate(lr): return lr * BETAS['first']",
     "a dictionary's order": "BETAS = {X: 1, 2.5: 1}\ndef rate(lr): return lr * next(iter(BETAS))",
     "an ordered dictionary": "B = collections.OrderedDict(first=X)\ndef rate(lr): return lr * B['first']",
+    "a dictionary that answers to any name": (
+        "class Attrs(dict):\n    __getattr__ = dict.get\nB = Attrs(beta=X)\ndef rate(lr): return lr * B.beta"
+    ),
+    "a data class made while it runs": (
+        "B = dataclasses.make_dataclass('B', [('beta', float, X)])\ndef rate(lr): return lr * B().beta"
+    ),
     "a deque": "B = collections.deque([X], maxlen=3)\ndef rate(lr): return lr * B[0]",
     "a set": "B = {X, 7.0, 'seven'}\ndef rate(lr): return lr * min(b for b in B if b != 'seven')",
     "a set in the code": "def rate(lr): return lr if lr in {X, 7.0} else 0",

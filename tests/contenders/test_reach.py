@@ -224,3 +224,33 @@ def test_what_makes_no_optimizer_is_one_line(make, words):
         contenders(["adam", Contender("mine", make, space=LR)])
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_is_taken_of_a_package_inside_a_function_is_reached(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "__init__.py").write_text("")
+
+    def with_beta(number: str) -> Science:
+        (tmp_path / "taken" / "sub.py").write_text(f"BETA = {number}")
+        importlib.invalidate_caches()
+        return planned("def rate(lr):\n    from taken import sub\n    return lr * sub.BETA")
+
+    assert with_beta("0.5").plan_hash != with_beta("0.25").plan_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import subprocess\ndef rate(lr): return lr * len(subprocess.run(['true']).args)", "files"),
+        ("def rate(lr): return lr * len(os.urandom(1))", "random numbers of the machine"),
+        ("import sys\ndef rate(lr): return lr * len(sys.argv)", "the command's own words"),
+    ],
+)
+def test_what_the_machine_gives_is_beyond(text, words):
+    assert any(words in line for line in planned(text).contenders[1].beyond)
+
+
+def test_a_value_that_ends_the_process_as_it_is_taken_apart_ends_nothing():
+    text = "class Ends:\n    def __reduce_ex__(self, _): raise SystemExit(0)\nB = Ends()\ndef rate(lr): return lr * len([B])"
+    assert any("can't be taken apart" in line for line in planned(text).contenders[1].beyond)

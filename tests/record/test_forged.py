@@ -50,7 +50,13 @@ def another_time(content):
     content["training_seconds"] *= 2
 
 
+def certified(content):
+    content["science"]["task"]["certified_by"] = "somebody"
+
+
 DERIVED = {
+    "a word in the plan": (document("plan.json", certified), "plan.json has certified_by, which no plan has"),
+    "a file of its own": (lambda f: (f / "winner.txt").write_text("sgd"), "winner.txt is no file of a run's"),
     "the page": (file("report.html", lambda b: b.replace(b"points", b"miles")), "report.html is not what is drawn"),
     "a figure": (file("norms.png", lambda b: b + b"."), "norms.png is not what is drawn"),
     "a figure of its own": (lambda f: (f / "better.png").write_bytes(b"x"), "better.png is no drawing"),
