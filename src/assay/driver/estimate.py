@@ -13,6 +13,7 @@ from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
 from assay.judge.power import detectable_difference, expected_half_width
+from assay.judge.sentence import amount
 from assay.record.extend import resume
 from assay.report.units import duration
 from assay.space import midpoint
@@ -171,10 +172,10 @@ def sentence(e: Estimate, science: Science) -> list[str]:
             f"({e.most} trainings)"
         )
     if e.detectable is not None:
+        margin = amount(f"{t.scale * e.margin:.3g}", t.unit)
         lines.append(
             f"{p.replicates} replicates find a difference of {t.scale * e.detectable:.2g} {t.unit} with 80 % probability; "
-            f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is "
-            f"{t.scale * e.margin:.3g} {t.unit}"
+            f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is {margin}"
             " (by the spread recorded for this task at its own budget)"
         )
     if e.too_wide and not isinstance(p.stages, Stages):
