@@ -143,6 +143,7 @@ def test_objects_are_checked_as_they_are():
 
 def test_the_engine_is_asked_for():
     report = check("sgd", speed=False, only=["engine"], engine_of=lambda c: ("vectorized", f"{c.name} is traced"))
+    assert str(report).startswith("sgd: ")
     assert report["engine"].value == {"engine": "vectorized", "reason": "sgd is traced"}
     assert check("sgd", speed=False, only=["engine"])["engine"].value["engine"] == "vectorized"
 

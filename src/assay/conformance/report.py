@@ -79,6 +79,9 @@ class Report:
         """0, or 1 where a check failed."""
         return 0 if self.ok else 1
 
+    def __str__(self) -> str:
+        return "\n".join(render(self))
+
     def __getitem__(self, name: str) -> Finding:
         """The finding of that name; KeyError where there is none."""
         found = {finding.name: finding for finding in self.findings}
