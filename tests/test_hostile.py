@@ -272,4 +272,4 @@ def test_a_folder_that_is_no_runs_is_told_so_and_what_is_in_it(tmp_path, capsys)
     (tmp_path / "one" / "plan.json").write_text("{}")
     for command in ("status", "verify", "report"):
         assert call([command, str(tmp_path)]) == 2
-        assert "is no run folder (there is no plan.json; there are 1 run folders in it)" in capsys.readouterr().err
+        assert "is no run folder (there is no plan.json; in it: 1 run folder)" in capsys.readouterr().err

@@ -53,11 +53,13 @@ def said(error: BaseException) -> str:
 
 def described(value: object) -> str:
     """A value that is of the wrong type, in a few words: its text, cut short, and its type."""
+    kind = type(value).__name__
+    kind = f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
     try:
         text = " ".join(repr(value).split())
     except Exception:  # a user's class may fail to tell what it is
-        return f"a {type(value).__name__}"
-    return f"{text if len(text) <= 60 else text[:57] + '...'} (a {type(value).__name__})"
+        return kind
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
 
 
 def own_frames(error: BaseException) -> str:

@@ -126,7 +126,11 @@ def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], dr
         if r.unlike:
             out.print(line(f"mismatch: {where}: its engine isn't the loop: {r.unlike}"))
     wrong = len(faults) + sum(not r.sound for r in again)
-    summary = f"{wrong} mismatches" if wrong else "plan, seeds, data, choice and verdict follow from the members"
+    summary = (
+        f"{wrong} mismatch{'es' * (wrong > 1)}"
+        if wrong
+        else "plan, seeds, data, choice and verdict follow from the members"
+    )
     for said in drawn_by:
         out.print(line(said))
     out.print(line(f"root of the record: {manifest.root(folder)}"))

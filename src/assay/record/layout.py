@@ -22,7 +22,7 @@ def files(folder: Path) -> list[str]:
     found, folders, suite = list[str](), [""], os.path.lexists(folder / SUITE)
     if folder.is_dir() and any(folder.iterdir()) and not any(os.path.lexists(folder / name) for name in (SUITE, *OWN)):
         within = len([*folder.glob("*/plan.json")])
-        others = f"; there are {within} run folders in it" if within else ""
+        others = f"; in it: {within} run folder{'s' * (within > 1)}" if within else ""
         raise UsageError(f"{folder} is no run folder (there is no plan.json{others})")
     while folders:
         where = folders.pop()
