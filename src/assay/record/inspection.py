@@ -37,6 +37,7 @@ def inspect(path: Path, kinds: Sequence[str] = KINDS) -> None:
         BrokenRecord: the first file that can't be what this version writes, and why. UsageError: no run folder, or a
             damaged plan.
     """
+    layout.see_that_it_is_a_runs(path)
     layout.files(path)
     for folder in runs(path).values():
         if not is_suite(path) or (folder / "plan.json").exists():

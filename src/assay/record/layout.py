@@ -20,10 +20,6 @@ def files(folder: Path) -> list[str]:
         BrokenRecord: a link, a pipe, a device, or a name or folder that no record has. UsageError: no folder.
     """
     found, folders, suite = list[str](), [""], os.path.lexists(folder / SUITE)
-    if folder.is_dir() and any(folder.iterdir()) and not any(os.path.lexists(folder / name) for name in (SUITE, *OWN)):
-        within = len([*folder.glob("*/plan.json")])
-        others = f"; in it: {within} run folder{'s' * (within > 1)}" if within else ""
-        raise UsageError(f"{folder} is no run folder (there is no plan.json{others})")
     while folders:
         where = folders.pop()
         for entry in _entries(folder, where):
@@ -41,6 +37,14 @@ def files(folder: Path) -> list[str]:
             elif os.path.lexists(entry.path):
                 raise _foreign(folder / place, "is a pipe, a socket or a device")
     return sorted(found)
+
+
+def see_that_it_is_a_runs(folder: Path) -> None:
+    """UsageError where a folder has nothing of a run's, with the number of those in it that have."""
+    if folder.is_dir() and not any(os.path.lexists(folder / name) for name in (SUITE, *OWN)):
+        within = len([*folder.glob("*/plan.json")])
+        others = f"; in it: {within} run folder{'s' * (within > 1)}" if within else ""
+        raise UsageError(f"{folder} is no run folder (there is no plan.json{others})")
 
 
 def _entries(folder: Path, where: str) -> list[os.DirEntry[str]]:

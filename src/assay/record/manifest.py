@@ -106,7 +106,11 @@ def set_changed_aside(folder: Path, found: Sequence[Change]) -> list[str]:
 
 
 def changes(folder: Path) -> list[Change]:
-    """How a folder differs from its manifest; where that can't be trusted, the manifest alone."""
+    """How a folder differs from its manifest; where that can't be trusted, the manifest alone.
+
+    UsageError: there is nothing of a run's in it.
+    """
+    layout.see_that_it_is_a_runs(folder)
     try:
         manifest = read_struct(folder / NAME, Manifest)
     except FileNotFoundError:
