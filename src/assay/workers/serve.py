@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import signal
@@ -61,6 +62,9 @@ def serve(calls: Connection, printed: Connection, environment: Mapping[str, str]
             if os.getpid() != me:  # a child that the code forked, and that went on as if it were the worker
                 break
             calls.send_bytes(answer)
+    if os.getpid() == me:
+        with contextlib.suppress(Exception):
+            multiprocessing.util._run_finalizers(0)  # semaphores, torch's compiler's among them, which would be left
     os._exit(0)  # not waiting for threads
 
 
