@@ -105,7 +105,7 @@ def test_by_default_the_finished_record_is_found(tmp_path, monkeypatch):
 
 
 def test_planned_looks_end_it_where_the_answer_is_clear_and_go_on_where_not(tmp_path):
-    clear, _ = run(tmp_path / "clear", looks="3,5", margin=0.99)
+    clear, _ = run(tmp_path / "clear", looks="3,5", task=tiny.task(margin=50.0))
     (verdict,) = clear.verdicts
     assert verdict.replicates == 3
     assert verdict.outcome in ("equivalent", "negligible")
