@@ -37,8 +37,8 @@ class LocalWorkers:
     """`Workers` that are processes, started from a server that has torch loaded; by default one a core, or a few a GPU.
 
     A process serves one owner: it opens the packed code of one set of bytes in its life, that of a task or of a task and a
-    contender, so that no contender's code can reach another's numbers. `size` calls run at once; beside their processes, as
-    many idle ones are kept for owners that may come back, on a GPU none.
+    contender, so that no contender's code can reach another's numbers. `size` calls run at once; beside their processes,
+    twice as many idle ones are kept for owners that may come back (a task, a baseline, a candidate), on a GPU none.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LocalWorkers:
         self.size = size or (cores() if device == "cpu" else min(A_GPU, cores()))
         self.watchdog = Watchdog(time_limit)
         self._on_printed = on_printed
-        self._kept = 2 * self.size if device == "cpu" else self.size
+        self._kept = 3 * self.size if device == "cpu" else self.size
         self._context = _context()
         self._lock = threading.Lock()
         self._waiting: collections.deque[_Waiting] = collections.deque()
