@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from assay import guard
+from assay.contenders.installed import installed
 from assay.contenders.packages import imported_files, version_of
-from assay.contenders.reach import installed, reach_of
+from assay.contenders.reach import reach_of
 from assay.errors import UsageError, nearest, own_frames
 
 _HELPERS: dict[str, list[str]] = {}  # module name → files that it imported from beside it

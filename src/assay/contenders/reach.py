@@ -20,6 +20,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from assay.contenders import beyond, code
+from assay.contenders.installed import altered, home_of, made_while_running, patched, unhooked
 from assay.contenders.packages import imported_files, owner_of
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"  # bytecode is its own
@@ -64,13 +65,6 @@ def reach_of(roots: Mapping[str, Any], compared: Iterable[str] = ()) -> Reach:
     except RecursionError:
         return Reach(f"{_PYTHON} beyond", ("what it reaches is nested too deep to be read",))
     return Reach(f"{_PYTHON} sha256:{walk.sha.hexdigest()}", tuple(walk.notes))
-
-
-def installed(thing: Any) -> bool:
-    """Is it no more than a package and its version: a class or function as it was installed, with nothing of a user's in it?"""
-    if isinstance(thing, type):
-        return owner_of(thing.__module__) is not None and not _patched(thing)
-    return isinstance(thing, FunctionType) and owner_of(_home(thing)) is not None and not thing.__closure__
 
 
 class _Walk:
@@ -224,10 +218,10 @@ class _Walk:
     # ------------------------------------------------------------------------------------------------------------ code
 
     def _function(self, function: FunctionType) -> None:
-        if (own := _unhooked(function)) is not function:
+        if (own := unhooked(function)) is not function:
             self.value(own)
             return
-        home = _home(function)
+        home = home_of(function)
         owner = owner_of(home)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         if owner:
@@ -302,7 +296,7 @@ class _Walk:
                 self.note(what)
             while isinstance(found, ModuleType) and way:  # only what is loaded: looking must not load more
                 found = vars(found).get(way.pop(0))
-            if isinstance(found, ModuleType) or not _altered(found):
+            if isinstance(found, ModuleType) or not altered(found):
                 return
         in_c = isinstance(found, types.BuiltinFunctionType) and isinstance(home, str)
         if what := beyond.of_installed(f"{home}.{found.__qualname__}") if in_c else None:
@@ -325,9 +319,9 @@ class _Walk:
 
     def _class(self, kind: type) -> None:
         owner = owner_of(kind.__module__)
-        if owner and not _made_while_running(kind):
+        if owner and not made_while_running(kind):
             self.say("installed", owner, kind.__module__, kind.__qualname__)
-            self._named(_patched(kind))
+            self._named(patched(kind))
             return
         self.say("class", kind.__qualname__)
         outside, self.place = self.place, kind.__qualname__
@@ -352,12 +346,6 @@ class _Walk:
             self.value(values[name])
 
 
-def _made_while_running(kind: type) -> bool:
-    """Whether a class is one that `types.new_class` or `make_dataclass` made, which says that it is the standard library's."""
-    module = sys.modules.get(kind.__module__)
-    return kind.__module__ in ("types", "abc", "dataclasses") and vars(module).get(kind.__name__) is not kind
-
-
 def _in_order(state: Any) -> Any:
     """An instance's attributes by their names; any other state as it is."""
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
@@ -370,36 +358,3 @@ def _content(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return None
-
-
-def _unhooked(function: FunctionType) -> FunctionType:
-    """An optimizer's own `step`, which torch wraps in its class when the first of them is made."""
-    hooked = hasattr(function, "hooked") and _home(function) == "torch.optim.optimizer"
-    return getattr(function, "__wrapped__", function) if hooked else function
-
-
-def _home(function: FunctionType) -> str:
-    """The module whose text a function is in, whatever `functools.wraps` says."""
-    return str(function.__globals__.get("__name__") or "")
-
-
-def _patched(kind: type) -> dict[str, FunctionType]:
-    """The functions of a user's that were put into an installed class, or one that it inherits from, by where they are."""
-    found: dict[str, FunctionType] = {}
-    for base in (base for base in kind.__mro__ if owner_of(base.__module__)):
-        for name, own in vars(base).items():
-            function = _unhooked(own) if isinstance(own, FunctionType) else None
-            # generated ones, of data classes, have no home, or that of their class
-            if (
-                function
-                and _home(function)
-                and not owner_of(_home(function))
-                and not owner_of(function.__module__ or "")
-            ):
-                found[f"{base.__qualname__}.{name}"] = function
-    return found
-
-
-def _altered(found: Any) -> bool:
-    """Has something of a user's been put in an installed thing's place?"""
-    return isinstance(found, type | FunctionType) and not installed(found)
