@@ -252,9 +252,6 @@ def test_a_file_that_ends_the_process_as_it_is_imported_is_one_line(tmp_path, ca
     one_fault(capsys, "mine.py was imported", "SystemExit: 0")
 
 
-@pytest.mark.xfail(
-    reason="classes that a contender's make closes over aren't walked yet, so their globals are not seen"
-)
 def test_what_a_training_leaves_in_its_own_module_is_not_there_for_the_next(tmp_path, capsys):
     body = "pass"
     head = "TAKEN = [0]"

