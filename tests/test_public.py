@@ -94,6 +94,14 @@ def _cheap(monkeypatch, tmp_path):
     monkeypatch.setattr("assay.conformance.ask._findings", lambda *_: ())
 
 
+def test_what_a_notebook_or_a_shell_shows_of_a_value_is_what_it_says():
+    planned = assay.plan("adam", "sgd", task="logistic", **FEW)
+    assert repr(planned) == str(planned)
+    assert repr(planned).startswith("adam: ")
+    result = assay.Result(Path("mine"), {"verdicts": []}, "from the record, made at noon")
+    assert repr(result).splitlines() == ["from the record, made at noon", "report: mine/report.html"]
+
+
 @pytest.mark.usefixtures("_cheap")
 def test_each_name_is_used_after_each_other_in_each_style():
     assert CALLS.keys() == {*assay.__all__, "open"}

@@ -206,7 +206,7 @@ def test_a_run_that_is_ended_says_that_it_can_be_resumed_and_leaves_nothing(tmp_
         time.sleep(0.1)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     assert call(["status", str(out)]) == 0
-    assert f"{out}: interrupted: run the command that made it again" in capsys.readouterr().out
+    assert f"{out}: interrupted, or ended by an error" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------- a plan that is lost

@@ -51,6 +51,16 @@ def test_a_model_without_parameters():
     assert "its model has no parameters, so nothing can be trained" in invalid(model=nn.Flatten)
 
 
+def test_a_model_that_is_made_already():
+    with pytest.raises(UsageError, match="its model is one that is made already; give the function that makes it"):
+        tiny.task(model=nn.Linear(2, 2))
+
+
+def test_a_lambda_without_a_rate():
+    said = refused(names=("adam", lambda model: torch.optim.SGD(model.parameters(), 0.1)))
+    assert "give it an lr, as in lambda model, lr: …" in said
+
+
 def test_a_metric_that_is_always_nan():
     metric = Metric("odd", lambda o, t: o.mean() * math.nan, lambda train, test: 0.5, "max", "")
     assert "its metric odd gives nan for finite outputs" in invalid(metric=metric)

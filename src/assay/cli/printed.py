@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.progress.text import Screen, line, say_json
-from assay.record import manifest
+from assay.record import manifest, output
 
 if TYPE_CHECKING:
     from assay.driver.planned import Planned
@@ -55,7 +55,8 @@ def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bo
         sentences += [
             Text(c["sentence"], style="yellow" if c["passed"] is False else "dim") for c in content.get("controls", [])
         ]
-    where = [line(f"report: {folder / 'report.html'}"), line(f"root of the record: {manifest.root(folder)}")]
+    where = [line(f"what its code printed: {log}") for log in sorted(folder.glob(f"**/{output.NAME}"))]
+    where += [line(f"report: {folder / 'report.html'}"), line(f"root of the record: {manifest.root(folder)}")]
     for text in (*sentences, *note, Text("\n").join(where)):
         out.print()
         out.print(text)

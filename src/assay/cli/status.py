@@ -15,7 +15,9 @@ from assay.record.suite import is_suite, runs
 
 from .printed import console
 
-UNFINISHED = "interrupted: run the command that made it again, and it goes on"
+UNFINISHED = (
+    "interrupted, or ended by an error: what is finished is kept, and the command that made it goes on from there"
+)
 
 
 def status(path: Path) -> None:

@@ -79,6 +79,9 @@ class Report:
         """0, or 1 where a check failed."""
         return 0 if self.ok else 1
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return "\n".join(render(self))
 

@@ -172,6 +172,8 @@ def _see_that_it_is_given(name: str, signature: Signature, valued: set[str]) -> 
 def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
     defaults = {n: p.default for n, p in signature.named.items()}
     tunable = [n for n, value in defaults.items() if isinstance(value, int | float) and not isinstance(value, bool)]
+    if not tunable and name == "lambda":
+        return UsageError("a lambda that takes no number has nothing to tune: give it an lr, as in lambda model, lr: …")
     if not tunable:
         return UsageError(f"{name} takes no number that could be tuned: give it an lr, or write {_factory(name)}")
     return UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.{tunable[0]}=1e-5..1e-1:log")

@@ -181,6 +181,11 @@ class Task:
         instance(self.metric, Metric, f"{what} metric", "an assay.Metric, as in assay.metrics")
         instance(self.margin_reason, str, f"{what} margin_reason", "text")
         function(self.model, f"{what} model", "a function that returns a torch.nn.Module")
+        if not isinstance(self.model, type) and hasattr(self.model, "named_parameters"):
+            raise UsageError(
+                f"{what} model is one that is made already; give the function that makes it, so that each training begins with "
+                "weights of its own: model=lambda: MyModel(…)"
+            )
         function(self.loss, f"{what} loss", "a function of outputs and targets")
         settled = {
             "epochs": whole(self.epochs, f"{what} epochs"),

@@ -75,6 +75,9 @@ class Result:
         write_bytes(Path(path), written.read_bytes())
         return Path(path)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         said = [v.sentence for v in self.verdicts]
         return "\n".join([*said, *filter(None, [self.recorded]), f"report: {self.folder / 'report.html'}"])

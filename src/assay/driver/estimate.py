@@ -179,7 +179,11 @@ def sentence(e: Estimate, science: Science) -> list[str]:
             " (by the spread recorded for this task at its own budget)"
         )
     if e.too_wide and not isinstance(p.stages, Stages):
-        lines.append("warning: that interval is wider than the margin; more --replicates would narrow it")
+        width = f"{2 * t.scale * (e.half_width or 0):.2g}"
+        lines.append(
+            f"warning: from end to end that interval is {width} wide, more than the margin, so that the answer may well be "
+            "inconclusive; more --replicates would narrow it"
+        )
     return lines
 
 

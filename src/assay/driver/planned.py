@@ -64,6 +64,9 @@ class Planned:
         ]
         return {"tasks": tasks, "suite_hash": self.plan_hash}
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return "\n".join([*self._lines(), f"plan {self.plan_hash[:8]}, would go to {self.folder}"])
 

@@ -21,7 +21,10 @@ import torch
 import torch._dynamo  # torch does so with the first optimizer that is made: here once for all processes forked from one
 from torch import Tensor
 from torch._C import _functorch  # type: ignore[attr-defined]  # the primitives that torch.func.vmap itself is made of
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 torch_functions_off = torch._C.DisableTorchFunction  # a context in which no TorchFunctionMode is asked
 
@@ -52,6 +55,12 @@ def _load_decompositions() -> None:
 def batched(physical: Tensor, level: int) -> Tensor:
     """(members, …) → one member's (…), inside a level."""
     return _functorch._add_batch_dim(physical, 0, level)
+
+
+def graph_of(function: Callable[..., Sequence[Tensor]], *inputs: Tensor) -> GraphModule:
+    """What the function computes of the inputs, as a graph: `make_fx`, which would make a mode of its own for each value."""
+    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+        return make_fx(function)(*inputs)
 
 
 def version(tensor: Tensor) -> int:

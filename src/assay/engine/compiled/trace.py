@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.func import functionalize
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from assay.engine.compiled.values import Guard, Kind, Tracked, Values, named, plain, scalar
 from assay.engine.eager.batches import Batches
@@ -35,7 +34,7 @@ from assay.engine.eager.population import Gradients, Population, refuse_shared_m
 from assay.engine.eager.python_numbers import as_number, is_number, same
 from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import NotCompilable, NotVectorizable, Unsteady, shared_write
-from assay.engine.torch_private import batched, expanded, is_batched, physical, vmap_level
+from assay.engine.torch_private import batched, expanded, graph_of, is_batched, physical, vmap_level
 from assay.training.step import own_randomness
 
 
@@ -72,10 +71,10 @@ class Trace:
         self.found: Tracked = {}
         self.changed: list[str] = []
         self.read: list[tuple[Tensor, Guard | None]] = []  # None: it must be true
-        self.graph = make_fx(self._body)(*self._inputs(), x, y, *masks)
+        self.graph = graph_of(self._body, *self._inputs(), x, y, *masks)
         if not self.found:
             _refuse_foreign_tensors(self.graph)
-            self.graph = make_fx(functionalize(self.graph, remove="mutations"))(*self._inputs(), x, y, *masks)
+            self.graph = graph_of(functionalize(self.graph, remove="mutations"), *self._inputs(), x, y, *masks)
 
     def _inputs(self) -> list[Tensor]:
         """Copies, for tracing computes: the population must not notice."""
