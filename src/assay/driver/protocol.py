@@ -48,7 +48,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         replicates=replicates or usual["replicates"],
         trials=asked.trials or usual["trials_for_two" if two else "trials"],
         final_seeds=asked.final_seeds or usual["final_seeds"],
-        sampler=f"optuna {metadata.version('optuna')} TPE",  # another version may ask for other trials
+        sampler=sampler(),
         sampler_options=SAMPLER_OPTIONS,
         stages=stages or msgspec.UNSET,
         edges=EDGES if asked.protocol == "honest" else msgspec.UNSET,  # the published one decides nothing
@@ -57,6 +57,11 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
     if asked.controls:
         _check_controls(protocol)
     return protocol
+
+
+def sampler() -> str:
+    """What asks for trials here; another version of it may ask for other ones."""
+    return f"optuna {metadata.version('optuna')} TPE"
 
 
 def _replicates(given: int | str | None) -> tuple[int | None, Stages | None]:
