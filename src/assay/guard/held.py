@@ -1,14 +1,17 @@
-"""What the names in torch, and in what torch's users compute with, stand for: which functions, which methods, which classes."""
+"""What the names stand for in torch, in what its users compute with, and in what assay writes its files with."""
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 MODULES = (
     "builtins", "math", "random", "numpy", "numpy.random",
     "copy", "functools", "numpy.linalg",
+    "json", "os", "pathlib", "posixpath", "time",
     "torch", "torch.autograd", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils",
     "torch.optim", "torch.functional", "torch._tensor", "torch._C", "torch._C._nn",
 )  # fmt: skip
@@ -46,6 +49,8 @@ def _owners() -> dict[str, Any]:
     found: dict[str, Any] = {n: m for n in sorted(modules) if isinstance(m := sys.modules[n], ModuleType)}
     found["torch.Tensor"] = torch.Tensor
     found["torch.nn.Parameter"] = torch.nn.Parameter
+    for kind in (json.JSONEncoder, json.JSONDecoder, *type(Path()).__mro__[:-1]):
+        found[f"{kind.__module__}.{kind.__qualname__}"] = kind
     for place in ("torch.nn", "torch.optim", "torch.optim.lr_scheduler"):
         for name, value in vars(sys.modules[place]).items():
             if isinstance(value, type) and value.__module__.startswith("torch."):
