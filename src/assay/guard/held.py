@@ -16,7 +16,13 @@ MODULES = (
     "torch.optim", "torch.functional", "torch._tensor", "torch._C", "torch._C._nn",
 )  # fmt: skip
 _MISSING = object()
-_NOT_OURS = ("__annot", "__doc__", "__abstractmethods__", "_abc_impl")  # what Python itself makes when it is asked for
+_NOT_OURS = (
+    "__annot",
+    "__doc__",
+    "__abstractmethods__",
+    "_abc_impl",
+    "tzname",
+)  # what Python itself makes when it is asked for
 
 
 class Held:
@@ -25,10 +31,12 @@ class Held:
     def __init__(self) -> None:
         self._kept = [(name, owner, dict(vars(owner))) for name, owner in _owners().items()]
 
-    def put_back(self) -> list[str]:
-        """Put back what was replaced, taken away or (in a class) added since; its full names."""
+    def put_back(self, of_torch: bool) -> list[str]:
+        """Put back what was replaced, taken away or (in a class) added since, in torch or elsewhere; its full names."""
         changed: list[str] = []
         for where, owner, before in self._kept:
+            if where.startswith("torch") != of_torch:
+                continue
             now = vars(owner)
             for name in [n for n, value in before.items() if now.get(n, _MISSING) is not value]:
                 if not _by_itself(name, before[name], now.get(name)):
