@@ -192,6 +192,11 @@ def test_different_numbers_of_hyperparameters_are_said(tmp_path):
     [
         ({"trials": 0}, "--trials 0"),
         ({"epochs": 0}, "--epochs 0"),
+        ({"epochs": 10**20}, "--epochs 100000000000000000000: it must be 1 at least, and 1,000,000,000 at most"),
+        (
+            {"trials": 10**11},
+            "--trials 100000000000 and --final-seeds 8: 2,400,000,000,192 trainings, and 1,000,000,000 are the",
+        ),
         ({"margin": 0.0}, "--margin"),
         ({"margin": -1.0}, "--margin"),
         ({"margin": float("nan")}, "--margin"),

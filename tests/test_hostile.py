@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assay import guard
 from assay.cli import call
+from assay.contenders.load import changes_of, load
+from assay.errors import UsageError
 from assay.record import RunFolder, manifest, output
 
 ROOT = Path(__file__).parents[1]
@@ -273,3 +277,44 @@ def test_a_folder_that_is_no_runs_is_told_so_and_what_is_in_it(tmp_path, capsys)
     for command in ("status", "verify", "report"):
         assert call([command, str(tmp_path)]) == 2
         assert "is no run folder (there is no plan.json; in it: 1 run folder)" in capsys.readouterr().err
+
+
+LASTS = {
+    "prints at exit": ("import atexit; atexit.register(print, 'BYE')", "what runs at exit (atexit)"),
+    "exits at exit": ("import atexit; atexit.register(os._exit, 7)", "what runs at exit (atexit)"),
+    "memory": ("import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 34, 1 << 34))", "resource limits"),
+    "file size": ("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))", "resource limits"),
+    "open files": ("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))", "resource limits"),
+    "an alarm": ("signal.alarm(1)", "timers"),
+    "a clock that stands": ("time.monotonic = lambda: 0.0", "time.monotonic"),
+    "another writer": ("import json; json.dumps = lambda *a, **k: '{}'", "json.dumps"),
+    "another replace": ("os.replace = lambda *a: None", "os.replace"),
+    "another path": ("Path = __import__('pathlib').Path; Path.exists = lambda self: False", "Path.exists"),
+    "a closed output": ("sys.stdout.close(); sys.__stdout__.close()", ""),
+}
+
+
+@pytest.mark.parametrize("case", LASTS)
+def test_what_importing_a_file_does_to_the_command_is_put_back_and_named(tmp_path, case):
+    head, words = LASTS[case]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    told = changes_of(load(mine(tmp_path, head=head).removeprefix("mine=")))
+    assert words in told
+    assert bool(words) == bool(told)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+    assert guard.Snapshot().put_back() == []
+
+
+def test_a_command_is_none_the_worse_for_what_is_done_as_a_file_is_imported(tmp_path):
+    later = "import weakref; weakref.finalize(torch.nn.Module, print, 'BYE')"
+    heads = "\n".join([later, *(head for head, _ in LASTS.values())])
+    command = [sys.executable, "-m", "assay", "run", "sgd", mine(tmp_path, head=heads), *FEW, "--plan-only", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    json.loads(done.stdout)
+
+
+def test_who_asks_as_it_is_imported_is_told_that_nobody_answers(tmp_path):
+    reference = mine(tmp_path, head="input('give ')").removeprefix("mine=")
+    with pytest.raises(UsageError, match=r"mine.py fails to import: (.|\n)*EOFError(.|\n)*give "):
+        load(reference)

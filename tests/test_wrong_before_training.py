@@ -165,3 +165,37 @@ def test_each_registered_range_holds_its_classs_default(name):
     made = found.make(nn.Linear(2, 2), assay.Run(1, 1, 1), **found.fixed, lr=1e-3)
     default = type(made)(nn.Linear(2, 2).parameters()).param_groups[0]["lr"]
     assert rate.low <= float(default) <= rate.high
+
+
+class Writing(nn.Module):
+    """Writes to its inputs where it is wanted, by what is given."""
+
+    def __init__(self, wanted, write) -> None:
+        super().__init__()
+        self.wanted, self.write, self.layer = wanted, write, nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.layer(self.write(x) if self.wanted(x) else x)
+
+
+def by_data(x):
+    x.data.sub_(0.3)
+    return x
+
+
+@pytest.mark.parametrize("write", [lambda x: x.sub_(0.5), torch.relu_, by_data])
+@pytest.mark.parametrize("wanted", [lambda x: True, lambda x: len(x) == 60])  # 60: only where it is evaluated
+def test_a_model_that_writes_to_its_inputs(write, wanted):
+    task = find(tiny.task(model=lambda: Writing(wanted, write)))
+    drawn = task.draw(0)
+    with pytest.raises(UsageError, match="task clouds: its model writes to the inputs or targets that it is given"):
+        validate_task(task, drawn)
+    assert drawn.digest == task.draw(0).digest
+
+
+def test_a_loss_or_a_metric_that_writes_to_targets():
+    assert "its loss writes to" in invalid(loss=lambda o, t: tiny.loss(o, t.clamp_(max=0)))
+    metric = Metric("odd", lambda o, t: (o.argmax(1) == t.zero_()).double().mean(), lambda train, test: 0.5, "max", "")
+    assert "its metric writes to" in invalid(metric=metric)
+    sorting = Metric("odd", assay.metrics.accuracy.score, lambda train, test: float(train.sort() or 0.5), "max", "")
+    assert "its metric odd's constant writes to the targets" in invalid(metric=sorting)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
+import time
 import warnings
 
 import numpy as np
@@ -108,6 +110,22 @@ def _root() -> None:
     math.sqrt = lambda x: 2.0  # type: ignore[assignment]
 
 
+def _clock() -> None:
+    time.monotonic = lambda: 0.0  # type: ignore[assignment]
+
+
+def _writer() -> None:
+    os.replace = lambda *paths: None  # type: ignore[assignment]
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def _timer() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+
+
 def _numpy() -> None:
     np.seterr(all="raise")
 
@@ -140,6 +158,10 @@ CHANGES = {
     _recursion: "Python's recursion limit",
     _collector: "the garbage collector",
     _root: "math.sqrt",
+    _clock: "time.monotonic",
+    _writer: "os.replace",
+    _limit: "resource limits",
+    _timer: "timers",
     _numpy: "NumPy's error handling",
     _seeds: "",  # which is put back without a word: drawing is nobody's fault
 }

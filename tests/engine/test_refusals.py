@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from assay.engine.refusal import NotVectorizable
 from assay.engine.select.parity import probe
 from assay.engine.train import train, train_with
 from assay.space import Choice, Int
+from assay.training.data import load
 
 from .small import KINDS, LR, contender, make_task, members, numerics
 
@@ -129,3 +132,23 @@ def test_rejects_a_recurrent_layer_without_a_batching_rule() -> None:
 
     with pytest.raises(NotVectorizable, match="gru"):
         train(make_task(Recurrent, (5, 2)), contender(torch.optim.SGD), members(), numerics())
+
+
+class Writes(nn.Module):
+    def __init__(self, training: bool) -> None:
+        super().__init__()
+        self.layer, self.wanted = nn.Linear(6, 3), training
+
+    def forward(self, x):
+        return self.layer(x.relu_() if self.training == self.wanted else x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("warm", [0, 1])
+def test_data_that_a_model_writes_to_is_not_used_again(training, warm):
+    task = make_task(lambda: Writes(training))
+    kind = functools.partial(KINDS["eager"], warm=warm)
+    before = load(task, members()[0].split).validation[0].clone()
+    with pytest.raises(NotVectorizable, match="writes to the inputs or targets that it is given"):
+        train_with(kind, task, contender(torch.optim.SGD), members(), numerics())
+    assert torch.equal(load(task, members()[0].split).validation[0], before)

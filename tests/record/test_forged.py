@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -196,6 +197,19 @@ def test_a_page_that_others_drew_is_said_to_be_beyond_comparison(whole, tmp_path
     other = file("report.html", lambda b: b.replace(b"matplotlib ", b"matplotlib 1.", 1))
     assert verify(forged(whole, tmp_path / "run", other)) == 0
     assert "they are not compared" in capsys.readouterr().out
+
+
+def test_figures_without_their_page_are_no_sound_record(whole, tmp_path, capsys):
+    copy = shutil.copytree(whole, tmp_path / "run")
+    (copy / "report.html").unlink()
+    shutil.copyfile(copy / "speed.png", copy / "differences.png")
+    manifest.seal(copy)
+    assert verify(copy) == 1
+    assert "report.html is missing, and says by what its figures were drawn" in capsys.readouterr().out
+    for figure in copy.glob("*.png"):
+        figure.unlink()
+    manifest.seal(copy)
+    assert verify(copy) == 0  # a record that nothing is drawn of
 
 
 def test_a_report_is_drawn_of_nothing_that_was_forged(whole, tmp_path, capsys):

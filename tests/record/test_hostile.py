@@ -240,6 +240,26 @@ def test_what_would_make_gigabytes_is_refused_in_little_memory(whole, tmp_path, 
     assert int(megabytes) < 512 + size
 
 
+HOLLOW = {
+    "members beside the others": lambda folder: folder / "members" / "zzz.parquet",
+    "members in the manifest": lambda folder: sorted(folder.glob("members/*.parquet"))[0],
+    "steps": lambda folder: sorted(folder.glob("steps/*.npy"))[0],
+}
+
+
+@pytest.mark.parametrize("what", HOLLOW)
+def test_a_file_that_is_too_large_is_neither_hashed_nor_read(whole, tmp_path, what, capsys):
+    copy = shutil.copytree(whole, tmp_path / "run")
+    path = HOLLOW[what](copy)
+    path.touch()
+    os.truncate(path, 60 * 2**30)  # takes no room on the disk
+    commands = "verify report" if what == "steps" else "verify report status export"
+    refused(copy, path.name, capsys, tmp_path, commands)
+    (copy / manifest.NAME).unlink()
+    refused(copy, path.name, capsys, tmp_path, commands)
+    assert manifest.root(copy) != manifest.root(whole)
+
+
 def test_a_deep_manifest_and_a_foreign_suite_are_refused(whole, tmp_path, capsys):
     copy = shutil.copytree(whole, tmp_path / "run")
     (copy / manifest.NAME).write_bytes(b'{"files": ' + b"[" * 10**6)

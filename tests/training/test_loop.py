@@ -10,8 +10,10 @@ from torch import nn
 from assay import seeds
 from assay.contenders import contenders
 from assay.core import Contender, Member, Numerics
+from assay.errors import UsageError
 from assay.space import Float
 from assay.training import loop
+from assay.training.data import load
 
 from .. import tiny
 
@@ -136,3 +138,27 @@ def test_the_global_generator_is_left_alone(task):
     torch.manual_seed(3)
     loop.train(task, contenders(["adam", "sgd"])[0], [member()], NUMERICS)
     assert torch.equal(torch.rand(4), expected)
+
+
+class Late(nn.Module):
+    """Writes to what it is evaluated on, or trained on, from its third batch on."""
+
+    def __init__(self, training: bool) -> None:
+        super().__init__()
+        self.layer, self.wanted, self.count = nn.Linear(4, 2), training, 0
+
+    def forward(self, x):
+        if self.training == self.wanted:
+            self.count += 1
+        return self.layer(x.sub_(0.3) if self.count > 2 and self.training == self.wanted else x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_data_that_a_model_writes_to_is_not_used_again(training):
+    (adam,) = contenders(["adam"])
+    m = member(lr=0.01)
+    task = tiny.task(model=lambda: Late(training), epochs=3)
+    before = [t.clone() for t in load(task, m.split).test]
+    with pytest.raises(UsageError, match="task clouds: its model writes to the inputs or targets that it is given"):
+        loop.train(task, adam, [m], NUMERICS)
+    assert all(map(torch.equal, load(task, m.split).test, before))

@@ -42,8 +42,19 @@ class Output:
         except OSError as error:
             self._give_up(error)
 
+    def close(self) -> None:
+        """Not by who is handed it: only `end` does."""
+
+    def end(self) -> None:
+        """What comes later, from a user's code as Python ends, is no part of the output."""
+        self.flush()
+        self._to_nowhere()
+
     def _give_up(self, error: OSError) -> None:
         self.fault = error
+        self._to_nowhere()
+
+    def _to_nowhere(self) -> None:
         with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())  # what is still in the stream goes there
 
@@ -101,6 +112,7 @@ def end_with(command: Callable[[], int]) -> NoReturn:
         out.flush()
         err.flush()
         os._exit(code)
+    out.end()
     sys.exit(code)
 
 

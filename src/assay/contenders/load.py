@@ -19,6 +19,7 @@ import cloudpickle
 
 from assay import guard
 from assay.contenders.installed import installed
+from assay.contenders.lasting import nothing_lasting
 from assay.contenders.packages import imported_files, version_of
 from assay.contenders.reach import reach_of
 from assay.errors import UsageError, nearest, own_frames
@@ -51,8 +52,10 @@ def apart(doing: str) -> Iterator[list[str]]:
 
     os._exit = ends  # type: ignore[assignment]
     try:
-        with guard.captured() as printed, guard.kept() as changed:
-            yield changed
+        with guard.captured() as printed, nothing_lasting() as lasting:
+            with guard.kept() as changed:
+                yield changed
+            changed += lasting
     except KeyboardInterrupt:
         raise
     except BaseException as error:

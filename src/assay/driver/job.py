@@ -28,6 +28,7 @@ from assay.core import (
     canonical,
 )
 from assay.errors import UsageError
+from assay.record.plan import MOST
 
 from .protocol import most_replicates, protocol_of
 
@@ -108,16 +109,16 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     """The science of a plan.
 
     Raises:
-        UsageError: fewer than two contenders, epochs below 1, a margin that is not above 0, or two replicates whose
-            data would be drawn from one seed.
+        UsageError: fewer than two contenders, epochs below 1, more epochs or trainings than a record can hold, a margin that
+            is not above 0, or two replicates whose data would be drawn from one seed.
     """
     if len(contenders) < 2:
         raise UsageError("a comparison needs a baseline and at least one candidate: assay run BASELINE CANDIDATE")
     for contender in contenders:
         if contender.schedule is not None:
             see_that_it_schedules(contender.name, contender.schedule)
-    if task.epochs < 1:
-        raise UsageError(f"--epochs {task.epochs}: it must be 1 at least")
+    if not 1 <= task.epochs <= MOST:
+        raise UsageError(f"--epochs {task.epochs}: it must be 1 at least, and {MOST:,} at most")
     margin = f"--margin {task.margin * task.metric.scale:g} {task.metric.unit}".rstrip()
     if not (task.margin > 0 and math.isfinite(task.margin)):
         raise UsageError(f"{margin}: the smallest difference that matters must be above 0")
@@ -130,6 +131,12 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
         raise UsageError(
             f"--looks: task {task.name} has fixed data, whose replicates overlap, so that no error can be spent over them; "
             "use --replicates"
+        )
+    members = len(contenders) * most_replicates(protocol) * (protocol.trials + protocol.final_seeds)
+    if members > MOST:
+        raise UsageError(
+            f"--trials {protocol.trials} and --final-seeds {protocol.final_seeds}: {members:,} trainings, and {MOST:,} are the "
+            "most that a record can hold"
         )
     drawn = [seeds.split(seed, k) % 2**32 for k in range(most_replicates(protocol))]  # as generators take them
     if len(set(drawn)) < len(drawn):

@@ -1,4 +1,4 @@
-"""Every private name of torch that assay uses. Tried with torch 2.13.0 and 2.15.0.
+"""Every private name of torch that the engine uses. Tried with torch 2.13.0 and 2.15.0.
 
 (`torch._foreach_add_` and its kin are documented functions of torch, in spite of their names.)
 
@@ -61,11 +61,6 @@ def graph_of(function: Callable[..., Sequence[Tensor]], *inputs: Tensor) -> Grap
     """What the function computes of the inputs, as a graph: `make_fx`, which would make a mode of its own for each value."""
     with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
         return make_fx(function)(*inputs)
-
-
-def version(tensor: Tensor) -> int:
-    """How often a tensor has been written to in place."""
-    return tensor._version
 
 
 def is_batched(tensor: Tensor) -> bool:

@@ -95,6 +95,7 @@ class _Training:
         for step in range(len(kept), batches.steps):
             x, y = batches.at(step)
             kept.append(population.step(x, y, self.dropout(x)))
+        batches.given.see_unwritten(f"task {self.task.name}: its model or its loss")
         population.switch(training=False)
         if self.final:
             alive = self.diverged == 0

@@ -1,19 +1,28 @@
-"""What the names in torch, and in what torch's users compute with, stand for: which functions, which methods, which classes."""
+"""What the names stand for in torch, in what its users compute with, and in what assay writes its files with."""
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 MODULES = (
     "builtins", "math", "random", "numpy", "numpy.random",
     "copy", "functools", "numpy.linalg",
+    "json", "os", "pathlib", "posixpath", "time",
     "torch", "torch.autograd", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils",
     "torch.optim", "torch.functional", "torch._tensor", "torch._C", "torch._C._nn",
 )  # fmt: skip
 _MISSING = object()
-_NOT_OURS = ("__annot", "__doc__", "__abstractmethods__", "_abc_impl")  # what Python itself makes when it is asked for
+_NOT_OURS = (
+    "__annot",
+    "__doc__",
+    "__abstractmethods__",
+    "_abc_impl",
+    "tzname",
+)  # what Python itself makes when it is asked for
 
 
 class Held:
@@ -22,10 +31,12 @@ class Held:
     def __init__(self) -> None:
         self._kept = [(name, owner, dict(vars(owner))) for name, owner in _owners().items()]
 
-    def put_back(self) -> list[str]:
-        """Put back what was replaced, taken away or (in a class) added since; its full names."""
+    def put_back(self, of_torch: bool) -> list[str]:
+        """Put back what was replaced, taken away or (in a class) added since, in torch or elsewhere; its full names."""
         changed: list[str] = []
         for where, owner, before in self._kept:
+            if where.startswith("torch") != of_torch:
+                continue
             now = vars(owner)
             for name in [n for n, value in before.items() if now.get(n, _MISSING) is not value]:
                 if not _by_itself(name, before[name], now.get(name)):
@@ -46,6 +57,8 @@ def _owners() -> dict[str, Any]:
     found: dict[str, Any] = {n: m for n in sorted(modules) if isinstance(m := sys.modules[n], ModuleType)}
     found["torch.Tensor"] = torch.Tensor
     found["torch.nn.Parameter"] = torch.nn.Parameter
+    for kind in (json.JSONEncoder, json.JSONDecoder, *type(Path()).__mro__[:-1]):
+        found[f"{kind.__module__}.{kind.__qualname__}"] = kind
     for place in ("torch.nn", "torch.optim", "torch.optim.lr_scheduler"):
         for name, value in vars(sys.modules[place]).items():
             if isinstance(value, type) and value.__module__.startswith("torch."):

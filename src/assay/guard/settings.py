@@ -68,6 +68,8 @@ def _environment() -> dict[str, str]:
 
 def _of_python() -> list[Setting]:
     found = [
+        Setting("resource limits", _limits, _put_limits),  # first: what follows may need what they deny
+        Setting("timers", _timers, _put_timers),
         Setting(ENVIRONMENT, _environment, _put_environment),
         Setting("the working folder", _folder, lambda path: path and os.chdir(path)),
         Setting("signal handlers", _handlers, _put_handlers),
@@ -82,6 +84,36 @@ def _of_python() -> list[Setting]:
             Setting("the cores in use", lambda: os.sched_getaffinity(0), lambda some: os.sched_setaffinity(0, some))
         )
     return found
+
+
+try:
+    import resource
+except ImportError:  # elsewhere than on POSIX
+    resource = None
+_LIMITS = sorted(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
+_TIMERS = [getattr(signal, name) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if hasattr(signal, name)]
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    return {which: resource.getrlimit(which) for which in _LIMITS} if resource else {}
+
+
+def _put_limits(before: dict[int, tuple[int, int]]) -> None:
+    for which, limits in before.items():
+        if resource and resource.getrlimit(which) != limits:
+            with contextlib.suppress(OSError, ValueError):  # a hard one that was lowered
+                resource.setrlimit(which, limits)
+
+
+def _timers() -> list[bool]:
+    """Which of the process's timers run (an alarm is one)."""
+    return [signal.getitimer(which)[0] > 0 for which in _TIMERS]
+
+
+def _put_timers(before: list[bool]) -> None:
+    for which, ran in zip(_TIMERS, before, strict=True):
+        if not ran:
+            signal.setitimer(which, 0)
 
 
 def _of_numpy() -> list[Setting]:

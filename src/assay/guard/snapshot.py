@@ -29,13 +29,14 @@ class Snapshot:
         """
         changed = ["warning filters"] if self._filters.changed_for_all() else []
         self._filters.put_back()
+        held = self._held.put_back(of_torch=False)  # first: by these the settings are read, and put back
         with _silently():
             for setting, before in self._settings:
                 if (now := setting.get()) != before:
                     changed.append(_told(setting.name, before, now))
                     with contextlib.suppress(Exception):  # what can't be put back ends with its process
                         setting.put(before)
-            changed += self._held.put_back()
+            changed += sorted([*held, *self._held.put_back(of_torch=True)])
             set_random_states(self._random)
         return changed
 

@@ -25,6 +25,7 @@ from assay.record.suite import is_suite, runs
 
 KINDS = ("members", "scores", "steps")
 SPARE, TIMES = 64 * 2**20, 8  # bytes: what all files together may make, and for each byte that they have on the disk
+LARGEST = 2**30  # bytes of one file, whatever its plan asks for
 TEXTS = frozenset(name for name, kind in (chunks.SCHEMA | SCORES).items() if kind == pl.String)
 
 
@@ -86,10 +87,10 @@ class _Files:
 
     def _sized(self, place: Path, columns: Mapping[str, int]) -> dict[Path, int]:
         """The Parquet files of a folder with the number of their rows. BrokenRecord where they would make too much."""
-        found, unpacked, packed = dict[Path, int](), 0, 0
+        found, unpacked, packed, most = dict[Path, int](), 0, 0, self._most(columns)
         for path in sorted(place.glob("*.parquet")):
             try:
-                content = read_bytes(path)
+                content = read_bytes(path, most)
                 if not checksum.whole(content):
                     raise ValueError("it is not what was written")
                 size = parquet.measured(content, columns, TEXTS, may_lack=chunks.CHANGED)
@@ -103,6 +104,13 @@ class _Files:
                 raise BrokenRecord(f"{path} can't be read (it makes more than any such file does); delete it")
         return found
 
+    def _most(self, columns: Mapping[str, int]) -> int:
+        """Bytes that a file of all members could have, were nothing of it packed."""
+        plan = self.folder.plan
+        count = len(plan.science.contenders) * rows.most_replicates(plan) * (self.trials + self.finals)
+        row = sum(parquet.TEXT if name in TEXTS else parquet.WIDEST * values for name, values in columns.items())
+        return min(count * row + SPARE, LARGEST)
+
     def _read(self, paths: list[Path], schema: dict[str, Any]) -> pl.DataFrame:
         with _quiet():
             return chunks.read_all(paths, schema)
@@ -110,10 +118,16 @@ class _Files:
     def _steps(self, members: Mapping[Path, int], steps: int) -> None:
         for path in sorted(self.folder.steps.glob("*.npy")):
             count = members.get(self.folder.members / f"{path.stem}.parquet")
-            content = read_bytes(path)
-            wanted = None if count is None else (count, steps)
-            if not checksum.whole(content) or checksum.shape_of(io.BytesIO(content)) != wanted:
+            if count is None or not _has_steps(path, count, steps):
                 raise BrokenRecord(f"{path} can't be read (it is not the steps of its members); delete it")
+
+
+def _has_steps(path: Path, count: int, steps: int) -> bool:
+    try:
+        content = read_bytes(path, 8 * count * steps + parquet.SPARE)
+    except ValueError:
+        return False
+    return checksum.whole(content) and checksum.shape_of(io.BytesIO(content)) == (count, steps)
 
 
 @contextlib.contextmanager

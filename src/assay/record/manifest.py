@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,7 @@ from assay.record.files import TEMPORARY, open_plain, set_aside
 NAME = "manifest.json"
 UNSEALED = (NAME, output.NAME)  # what users' code printed is no part of the record
 DRAWN = (".html", ".png")  # drawn from the rest whenever it is asked for
+LARGEST = 4 * 2**30  # bytes: no file of a record has more, and one that does need not be hashed to be another
 RETRAINED = ("members/", "scores/", "steps/")
 WORDS = {"changed": "was changed", "missing": "is missing", "added": f"is not in {NAME}", "damaged": "is damaged"}
 
@@ -60,7 +63,7 @@ def root(folder: Path) -> str:
 
     The root of a Merkle tree (as in RFC 6962, over SHA-256): a leaf a file, its path and its hash, in the order of paths.
     """
-    return _root(_hashes(folder))
+    return _root(_hashes(folder, most=LARGEST))
 
 
 def _root(files: Mapping[str, str]) -> str:
@@ -119,7 +122,8 @@ def changes(folder: Path) -> list[Change]:
         return [Change(NAME, "damaged")]
     if digest(manifest.files) != manifest.digest or manifest.root not in ("", _root(manifest.files)):
         return [Change(NAME, "changed")]
-    listed, found = manifest.files, _hashes(folder)
+    listed = manifest.files
+    found = _hashes(folder, listed, LARGEST)
     return [
         *(Change(path, "missing") for path in sorted(listed.keys() - found.keys())),
         *(Change(path, "changed") for path in sorted(listed.keys() & found.keys()) if found[path] != listed[path]),
@@ -136,12 +140,14 @@ def brief(found: Sequence[Change], named: int = 3) -> list[str]:
     return [f"{', '.join(gone[:named])} and {len(gone) - named:,} more are missing", *rest]
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def _hashes(folder: Path, of: Container[str] | None = None, most: float = math.inf) -> dict[str, str]:
+    """SHA-256 of each file; "" of one that isn't among those that it is wanted `of`, or has more than so many bytes."""
     found: dict[str, str] = {}
     for place in layout.files(folder):
         path = folder / place
         if path.name not in UNSEALED and path.suffix != ".damaged" and not path.name.startswith(TEMPORARY):
             # gone meanwhile: `assay status` looks on while a run works
             with contextlib.suppress(FileNotFoundError), open_plain(path) as file:
-                found[place] = hashlib.file_digest(file, "sha256").hexdigest()
+                read = (of is None or place in of) and os.fstat(file.fileno()).st_size <= most
+                found[place] = hashlib.file_digest(file, "sha256").hexdigest() if read else ""
     return found

@@ -49,11 +49,16 @@ def impossible_scores(scores: pl.DataFrame, members: pl.DataFrame) -> str | None
     return None
 
 
+def most_replicates(plan: Plan) -> int:
+    """As many replicates as a record of this plan can come to."""
+    p = plan.science.protocol
+    looks = p.looks if isinstance(p.looks, tuple) else ()
+    return max(p.replicates, *looks, p.stages.most if isinstance(p.stages, Stages) else 0)
+
+
 def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.Expr]]:
     """What is wrong with a row, and when."""
-    p, epochs = plan.science.protocol, plan.science.task.epochs
-    looks = p.looks if isinstance(p.looks, tuple) else ()
-    most = max(p.replicates, *looks, p.stages.most if isinstance(p.stages, Stages) else 0)
+    epochs, most = plan.science.task.epochs, most_replicates(plan)
     final, length = pl.col("phase") == "final", epochs
     yield "a value is missing", pl.any_horizontal(pl.all().is_null())
     yield "no contender has its number", ~pl.col("slot").is_between(0, len(plan.science.contenders) - 1)

@@ -18,15 +18,23 @@ def faults(path: Path) -> Iterator[str]:
 
     Raises as `report.draw` does.
     """
-    if not (path / PAGE).exists() or by_others(path):
+    figures = {p.name for p in path.iterdir() if p.suffix == ".png"}
+    if not (path / PAGE).exists():
+        if figures:
+            yield f"{PAGE} is missing, and says by what its figures were drawn: assay report {path} draws all of it again"
         return
-    expected = drawn(path)
-    there = {p.name for p in path.iterdir() if p.suffix == ".png"} | {PAGE}
+    if by_others(path):
+        return
+    expected, there = drawn(path), figures | {PAGE}
     for name in sorted(expected.keys() | there):
         if name not in expected:
             yield f"{name} is no drawing of this record"
-        elif name not in there or read_bytes(path / name) != expected[name]:
+        elif name not in there or not _holds(path / name, expected[name]):
             yield f"{name} is not what is drawn from the record"
+
+
+def _holds(path: Path, expected: bytes) -> bool:
+    return path.stat().st_size == len(expected) and read_bytes(path) == expected
 
 
 def by_others(path: Path) -> str | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from assay.core import DataFacts, Split, Task
+from assay.errors import UsageError
 
 KEPT = 16  # data sets a worker holds in memory: a little more than the replicates of a default plan
 KEPT_BYTES = 64_000_000  # and more than that while they are small together
@@ -36,6 +37,32 @@ class Data:
     def size(self) -> int:
         """Bytes."""
         return sum(t.nbytes for t in {*self.train, *self.validation, *self.test})
+
+
+class Given:
+    """Tensors that a task's own code is given to read."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        self.tensors = tensors
+        self._versions = [version(t) for t in tensors]
+
+    def written(self) -> bool:
+        """Whether one of them was written to since."""
+        return [version(t) for t in self.tensors] != self._versions
+
+    def see_unwritten(self, part: str) -> None:
+        """UsageError where one was, which names who did; no data that is kept is used again."""
+        if self.written():
+            _kept.clear()
+            raise UsageError(
+                f"{part} writes to the inputs or targets that it is given, which others read too: let it work on a copy, "
+                "as in x = x.clone(), or take the form that returns a new tensor (sub for sub_, inplace=False)"
+            )
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor has been written to in place: a name of torch's that is private, but for its notes on autograd."""
+    return tensor._version
 
 
 _kept: OrderedDict[tuple[Task, int, str, str], Data] = OrderedDict()  # the latest used last

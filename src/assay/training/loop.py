@@ -13,7 +13,7 @@ from assay.core import Contender, Curves, Member, Numerics, Run, Task, steps_per
 from assay.errors import UsageError
 from assay.training.data import epoch as epoch_of
 from assay.training.data import load
-from assay.training.step import make_model, own_randomness, set_mode, set_up
+from assay.training.step import make_model, own_randomness, scored, set_mode, set_up
 
 
 def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
@@ -69,7 +69,7 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
 @torch.no_grad()
 def score(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
     """The metric of a model in evaluation mode on a whole split."""
-    return float(task.metric.score(model(inputs), targets))
+    return float(scored(task, model, inputs, targets))
 
 
 def flat_weights(model: nn.Module) -> np.ndarray:

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import random
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from assay.contenders.schedules import factor_at
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
 from assay.guard.settings import random_states, set_random_states
+from assay.training.data import Given
 
 _GRADIENTS_FIRST = """It may want gradients that are there before step(closure) is called, as some SAMs do; this gives them first:
     class WithGradients({name}):
@@ -76,7 +77,7 @@ class Step:
             for p in self.parameters:
                 p.grad = None
             with torch.enable_grad():
-                loss = self.task.loss(self.model(x), y)
+                loss = _loss(self.task, self.model, x, y)
                 loss.backward(create_graph=self.closure == "graph")
             if self.evaluations == first:
                 self.losses.append(loss.detach())
@@ -119,6 +120,25 @@ class Step:
         means = torch.stack([torch.stack(kept).mean() for kept in (self.losses, self.grad_norms, self.update_norms)])
         self.losses, self.grad_norms, self.update_norms = [], [], []
         return means.double().cpu().numpy()
+
+
+def _loss(task: Task, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    given = Given(x, y)
+    outputs = model(x)
+    given.see_unwritten(f"task {task.name}: its model")
+    loss = task.loss(outputs, y)
+    given.see_unwritten(f"task {task.name}: its loss")
+    return loss
+
+
+def scored(task: Task, model: Callable[[Tensor], Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+    """The metric of a model in evaluation mode on a whole split. UsageError where one of them writes to it."""
+    given = Given(inputs, targets)
+    outputs = model(inputs)
+    given.see_unwritten(f"task {task.name}: its model")
+    score = task.metric.score(outputs, targets)
+    given.see_unwritten(f"task {task.name}: its metric")
+    return score
 
 
 def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics, run: Run) -> Step:

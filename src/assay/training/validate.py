@@ -14,8 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from assay.core import Split, Splits, Task, steps_per_epoch
 from assay.errors import AssayError, UsageError, own_frames, said
-from assay.training.data import as_tensor
+from assay.training.data import Given, as_tensor
 from assay.training.step import own_randomness, see_weights
+
+LARGE = 1_000_000  # numbers in a split's inputs
 
 
 def validate_task(task: Task, splits: Splits) -> None:
@@ -92,13 +94,15 @@ def _see_that_it_is_new(model: nn.Module, again: nn.Module) -> None:
 
 def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
     """One step's forward and backward pass on `size` samples."""
-    x, y = (as_tensor(array[:size], "float32") for array in split)
+    given = _Lent(split, size)
+    x, y = given.tensors
     model.train()
     if not any(p.requires_grad for p in model.parameters()):
         count = sum(1 for _ in model.parameters())
         frozen = f"all {count} of its model's parameters are frozen (requires_grad is False)"
         raise UsageError(f"{frozen if count else 'its model has no parameters'}, so nothing can be trained")
     outputs = _forward(model, x)
+    given.see_unwritten("its model")
     watched = _Compared()
     try:
         with watched:
@@ -107,6 +111,7 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
         if not y.is_floating_point() and _takes(task, outputs, y.to(outputs.dtype)):
             raise _whole_numbers(outputs, y) from None
         raise UsageError(f"its loss can't compare {_shown(outputs, y)}: {_line(error)}") from None
+    given.see_unwritten("its loss")
     if watched.whole:
         raise _whole_numbers(outputs, y)
     if watched.broadcast or (y.is_floating_point() and outputs.shape != y.shape and outputs.numel() == y.numel()):
@@ -123,15 +128,18 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
 
 
 def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
-    """The metric on a few samples, and what the best constant prediction scores."""
-    x, y = (as_tensor(array[: task.batch_size], "float32") for array in split)
+    """The metric on a split, on a few samples of it where it is large, and what the best constant prediction scores."""
+    given = _Lent(split, task.batch_size if split.inputs.size > LARGE else len(split.targets))
+    x, y = given.tensors
     model.eval()
     with torch.no_grad():
         outputs = _forward(model, x)
+        given.see_unwritten("its model")
         try:
             score: Any = task.metric.score(outputs, y)
         except Exception as error:
             raise UsageError(f"its metric can't compare {_shown(outputs, y)}: {_line(error)}") from None
+    given.see_unwritten("its metric")
     if not isinstance(score, Tensor) or score.dim():
         raise UsageError(f"its metric {task.metric.name} gives {_kind(score)}; it must give a 0-dimensional tensor")
     if score.requires_grad:
@@ -141,11 +149,28 @@ def _scores(task: Task, model: nn.Module, train: Split, split: Split) -> None:
             f"its metric {task.metric.name} gives {float(score):g} for finite outputs of a model that isn't trained yet: a run "
             "would count as diverged by it; let it give a number there"
         )
-    constant = task.metric.constant(train.targets, split.targets)
+    targets = train.targets.copy(), split.targets.copy()
+    constant = task.metric.constant(*targets)
+    if not all(map(np.array_equal, targets, (train.targets, split.targets))):
+        raise UsageError(
+            f"its metric {task.metric.name}'s constant writes to the targets that it is given: let it work on a copy"
+        )
     if not math.isfinite(constant):
         raise UsageError(
             f"its metric {task.metric.name} scores the best constant prediction {constant}; that must be finite"
         )
+
+
+class _Lent(Given):
+    """The first samples of a split as copies, which are compared by their values too: not all that writes counts as torch's."""
+
+    def __init__(self, split: Split, size: int) -> None:
+        self._own = [as_tensor(array[:size], "float32") for array in split]
+        super().__init__(*(tensor.clone() for tensor in self._own))
+
+    def written(self) -> bool:
+        """Whether one of them was written to, also by way of `.data` or of NumPy."""
+        return super().written() or not all(map(torch.equal, self.tensors, self._own))
 
 
 class _Compared(TorchFunctionMode):

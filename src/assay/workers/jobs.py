@@ -243,9 +243,10 @@ def make_data(packed_task: bytes, seed: int) -> str:
         task = _open(packed_task)
         with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
             splits = task.draw(seed)
+            digest = splits.digest
         with _blaming(f"task {task.name} was tried", f"task {task.name} fails"):
             validate_task(task, splits)
-        return splits.digest
+        return digest
 
 
 def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assay.core import Member, Numerics, Run, Task, steps_per_epoch
 from assay.engine.refusal import NotVectorizable
-from assay.training.data import Data, load
+from assay.training.data import Data, Given, load
 
 
 class Batches:
@@ -52,6 +52,7 @@ class Batches:
             data, order = self.data[rows.start].train, orders[rows].to(self.x.device).int().flatten()
             for values, out in zip(data, (self.x, self.y), strict=True):
                 torch.index_select(values, 0, order, out=out[rows].flatten(0, 1))
+        self.given = Given(self.x, self.y)
 
     def _orders(self) -> Tensor:
         """The next epoch's, (members, samples)."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.refusal import NotVectorizable
-from assay.engine.torch_private import version
+from assay.training.data import version
 from assay.training.step import Step
 
 Setter = Callable[[Any], None]

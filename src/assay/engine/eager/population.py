@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import Again, Hindered, NotVectorizable, refusal
 from assay.engine.torch_private import batched, expanded, physical, vmap_level
 from assay.space import Choice
-from assay.training.step import Step, own_randomness, set_up, with_own_loss
+from assay.training.step import Step, own_randomness, scored, set_up, with_own_loss
 
 Gradients = Sequence[Tensor | None]  # of the trained weights, each (members, …)
 PROBED = 64  # contenders whose tuned numbers are kept
@@ -264,7 +265,7 @@ class Population:
             if splits[0][0].device.type == "cpu" or len({s[0].shape for s in splits}) > 1:
                 for i in np.flatnonzero(wanted).tolist():
                     weights = {name: tensor[i] for name, tensor in self.weights.items()}
-                    made.append(score(functional_call(model, weights, (splits[i][0],)), splits[i][1]))
+                    made.append(scored(self.task, functools.partial(functional_call, model, weights), *splits[i]))
                 return torch.stack(made).double().cpu().numpy()
             block = max(1, BLOCK_BYTES // max(1, splits[0][0].nbytes))
             for start in range(0, len(splits), block):

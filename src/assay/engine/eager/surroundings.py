@@ -21,7 +21,7 @@ from torch import Tensor
 
 from assay.engine.eager.object_graph import places, token
 from assay.engine.refusal import NotVectorizable
-from assay.engine.torch_private import version
+from assay.training.data import version
 
 LONGEST = 2_000  # entries of a container that are looked at one by one
 _CONTAINERS = ("builtins", "collections", "types", "weakref", "functools")
