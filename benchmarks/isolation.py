@@ -1,6 +1,6 @@
 """What it costs that a process serves one contender only: a process kept for its contender, or a fresh one for each chunk.
 
-    python benchmarks/isolation.py --task mnist1d-mlp
+    python -m benchmarks.isolation --task mnist1d-mlp
 
 Seconds of the processor, which other work on the machine changes little, that one training takes in a process that has
 just been forked from the preloaded server, and the next ones in the same process; and what noting and putting back the
