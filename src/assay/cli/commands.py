@@ -94,9 +94,9 @@ def _carried_out(
     settled: Callable[[Callable[[str], None]], Comparison], workers: WorkerOptions, output: OutputOptions
 ) -> int:
     """Plan it, do it or say what it would cost, and print what came of that."""
-    from assay.workers.choose import check as check_workers
+    from assay.workers.choose import begin
 
-    check_workers(workers)
+    begin(workers)
     with progress.view(quiet=output.quiet or output.json) as shown:
         on_event = events.Recorded(shown)
         from assay.driver.planned import planned  # with torch, so only now

@@ -14,6 +14,7 @@ from assay import events, progress
 from assay.core import Brought, EngineOptions, ProtocolOptions, Task, TaskOptions, WorkerOptions
 from assay.core.typed import instance
 from assay.errors import UsageError, nearest
+from assay.workers.choose import begin
 from assay.workers.choose import check as check_workers
 
 from .plan import Comparison
@@ -47,6 +48,7 @@ class Question:
             "out": self.out,
             "fresh": self.fresh,
         }
+        begin(self.work)
         with progress.view(self.quiet) as on_event:
             comparison = settle(baseline, *candidates, **options, warn=lambda line: on_event(events.Warned(line)))
             yield comparison, events.Recorded(on_event)

@@ -13,7 +13,7 @@ from assay.core import WorkerOptions
 from assay.errors import UsageError
 from assay.record import output
 from assay.workers.interface import Workers, not_kept
-from assay.workers.local import LocalWorkers
+from assay.workers.local import LocalWorkers, fork_server
 from assay.workers.ray import RayWorkers
 
 
@@ -33,6 +33,16 @@ def check(options: WorkerOptions) -> int | str | None:
     if count is not None and count < 1:
         raise UsageError(f"--workers {count}: it must be 1 at least")
     return count
+
+
+def begin(options: WorkerOptions) -> None:
+    """Begin what local processes are forked from: it loads torch, which takes as long as finding out what is asked.
+
+    Raises:
+        UsageError: as in `check`.
+    """
+    if not isinstance(check(options), str):
+        fork_server()
 
 
 @contextlib.contextmanager

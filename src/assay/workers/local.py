@@ -52,7 +52,7 @@ class LocalWorkers:
         self.watchdog = Watchdog(time_limit)
         self._on_printed = on_printed
         self._kept = 3 * self.size if device == "cpu" else self.size
-        self._context = _context()
+        self._context = fork_server()
         self._lock = threading.Lock()
         self._waiting: collections.deque[_Waiting] = collections.deque()
         self._idle: list[WorkerProcess] = []  # the latest used last
@@ -153,7 +153,8 @@ def owner_of(arguments: tuple[Any, ...]) -> tuple[bytes, ...]:
     return tuple(hashlib.sha256(part).digest() for part in packed)
 
 
-def _context() -> Any:
+def fork_server() -> Any:
+    """The context that starts worker processes; the server that it forks them from begins to load, if it hasn't."""
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(kind)
     if kind == "spawn":
