@@ -16,11 +16,12 @@ from .plan import (
     other_reach,
 )
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
-from .training import Curves, DataFacts, Hyperparameters, Member, Phase
+from .training import PILOT, Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict, verdicts_of
 
 __all__ = [
     "MOST_PLANNED",
+    "PILOT",
     "PLAN_VERSION",
     "Brought",
     "BudgetOptions",

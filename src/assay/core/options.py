@@ -102,8 +102,8 @@ class ProtocolOptions(BudgetOptions):
     Parameters
     ----------
     protocol
-        honest: replicates with their own data and tuning, a verdict with an interval. published: the original
-        study's way, one seed, tuned on the test set.
+        honest: replicates with their own data and tuning, a verdict with an interval. honest-1: its first edition, ranges
+        as registered and trials by TPE. published: the original study's way, one seed, tuned on the test set.
     looks
         Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
     space
@@ -113,7 +113,7 @@ class ProtocolOptions(BudgetOptions):
         of it changes the verdict.
     """
 
-    protocol: Literal["honest", "published"] = "honest"
+    protocol: Literal["honest", "honest-1", "published"] = "honest"
     looks: str | Sequence[int] | None = None
     space: Sequence[str] = ()
     controls: bool = False

@@ -17,6 +17,7 @@ MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw t
 class ContenderInfo(msgspec.Struct, frozen=True):
     """A contender as the plan knows it: data only.
 
+    `pilot`: nobody gave a range of `lr`: that in `space` is where a pilot begins to look for it (`answer.reached`).
     `reach`: a digest of all that its code reaches; none for what is no more than an installed package, and in records of an
     earlier layout. `beyond`: what no digest holds.
     """
@@ -29,6 +30,7 @@ class ContenderInfo(msgspec.Struct, frozen=True):
     schedule: str | None
     closure: str
     note: str = ""
+    pilot: bool | msgspec.UnsetType = msgspec.UNSET
     skipped: str | msgspec.UnsetType = msgspec.UNSET  # why a control is not trained; else left out of file and hash
     reach: str | msgspec.UnsetType = msgspec.UNSET
     beyond: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
@@ -71,6 +73,10 @@ class Stages(msgspec.Struct, frozen=True):
 class Protocol(msgspec.Struct, frozen=True):
     """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
 
+    `edition`: of the honest protocol; plans of the first edition lack it, and so have the same hash as ever. From the second
+    on trials are spread and then refined (`judge.design`), what is chosen is the maximum of a process (`judge.process`), and
+    `pilot` trials of each contender find the range that nobody gave.
+
     With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
     end, the record says (`answer.reached`).
     """
@@ -81,6 +87,8 @@ class Protocol(msgspec.Struct, frozen=True):
     final_seeds: int
     alpha: float = 0.05
     sampler: str = "optuna TPE"
+    edition: Literal[2] | msgspec.UnsetType = msgspec.UNSET
+    pilot: int | msgspec.UnsetType = msgspec.UNSET
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
     looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it

@@ -124,7 +124,7 @@ def _tune(
     scheduler.on_event(events.Stage("controls", studies * p.replicates * p.trials))
     kinds = {c.slot: c.kind for c in known}
     streams: list[ChunkStream] = []
-    for together in in_lockstep({slot: scheduler.numerics[slot] for slot in kinds}, range(p.replicates)):
+    for together in in_lockstep(science, {slot: scheduler.numerics[slot] for slot in kinds}, range(p.replicates)):
         kind, contender, more, given = kinds[together.slot], contenders[together.slot], 0, None
         if kind == "sceptic":
             contender, more = replace(contender, name=f"{contender.name}, {2 * p.trials} trials"), p.trials

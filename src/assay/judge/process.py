@@ -20,6 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from assay.judge.special import scipy
+
 LENGTHS = (0.05, 0.1, 0.2, 0.4)  # of the range
 USUAL_LENGTH, LENGTH_SPREAD = 0.2, 0.7  # of the prior: its median, and the standard deviation of the logarithm
 NOISES = (0.01, 0.03, 0.1, 0.3, 1.0)  # variances, over the signal's
@@ -40,7 +42,9 @@ class Process:
     def __init__(self, positions: np.ndarray, scores: np.ndarray, unordered: np.ndarray | None = None) -> None:
         x, s = np.asarray(positions, dtype=float), np.asarray(scores, dtype=float)
         if x.ndim != 2 or s.ndim != 1 or len(x) != len(s) or len(s) == 0:
-            raise ValueError(f"positions must be (trials, hyperparameters), scores (trials,), got {x.shape} and {s.shape}")
+            raise ValueError(
+                f"positions must be (trials, hyperparameters), scores (trials,), got {x.shape} and {s.shape}"
+            )
         if not (np.isfinite(x).all() and np.isfinite(s).all()):
             raise ValueError("positions and scores must be finite: floor diverged trials first")
         self.unordered = np.zeros(x.shape[1], dtype=bool) if unordered is None else np.asarray(unordered, dtype=bool)
@@ -149,6 +153,4 @@ def _lattice(dimensions: int) -> np.ndarray:
     if dimensions <= 2:
         side = np.linspace(0, 1, POINTS if dimensions == 1 else PLANE)
         return np.stack(np.meshgrid(*[side] * dimensions, indexing="ij"), axis=-1).reshape(-1, dimensions)
-    from scipy.stats import qmc
-
-    return qmc.Sobol(dimensions, scramble=False).random(SPACE)
+    return scipy.stats.qmc.Sobol(dimensions, scramble=False).random(SPACE)
