@@ -103,7 +103,7 @@ class RecordArrays:
         self._members: dict[tuple[int, str], pl.DataFrame] = {}
 
     def members(self, slot: int, phase: str) -> pl.DataFrame:
-        """The plan's members of one contender and phase, by replicate and index.
+        """The plan's members of one contender and phase, by replicate and index; of a pilot as many as there are.
 
         Raises:
             BrokenRecord: members that the plan asks for are missing.
@@ -111,6 +111,8 @@ class RecordArrays:
         if (slot, phase) in self._members:
             return self._members[slot, phase]
         p = self.protocol
+        if phase == "pilot":
+            return self.frame.filter((pl.col("slot") == slot) & (pl.col("phase") == phase)).sort("index")
         per_replicate = p.trials if phase == "tune" else p.final_seeds
         rows = self.frame.filter(
             (pl.col("slot") == slot)
@@ -138,7 +140,7 @@ class RecordArrays:
 
     def pilot(self, slot: int) -> Study | None:
         """A contender's pilot as far as it is on record; None where there is nothing of it."""
-        rows = self.frame.filter((pl.col("slot") == slot) & (pl.col("phase") == "pilot")).sort("index")
+        rows = self.members(slot, "pilot")
         return self._study_of(slot, rows) if len(rows) else None
 
     def _study_of(self, slot: int, rows: pl.DataFrame) -> Study:

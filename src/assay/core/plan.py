@@ -10,7 +10,8 @@ from assay.space import Dimension
 
 from .canonical import digest
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
+EARLIER_VERSION = 2  # of plans of what it could hold: all but the second edition of the honest protocol
 MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw their data from one 32-bit seed
 
 
@@ -191,6 +192,12 @@ class Numerics(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+def plan_of(science: Science, numerics: tuple[Numerics, ...]) -> Plan:
+    """The plan, of the earliest version that can hold it, so that an earlier assay reads what it can."""
+    second = science.protocol.edition is not msgspec.UNSET
+    return Plan(science, numerics, PLAN_VERSION if second else EARLIER_VERSION)
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Contenders × task × protocol, and the numerics of each contender.
 
@@ -199,5 +206,5 @@ class Plan(msgspec.Struct, frozen=True):
 
     science: Science
     numerics: tuple[Numerics, ...]
-    version: int = PLAN_VERSION
+    version: int = EARLIER_VERSION
     earlier: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET

@@ -17,7 +17,7 @@ from assay.answer.result import result
 from assay.answer.suite import Judged, result_across, seconds_to_target, step_seconds
 from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
-from assay.core import PILOT, Contender, Plan, WorkerOptions
+from assay.core import PILOT, Contender, WorkerOptions, plan_of
 from assay.errors import AssayError, Interrupted, NoVerdict
 from assay.export import optuna as export
 from assay.record import RunFolder, cache, extend, locked, manifest, output
@@ -232,7 +232,7 @@ class _Run:
         self._make_data(range(job.science.protocol.replicates))
         numerics, step_seconds = settle(workers, job, self.on_event)
         folder = RunFolder.create(
-            job.folder, Plan(job.science, numerics)
+            job.folder, plan_of(job.science, numerics)
         )  # UsageError if its members are another plan's
         found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
         alone = (found.seconds or 0.0) * workers.size / found.trainings

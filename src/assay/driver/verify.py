@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from assay import seeds
+from assay.answer import verified as trials
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
@@ -114,6 +115,7 @@ def _recomputed(path: Path) -> Iterator[str]:
     yield from _beyond(arrays)
     yield from _wrong_seeds(arrays)
     yield from _unpaired(frame, folder.plan.science.task.generated)
+    yield from trials.faults(folder.plan, arrays)
     yield from _not_as_chosen(arrays)
     yield from exported.faults(path, arrays)
     yield from _another_answer(folder, frame)
@@ -165,7 +167,7 @@ def _wrong_seeds(arrays: RecordArrays) -> Iterator[str]:
     """Every member has the seeds that the plan gives it, the same for all contenders."""
     science = arrays.plan.science
     for slot, contender in enumerate(science.contenders):
-        for phase in ("tune", "final"):
+        for phase in ("pilot", "tune", "final"):
             for found in chunks.to_members(arrays.members(slot, phase)):
                 if not seeds.fit(science.seed, science.protocol.name, found):
                     yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
@@ -184,7 +186,7 @@ def _not_as_chosen(arrays: RecordArrays) -> Iterator[str]:
     """The final runs have the hyperparameters that the protocol chooses from the trials."""
     for slot, contender in enumerate(arrays.plan.science.contenders):
         for member in chunks.to_members(arrays.members(slot, "final")):
-            if member.hyperparameters != arrays.chosen(slot, member.replicate):
+            if not trials.alike(member.hyperparameters, arrays.chosen(slot, member.replicate)):
                 yield (
                     f"{contender.name}, final run {member.index} of replicate {member.replicate}: "
                     "not at the hyperparameters that its trials choose"
