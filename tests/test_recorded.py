@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import assay
 from assay import events
@@ -19,6 +22,7 @@ from assay.cli import call
 from assay.core import Splits
 from assay.driver import verify
 from assay.errors import UsageError
+from assay.workers import jobs
 
 from . import asked, tiny
 
@@ -247,3 +251,42 @@ def test_what_a_user_set_in_a_module_is_what_trains(tmp_path, monkeypatch):
         scores[factor] = made.frame().filter(pl.col("slot") == 1)["update_norm"].list.first().to_list()
     assert all(norm > 0 for norm in scores[1.0])
     assert all(norm == 0 for norm in scores[0.0])
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("tasks", ["quadratic", ["logistic", "quadratic"]], ids=["one", "across"])
+def test_asked_again_it_writes_nothing_and_has_the_same_root(tmp_path, tasks):
+    options: dict[str, Any] = {"task": tasks, "epochs": 1, "out": tmp_path / "run", "workers": 1, "quiet": True, **FEW}
+    first = assay.compare("adam", "sgd", **options)
+    before = everything(first.folder)
+    again = assay.compare("adam", "sgd", **options)
+    assert again.recorded
+    assert again.root == first.root
+    assert everything(again.folder) == before
+    assert len(again.frame()) == (8 if isinstance(tasks, str) else 16)
+    assert f": {again.verdicts[0].outcome}.</strong>" in again._repr_html_()
+
+
+class Cached(torch.optim.SGD):
+    """Its rate goes through what `functools.cache` keeps."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=halved(lr))
+
+
+@functools.cache
+def halved(lr):
+    return lr / 2
+
+
+def test_what_is_cached_travels_to_a_worker_where_it_is_of_main(monkeypatch):
+    """As the cells of a notebook are; a function of an installed package goes by its name."""
+    monkeypatch.setattr(halved, "__module__", "__main__")
+    monkeypatch.setattr(Cached, "__module__", "__main__")
+    packed = jobs.pack(assay.Contender("cached", Cached, {"lr": assay.Float(0.1, 1)}))
+    assert b"_cached_again" in packed
+    opened = jobs._open(packed)
+    assert opened.make(tiny.network().parameters(), lr=0.2).param_groups[0]["lr"] == 0.1

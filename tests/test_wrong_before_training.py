@@ -16,6 +16,7 @@ from assay.core import Metric
 from assay.errors import UsageError
 from assay.space import Float
 from assay.tasks import find
+from assay.training.made import validate_contender
 from assay.training.validate import validate_task
 
 from . import asked, tiny
@@ -54,6 +55,23 @@ def test_a_model_without_parameters():
 def test_a_model_that_is_made_already():
     with pytest.raises(UsageError, match="its model is one that is made already; give the function that makes it"):
         tiny.task(model=nn.Linear(2, 2))
+
+
+def test_a_model_that_is_the_same_each_time():
+    """Else a training would begin with the weights of another, and numbers depend on which shared a process."""
+    kept = tiny.network()
+    assert "returns weights that it has returned before (0.weight)" in invalid(model=lambda: kept)
+
+
+def freezing(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.requires_grad_(False).parameters(), lr=lr)
+
+
+def test_a_factory_that_freezes_the_model():
+    (contender,) = contenders([freezing])
+    task = find(tiny.task())
+    with pytest.raises(UsageError, match="freezing freezes all of the model's parameters when it is made"):
+        validate_contender(task, contender, "cpu", 0)
 
 
 def test_a_lambda_without_a_rate():

@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import torch
+import torch._inductor.config
 
 from assay.core import Contender
 from assay.space import Float
@@ -61,6 +62,12 @@ def _precision() -> None:
 
 def _gradients() -> None:
     torch.set_grad_enabled(False)
+
+
+def _compiler() -> None:
+    from torch._inductor import config as settings
+
+    settings.cpp.enable_unsafe_math_opt_flag = True
 
 
 def _denormal() -> None:
@@ -123,6 +130,7 @@ CHANGES = {
     _deterministic: "torch's deterministic algorithms",
     _precision: "torch's precision of matrix products",
     _gradients: "torch's gradient mode",
+    _compiler: "the settings of torch's compiler",
     _denormal: "torch's treatment of denormal numbers",
     _hook: "torch's global hooks",
     _environment: "the environment (ASSAY_VANDAL)",

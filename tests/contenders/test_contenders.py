@@ -128,6 +128,23 @@ def test_first_parameters_name_decides_what_is_given(users):
     assert plain.space == {"lr": Float(1e-5, 1e-1, log=True)}
 
 
+class AsItLooks:
+    """A wrapper that looks like an optimizer, its groups a property."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+    @property
+    def param_groups(self):
+        return self.optimizer.param_groups
+
+
+def test_a_wrappers_class_may_be_given_as_it_is():
+    _, found = contenders(["adam", AsItLooks])
+    assert found.name == "AsItLooks"
+    assert type(made(found, lr=0.1)[0].optimizer) is torch.optim.Adam
+
+
 def test_a_wrapper_is_given_the_baseline(users):
     adam, wraps, cls = contenders(["adam", f"{users}:Wraps", f"{users}:WrapsClass"])
     optimizer, _ = made(wraps, lr=0.25)

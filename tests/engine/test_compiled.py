@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._inductor.config
 
 from assay.engine.compiled import cache as artifacts
 from assay.engine.compiled import population
@@ -107,6 +108,8 @@ def traced(optimizer: type) -> list[str]:
 def test_a_compiled_graph_is_named_by_what_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     before = traced(Scaled)
     assert traced(Scaled) == before
+    with torch._inductor.config.patch({"cpp.simdlen": 1}):
+        assert traced(Scaled) != before
     monkeypatch.setattr(Scaled, "BETA", 0.25)
     assert traced(Scaled) != before
 

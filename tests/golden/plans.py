@@ -52,8 +52,7 @@ def make(name: str, to: Path) -> Path:
 
     out = to / name
     for command in PLANS[name]:
-        edition = [] if "--protocol" in command else ["--protocol", "honest-1"]  # the one that the records were made by
-        code = call(["run", *command.split(), *edition, "--workers", "2", "--quiet", "--out", str(out)])
+        code = call(["run", *command.split(), "--workers", "2", "--quiet", "--out", str(out)])
         if code:
             raise RuntimeError(f"assay run {command} ended with {code}")
     return out

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from assay import seeds
 from assay.cli import call
+from assay.driver.verify import faults
 from assay.record import manifest
 
 from .. import asked, tiny
@@ -202,3 +204,17 @@ def test_a_report_is_drawn_of_nothing_that_was_forged(whole, tmp_path, capsys):
     assert call(["report", str(copy)]) == 1
     assert "verdicts is not what the members give" in capsys.readouterr().err
     assert (copy / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("protocol", ["honest", "published"])
+def test_trials_that_its_sampler_did_not_ask_for_are_found(tmp_path, monkeypatch, protocol):
+    """Really trained and really scored, but where the baseline can't be good."""
+    sizes = {"trials": 3, "engine": "loop"} | ({"replicates": 2, "final_seeds": 1} if protocol == "honest" else {})
+    plan = asked.plan("adam", "sgd", task=tiny.task(), out=tmp_path / "run", protocol=protocol, **sizes)
+    own = seeds.sampler
+    monkeypatch.setattr(seeds, "sampler", lambda root, k, t, slot: own(root, k, t, slot) + (slot == 0))
+    asked.run(plan, 1)
+    monkeypatch.setattr(seeds, "sampler", own)
+    told = list(faults(tmp_path / "run"))
+    assert told
+    assert all(line.startswith("adam, replicate") and "not those that the plan's seeds" in line for line in told)

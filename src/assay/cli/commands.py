@@ -173,12 +173,12 @@ def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = No
     workers
         Processes for that; one a core by default.
     """
-    from assay.driver.verify import drawn_by_others, faults, other_root
+    from assay.driver.verify import faults, made_by_others, other_root
     from assay.record.inspection import reading
 
     with reading(folder):
         found, again = [*faults(folder), *other_root(folder, root)], []
-        others = [] if found else drawn_by_others(folder)
+        others = [] if found else made_by_others(folder)
     if retrain is not None and not found:
         from assay.driver.retrain import retrain as retrained  # imports torch
 

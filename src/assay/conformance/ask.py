@@ -30,7 +30,7 @@ def check(
     speed: bool = True,
     limit: float = LIMIT,
     engine_of: EngineOf | None = None,
-    only: Sequence[str] | None = None,
+    only: str | Sequence[str] | None = None,
 ) -> Report:
     """Check whether an optimizer is well behaved, and whether it is new.
 
@@ -50,6 +50,7 @@ def check(
         (True, 'parameters stay finite')
     """
     job = job_of(contender)
+    only = [only] if isinstance(only, str) else only
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")

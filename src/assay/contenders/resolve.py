@@ -179,7 +179,8 @@ def _called(thing: Any) -> str:
     """The name of a contender that was given as an object. UsageError for what can't be one."""
     if isinstance(thing, Contender):
         return thing.name
-    if not callable(thing) or hasattr(thing, "param_groups") or hasattr(thing, "parameters"):
+    made = not isinstance(thing, type) and (hasattr(thing, "param_groups") or hasattr(thing, "parameters"))
+    if not callable(thing) or made or (isinstance(thing, type) and hasattr(thing, "named_parameters")):
         raise UsageError(
             f"a contender is a name, an optimizer's class, a function that makes one or an assay.Contender, not "
             f"{described(thing)}"

@@ -16,7 +16,7 @@ from assay.record.documents import read_data
 from assay.record.extend import EARLIER
 from assay.record.files import write_bytes
 from assay.record.plan import NAME, read_plan
-from assay.record.suite import is_suite
+from assay.record.suite import is_suite, runs
 
 from .planned import Planned, planned
 from .question import Question, question, with_options_of
@@ -64,8 +64,13 @@ class Result:
         return manifest.root(self.folder)
 
     def frame(self) -> pl.DataFrame:
-        """All members on record: a polars DataFrame, a row each."""
-        return RunFolder.open(self.folder).frame()
+        """All members on record: a polars DataFrame, a row each; across tasks with a column `task`."""
+        import polars as pl
+
+        if not is_suite(self.folder):
+            return RunFolder.open(self.folder).frame()
+        folders = ((name, RunFolder.open(path)) for name, path in runs(self.folder).items() if (path / NAME).exists())
+        return pl.concat([folder.frame().with_columns(task=pl.lit(name)) for name, folder in folders])
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report's HTML to `path` (by default where it is, in the run folder) and return where it is."""

@@ -16,8 +16,8 @@ from assay.judge import pilot
 from .study import SAMPLER, SAMPLER_OPTIONS
 
 USUAL = {
-    "honest": {"replicates": 14, "trials": 10, "trials_for_two": 20, "final_seeds": 12},
-    "honest-1": {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8},
+    "honest-2": {"replicates": 14, "trials": 10, "trials_for_two": 20, "final_seeds": 12},
+    "honest": {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8},
     "published": {"replicates": 1, "trials": 30, "trials_for_two": 30, "final_seeds": 1},
 }
 STAGES = Stages(first=12, most=48)  # of --replicates auto
@@ -46,12 +46,12 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         shown = f"auto:{stages.most}" if stages else replicates
         raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
     usual, name = USUAL[asked.protocol], "published" if asked.protocol == "published" else "honest"
-    two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest"
+    two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest-2"
     sampling = (
         {"sampler": SAMPLER, "edition": 2, "pilot": pilot.TRIALS if any(c.pilot for c in contenders) else msgspec.UNSET}
         if second
-        else {"sampler": f"optuna {metadata.version('optuna')} TPE", "sampler_options": SAMPLER_OPTIONS}
-    )  # another version of Optuna's may ask for other trials
+        else {"sampler": sampler(), "sampler_options": SAMPLER_OPTIONS}
+    )
     protocol = Protocol(
         name=name,
         replicates=replicates or usual["replicates"],
@@ -65,6 +65,11 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
     if asked.controls:
         _check_controls(protocol)
     return protocol
+
+
+def sampler() -> str:
+    """What asks for the first edition's trials here; another version of it may ask for other ones."""
+    return f"optuna {metadata.version('optuna')} TPE"
 
 
 def _replicates(given: int | str | None) -> tuple[int | None, Stages | None]:

@@ -17,7 +17,6 @@ from typing import Any
 import polars as pl
 
 from assay import seeds
-from assay.answer import verified as trials
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
@@ -25,6 +24,7 @@ from assay.answer.suite import Judged, read, result_across, seconds_to_target, s
 from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
+from assay.driver import asked
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
 from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
@@ -75,11 +75,18 @@ def other_root(path: Path, published: str | None) -> Iterator[str]:
         yield f"the root of the record is not {published}: it is another record, or was changed since that was published"
 
 
-def drawn_by_others(path: Path) -> list[str]:
-    """A line for each page whose drawings can't be compared, for another assay or other libraries drew them."""
+def made_by_others(path: Path) -> list[str]:
+    """A line for each page whose drawings can't be compared, and each run whose trials can't be asked for again.
+
+    For another assay or other libraries drew them, another sampler asked for them.
+    """
     pages = [path, *(folder for name, folder in runs(path).items() if name)]
-    found = [(page, by) for page in pages if (by := reported.by_others(page))]
-    return [f"{page / 'report.html'} and its figures were drawn by {by}: they are not compared" for page, by in found]
+    drawn = [(page, by) for page in pages if (by := reported.by_others(page))]
+    samplers = [(folder, asked.by_others(read_plan(folder).science)) for folder in runs(path).values()]
+    return [
+        *(f"{page / 'report.html'} and its figures were drawn by {by}: they are not compared" for page, by in drawn),
+        *(f"the trials of {folder} were asked for by {by}: they are not compared" for folder, by in samplers if by),
+    ]
 
 
 def check_result(path: Path) -> None:
@@ -115,7 +122,7 @@ def _recomputed(path: Path) -> Iterator[str]:
     yield from _beyond(arrays)
     yield from _wrong_seeds(arrays)
     yield from _unpaired(frame, folder.plan.science.task.generated)
-    yield from trials.faults(folder.plan, arrays)
+    yield from asked.faults(folder.plan, arrays)
     yield from _not_as_chosen(arrays)
     yield from exported.faults(path, arrays)
     yield from _another_answer(folder, frame)
@@ -186,7 +193,7 @@ def _not_as_chosen(arrays: RecordArrays) -> Iterator[str]:
     """The final runs have the hyperparameters that the protocol chooses from the trials."""
     for slot, contender in enumerate(arrays.plan.science.contenders):
         for member in chunks.to_members(arrays.members(slot, "final")):
-            if not trials.alike(member.hyperparameters, arrays.chosen(slot, member.replicate)):
+            if not asked.alike(member.hyperparameters, arrays.chosen(slot, member.replicate)):
                 yield (
                     f"{contender.name}, final run {member.index} of replicate {member.replicate}: "
                     "not at the hyperparameters that its trials choose"

@@ -117,6 +117,15 @@ def compile_graph(graph: GraphModule, inputs: Sequence[Tensor], path: Path) -> N
         shutil.move(str(made), path)
 
 
+def compiler_settings() -> str:
+    """What a graph is compiled by, beside itself: as torch's own cache of graphs takes it, with all that is no path."""
+    from torch._functorch import config as of_functions
+    from torch._inductor import config as of_inductor
+
+    found = [sorted(config.save_config_portable().items()) for config in (of_functions, of_inductor)]
+    return repr(found)
+
+
 def load_graph(path: Path) -> Callable[[list[Tensor]], list[Tensor]]:
     """A compiled graph, to be called with its inputs. RuntimeError where it can't be loaded."""
     return torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1).run  # type: ignore[attr-defined]

@@ -110,8 +110,28 @@ def _of_torch() -> list[Setting]:
         Setting("torch's autocast", lambda: torch.is_autocast_enabled("cpu"), _put_autocast),
         Setting("torch's treatment of denormal numbers", _keeps_denormal, _put_denormal),
         Setting("torch's function modes", lambda: torch._C._len_torch_function_stack(), _pop_modes),
+        Setting("the settings of torch's compiler", _compiler, _put_compiler),
         Setting("torch's global hooks", lambda: [dict(own) for own in _hooks()], _put_hooks),
     ]
+
+
+_COMPILER = ("torch._dynamo.config", "torch._functorch.config", "torch._inductor.config")
+_first: dict[str, dict[str, Any]] = {}  # as they were when they were first seen: loading a part changes nothing
+
+
+def _compiler() -> dict[str, Any]:
+    """What is set otherwise than at first, of the parts of torch's compiler that are loaded. (Workers have loaded all.)"""
+    now = {name: sys.modules[name].save_config_portable() for name in _COMPILER if name in sys.modules}
+    for name, values in now.items():
+        _first.setdefault(name, values)
+    return {f"{n}.{key}": v for n, values in now.items() for key, v in values.items() if v != _first[n].get(key)}
+
+
+def _put_compiler(before: dict[str, Any]) -> None:
+    for path in _compiler():
+        module = next(name for name in _COMPILER if path.startswith(f"{name}."))
+        key = path.removeprefix(f"{module}.")
+        setattr(sys.modules[module], key, before.get(path, _first[module].get(key)))
 
 
 def _put_device(device: Any) -> None:

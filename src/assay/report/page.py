@@ -28,13 +28,12 @@ def html(template: str, **context: Any) -> str:
 
 
 def summary_html(content: Mapping[str, Any], recorded: str = "") -> str:
-    """A `Result` in a notebook: the sentences and a table of contenders. `content` is that of `result.json`.
+    """A `Result` in a notebook: the sentences and, of one task, a table of contenders. `content` is that of `result.json`.
 
     `recorded`: from when the answer is, where it was on record.
     """
-    return html(
-        "summary.html.j2", content=content, recorded=recorded, units=Units("score", content["unit"], content["scale"])
-    )
+    units = Units("score", content["unit"], content["scale"]) if "contenders" in content else None
+    return html("summary.html.j2", content=content, recorded=recorded, units=units)
 
 
 @cache

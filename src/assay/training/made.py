@@ -24,11 +24,15 @@ def validate_contender(task: Task, contender: Contender, device: str, split: int
     steps = steps_per_epoch(len(load(task, split, numerics.dtype, device).train[0]), task.batch_size)
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
     chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
+    members = (Member(0, "tune", 0, i, chosen, split, i, i, i) for i in range(TIMES))
     with own_randomness():
-        made = [
-            _described(set_up(task, contender, member, numerics, run).optimizer)
-            for member in (Member(0, "tune", 0, i, chosen, split, i, i, i) for i in range(TIMES))
-        ]
+        ready = [set_up(task, contender, member, numerics, run) for member in members]
+    if not any(p.requires_grad for p in ready[0].model.parameters()):
+        raise UsageError(
+            f"{contender.name} freezes all of the model's parameters when it is made (requires_grad is False), so nothing can be "
+            "trained"
+        )
+    made = [_described(one.optimizer) for one in ready]
     for name, other in made[1:]:
         if name != made[0][0]:
             raise UsageError(

@@ -33,6 +33,7 @@ def validate_task(task: Task, splits: Splits) -> None:
             if not isinstance(model, nn.Module):
                 raise UsageError(f"its model function returns {type(model).__name__}; it must return a torch.nn.Module")
             see_weights(model)
+            _see_that_it_is_new(model, task.model())
             for size in (task.batch_size, len(splits.train.targets) % task.batch_size):
                 if size:
                     _trains(task, model, splits.train, size)
@@ -76,6 +77,17 @@ def _data(splits: Splits, batch_size: int) -> None:
             f"its DataLoader gives {steps} batches of {own} for {n} samples, and the task's batch_size is {batch_size}: give "
             "both the same batch_size"
         )
+
+
+def _see_that_it_is_new(model: nn.Module, again: nn.Module) -> None:
+    """UsageError where two calls share weights: one training would begin with what another left."""
+    first = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers()) if t.numel()}
+    for name, tensor in (*again.named_parameters(), *again.named_buffers()):
+        if tensor.numel() and tensor.untyped_storage().data_ptr() in first:
+            raise UsageError(
+                f"its model function returns weights that it has returned before ({name}), so that a training would go on where "
+                "another ended: make the model inside the function, or return copy.deepcopy of it"
+            )
 
 
 def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:

@@ -6,6 +6,7 @@ torch is imported in the functions: the driver, which only names them, does with
 from __future__ import annotations
 
 import contextlib
+import io
 import linecache
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 import numpy as np
@@ -55,14 +56,35 @@ def _as_it_is_here(thing: Task | Contender) -> bytes:
     for module in registered:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps(thing)
+        return _dumped(thing)
     except Exception:
         if not registered:
             raise
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
-    return cloudpickle.dumps(thing)
+    return _dumped(thing)
+
+
+def _dumped(thing: Any) -> bytes:
+    with io.BytesIO() as written:
+        _Pickler(written).dump(thing)
+        return written.getvalue()
+
+
+def _cached_again(function: Any, maxsize: int | None, typed: bool) -> Any:
+    return lru_cache(maxsize, typed)(function)
+
+
+def _reduced(cached: Any) -> Any:
+    """What `functools.cache` makes of a user's function goes by value, as the function would; else by its name."""
+    if cached.__module__ != "__main__" and not any(m.__name__ == cached.__module__ for m in users_modules()):
+        return cached.__reduce__()
+    return _cached_again, (cached.__wrapped__, *cached.cache_parameters().values())
+
+
+class _Pickler(cloudpickle.Pickler):
+    dispatch_table: ClassVar[Any] = {**cloudpickle.Pickler.dispatch_table, type(lru_cache(len)): _reduced}
 
 
 @lru_cache(maxsize=64)

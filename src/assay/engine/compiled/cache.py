@@ -22,12 +22,12 @@ from torch.fx import GraphModule, Node
 
 from assay import guard
 from assay.engine.refusal import Hindered, NotCompilable
-from assay.engine.torch_private import compile_graph, load_graph
+from assay.engine.torch_private import compile_graph, compiler_settings, load_graph
 from assay.record.cache import cache_folder
 
 Main = Callable[[list[Tensor]], Sequence[Tensor]]
 FAILED_FOR = 3600  # seconds; a compiler that was short of memory may not be the next time
-_FORM = 1  # of what is compiled how: a new number voids what there is
+_FORM = 2  # of what is compiled how: a new number voids what there is
 _loaded: dict[str, Main] = {}
 
 
@@ -50,8 +50,8 @@ def compiled(main: GraphModule, inputs: Sequence[Tensor]) -> Main:
 
 
 def key_of(main: GraphModule, inputs: Sequence[Tensor]) -> str:
-    """The name of a compiled graph, with this torch and this kind of processor."""
-    here = [_FORM, torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    """The name of a compiled graph, with this torch, its compiler's settings and this kind of processor."""
+    here = [_FORM, torch.__version__, torch.backends.cpu.get_cpu_capability(), compiler_settings()]
     taken = [(tuple(t.shape), t.stride(), t.dtype) for t in inputs]
     return hashlib.sha256(repr([here, taken, *_text(main)]).encode()).hexdigest()[:32]
 
