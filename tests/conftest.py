@@ -35,6 +35,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _short_pilots(monkeypatch: pytest.MonkeyPatch):
+    """Where nobody gives a range, one is looked for: here with the fewest trials that find any."""
+    monkeypatch.setattr("assay.judge.pilot.TRIALS", 3)
+
+
 @pytest.fixture
 def task() -> Task:
     """Two clouds of points, a small network, two epochs: a comparison of it takes a second."""

@@ -35,7 +35,9 @@ class Estimated:
 class Stage:
     """A part of the work begins; `total` counts what it consists of, 0 where that isn't told."""
 
-    name: Literal["settle", "estimate", "data", "tune", "score", "final", "controls", "controls_final", "report"]
+    name: Literal[
+        "settle", "estimate", "data", "pilot", "tune", "score", "final", "controls", "controls_final", "report"
+    ]
     total: int = 0
 
 

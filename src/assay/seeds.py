@@ -28,6 +28,14 @@ def sampler(root: int, replicate: int, trial: int, slot: int) -> int:
     return hashed("sampler", root, replicate=replicate, trial=trial, slot=slot)
 
 
+def design(root: int, replicate: int, part: int, slot: int, entry: str) -> int:
+    """Where the trials of one round of a study lie; `entry` is a hash of the contender's own plan entry.
+
+    So each question has a luck of its own, and the baseline, who always comes first, not the same one in all of them.
+    """
+    return hashed("design", root, replicate=replicate, part=part, slot=slot, entry=entry)
+
+
 def of_member(root: int, protocol: str, replicate: int, phase: Phase, index: int) -> dict[str, int]:
     """All seeds of one training, by their field in `Member`; all contenders share them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -98,6 +98,25 @@ class Choice(msgspec.Struct, frozen=True, tag="choice", tag_field="kind"):
 
 Dimension = Float | Int | Choice
 Space = Mapping[str, Dimension]
+
+
+def place_of(space: Space, values: Mapping[str, Any]) -> list[float]:
+    """Where these values lie (d,), in the units of the space."""
+    return [dimension.to_unit(values[name]) for name, dimension in space.items()]
+
+
+def at(space: Space, place: Iterable[float]) -> dict[str, Any]:
+    """The values at a place (d,) in the units of the space; of a choice, a unit is an option's number."""
+    return {name: _at(dimension, float(unit)) for (name, dimension), unit in zip(space.items(), place, strict=True)}
+
+
+def _at(dimension: Dimension, unit: float) -> Any:
+    if isinstance(dimension, Choice):
+        return dimension.options[round(unit)]
+    value = dimension.from_unit(unit)
+    if 0 <= unit <= 1:  # where rounding must not leave the range
+        value = min(max(value, dimension.low), dimension.high)
+    return round(value) if isinstance(dimension, Int) else value
 
 
 def midpoint(dimension: Dimension) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,24 +13,35 @@ from assay.core import Hyperparameters, Plan, steps_per_epoch
 from assay.errors import BrokenRecord
 from assay.judge import ContenderScores, select
 from assay.judge.divergence import floored
-from assay.space import Choice
+from assay.judge.process import Process
+from assay.space import Choice, Space, at, place_of
 
 
 @dataclass(frozen=True)
 class Study:
-    """One contender's tuning in one replicate, n trials in order.
+    """One contender's tuning in one replicate, n trials in order; `second`: by the second edition's rule.
 
     `validation`, `test` (n,): scores after the last epoch, file units, NaN = diverged, `test` also NaN where it was
-    not scored. `positions` (n, d): in the unit scale of the space. `floor`: what a diverged trial counts for.
+    not scored. `floor`: what a diverged trial counts for.
     """
 
+    space: Space
     hyperparameters: list[Hyperparameters]
-    positions: np.ndarray
-    unordered: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     floor: float
     sign: int
+    second: bool
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """Where the trials lie (n, d), in the units of the space."""
+        return np.array([place_of(self.space, values) for values in self.hyperparameters])
+
+    @cached_property
+    def unordered(self) -> np.ndarray:
+        """Which hyperparameters are choices (d,)."""
+        return np.array([isinstance(d, Choice) for d in self.space.values()])
 
     @cached_property
     def turned(self) -> np.ndarray:
@@ -39,14 +49,43 @@ class Study:
         return self.sign * floored(self.validation, self.floor)
 
     @cached_property
+    def process(self) -> Process:
+        """What the trials say of the score at any place."""
+        return self.process_of(len(self.turned))
+
+    def process_of(self, trials: int) -> Process:
+        """What the first of the trials say."""
+        return Process(self.positions[:trials], self.turned[:trials], self.unordered)
+
+    @cached_property
     def incumbents(self) -> np.ndarray:
-        """The trial (n,) that the honest rule would choose after 1, 2, … n trials."""
-        return select.incumbents(self.positions, self.turned, self.unordered)
+        """The trial (n,) that the honest rule thinks best after 1, 2, … n trials."""
+        if not self.second:
+            return select.incumbents(self.positions, self.turned, self.unordered)
+        return np.array([self.process_of(t).highest(self.positions[:t]) for t in range(1, len(self.turned) + 1)])
 
     @property
     def chosen(self) -> int:
-        """The trial that the honest rule chooses."""
+        """The trial that the honest rule thinks best."""
         return int(self.incumbents[-1])
+
+    @property
+    def choice(self) -> Hyperparameters:
+        """The hyperparameters that the honest rule chooses: the chosen trial's, or where the process has its maximum."""
+        trial = self.hyperparameters[self.chosen]
+        return {**trial, **at(self.space, self.process.maximum())} if self.second else trial
+
+    @property
+    def place(self) -> np.ndarray:
+        """Where the choice lies (d,), in the units of the space."""
+        return np.array(place_of(self.space, self.choice))
+
+    @property
+    def promised(self) -> float:
+        """The validation score that the choice had, or should have by the process; file units."""
+        return (
+            self.sign * float(self.process.mean(self.place[None])[0]) if self.second else self.validation[self.chosen]
+        )
 
     @property
     def best(self) -> int:
@@ -64,7 +103,7 @@ class RecordArrays:
         self._members: dict[tuple[int, str], pl.DataFrame] = {}
 
     def members(self, slot: int, phase: str) -> pl.DataFrame:
-        """The plan's members of one contender and phase, by replicate and index.
+        """The plan's members of one contender and phase, by replicate and index; of a pilot as many as there are.
 
         Raises:
             BrokenRecord: members that the plan asks for are missing.
@@ -72,6 +111,8 @@ class RecordArrays:
         if (slot, phase) in self._members:
             return self._members[slot, phase]
         p = self.protocol
+        if phase == "pilot":
+            return self.frame.filter((pl.col("slot") == slot) & (pl.col("phase") == phase)).sort("index")
         per_replicate = p.trials if phase == "tune" else p.final_seeds
         rows = self.frame.filter(
             (pl.col("slot") == slot)
@@ -94,23 +135,29 @@ class RecordArrays:
             rows = self.members(slot, "tune")[replicate * self.protocol.trials : (replicate + 1) * self.protocol.trials]
             if self.protocol.name == "honest" and rows["test_score"].null_count():
                 raise BrokenRecord("trials without a test score are on record; run the command that made it again")
-            space = self.plan.science.contenders[slot].space
-            chosen: list[dict[str, Any]] = [msgspec.json.decode(text) for text in rows["hyperparameters"]]
-            self._studies[slot, replicate] = Study(
-                hyperparameters=chosen,
-                positions=np.array([[d.to_unit(h[name]) for name, d in space.items()] for h in chosen]),
-                unordered=np.array([isinstance(d, Choice) for d in space.values()]),
-                validation=rows["validation"].list.last().to_numpy(),
-                test=rows["test_score"].fill_null(np.nan).to_numpy(),
-                floor=float(rows["validation_floor"][0]),
-                sign=self.task.sign,
-            )
+            self._studies[slot, replicate] = self._study_of(slot, rows)
         return self._studies[slot, replicate]
+
+    def pilot(self, slot: int) -> Study | None:
+        """A contender's pilot as far as it is on record; None where there is nothing of it."""
+        rows = self.members(slot, "pilot")
+        return self._study_of(slot, rows) if len(rows) else None
+
+    def _study_of(self, slot: int, rows: pl.DataFrame) -> Study:
+        return Study(
+            space=self.plan.science.contenders[slot].space,
+            hyperparameters=[msgspec.json.decode(text) for text in rows["hyperparameters"]],
+            validation=rows["validation"].list.last().to_numpy(),
+            test=rows["test_score"].fill_null(np.nan).to_numpy(),
+            floor=float(rows["validation_floor"][0]),
+            sign=self.task.sign,
+            second=self.protocol.edition is not msgspec.UNSET,
+        )
 
     def chosen(self, slot: int, replicate: int) -> Hyperparameters:
         """The hyperparameters that the plan's protocol chooses."""
         study = self.study(slot, replicate)
-        return study.hyperparameters[study.best if self.protocol.name == "published" else study.chosen]
+        return study.hyperparameters[study.best] if self.protocol.name == "published" else study.choice
 
     def curves(self, slot: int, name: str) -> np.ndarray:
         """Final runs' curves (K, r, E), file units, NaN from a divergence on."""
@@ -154,8 +201,8 @@ class RecordArrays:
             space=contender.space,
             test=self.curves(slot, "test")[:, :, -1],
             validation_final=self.curves(slot, "validation")[:, :, -1],
-            chosen_validation=np.array([s.validation[s.chosen] for s in studies]),
-            chosen_positions=np.array([s.positions[s.chosen] for s in studies]),
+            chosen_validation=np.array([s.promised for s in studies]),
+            chosen_positions=np.array([s.place for s in studies]),
             trials=self.protocol.trials,
             allotted_steps=steps,
             gradient_evaluations=int(alive["gradient_evaluations"].sum()),

@@ -1,4 +1,4 @@
-"""How many replicates a record has come to: with two stages or looks, its members decide."""
+"""What a record has come to: how many replicates, which two stages or looks decide, and the ranges that pilots found."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import numpy as np
 import polars as pl
 
 from assay.answer.arrays import RecordArrays
-from assay.core import Plan, Stages
+from assay.answer.trials import piloted
+from assay.core import ContenderInfo, Plan, Stages
 from assay.errors import BrokenRecord
-from assay.judge import two_stage
+from assay.judge import pilot, two_stage
 from assay.judge.decide import outcome, resolution
 from assay.judge.looks import look_interval
+from assay.space import Float
 
 
 def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
     """The plan with as many replicates as the record says: more than planned only with two stages (`two_stage`) or looks.
 
-    Until the first stage or look is on record, whole, the plan stays what it is.
+    Until the first stage or look is on record, whole, the plan stays what it is. So do ranges until their pilots are; then
+    they are what these found.
     """
+    plan = with_ranges(plan, frame)
     science, stages, looks = plan.science, plan.science.protocol.stages, plan.science.protocol.looks
     if isinstance(looks, tuple):
         for look in looks:
@@ -35,6 +39,33 @@ def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
     alpha, fraction = science.protocol.alpha, first.test_fraction
     asked = two_stage.asked(_differences(scores), stages.first, science.task.margin, alpha, fraction)
     return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
+
+
+def with_ranges(plan: Plan, frame: pl.DataFrame) -> Plan:
+    """The plan with the ranges that pilots found, as far as these are on record, whole."""
+    science = plan.science
+    if not any(info.pilot for info in science.contenders):
+        return plan
+    arrays = RecordArrays(plan, frame)
+    infos = tuple(_found(arrays, slot) if info.pilot else info for slot, info in enumerate(science.contenders))
+    return msgspec.structs.replace(plan, science=msgspec.structs.replace(science, contenders=infos))
+
+
+def _found(arrays: RecordArrays, slot: int) -> ContenderInfo:
+    info, study = arrays.plan.science.contenders[slot], arrays.pilot(slot)
+    if study is None:
+        return info
+    planned = 0
+    for trials, _ in piloted(arrays.plan.science, slot, study.process_of):
+        planned = trials.stop
+        if len(study.hyperparameters) < planned:
+            return info
+    start = info.space["lr"]
+    best = pilot.best_of(study.process_of(planned), list(info.space).index("lr"))
+    assert isinstance(start, Float)
+    return msgspec.structs.replace(
+        info, space={**info.space, "lr": pilot.range_around(start, best)}, pilot=msgspec.UNSET
+    )
 
 
 def _differences(scores: list[np.ndarray]) -> list[np.ndarray]:

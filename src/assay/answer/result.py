@@ -34,8 +34,9 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     Raises:
         BrokenRecord: members are missing. NoVerdict: none can be given.
     """
-    arrays = RecordArrays(reached(plan, frame), frame)
-    earlier = [_honest(RecordArrays(with_replicates(plan, k), frame)) for k in plan.earlier or ()]
+    found = reached(plan, frame)
+    arrays = RecordArrays(found, frame)
+    earlier = [_honest(RecordArrays(with_replicates(found, k), frame)) for k in plan.earlier or ()]
     verdicts = _published(arrays) if plan.science.protocol.name == "published" else _honest(arrays)
     if earlier:
         verdicts = [_exploratory(v, [before[i] for before in earlier]) for i, v in enumerate(_honest(arrays))]

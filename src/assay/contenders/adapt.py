@@ -29,6 +29,7 @@ _NAMES: dict[Given, str] = {
 }
 _GIVEN: dict[str, Given] = {name: given for given, names in _NAMES.items() for name in names.split()}
 _WRAPPED = ("optimizer", "optimizer class")
+FIRST = (1e-6, 1.0)  # where a pilot begins, of a class without a default rate
 AROUND = 10**1.5  # a decade and a half to each side of a default rate that the usual range leaves out
 
 
@@ -120,9 +121,12 @@ def adapt(
         make = (_wrapper_of_class if by_class else _wrapper)(target, signature, baseline)
         note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
         usual, more = baseline.space, {*baseline.space, *baseline.fixed, "run", "params"}
+        pilot = baseline.pilot
     else:
-        make, (usual, note), more = _direct(target, signature), _usual(target, name, signature), set[str]()
+        make, more, own = _direct(target, signature), set[str](), _own_rate(target, signature)
+        usual, note = _usual(name, own) if signature.takes_rate else ({}, "")
         note = "" if space is not None or "lr" in tuned else note
+        pilot = around(own)
     accepts = {*signature.named, *more}
     unknown = {*fixed, *tuned} - accepts
     if unknown and not signature.takes_any:
@@ -133,18 +137,21 @@ def adapt(
     if not space and not untuned:
         raise _nothing_to_tune(name, signature)
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
-    return Contender(name, make, space, fixed, closure=closure, note=note)
+    sought = "lr" in space and "lr" not in {*tuned, *fixed}
+    return Contender(name, make, space, fixed, closure=closure, pilot=pilot if sought else None, note=note)
 
 
-def _usual(target: Callable[..., Any], name: str, signature: Signature) -> tuple[Space, str]:
-    """What is tuned where nothing is said, and what a reader must know of it."""
-    if not signature.takes_rate:
-        return {}, ""
-    own = _own_rate(target, signature)
+def _usual(name: str, own: float | None) -> tuple[Space, str]:
+    """What is tuned where nothing is said, and what a reader must know of it; `own`: the class's own default."""
     if own is None or LEARNING_RATE.low <= own <= LEARNING_RATE.high:
         return {"lr": LEARNING_RATE}, ""
     moved = Float(own / AROUND, own * AROUND, log=True)
-    return {"lr": moved}, f"{name}'s own default learning rate is {own:g}, so its range is {moved}, around it"
+    return {"lr": moved}, f"{name}'s own default learning rate is {own:g}, and its range lies around it"
+
+
+def around(own: float | None) -> Float:
+    """The six decades in which a pilot looks for a range: three to each side of a class's own default."""
+    return Float(*FIRST, log=True) if own is None else Float(own / 1e3, own * 1e3, log=True)
 
 
 def _own_rate(target: Callable[..., Any], signature: Signature) -> float | None:

@@ -192,7 +192,8 @@ def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Con
     """A contender that was made in Python, under this name."""
     see_that_it_makes(contender.make, name)
     space = {**contender.space, **_typed(own, contender.make)}
-    return replace(contender, name=name, space=space, **_origin_of_given(contender)._asdict())
+    pilot = None if "lr" in own else contender.pilot
+    return replace(contender, name=name, space=space, pilot=pilot, **_origin_of_given(contender)._asdict())
 
 
 def _origin_of_given(contender: Contender) -> Origin:

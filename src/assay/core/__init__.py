@@ -4,6 +4,7 @@ from .canonical import canonical, digest, finite, plain
 from .contender import Brought, Contender, Run
 from .options import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
 from .plan import (
+    EARLIER_VERSION,
     MOST_PLANNED,
     PLAN_VERSION,
     ContenderInfo,
@@ -14,13 +15,16 @@ from .plan import (
     Stages,
     TaskInfo,
     other_reach,
+    plan_of,
 )
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
-from .training import Curves, DataFacts, Hyperparameters, Member, Phase
+from .training import PILOT, Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict, verdicts_of
 
 __all__ = [
+    "EARLIER_VERSION",
     "MOST_PLANNED",
+    "PILOT",
     "PLAN_VERSION",
     "Brought",
     "BudgetOptions",
@@ -54,6 +58,7 @@ __all__ = [
     "finite",
     "other_reach",
     "plain",
+    "plan_of",
     "steps_per_epoch",
     "verdicts_of",
 ]  # fmt: skip

@@ -35,6 +35,7 @@ class Contender:
     `make(model, run, **hyperparameters)` returns a fresh optimizer, draws no randomness and gets plain Python numbers.
     `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
     `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
+    `pilot`: where a pilot looks for the range of `lr`; None where somebody gave it.
     `reference` and `source` say where it comes from and which version of it (a package version or a hash of its file), `reach`
     is a digest of all that its code reaches, and `beyond` names what no digest holds; assay fills them in.
 
@@ -54,6 +55,7 @@ class Contender:
     closure: Literal["no", "yes", "graph"] = "no"
     reference: str = ""
     source: str = ""
+    pilot: Float | None = None
     note: str = ""  # what a reader of the report must know of how it was adapted
     reach: str = ""
     beyond: tuple[str, ...] = ()

@@ -10,13 +10,15 @@ from assay.space import Dimension
 
 from .canonical import digest
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
+EARLIER_VERSION = 2  # of plans of what it could hold: all but the second edition of the honest protocol
 MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw their data from one 32-bit seed
 
 
 class ContenderInfo(msgspec.Struct, frozen=True):
     """A contender as the plan knows it: data only.
 
+    `pilot`: nobody gave a range of `lr`: that in `space` is where a pilot begins to look for it (`answer.reached`).
     `reach`: a digest of all that its code reaches; none for what is no more than an installed package, and in records of an
     earlier layout. `beyond`: what no digest holds.
     """
@@ -29,6 +31,7 @@ class ContenderInfo(msgspec.Struct, frozen=True):
     schedule: str | None
     closure: str
     note: str = ""
+    pilot: bool | msgspec.UnsetType = msgspec.UNSET
     skipped: str | msgspec.UnsetType = msgspec.UNSET  # why a control is not trained; else left out of file and hash
     reach: str | msgspec.UnsetType = msgspec.UNSET
     beyond: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
@@ -71,6 +74,10 @@ class Stages(msgspec.Struct, frozen=True):
 class Protocol(msgspec.Struct, frozen=True):
     """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
 
+    `edition`: of the honest protocol; plans of the first edition lack it, and so have the same hash as ever. From the second
+    on trials are spread and then refined (`judge.design`), what is chosen is the maximum of a process (`judge.process`), and
+    `pilot` trials of each contender find the range that nobody gave.
+
     With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
     end, the record says (`answer.reached`).
     """
@@ -81,6 +88,8 @@ class Protocol(msgspec.Struct, frozen=True):
     final_seeds: int
     alpha: float = 0.05
     sampler: str = "optuna TPE"
+    edition: Literal[2] | msgspec.UnsetType = msgspec.UNSET
+    pilot: int | msgspec.UnsetType = msgspec.UNSET
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
     looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it
@@ -183,6 +192,12 @@ class Numerics(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+def plan_of(science: Science, numerics: tuple[Numerics, ...]) -> Plan:
+    """The plan, of the earliest version that can hold it, so that an earlier assay reads what it can."""
+    second = science.protocol.edition is not msgspec.UNSET
+    return Plan(science, numerics, PLAN_VERSION if second else EARLIER_VERSION)
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Contenders × task × protocol, and the numerics of each contender.
 
@@ -191,5 +206,5 @@ class Plan(msgspec.Struct, frozen=True):
 
     science: Science
     numerics: tuple[Numerics, ...]
-    version: int = PLAN_VERSION
+    version: int = EARLIER_VERSION
     earlier: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET

@@ -11,7 +11,8 @@ import msgspec
 if TYPE_CHECKING:
     import numpy as np
 
-Phase = Literal["tune", "final"]
+Phase = Literal["pilot", "tune", "final"]
+PILOT = -1  # the replicate of a pilot's members: none of those that are compared
 Hyperparameters = dict[str, float | int | str | bool]
 
 
@@ -26,7 +27,10 @@ class DataFacts(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One training run. `slot` is the contender's place in the plan; `index` the trial, or the final seed."""
+    """One training run. `slot` is the contender's place in the plan; `index` the trial, or the final seed.
+
+    A pilot's are trials on data of its own, of replicate −1.
+    """
 
     slot: int
     phase: Phase

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from msgspec import UNSET
 
 from assay import events
 from assay.answer.arrays import RecordArrays
-from assay.core import Contender, ContenderInfo, Hyperparameters, Science
+from assay.answer.trials import piloted
+from assay.core import Contender, ContenderInfo, Hyperparameters, Plan, Science
 from assay.driver.protocol import sampler
-from assay.driver.study import Lockstep, study_stream
+from assay.driver.study import SAMPLER, Lockstep, study_stream
 from assay.record import chunks
 
 CLOSE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
 
 
-def faults(arrays: RecordArrays) -> Iterator[str]:
-    """A line for each study that has other trials than its sampler asks for, which other versions of Optuna's may."""
+def faults(plan: Plan, arrays: RecordArrays) -> Iterator[str]:
+    """A line for each study that has other trials than its sampler asks for, which other versions of Optuna's may.
+
+    `arrays`: under the plan that `plan` has come to by now.
+    """
     science = arrays.plan.science
     if by_others(science):
         return
+    begun = RecordArrays(plan, arrays.frame)  # with the ranges that pilots begin with
+    for slot, info in enumerate(plan.science.contenders):
+        pilot = begun.pilot(slot)
+        if pilot is not None and not _all_alike(
+            [values for _, asked in piloted(plan.science, slot, pilot.process_of) for values in asked],
+            pilot.hyperparameters,
+        ):
+            yield f"{info.name}: the trials of its pilot are not those that the plan's seeds and earlier trials ask for"
     for slot, info in enumerate(science.contenders):
         for k in range(arrays.protocol.replicates):
             if not _as_asked(arrays, slot, info, k):
@@ -29,7 +43,8 @@ def faults(arrays: RecordArrays) -> Iterator[str]:
 
 def by_others(science: Science) -> str:
     """The sampler that asked for the trials, where it isn't here to ask again; else ""."""
-    return "" if science.protocol.sampler == sampler() else science.protocol.sampler
+    here = sampler() if science.protocol.edition is UNSET else SAMPLER
+    return "" if science.protocol.sampler == here else science.protocol.sampler
 
 
 def _as_asked(arrays: RecordArrays, slot: int, info: ContenderInfo, replicate: int) -> bool:
@@ -44,11 +59,15 @@ def _as_asked(arrays: RecordArrays, slot: int, info: ContenderInfo, replicate: i
     try:
         while True:
             asked = [member for chunk in wanted for member in chunk]
-            if not all(alike(m.hyperparameters, there[m.index].hyperparameters) for m in asked):
+            if not _all_alike([m.hyperparameters for m in asked], [there[m.index].hyperparameters for m in asked]):
                 return False
             wanted = stream.send(chunks.to_curves(rows[[m.index for m in asked]]))
     except StopIteration:
         return True
+
+
+def _all_alike(wanted: Sequence[Hyperparameters], there: Sequence[Hyperparameters]) -> bool:
+    return len(wanted) == len(there) and all(alike(w, t) for w, t in zip(wanted, there, strict=True))
 
 
 def alike(values: Hyperparameters, others: Hyperparameters) -> bool:

@@ -12,7 +12,7 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.controls import lengths, plan
 from assay.controls.judged import Trained, controls_record, has_controls, replayed_at
-from assay.core import Contender, Numerics, Plan, Science
+from assay.core import Contender, Numerics, Science, plan_of
 from assay.driver.estimate import settle
 from assay.driver.job import Job
 from assay.driver.scheduler import ChunkStream, Scheduler
@@ -45,7 +45,7 @@ def train(scheduler: Scheduler, job: Job) -> None:
         numerics = _numerics(scheduler, job, contenders, asked)
         path.mkdir(exist_ok=True)
         lengths.keep(path, tables)
-        record = RunFolder.create(path, Plan(asked, numerics))
+        record = RunFolder.create(path, plan_of(asked, numerics))
     own = Scheduler(record, job.task, contenders, scheduler.workers, scheduler.on_event, behind=scheduler.folder)
     own.data = scheduler.data
     known = [c for c in plan.controls(len(science.contenders)) if not plan.skipped(asked.contenders[c.slot])]
@@ -124,7 +124,7 @@ def _tune(
     scheduler.on_event(events.Stage("controls", studies * p.replicates * p.trials))
     kinds = {c.slot: c.kind for c in known}
     streams: list[ChunkStream] = []
-    for together in in_lockstep({slot: scheduler.numerics[slot] for slot in kinds}, range(p.replicates)):
+    for together in in_lockstep(science, {slot: scheduler.numerics[slot] for slot in kinds}, range(p.replicates)):
         kind, contender, more, given = kinds[together.slot], contenders[together.slot], 0, None
         if kind == "sceptic":
             contender, more = replace(contender, name=f"{contender.name}, {2 * p.trials} trials"), p.trials

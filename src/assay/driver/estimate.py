@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET
+
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
 from assay.driver.job import Job, trainings
 from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
+from assay.judge.design import first_round
 from assay.judge.power import detectable_difference, expected_half_width
 from assay.judge.sentence import amount
 from assay.record.extend import resume
@@ -48,7 +51,9 @@ def demand_of(science: Science, processes: int) -> Demand:
     """
     p = science.protocol
     at_once, one_by_one = p.replicates, 0
-    if p.replicates == 1:
+    if p.edition is not UNSET:
+        at_once = p.replicates * first_round(p.trials)
+    elif p.replicates == 1:
         at_once = min(p.trials, int(p.sampler_options["n_startup_trials"]))
         one_by_one = p.trials - at_once + (p.final_seeds == 1)
     trainings = p.replicates * (p.trials + p.final_seeds)

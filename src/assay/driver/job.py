@@ -56,9 +56,15 @@ def job_of(
         UsageError: see `protocol_of` and `science_of`.
     """
     settled = protocol_of(protocol, contenders)
+    contenders = tuple(_begun(c) if settled.pilot else replace(c, pilot=None) for c in contenders)
     task = _overridden(task, on)
     science = science_of(task, contenders, settled, protocol.seed)
     return Job(science, for_protocol(task, settled.name), contenders, Path(), engine, protocol.controls)
+
+
+def _begun(contender: Contender) -> Contender:
+    """The contender with the range that its pilot begins with."""
+    return replace(contender, space={**contender.space, "lr": contender.pilot}) if contender.pilot else contender
 
 
 def _overridden(task: Task, on: TaskOptions) -> Task:
@@ -190,6 +196,7 @@ def contender_info(contender: Contender) -> ContenderInfo:
         schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
         closure=contender.closure,
         note=contender.note,
+        pilot=True if contender.pilot else msgspec.UNSET,
         reach=contender.reach or msgspec.UNSET,
         beyond=contender.beyond or msgspec.UNSET,
     )
@@ -203,9 +210,11 @@ def default_folder(science: Science) -> Path:
 
 
 def trainings(science: Science, controls: bool = False) -> int:
-    """How many trainings a plan asks for as planned (of two stages the first).
+    """How many trainings a plan asks for as planned (of two stages the first, of pilots those that they begin with).
 
     `controls` add a contender's for each of three, and for a replay of each candidate.
     """
     p, contenders = science.protocol, len(science.contenders)
-    return (contenders + (3 + contenders - 1 if controls else 0)) * p.replicates * (p.trials + p.final_seeds)
+    pilots = sum(bool(c.pilot) for c in science.contenders) * (p.pilot or 0)
+    studied = contenders + (3 + contenders - 1 if controls else 0)
+    return pilots + studied * p.replicates * (p.trials + p.final_seeds)

@@ -163,7 +163,7 @@ def plan_suite(
 
 
 def _refuse_what_is_for_one_task(on: TaskOptions, protocol: ProtocolOptions) -> None:
-    if protocol.protocol != "honest":
+    if protocol.protocol == "published":
         raise UsageError(
             "the published protocol decides nothing, so there is nothing to put together across tasks; name one task"
         )

@@ -11,11 +11,15 @@ import msgspec
 
 from assay.core import MOST_PLANNED, Contender, Protocol, ProtocolOptions, Stages
 from assay.errors import UsageError
+from assay.judge import pilot
 
-from .study import SAMPLER_OPTIONS
+from .study import SAMPLER, SAMPLER_OPTIONS
 
-HONEST = {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8}
-PUBLISHED = {"replicates": 1, "trials": 30, "final_seeds": 1}
+USUAL = {
+    "honest-2": {"replicates": 14, "trials": 10, "trials_for_two": 20, "final_seeds": 12},
+    "honest": {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8},
+    "published": {"replicates": 1, "trials": 30, "trials_for_two": 30, "final_seeds": 1},
+}
 STAGES = Stages(first=12, most=48)  # of --replicates auto
 MOST_LOOKS = 20
 EDGES: Literal["hold back"] | msgspec.UnsetType = "hold back"  # `judge.edges`
@@ -27,8 +31,8 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
     Raises:
         UsageError: a number out of its range, or one that the protocol fixes; looks or controls that it can't have.
     """
-    if asked.protocol not in ("honest", "published"):
-        raise UsageError(f"no protocol is called {asked.protocol!r}; known: honest, published")
+    if asked.protocol not in USUAL:
+        raise UsageError(f"no protocol is called {asked.protocol!r}; known: {', '.join(USUAL)}")
     replicates, stages = _replicates(asked.replicates)
     if stages and asked.protocol == "published":
         raise UsageError("--replicates auto: the published protocol has 1; use --protocol honest for more")
@@ -41,17 +45,21 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
     if max(replicates or 0, stages.most if stages else 0) > MOST_PLANNED:
         shown = f"auto:{stages.most}" if stages else replicates
         raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
-    usual = HONEST if asked.protocol == "honest" else PUBLISHED
-    two = asked.protocol == "honest" and any(len(c.space) >= 2 for c in contenders)
+    usual, name = USUAL[asked.protocol], "published" if asked.protocol == "published" else "honest"
+    two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest-2"
+    sampling = (
+        {"sampler": SAMPLER, "edition": 2, "pilot": pilot.TRIALS if any(c.pilot for c in contenders) else msgspec.UNSET}
+        if second
+        else {"sampler": sampler(), "sampler_options": SAMPLER_OPTIONS}
+    )
     protocol = Protocol(
-        name=asked.protocol,
+        name=name,
         replicates=replicates or usual["replicates"],
         trials=asked.trials or usual["trials_for_two" if two else "trials"],
         final_seeds=asked.final_seeds or usual["final_seeds"],
-        sampler=sampler(),
-        sampler_options=SAMPLER_OPTIONS,
+        **sampling,
         stages=stages or msgspec.UNSET,
-        edges=EDGES if asked.protocol == "honest" else msgspec.UNSET,  # the published one decides nothing
+        edges=EDGES if name == "honest" else msgspec.UNSET,  # the published one decides nothing
     )
     protocol = _with_looks(protocol, asked)
     if asked.controls:
@@ -60,7 +68,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
 
 
 def sampler() -> str:
-    """What asks for trials here; another version of it may ask for other ones."""
+    """What asks for the first edition's trials here; another version of it may ask for other ones."""
     return f"optuna {metadata.version('optuna')} TPE"
 
 

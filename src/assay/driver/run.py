@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from assay import events
 from assay.answer.arrays import RecordArrays
-from assay.answer.reached import reached, with_replicates
+from assay.answer.reached import reached, with_ranges, with_replicates
 from assay.answer.result import result
 from assay.answer.suite import Judged, result_across, seconds_to_target, step_seconds
 from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
-from assay.core import Contender, Plan, WorkerOptions
+from assay.core import PILOT, Contender, WorkerOptions, plan_of
 from assay.errors import AssayError, Interrupted, NoVerdict
 from assay.export import optuna as export
 from assay.record import RunFolder, cache, extend, locked, manifest, output
@@ -35,7 +36,7 @@ from .job import Job, trainings
 from .plan import Comparison
 from .protocol import most_replicates
 from .scheduler import ChunkStream, Scheduler, result_of
-from .study import final_streams, in_lockstep, member, study_stream
+from .study import final_streams, in_lockstep, member, pilot_stream, study_stream
 
 
 def run(
@@ -178,9 +179,10 @@ class _Run:
     def to_the_end(self, started: float) -> dict[str, Any]:
         """Train, judge, report; the content of `result.json`."""
         exported = None
+        contenders = self._piloted()
         for replicates in self._stretches():
             self._make_data(replicates)
-            tune(self.scheduler, self.job.contenders, replicates)
+            tune(self.scheduler, contenders, replicates)
             if replicates.stop == most_replicates(self.job.science.protocol):
                 exported = self._export()  # 10 ms a trial, beside the last final runs
             train_finals(self.scheduler, replicates)
@@ -229,7 +231,7 @@ class _Run:
         self._make_data(range(job.science.protocol.replicates))
         numerics, step_seconds = settle(workers, job, self.on_event)
         folder = RunFolder.create(
-            job.folder, Plan(job.science, numerics)
+            job.folder, plan_of(job.science, numerics)
         )  # UsageError if its members are another plan's
         found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
         alone = (found.seconds or 0.0) * workers.size / found.trainings
@@ -258,6 +260,22 @@ class _Run:
                 return
             yield range(start, stop)
             start = stop
+
+    def _piloted(self) -> tuple[Contender, ...]:
+        """The contenders with the ranges that their pilots find; the scheduler's science has these, too, from here on."""
+        scheduler = self.scheduler
+        sought = [slot for slot, info in enumerate(scheduler.science.contenders) if info.pilot]
+        if not sought:
+            return self.job.contenders
+        self._make_data(range(PILOT, PILOT + 1))
+        self.on_event(events.Stage("pilot", len(sought) * int(scheduler.science.protocol.pilot or 0)))
+        scheduler.train(
+            pilot_stream(scheduler.science, k, self.job.contenders[k], scheduler.numerics[k].chunk_size, self.on_event)
+            for k in sought
+        )
+        scheduler.science = with_ranges(self.folder.plan, self.folder.frame()).science
+        infos = scheduler.science.contenders
+        return tuple(replace(c, space=info.space) for c, info in zip(self.job.contenders, infos, strict=True))
 
     def _make_data(self, replicates: range) -> None:
         """The data sets of these replicates, made and kept, the same as those on record.
@@ -298,7 +316,7 @@ def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: rang
     on_event(events.Stage("tune", len(contenders) * len(replicates) * science.protocol.trials))
     scheduler.train(
         study_stream(science, contenders[together.slot], together, on_event)
-        for together in in_lockstep(dict(enumerate(scheduler.numerics)), replicates)
+        for together in in_lockstep(science, dict(enumerate(scheduler.numerics)), replicates)
     )
     scheduler.score()
 
@@ -306,7 +324,8 @@ def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: rang
 def train_finals(scheduler: Scheduler, replicates: range) -> None:
     """The final seeds of every contender, at the hyperparameters chosen in each of these replicates."""
     science, folder = scheduler.science, scheduler.folder
-    arrays = RecordArrays(with_replicates(folder.plan, replicates.stop), folder.frame())
+    frame = folder.frame()
+    arrays = RecordArrays(with_ranges(with_replicates(folder.plan, replicates.stop), frame), frame)
     scheduler.on_event(events.Stage("final", len(science.contenders) * len(replicates) * science.protocol.final_seeds))
     runs: list[ChunkStream] = []
     for slot, numerics in enumerate(scheduler.numerics):

@@ -1,20 +1,35 @@
 """Tuning: one Optuna study for each contender and replicate, by ask and tell, in memory, replayed from the record.
 
-A fresh sampler, seeded by (replicate, trial, slot), makes each ask a function of the trials told before it: a study
-that is run again over a record asks for the very same trials and finds them there.
+Each ask is a function of the trials told before it: a study that is run again over a record asks for the very same trials
+and finds them there. In the second edition of the honest protocol what is asked is `answer.trials`'s to say; else a fresh
+sampler's, seeded by (replicate, trial, slot).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from msgspec import UNSET
 
 from assay import events, seeds
-from assay.core import Contender, Hyperparameters, Member, Numerics, Phase, Science
+from assay.answer.arrays import Study
+from assay.answer.trials import asked, piloted, rounds
+from assay.core import PILOT, Contender, Curves, Hyperparameters, Member, Numerics, Phase, Science
 from assay.driver.scheduler import Chunk, ChunkStream, chunked
+from assay.errors import UsageError
 from assay.export.optuna import distribution
+from assay.judge.process import Process
+from assay.space import Space
 
+if TYPE_CHECKING:
+    import optuna
+
+SAMPLER = "assay spread and refined"
 SAMPLER_OPTIONS: dict[str, int | bool] = {
     "n_startup_trials": 10,
     "n_ei_candidates": 24,
@@ -22,6 +37,39 @@ SAMPLER_OPTIONS: dict[str, int | bool] = {
     "constant_liar": False,
 }
 WORST = -1e30  # what Optuna is told of a diverged trial; it refuses NaN
+
+
+Asked = list[tuple["optuna.Trial", Member]]
+
+
+@dataclass
+class Told:
+    """What came of a study's trials so far."""
+
+    space: Space
+    sign: int
+    hyperparameters: list[Hyperparameters] = field(default_factory=list[Hyperparameters])
+    scores: list[float] = field(default_factory=list[float])
+    floor: float = math.nan
+
+    def add(self, hyperparameters: Hyperparameters, score: float, floor: float) -> None:
+        """One more trial's raw validation score, and what a constant prediction scores there."""
+        self.hyperparameters.append(hyperparameters)
+        self.scores.append(score)
+        self.floor = floor
+
+    @property
+    def best(self) -> float:
+        """The best score, turned."""
+        return max((self.sign * s for s in self.scores if math.isfinite(s)), default=-math.inf)
+
+    def process(self, trials: int) -> Process:
+        """What the first of the trials say, as `answer` reads them."""
+        scores = np.array(self.scores)
+        study = Study(
+            self.space, self.hyperparameters, scores, np.full(len(scores), np.nan), self.floor, self.sign, True
+        )
+        return study.process_of(trials)
 
 
 class Lockstep(NamedTuple):
@@ -32,13 +80,16 @@ class Lockstep(NamedTuple):
     chunk_size: int
 
 
-def in_lockstep(numerics: Mapping[int, Numerics], replicates: range) -> list[Lockstep]:
-    """All studies of these contenders, by slot; the contenders by turns, so that none is left to the end."""
-    found = [
-        Lockstep(slot, replicates[first : first + n.chunk_size], n.chunk_size)
-        for slot, n in numerics.items()
-        for first in range(0, len(replicates), n.chunk_size)
-    ]
+def in_lockstep(science: Science, numerics: Mapping[int, Numerics], replicates: range) -> list[Lockstep]:
+    """All studies of these contenders, by slot; the contenders by turns, so that none is left to the end.
+
+    In the second edition rounds are wide, and all replicates of a contender go together.
+    """
+    found: list[Lockstep] = []
+    for slot, n in numerics.items():
+        together = n.chunk_size if science.protocol.edition is UNSET else len(replicates)
+        for first in range(0, len(replicates), together):
+            found.append(Lockstep(slot, replicates[first : first + together], n.chunk_size))
     return sorted(found, key=lambda together: (together.replicates.start, together.slot))
 
 
@@ -51,33 +102,105 @@ def study_stream(
     more: int = 0,
     given: Mapping[int, Hyperparameters] | None = None,
 ) -> ChunkStream:
-    """Studies in lockstep: yields trial t of them all, is sent the curves, and asks for trial t + 1.
+    """Studies in lockstep: yields the trials that are asked for at once, of them all, is sent the curves, and asks again.
 
-    The sampler's random start-up trials don't depend on each other, so they are asked for at once. `more`: trials beyond
-    those of the plan, after them. `given`: by replicate, hyperparameters that its trials have beside those asked for.
+    Args:
+        more: trials beyond those of the plan, after them.
+        given: by replicate, hyperparameters that its trials have beside those asked for.
     """
-    import optuna
+    studies = _Studies(science, contender, together, given or {}, on_event)
+    by = studies.by_sampler if science.protocol.edition is UNSET else studies.by_rounds
+    for at_once in by(more):
+        studies.tell((yield chunked([m for _, m in at_once], together.chunk_size)))
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    studies = {k: optuna.create_study(direction="maximize") for k in together.replicates}
-    distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
-    trials, options, sign = science.protocol.trials, science.protocol.sampler_options, science.task.sign
-    best = dict.fromkeys(together.replicates, -math.inf)
-    for at_once in _asked_at_once(trials, more, int(options["n_startup_trials"])):
-        asked: list[tuple[optuna.Trial, Member]] = []
-        for t in at_once:
-            for k, study in studies.items():
-                seed = seeds.sampler(science.seed, k, t, together.slot) % 2**32
-                study.sampler = optuna.samplers.TPESampler(seed=seed, **options)  # type: ignore[arg-type]
-                trial = study.ask(distributions)
-                hyperparameters = {**(given or {}).get(k, {}), **trial.params}
-                asked.append((trial, member(science, together.slot, "tune", k, t, hyperparameters)))
-        curves = yield chunked([m for _, m in asked], together.chunk_size)
-        for (trial, m), score in zip(asked, curves.validation[:, -1].tolist(), strict=True):
-            turned = sign * score if math.isfinite(score) else -math.inf
-            best[m.replicate] = max(best[m.replicate], turned)
-            studies[m.replicate].tell(trial, turned if math.isfinite(turned) else WORST)
-            on_event(events.TrialDone(contender.name, m.replicate, m.index, score, sign * best[m.replicate]))
+
+class _Studies:
+    """Optuna's studies of one contender, a replicate each."""
+
+    def __init__(
+        self,
+        science: Science,
+        contender: Contender,
+        together: Lockstep,
+        given: Mapping[int, Hyperparameters],
+        on_event: events.OnEvent,
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.science, self.contender, self.slot, self.given = science, contender, together.slot, given
+        self.on_event, self.sign = on_event, science.task.sign
+        self.optuna = {k: optuna.create_study(direction="maximize") for k in together.replicates}
+        self.distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
+        self.told = {k: Told(contender.space, science.task.sign) for k in together.replicates}
+        self.asked: Asked = []
+
+    def by_sampler(self, more: int) -> Iterator[Asked]:
+        """Trials as TPE asks for them: its random start-up trials at once, for they don't depend on each other."""
+        import optuna
+
+        options = self.science.protocol.sampler_options
+        for at_once in _asked_at_once(self.science.protocol.trials, more, int(options["n_startup_trials"])):
+            self.asked = []
+            for t in at_once:
+                for k, study in self.optuna.items():
+                    seed = seeds.sampler(self.science.seed, k, t, self.slot) % 2**32
+                    study.sampler = optuna.samplers.TPESampler(seed=seed, **options)  # type: ignore[arg-type]
+                    self._ask(k, t)
+            yield self.asked
+
+    def by_rounds(self, more: int) -> Iterator[Asked]:
+        """Trials as the second edition asks for them."""
+        for round_ in rounds(self.science.protocol.trials, more):
+            self.asked = []
+            wanted = {
+                k: asked(self.science, self.slot, k, round_, partial(self.told[k].process, round_.trials.start))
+                for k in self.optuna
+            }
+            for place, t in enumerate(round_.trials):
+                for k, study in self.optuna.items():
+                    study.enqueue_trial(wanted[k][place])
+                    self._ask(k, t)
+            yield self.asked
+
+    def _ask(self, replicate: int, trial: int) -> None:
+        asked = self.optuna[replicate].ask(self.distributions)
+        hyperparameters = {**self.given.get(replicate, {}), **asked.params}
+        self.asked.append((asked, member(self.science, self.slot, "tune", replicate, trial, hyperparameters)))
+
+    def tell(self, curves: Curves) -> None:
+        """What came of the trials that were asked for last."""
+        for place, (trial, m) in enumerate(self.asked):
+            told, score = self.told[m.replicate], float(curves.validation[place, -1])
+            told.add(m.hyperparameters, score, curves.data[place].validation_floor)
+            turned = self.sign * score if math.isfinite(score) else WORST
+            self.optuna[m.replicate].tell(trial, turned)
+            self.on_event(events.TrialDone(self.contender.name, m.replicate, m.index, score, self.sign * told.best))
+
+
+def pilot_stream(
+    science: Science, slot: int, contender: Contender, chunk_size: int, on_event: events.OnEvent
+) -> ChunkStream:
+    """A contender's pilot: trials on a data set of its own, from whose scores its range follows (`answer.reached`).
+
+    Raises:
+        UsageError: none of its trials came to an end.
+    """
+    told = Told(contender.space, science.task.sign)
+    for trials, wanted in piloted(science, slot, told.process):
+        places = zip(trials, wanted, strict=True)
+        members = [member(science, slot, "pilot", PILOT, t, values) for t, values in places]
+        curves = yield chunked(members, chunk_size)
+        for place, m in enumerate(members):
+            score = float(curves.validation[place, -1])
+            told.add(m.hyperparameters, score, curves.data[place].validation_floor)
+            on_event(events.TrialDone(contender.name, PILOT, m.index, score, told.sign * told.best))
+    if not any(map(math.isfinite, told.scores)):
+        tried = contender.space["lr"]
+        raise UsageError(
+            f"{contender.name} diverged in every trial of its pilot, lr in {tried}: give a range that it can be trained in, as "
+            f"in --space {contender.name}.lr=1e-9..1e-6:log"
+        )
 
 
 def _asked_at_once(trials: int, more: int, startup: int) -> list[range]:
@@ -110,6 +233,6 @@ def one_chunk(chunk: Chunk) -> ChunkStream:
 def member(
     science: Science, slot: int, phase: Phase, replicate: int, index: int, hyperparameters: dict[str, Any]
 ) -> Member:
-    """A training of the plan, with its seeds."""
+    """A training of the plan, with its seeds; those of a pilot are of no replicate."""
     own_seeds = seeds.of_member(science.seed, science.protocol.name, replicate, phase, index)
     return Member(slot, phase, replicate, index, hyperparameters, **own_seeds)

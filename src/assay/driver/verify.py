@@ -122,7 +122,7 @@ def _recomputed(path: Path) -> Iterator[str]:
     yield from _beyond(arrays)
     yield from _wrong_seeds(arrays)
     yield from _unpaired(frame, folder.plan.science.task.generated)
-    yield from asked.faults(arrays)
+    yield from asked.faults(folder.plan, arrays)
     yield from _not_as_chosen(arrays)
     yield from exported.faults(path, arrays)
     yield from _another_answer(folder, frame)
@@ -174,7 +174,7 @@ def _wrong_seeds(arrays: RecordArrays) -> Iterator[str]:
     """Every member has the seeds that the plan gives it, the same for all contenders."""
     science = arrays.plan.science
     for slot, contender in enumerate(science.contenders):
-        for phase in ("tune", "final"):
+        for phase in ("pilot", "tune", "final"):
             for found in chunks.to_members(arrays.members(slot, phase)):
                 if not seeds.fit(science.seed, science.protocol.name, found):
                     yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
@@ -193,7 +193,7 @@ def _not_as_chosen(arrays: RecordArrays) -> Iterator[str]:
     """The final runs have the hyperparameters that the protocol chooses from the trials."""
     for slot, contender in enumerate(arrays.plan.science.contenders):
         for member in chunks.to_members(arrays.members(slot, "final")):
-            if member.hyperparameters != arrays.chosen(slot, member.replicate):
+            if not asked.alike(member.hyperparameters, arrays.chosen(slot, member.replicate)):
                 yield (
                     f"{contender.name}, final run {member.index} of replicate {member.replicate}: "
                     "not at the hyperparameters that its trials choose"

@@ -10,6 +10,7 @@ STAGES = {
     "data": "drawing data",
     "settle": "choosing the engine",
     "estimate": "timing a step",
+    "pilot": "looking for ranges",
     "tune": "tuning",
     "score": "scoring the trials",
     "final": "final runs",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from assay.core import PLAN_VERSION, Plan, Stages
+from assay.core import EARLIER_VERSION, PLAN_VERSION, Plan, Stages, plan_of
 from assay.errors import UsageError
 from assay.record.documents import DAMAGED, read_struct, write_struct
+from assay.space import Dimension, Float
 
 NAME = "plan.json"
 MOST = 10**9  # members, epochs, samples in a batch
@@ -30,9 +31,10 @@ def read_plan(folder: Path) -> Plan:
     file = folder / NAME
     try:
         version = read_struct(file, _Versioned).version
-        if version != PLAN_VERSION:
+        if version not in (EARLIER_VERSION, PLAN_VERSION):
             raise UsageError(
-                f"{file} is of version {version}, this assay reads {PLAN_VERSION}; use the assay that made it"
+                f"{file} is of version {version}, this assay reads {EARLIER_VERSION} and {PLAN_VERSION}; use the assay that made "
+                "it"
             )
         plan = read_struct(file, Plan)
         if found := _impossible(plan):
@@ -56,6 +58,11 @@ def _impossible(plan: Plan) -> str | None:
         "numerics for another number of contenders": len(plan.numerics) != len(contenders),
         "a number of replicates, trials or final seeds below 1": min(p.replicates, p.trials, p.final_seeds) < 1,
         "more members than there can be": len(contenders) * p.replicates * (p.trials + p.final_seeds) > MOST,
+        "an edition of another version": plan.version != plan_of(plan.science, plan.numerics).version,
+        "an edition of the published protocol": p.name == "published" and bool(p.edition),
+        "a pilot that no edition has": not p.edition and (bool(p.pilot) or any(c.pilot for c in contenders)),
+        "a pilot without trials": any(c.pilot for c in contenders) and not 1 <= (p.pilot or 0) <= MOST,
+        "a pilot of no learning rate": any(c.pilot and not _sought(c.space.get("lr")) for c in contenders),
         "a published protocol with more than one seed": p.name == "published"
         and (p.replicates, p.final_seeds) != (1, 1),
         "an alpha outside 0 to 1": not 0 < p.alpha < 1,
@@ -71,3 +78,7 @@ def _impossible(plan: Plan) -> str | None:
         and bool(earlier),
     }
     return next((words for words, found in checks.items() if found), None)
+
+
+def _sought(range_: Dimension | None) -> bool:
+    return isinstance(range_, Float) and range_.log

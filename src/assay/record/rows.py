@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from assay.core import Hyperparameters, Plan, Stages, canonical
+from assay.core import PILOT, ContenderInfo, Hyperparameters, Plan, Stages, canonical
 from assay.record.chunks import CURVES
-from assay.space import Choice, Dimension, Int, Space
+from assay.space import Choice, Dimension, Float, Int, Space
 
 PLACE = ["slot", "phase", "replicate", "index"]
+TIMES_ON, FURTHEST = 2, 1e5  # a pilot goes on two decades twice, and a range is found around where it was
 LARGEST = 2**53  # samples, of which no more can be counted exactly
 
 
@@ -32,7 +33,7 @@ def impossible(frame: pl.DataFrame, plan: Plan, trials: int, finals: int, *, mor
         return f"{_called(frame.filter(frame.select(PLACE).is_duplicated()), plan)}: it is there twice"
     for row in frame.select(*PLACE, "hyperparameters").iter_rows(named=True):
         slot: int = row["slot"]
-        if not _chosen_from(plan.science.contenders[slot].space, row["hyperparameters"], more):
+        if not _chosen_from(_reachable(plan.science.contenders[slot]), row["hyperparameters"], more):
             return f"{_called(pl.DataFrame([row]), plan)}: its hyperparameters are not from its ranges"
     return None
 
@@ -62,11 +63,19 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
     final, length = pl.col("phase") == "final", epochs
     yield "a value is missing", pl.any_horizontal(pl.all().is_null())
     yield "no contender has its number", ~pl.col("slot").is_between(0, len(plan.science.contenders) - 1)
-    yield "it neither tunes nor is final", ~pl.col("phase").is_in(["tune", "final"])
-    yield "no replicate has its number", ~pl.col("replicate").is_between(0, most - 1)
+    pilots, most_piloted = pl.col("phase") == "pilot", (p.pilot or 0) + TIMES_ON * ((p.pilot or 0) // 3)
+    piloted = [slot for slot, info in enumerate(plan.science.contenders) if info.pilot]
+    yield "it neither tunes nor is final", ~pl.col("phase").is_in(["pilot", "tune", "final"])
+    yield "it is a pilot's, and the plan has none for it", pilots & ~pl.col("slot").is_in(piloted)
+    yield (
+        "no replicate has its number",
+        ~pl.when(pilots).then(pl.col("replicate") == PILOT).otherwise(pl.col("replicate").is_between(0, most - 1)),
+    )
     yield (
         "the plan has no such member",
-        ~pl.col("index").is_between(0, pl.when(final).then(finals).otherwise(trials) - 1),
+        ~pl.col("index").is_between(
+            0, pl.when(final).then(finals).when(pilots).then(most_piloted).otherwise(trials) - 1
+        ),
     )
     for name in CURVES:
         wanted = pl.when(final).then(length).otherwise(0) if name == "test" else pl.lit(length)
@@ -81,6 +90,17 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
         yield "its seeds are none", pl.col(name) < 0
     for name in ("train_samples", "test_samples"):
         yield "its data can't have that size", ~pl.col(name).is_between(1, LARGEST)
+
+
+def _reachable(info: ContenderInfo) -> Space:
+    """All that its members may have: where nobody gave the learning rate's range, all that a pilot can reach.
+
+    Which range it found, and which values were asked for, `verify` computes again.
+    """
+    start = info.space.get("lr")
+    if not (info.pilot and isinstance(start, Float)):
+        return info.space
+    return {**info.space, "lr": msgspec.structs.replace(start, low=start.low / FURTHEST, high=start.high * FURTHEST)}
 
 
 def _called(wrong: pl.DataFrame, plan: Plan) -> str:

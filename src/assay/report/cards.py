@@ -277,6 +277,6 @@ def _curse(reading: Reading) -> Card:
 
 
 def _lost(arm: Arm) -> np.ndarray:
-    """The chosen trial's validation score less that of the final runs, for each replicate (K,), file units."""
-    trials = floored(arm.trial_scores[arm.chosen], arm.arrays.floors("validation_floor"))
+    """The choice's validation score in tuning less that of the final runs, for each replicate (K,), file units."""
+    trials = floored(arm.promised, arm.arrays.floors("validation_floor"))
     return trials - arm.scores("validation")[:, :, -1].mean(axis=1)

@@ -63,6 +63,11 @@ class Arm:
         return [k * self.arrays.protocol.trials + getattr(study, rule) for k, study in enumerate(self._studies)]
 
     @property
+    def promised(self) -> np.ndarray:
+        """The validation score that each replicate's choice had in tuning (K,), by the honest rule; NaN where it diverged."""
+        return np.array([study.promised for study in self._studies])
+
+    @property
     def seconds(self) -> float:
         """What its trainings took, summed."""
         return float(self._members["seconds"].sum())

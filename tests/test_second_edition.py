@@ -1,0 +1,145 @@
+"""The second edition of the honest protocol, which is on trial: pilots find ranges, trials go by rounds, a process chooses."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import polars as pl
+import pytest
+import torch
+
+from assay.core import PILOT
+from assay.driver import verify
+from assay.errors import UsageError
+from assay.judge import pilot
+from assay.record import RunFolder
+
+from . import asked, tiny
+
+OPTIONS = {"protocol": "honest-2", "trials": 6, "replicates": 3, "final_seeds": 2, "engine": "loop"}
+
+
+def question(out, *names, **changes):
+    return asked.plan(*(names or ("adam", "sgd")), out=out, **{"task": tiny.task(), **OPTIONS, **changes})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("assay.judge.pilot.TRIALS", 6)
+        return asked.run(question(tmp_path_factory.mktemp("second") / "run"), 1)
+
+
+def test_it_is_sound_and_says_what_it_did(whole):
+    assert list(verify.faults(whole.folder)) == []
+    plan = json.loads((whole.folder / "plan.json").read_text())
+    assert plan["version"] == 3
+    protocol = plan["science"]["protocol"]
+    assert (protocol["name"], protocol["edition"], protocol["pilot"]) == ("honest", 2, 6)
+    assert [c["space"]["lr"]["low"] for c in plan["science"]["contenders"]] == [1e-6, 1e-6]
+    frame = whole.frame()
+    for slot in (0, 1):
+        trials = frame.filter(pl.col("slot") == slot, pl.col("phase") == "tune")
+        rates = [json.loads(text)["lr"] for text in trials["hyperparameters"]]
+        assert max(rates) / min(rates) <= 10**1.5 * 1.02
+
+
+def test_no_replicate_has_the_data_of_a_pilot(whole):
+    seen = whole.frame().select("replicate", "split", "digest").unique()
+    assert sorted(seen["replicate"]) == [PILOT, 0, 1, 2]
+    assert seen["digest"].n_unique() == seen["split"].n_unique() == 4
+
+
+def test_its_final_runs_are_where_the_process_has_its_maximum(whole):
+    for name, found in whole.content["contenders"].items():
+        trials = whole.frame().filter(pl.col("contender") == name, pl.col("phase") == "tune")
+        tried = {json.loads(text)["lr"] for text in trials["hyperparameters"]}
+        assert not tried & {chosen["lr"] for chosen in found["chosen"]}  # no trial's
+
+
+def test_begun_again_and_with_more_workers_it_is_the_same(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(pilot, "TRIALS", 6)
+    shutil.copytree(whole.folder, tmp_path / "run")
+    for path in sorted((tmp_path / "run" / "members").glob("*.parquet"))[::2]:
+        path.unlink()
+    (tmp_path / "run" / "result.json").unlink()
+    again = asked.run(question(tmp_path / "run"), 2)
+    assert again.content == whole.content
+    assert again.frame().drop("seconds").equals(whole.frame().drop("seconds"))
+
+
+def test_a_rigged_pilot_is_found(whole, tmp_path, monkeypatch):
+    from assay import seeds
+
+    own = seeds.design
+    monkeypatch.setattr(
+        seeds, "design", lambda root, k, part, slot, entry: own(root, k, part, slot, entry) + (slot == 0)
+    )
+    rigged = asked.run(question(tmp_path / "run"), 1)
+    monkeypatch.setattr(seeds, "design", own)
+    told = list(verify.faults(rigged.folder))
+    assert any(line.startswith("adam: the trials of its pilot are not") for line in told)
+    assert not any(line.startswith("sgd") for line in told)
+
+
+def test_whoever_gives_a_range_has_no_pilot(tmp_path):
+    spaces = [f"{name}.lr=1e-3..1e-1:log" for name in ("adam", "sgd")]
+    result = asked.run(question(tmp_path / "run", space=spaces, trials=3), 1)
+    assert set(result.frame()["phase"]) == {"tune", "final"}
+    assert "pilot" not in json.loads((result.folder / "plan.json").read_text())["science"]["protocol"]
+    one = asked.run(question(tmp_path / "one", space=spaces[:1], trials=3), 1)
+    assert set(one.frame().filter(pl.col("phase") == "pilot")["contender"]) == {"sgd"}
+
+
+class Diverging(torch.optim.SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.fill_(math.nan)
+
+
+def test_a_pilot_that_sees_nothing_finite_is_one_line(tmp_path):
+    with pytest.raises(
+        UsageError, match=r"Diverging diverged in every trial of its pilot, lr in 1e-06\.\.1:log: give a range"
+    ):
+        asked.run(question(tmp_path / "run", "adam", Diverging), 1)
+
+
+class Hundredth(torch.optim.Adam):
+    """Its rates are a hundred times as large as Adam's, and its default says nothing of it."""
+
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr=lr / 100)
+
+
+class Nameless(torch.optim.Adam):
+    """Without a default."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+
+
+@pytest.mark.parametrize(("kind", "best"), [(Hundredth, 100.0), (Nameless, 1.0)])
+def test_an_optimum_far_from_the_default_is_found(tmp_path, monkeypatch, kind, best):
+    monkeypatch.setattr(pilot, "TRIALS", 18)
+    task = tiny.task(epochs=6)
+    result = asked.run(question(tmp_path / "run", "adam", kind, task=task, trials=9), 1)
+    rates = [c["hyperparameters"]["lr"] for c in result.content["contenders"].values()]
+    assert 0.1 < rates[1] / (best * rates[0]) < 10
+    assert abs(result.verdicts[0].difference) < 0.1
+
+
+def test_its_plan_is_read_by_no_earlier_assay_and_others_are_as_before(whole, tmp_path):
+    first = asked.run(question(tmp_path / "run", protocol="honest", trials=2), 1)
+    plan = json.loads((first.folder / "plan.json").read_text())
+    assert plan["version"] == 2
+    assert not {"edition", "pilot"} & plan["science"]["protocol"].keys()
+    assert "pilot" not in plan["science"]["contenders"][0]
+    forged = tmp_path / "forged"
+    shutil.copytree(whole.folder, forged)
+    changed = json.loads((forged / "plan.json").read_text()) | {"version": 2}
+    (forged / "plan.json").write_text(json.dumps(changed))
+    with pytest.raises(UsageError, match="an edition of another version"):
+        RunFolder.open(forged)
