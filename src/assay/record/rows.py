@@ -63,7 +63,8 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
     final, length = pl.col("phase") == "final", epochs
     yield "a value is missing", pl.any_horizontal(pl.all().is_null())
     yield "no contender has its number", ~pl.col("slot").is_between(0, len(plan.science.contenders) - 1)
-    pilots, most_piloted = pl.col("phase") == "pilot", (p.pilot or 0) + TIMES_ON * ((p.pilot or 0) // 3)
+    first = plan.science.protocol.pilot or 0
+    pilots, most_piloted = pl.col("phase") == "pilot", first + TIMES_ON * max(1, first // 3)
     piloted = [slot for slot, info in enumerate(plan.science.contenders) if info.pilot]
     yield "it neither tunes nor is final", ~pl.col("phase").is_in(["pilot", "tune", "final"])
     yield "it is a pilot's, and the plan has none for it", pilots & ~pl.col("slot").is_in(piloted)
