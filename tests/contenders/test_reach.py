@@ -14,13 +14,16 @@ import pytest
 import torch
 
 from assay.contenders import contenders
+from assay.contenders.load import load
+from assay.contenders.reach import reach_of
+from assay.contenders.registry import CONTENDERS
 from assay.core import Contender, Science
 from assay.errors import UsageError
 from assay.space import Float
-from assay.tasks import find
+from assay.tasks import TASKS, find
 
 from .. import asked, tiny
-from .changes import BEYOND, HEAD, HELPED, MAKE, NOTHING, RATES
+from .changes import BEYOND, HARMLESS, HEAD, HELPED, MAKE, NOTHING, RATES
 
 ROOT = Path(__file__).parents[2]
 LR = {"lr": Float(1e-3, 1e-1, log=True)}
@@ -74,6 +77,44 @@ def test_what_no_digest_holds_is_said_to_be_beyond(what):
     assert words in " ".join(one.contenders[1].beyond)
     assert one.plan_hash == same.plan_hash
     assert "0x" not in " ".join(one.contenders[1].beyond)
+
+
+@pytest.mark.parametrize("what", HARMLESS)
+def test_what_is_common_is_not_beyond(what):
+    assert not planned(HARMLESS[what]).contenders[1].beyond
+
+
+@pytest.mark.parametrize("reference", [e.reference for e in CONTENDERS.values()] + ["assay.contenders.muon:muon"])
+def test_nothing_of_a_contender_that_is_known_by_name_is_beyond(reference):
+    assert reach_of({"make": load(reference)}).beyond == ()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_of_a_built_in_task_is_beyond(name):
+    assert find(find(name)).beyond == ()
+
+
+@pytest.mark.parametrize("reference", ["factory.py:make", "own_class.py:CautiousSign", "wrapper.py:Lookahead"])
+def test_nothing_of_an_example_is_beyond(reference):
+    assert reach_of({"make": load(str(ROOT / "examples" / reference))}).beyond == ()
+
+
+def test_nothing_of_an_examples_task_is_beyond():
+    assert find(f"{ROOT / 'examples' / 'own_task.py'}:spirals").beyond == ()
+
+
+def test_what_a_data_function_reads_too_is_still_beyond_for_a_model():
+    text = "def read(): return np.load('x.npy')\ndef data(seed): return read()\ndef model(): return read()"
+    made = cell(HEAD + text)
+    assert find(tiny.task(data=made["data"], model=made["model"])).beyond == ("files (read)",)
+
+
+def test_an_import_inside_a_function_is_the_same_whether_it_is_loaded(monkeypatch):
+    text = "def rate(lr):\n    import ftplib, polars.selectors as cs\n    return cs.float(), ftplib.FTP"
+    before = planned(text).plan_hash
+    for name in [name for name in sys.modules if name.split(".")[0] in ("ftplib", "polars")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert planned(text).plan_hash == before
 
 
 @pytest.mark.parametrize("what", NOTHING)

@@ -38,6 +38,13 @@ def owner_of(module: str) -> str | None:
     return version_of(module, getattr(sys.modules.get(module), "__file__", None))
 
 
+def owner_once_imported(module: str) -> str | None:
+    """The same of a module that needs not be loaded. Nothing is run."""
+    owner = owner_of(module)
+    path = None if owner or module in sys.modules else _place(module)
+    return version_of(module, str(path)) if path else owner
+
+
 def users_modules() -> list[ModuleType]:
     """The modules in this process that a user wrote, but for the main one."""
     known = [*sys.modules.items()]
