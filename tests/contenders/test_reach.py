@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from assay.contenders import contenders
+from assay.contenders import contenders, packages
 from assay.contenders.load import load
 from assay.contenders.reach import reach_of
 from assay.contenders.registry import CONTENDERS
@@ -168,6 +169,69 @@ def test_what_is_installed_is_a_package_and_its_version():
     adam, nadam, gns = contenders(["adam", "torch.optim:NAdam", "gns-adam"])
     assert (adam.reach, nadam.reach, gns.reach) == ("", "", "")
     assert adam.source == nadam.source == f"torch {torch.__version__.partition('+')[0]}"
+
+
+PACKAGE = {
+    "developed/__init__.py": "from .mine import Mine, task",
+    "developed/mine.py": (
+        "import torch\nfrom tests import tiny\nfrom .deeper import BETA\n"
+        "class Mine(torch.optim.SGD):\n    def __init__(self, params, lr): super().__init__(params, lr * BETA)\n"
+        "def task(): return tiny.task()"
+    ),
+    "developed/deeper.py": "BETA = X",
+    "developed-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: developed\nVersion: 0.1\n",
+}
+
+
+@pytest.fixture
+def developed(tmp_path, monkeypatch):
+    """A function that installs another build of one version of a package: its number, and what else is beside it."""
+
+    def install(number: str, more: Mapping[str, str] = {}) -> None:
+        place = tmp_path / number / "site-packages"
+        for name, text in {**PACKAGE, **more}.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(text.replace("X", number))
+        monkeypatch.syspath_prepend(place)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "developed"]:
+            monkeypatch.delitem(sys.modules, name)
+        for cached in (packages.content_of, packages._from_a_folder, packages._distribution, packages._distributions):
+            cached.cache_clear()
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield install
+    for name in [name for name in sys.modules if name.partition(".")[0] == "developed"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_the_package_of_a_contender_or_a_task_is_its_content(developed):
+    def found(number: str) -> list[tuple[str, str]]:
+        developed(number)
+        mine, task = contenders(["adam", "developed:Mine"])[1], find("developed:task")
+        return [(mine.source, mine.reach), (task.source, task.reach)]
+
+    one, same, other = found("0.5"), found("0.5"), found("0.25")
+    assert one == same
+    for before, after in zip(one, other, strict=True):
+        assert before[0] == after[0] == "developed 0.1"
+        assert before[1] != after[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from developed import Mine\ndef rate(lr): return Mine",
+        "def rate(lr):\n    import developed\n    return developed",
+    ],
+)
+def test_what_was_installed_from_a_folder_is_its_content_wherever_it_is_named(text, developed):
+    def reach(number: str, more: Mapping[str, str]) -> str:
+        developed(number, more)
+        return planned(text).plan_hash
+
+    local = {"developed-0.1.dist-info/direct_url.json": '{"dir_info": {}, "url": "file:///home/me/developed"}'}
+    assert reach("0.5", local) == reach("0.5", local) != reach("0.25", local)
+    assert reach("2", {}) == reach("3", {}), "of an index: by its version"
 
 
 def test_an_optimizer_that_was_made_before_is_the_same():

@@ -20,31 +20,10 @@ _BUILTINS = {
     "hash": "hash(), which is another in every process",
 }
 _READERS = {
-    *(
-        "load",
-        "loadtxt",
-        "genfromtxt",
-        "fromfile",
-        "from_file",
-        "memmap",
-        "open",
-        "open_code",
-        "urlopen",
-        "urlretrieve",
-    ),
-    *("connect", "File", "FileIO", "GzipFile", "BZ2File", "LZMAFile", "HDFStore", "ExcelFile", "DataSource", "imread"),
-    *(
-        "load_file",
-        "safe_open",
-        "load_dataset",
-        "open_dataset",
-        "load_npz",
-        "loadmat",
-        "get_data",
-        "Popen",
-        "check_output",
-    ),
-    *("load_state_dict_from_url", "download_url_to_file"),
+    *("load", "loadtxt", "genfromtxt", "fromfile", "from_file", "memmap", "open", "open_code", "urlopen"),
+    *("urlretrieve", "connect", "File", "FileIO", "GzipFile", "BZ2File", "LZMAFile", "HDFStore", "ExcelFile"),
+    *("DataSource", "imread", "loadmat", "load_npz", "load_file", "load_dataset", "open_dataset"),
+    *("load_state_dict_from_url", "download_url_to_file", "safe_open", "get_data", "Popen", "check_output"),
 }
 _READS = ("read_", "scan_", "fetch_")
 _TAKE_WHAT_WAS_OPENED = {"json", "pickle", "yaml", "tomllib", "marshal", "cloudpickle", "assay"}
@@ -61,35 +40,15 @@ _SYSTEM = {"os", "posix", "nt", "posixpath", "ntpath", "genericpath"}
 _OF_THE_ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars", "expanduser"}
 _NO_MORE_THAN_TEXT = {  # of the system's modules, which ask the machine for the rest
     *("path", "fspath", "fsencode", "fsdecode", "sep", "altsep", "linesep", "pathsep", "curdir", "pardir", "extsep"),
-    *(
-        "devnull",
-        "name",
-        "PathLike",
-        "error",
-        "join",
-        "split",
-        "splitext",
-        "basename",
-        "dirname",
-        "normpath",
-        "normcase",
-    ),
-    *("isabs", "abspath", "relpath", "commonpath", "commonprefix", "splitdrive", "splitroot"),
+    *("devnull", "name", "PathLike", "error", "join", "split", "splitext", "basename", "dirname", "normpath"),
+    *("normcase", "isabs", "abspath", "relpath", "commonpath", "commonprefix", "splitdrive", "splitroot"),
 }
 _OF_PYTHON = {
     **{"sys.argv": "the command's own words", "sys.stdin": FILES, "sys.__stdin__": FILES, "sys.modules": NAMES},
     **{"sys._getframe": NAMES, "inspect.currentframe": NAMES, "inspect.stack": NAMES, "random.SystemRandom": CHANCE},
 }
 _SEEDED = {
-    "default_rng",
-    "RandomState",
-    "SeedSequence",
-    "Random",
-    "seed",
-    "PCG64",
-    "PCG64DXSM",
-    "MT19937",
-    "Philox",
+    *("default_rng", "RandomState", "SeedSequence", "Random", "seed", "PCG64", "PCG64DXSM", "MT19937", "Philox"),
     "SFC64",
 }
 _OF_ANYTHING = {  # a path's, and a function's or a frame's

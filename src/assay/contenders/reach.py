@@ -48,14 +48,17 @@ class Reach(NamedTuple):
     beyond: tuple[str, ...]
 
 
-def reach_of(roots: Mapping[str, Any], compared: Iterable[str] = ()) -> Reach:
+def reach_of(roots: Mapping[str, Any], compared: Iterable[str] = (), package: str = "") -> Reach:
     """What these objects reach together.
 
     Args:
         roots: objects by what they are to whoever asks: `{"make": make}`.
         compared: names of roots whose product is compared each time by itself, so that nothing of theirs is beyond.
+        package: a digest of the package that defines them.
     """
     walk = _Walk()
+    if package:
+        walk.say("package", package)
     try:
         for name, root in sorted(
             roots.items(), key=lambda item: item[0] in compared
