@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 HEAD = """
-import collections, dataclasses, enum, functools, operator, os, random, threading, time
+import collections, dataclasses, enum, functools, math, operator, os, random, threading, time
 from pathlib import Path
 import numpy as np
 import torch
@@ -139,12 +139,13 @@ BEYOND = {
         "environment variables",
     ),
     "what a class imports inside": (
-        "def rate(lr):\n    class C:\n        import time\n        now = time.time()\n    return C.now",
+        "def rate(lr):\n    class C:\n        import datetime as d\n        now = d.date.today()\n    return C.now",
         "the clock",
     ),
     "what isn't loaded before": ("def rate(lr):\n    import ftplib\n    return ftplib.FTP('x')", "files"),
     "a default that reads": ("def rate(lr, e=os.getenv): return lr * float(e('X'))", "environment variables"),
     "a default that loads": ("def rate(lr, l=np.load): return lr * float(l('x'))", "files"),
+    "a class that reads, handed on": ("import io\ndef rate(lr, f=io.FileIO): return lr * float(f('x').read())", "files"),
     "a default that opens": ("def rate(lr, o=open): return lr * float(o('x').read())", "files"),
     "a partial that reads": ("P = functools.partial(os.getenv, 'X')\ndef rate(lr): return float(P())", "environment variables"),
     "a reader in a dictionary": ("R = {'l': np.load, 'f': np.fromfile}\ndef rate(lr): return R['l']('x')", "files"),
@@ -155,7 +156,7 @@ BEYOND = {
     "a package's data": ("import pkgutil\ndef rate(lr): return pkgutil.get_data('x', 'y')", "files"),
     "a tensor from a file": ("def rate(lr): return torch.from_file('x')", "files"),
     "a storage from a file": ("def rate(lr): return torch.UntypedStorage.from_file('x')", "files"),
-    "NumPy's source of data": ("def rate(lr): return np.lib.npyio.DataSource().open('x')", "files"),
+    "NumPy's source of data": ("def rate(lr): return np.lib.npyio.DataSource()", "files"),
     "whether a file is there": ("def rate(lr): return lr * os.path.exists('x')", "files"),
     "how large a file is": ("def rate(lr): return lr * os.path.getsize('x')", "files"),
     "a text with variables": ("def rate(lr): return lr * len(os.path.expandvars('$X'))", "environment variables"),
@@ -172,6 +173,7 @@ BEYOND = {
     "Python's without a seed": ("def rate(lr): return random.Random().random()", "random numbers of the machine"),
     "the system's generator": ("def rate(lr): return random.SystemRandom().random()", "random numbers of the machine"),
     "the hash of a text": ("def rate(lr): return lr * hash('x')", "hash()"),
+    "what NumPy makes of a function": ("F = np.frompyfunc(lambda a: a * X, 1, 1)\ndef rate(lr): return F(lr)", "that NumPy made"),
     "the modules": ("import sys\nBETA = X\ndef rate(lr): return sys.modules[__name__].BETA", "names that are looked up"),
     "a frame's names": ("import sys\nBETA = X\ndef rate(lr): return sys._getframe().f_globals['BETA']", "names that are"),
     "a function's globals": ("BETA = X\ndef f(): pass\ndef rate(lr): return f.__globals__['BETA']", "names that are looked up"),
@@ -211,7 +213,7 @@ NOTHING = {
 HARMLESS = {
     "what is common": (
         "import math, warnings, logging, itertools\nlog = logging.getLogger('x')\ndef rate(lr):\n"
-        "    warnings.warn('x')\n    log.info('x')\n    return math.sqrt(np.sqrt(lr)) + next(itertools.count(1))"
+        "    warnings.warn('x')\n    log.info('x')\n    return math.sqrt(np.sqrt(lr * np.pi)) + next(itertools.count(1))"
     ),
     "the same, imported inside": (
         "def rate(lr):\n    import math, functools, numpy as np, torch.nn.functional as F\n    from torch import nn\n"
@@ -226,11 +228,19 @@ HARMLESS = {
         "P = functools.partial(torch.optim.SGD, lr=1)\nK = {'adam': torch.optim.AdamW, 'max': max, 'sqrt': np.sqrt}\n"
         "def rate(lr, f=torch.nn.functional.relu, g=operator.mul): return lr if P and K else f"
     ),
+    "functions of NumPy's and SciPy's": (
+        "from scipy import special\nF = [np.sqrt, np.maximum.reduce, np.linalg.norm, special.erf, np.vectorize(math.sqrt)]\n"
+        "def rate(lr): return F"
+    ),
     "a state that is loaded": (
         "class Mine(torch.optim.Adam):\n    def load_state_dict(self, state): super().load_state_dict(state)\n"
         "def rate(lr): return lr if Mine else torch.nn.Module.load_state_dict"
     ),
     "text of a path": "def rate(lr): return lr * len(os.path.join('x', os.fspath(Path('y') / 'z')) + os.sep)",
+    "what was read before": (
+        "import configparser, uuid\nC = configparser.ConfigParser()\nC.read_string('[a]\\nb = 1')\nU = uuid.UUID(int=3)\n"
+        "def rate(lr): return lr * float(C['a']['b']) * U.int"
+    ),
     "text that was read": "import json, pickle\ndef rate(lr): return lr * json.loads('1') * pickle.loads(pickle.dumps(1))",
     "a network": "M = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1))\ndef rate(lr): return M(lr)",
     "data that is drawn": "def rate(lr): return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(1)))",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.contenders import contenders, packages
+from assay.contenders import code, contenders, packages
 from assay.contenders.load import load
 from assay.contenders.reach import reach_of
 from assay.contenders.registry import CONTENDERS
@@ -108,6 +108,17 @@ def test_what_a_data_function_reads_too_is_still_beyond_for_a_model():
     text = "def read(): return np.load('x.npy')\ndef data(seed): return read()\ndef model(): return read()"
     made = cell(HEAD + text)
     assert find(tiny.task(data=made["data"], model=made["model"])).beyond == ("files (read)",)
+
+
+def test_instructions_that_a_later_python_joins_are_two():
+    found = [
+        code.Step("LOAD_CONST", 0, True),
+        code.Step("LOAD_CONST", None, True),
+        code.Step("IMPORT_NAME", "os", False),
+    ]
+    found += [code.Step("STORE_FAST_LOAD_FAST", ("os", "os"), False), code.Step("LOAD_ATTR", "environ", False)]
+    assert code.bound(found) == {"os": ("os",)}
+    assert code.names(found, {"os"}) == [code.Named("os", ("environ",))]
 
 
 def test_an_import_inside_a_function_is_the_same_whether_it_is_loaded(monkeypatch):

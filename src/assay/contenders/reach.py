@@ -81,6 +81,9 @@ class _Walk:
         self.kept: list[Any] = []  # what was seen stays, so that no other object gets its address
         self.notes: dict[str, None] = {}
         self.place, self.quiet = "", False
+        self.inside: tuple[
+            str, ...
+        ] = ()  # modules of objects that are being taken apart: their own functions say nothing
 
     def say(self, *words: object) -> None:
         """Words to the hash, each with its length, so that no two lists of them are one text."""
@@ -151,7 +154,7 @@ class _Walk:
         elif _in_c(value):
             home = getattr(value, "__module__", None) or ""
             self.say("in C", owner_of(home), value.__qualname__)
-            self._of_package(f"{home}.{value.__qualname__}")
+            self._handed_on(home, value.__qualname__)
             own = getattr(value, "__self__", None)
             self.value(None if isinstance(own, ModuleType | type) else own)
         elif isinstance(value, functools._lru_cache_wrapper):  # not by what it answers to: some answer to any name
@@ -199,6 +202,9 @@ class _Walk:
                 self.say(hashlib.sha256(flat.numpy().tobytes()).hexdigest())
             except (RuntimeError, TypeError, NotImplementedError):  # a layout without bytes of its own
                 self.note(f"a tensor of layout {str(value.layout).removeprefix('torch.')}")
+            own = {name: held for name, held in vars(value).items() if not name.startswith("_dynamo_")}
+            if own:
+                self._named(own)
             return True
         return False
 
@@ -216,11 +222,17 @@ class _Walk:
             self.note(f"a {kind.__module__}.{kind.__qualname__}, which can't be taken apart")
             return
         self.say("instance", name, owner_of(kind.__module__))
-        if not parts:
+        if not parts:  # the object of that name
             self._class(kind)
+            if not owner_of(kind.__module__):
+                self._named(getattr(value, "__dict__", {}))
+            elif kind.__name__ == "ufunc" and not _is_there(value, name):
+                self.note("a function that NumPy made of another")
             return
+        outside, self.inside = self.inside, (*self.inside, kind.__module__)
         for part in (parts[0], parts[1], _in_order(parts[2]), *parts[3:]):
             self.value(part)
+        self.inside = outside
 
     # ------------------------------------------------------------------------------------------------------------ code
 
@@ -233,14 +245,14 @@ class _Walk:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         if owner:
             self.say("installed", owner, home, function.__code__.co_qualname)
-            self._of_package(f"{home}.{function.__qualname__}")
+            self._handed_on(home, function.__qualname__)
             if cells:  # made by what is installed, of something that may not be
                 self._members("made with", (*cells.values(), function.__defaults__, function.__kwdefaults__))
             return
         outside, self.place = self.place, function.__qualname__
         self._code(function.__code__, function.__globals__, cells, {})
         self._members("defaults", (function.__defaults__, function.__kwdefaults__))
-        self._named({name: own for name, own in vars(function).items() if name != "__wrapped__"})
+        self._named(vars(function))
         self.place = outside
 
     def _code(
@@ -316,24 +328,32 @@ class _Walk:
             chain = ".".join([home, *way] if module else [home, found.__qualname__, *way])
             self.say("installed", owner, chain)
             self._of_package(chain, bare)
-            self._put_in(found, way)
+            self._put_in(owner, found, way)
             return
         if _in_c(found) and isinstance(home, str):
             self._of_package(f"{home}.{found.__qualname__}", bare)
         self.value(found)
+
+    def _handed_on(self, home: str, name: str) -> None:
+        """What is installed, as a value."""
+        if home not in self.inside:
+            self._of_package(f"{home}.{name}")
 
     def _of_package(self, chain: str, bare: bool = False) -> None:
         """Said, if what has this full name fetches from outside."""
         if what := beyond.of_installed(chain, bare):
             self.note(what)
 
-    def _put_in(self, found: Any, way: Iterable[str]) -> None:
+    def _put_in(self, owner: str, found: Any, way: Iterable[str]) -> None:
         """What a user has put in the place of something installed, or in it."""
-        for name in way:  # only what is loaded: looking must not load more
-            if not isinstance(found, ModuleType):
-                break
-            found = vars(found).get(name)
+        rest = [*way]
+        while isinstance(found, ModuleType) and rest:  # only what is loaded: looking must not load more
+            found = vars(found).get(rest.pop(0))
         if altered(found):
+            self.value(found)
+        elif isinstance(found, type) and rest:
+            found = next((vars(base)[rest[0]] for base in found.__mro__ if rest[0] in vars(base)), None)
+        if _is_data(found) and owner != "python":  # whose numbers may be the machine's, as time.timezone
             self.value(found)
 
     def _late(self, what: str, named: code.Named) -> None:
@@ -343,7 +363,7 @@ class _Walk:
             chain = ".".join([top, *rest])
             self.say("installed", owner, chain)
             self._of_package(chain, named.bare)
-            self._put_in(sys.modules.get(top), rest)
+            self._put_in(owner, sys.modules.get(top), rest)
 
     def _import(self, imported: code.Imported, globals_: Mapping[str, Any]) -> None:
         """An import inside a function: a user's module is its file, and those of the modules that it imports."""
@@ -363,7 +383,7 @@ class _Walk:
         owner = owner_of(kind.__module__)
         if owner and not made_while_running(kind):
             self.say("installed", owner, kind.__module__, kind.__qualname__)
-            self._of_package(f"{kind.__module__}.{kind.__qualname__}")
+            self._handed_on(kind.__module__, kind.__qualname__)
             self._named(patched(kind))
             return
         self.say("class", kind.__qualname__)
@@ -394,6 +414,18 @@ def _in_order(state: Any) -> Any:
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
         return dict(sorted(state.items()))
     return state
+
+
+def _is_there(value: Any, name: str) -> bool:
+    """Is it what a loaded module holds by that name?"""
+    return any(isinstance(module, ModuleType) and vars(module).get(name) is value for module in [*sys.modules.values()])
+
+
+def _is_data(value: Any) -> bool:
+    """Is it a number or an array, of which the installed ones are always the same?"""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    arrays = ((numpy.ndarray,) if numpy else ()) + ((torch.Tensor,) if torch else ())
+    return type(value) in (bool, int, float, complex, *arrays)
 
 
 def _in_c(value: Any) -> bool:
