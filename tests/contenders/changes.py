@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 HEAD = """
-import collections, dataclasses, enum, functools, operator, os, random, threading, time
+import collections, dataclasses, enum, functools, math, operator, os, random, threading, time
 from pathlib import Path
 import numpy as np
 import torch
@@ -126,6 +126,57 @@ BEYOND = {
     "a random generator": ("G = np.random.default_rng(X)\ndef rate(lr): return lr * G.random()", "a random generator"),
     "Python's random generator": ("G = random.Random(X)\ndef rate(lr): return lr * G.random()", "a random generator"),
     "a module that isn't there": ("def rate(lr):\n    import nowhere_to_be_found\n    return lr", "nowhere_to_be_found"),
+    "what is imported inside": ("def rate(lr):\n    import os\n    return float(os.environ['X'])", "environment variables"),
+    "what is imported inside, as": ("def rate(lr):\n    import numpy as n\n    return float(n.load('x'))", "files"),
+    "what is taken of it inside": ("def rate(lr):\n    from numpy import load as l\n    return float(l('x'))", "files"),
+    "the environment, taken inside": (
+        "def rate(lr):\n    from os import environ\n    return environ['X']",
+        "environment variables",
+    ),
+    "a part that is imported inside": ("def rate(lr):\n    import os.path as p\n    return p.exists('x')", "files"),
+    "what is imported around it": (
+        "def rate(lr):\n    import os\n    def inner(): return os.environ['X']\n    return inner()",
+        "environment variables",
+    ),
+    "what a class imports inside": (
+        "def rate(lr):\n    class C:\n        import datetime as d\n        now = d.date.today()\n    return C.now",
+        "the clock",
+    ),
+    "what isn't loaded before": ("def rate(lr):\n    import ftplib\n    return ftplib.FTP('x')", "files"),
+    "a default that reads": ("def rate(lr, e=os.getenv): return lr * float(e('X'))", "environment variables"),
+    "a default that loads": ("def rate(lr, l=np.load): return lr * float(l('x'))", "files"),
+    "a class that reads, handed on": ("import io\ndef rate(lr, f=io.FileIO): return lr * float(f('x').read())", "files"),
+    "a default that opens": ("def rate(lr, o=open): return lr * float(o('x').read())", "files"),
+    "a partial that reads": ("P = functools.partial(os.getenv, 'X')\ndef rate(lr): return float(P())", "environment variables"),
+    "a reader in a dictionary": ("R = {'l': np.load, 'f': np.fromfile}\ndef rate(lr): return R['l']('x')", "files"),
+    "an attribute by its name": ("def rate(lr): return lr * float(getattr(os, 'environ')['X'])", "environment variables"),
+    "the hub": ("def rate(lr): return torch.hub.load_state_dict_from_url('x')", "files"),
+    "a frame that is scanned": ("import polars\ndef rate(lr): return polars.scan_csv('x')", "files"),
+    "a raw file": ("import io\ndef rate(lr): return lr * float(io.FileIO('x').read())", "files"),
+    "a package's data": ("import pkgutil\ndef rate(lr): return pkgutil.get_data('x', 'y')", "files"),
+    "a tensor from a file": ("def rate(lr): return torch.from_file('x')", "files"),
+    "a storage from a file": ("def rate(lr): return torch.UntypedStorage.from_file('x')", "files"),
+    "NumPy's source of data": ("def rate(lr): return np.lib.npyio.DataSource()", "files"),
+    "whether a file is there": ("def rate(lr): return lr * os.path.exists('x')", "files"),
+    "how large a file is": ("def rate(lr): return lr * os.path.getsize('x')", "files"),
+    "a text with variables": ("def rate(lr): return lr * len(os.path.expandvars('$X'))", "environment variables"),
+    "whether a path is there": ("def rate(lr): return lr * Path('x').exists()", "files"),
+    "how large a path's file is": ("def rate(lr): return lr * Path('x').stat().st_size", "files"),
+    "what is in a folder": ("def rate(lr): return lr * len(list(Path('x').iterdir()))", "files"),
+    "a mapped file": ("import mmap\ndef rate(lr): return mmap.mmap(0, 1)", "files"),
+    "the input": ("import sys\ndef rate(lr): return float(sys.stdin.readline())", "files"),
+    "a generator without a seed": ("def rate(lr): return np.random.default_rng().random()", "random numbers of the machine"),
+    "one that was imported": (
+        "from numpy.random import default_rng\ndef rate(lr): return default_rng().random()",
+        "random numbers of the machine",
+    ),
+    "Python's without a seed": ("def rate(lr): return random.Random().random()", "random numbers of the machine"),
+    "the system's generator": ("def rate(lr): return random.SystemRandom().random()", "random numbers of the machine"),
+    "the hash of a text": ("def rate(lr): return lr * hash('x')", "hash()"),
+    "what NumPy makes of a function": ("F = np.frompyfunc(lambda a: a * X, 1, 1)\ndef rate(lr): return F(lr)", "that NumPy made"),
+    "the modules": ("import sys\nBETA = X\ndef rate(lr): return sys.modules[__name__].BETA", "names that are looked up"),
+    "a frame's names": ("import sys\nBETA = X\ndef rate(lr): return sys._getframe().f_globals['BETA']", "names that are"),
+    "a function's globals": ("BETA = X\ndef f(): pass\ndef rate(lr): return f.__globals__['BETA']", "names that are looked up"),
     "an object that can't be taken apart": ("M = memoryview\nK = {}.keys()\ndef rate(lr): return len(K)", "dict_keys"),
 }  # fmt: skip
 
@@ -157,3 +208,41 @@ NOTHING = {
     "a global that nobody names": ("def rate(lr): return lr", "SEVEN = 7\ndef rate(lr): return lr"),
     "which equal copy of a tuple": ("T = (1, 2)\ndef rate(lr): return T, T", "T = tuple([1, 2])\ndef rate(lr): return T, T"),
 }  # fmt: skip
+
+# each defines `rate`, and nothing of it is beyond
+HARMLESS = {
+    "what is common": (
+        "import math, warnings, logging, itertools\nlog = logging.getLogger('x')\ndef rate(lr):\n"
+        "    warnings.warn('x')\n    log.info('x')\n    return math.sqrt(np.sqrt(lr * np.pi)) + next(itertools.count(1))"
+    ),
+    "the same, imported inside": (
+        "def rate(lr):\n    import math, functools, numpy as np, torch.nn.functional as F\n    from torch import nn\n"
+        "    from collections import defaultdict\n    d = defaultdict(list)\n"
+        "    return F.relu(torch.tensor(lr)) + math.sin(np.sqrt(lr)) + functools.reduce(max, [1]) + nn.Linear(1, 1).bias"
+    ),
+    "generators with a seed": (
+        "def rate(lr):\n    np.random.default_rng(1), random.Random(2), torch.Generator().manual_seed(3)\n    return lr"
+    ),
+    "a hash of one's own": "class C:\n    def __hash__(self): return hash((1, 2))\nc = C()\ndef rate(lr): return {c: lr}[c]",
+    "what is handed on": (
+        "P = functools.partial(torch.optim.SGD, lr=1)\nK = {'adam': torch.optim.AdamW, 'max': max, 'sqrt': np.sqrt}\n"
+        "def rate(lr, f=torch.nn.functional.relu, g=operator.mul): return lr if P and K else f"
+    ),
+    "functions of NumPy's and SciPy's": (
+        "from scipy import special\nF = [np.sqrt, np.maximum.reduce, np.linalg.norm, special.erf, np.vectorize(math.sqrt)]\n"
+        "def rate(lr): return F"
+    ),
+    "a state that is loaded": (
+        "class Mine(torch.optim.Adam):\n    def load_state_dict(self, state): super().load_state_dict(state)\n"
+        "def rate(lr): return lr if Mine else torch.nn.Module.load_state_dict"
+    ),
+    "text of a path": "def rate(lr): return lr * len(os.path.join('x', os.fspath(Path('y') / 'z')) + os.sep)",
+    "what was read before": (
+        "import configparser, uuid\nC = configparser.ConfigParser()\nC.read_string('[a]\\nb = 1')\nU = uuid.UUID(int=3)\n"
+        "def rate(lr): return lr * float(C['a']['b']) * U.int"
+    ),
+    "text that was read": "import json, pickle\ndef rate(lr): return lr * json.loads('1') * pickle.loads(pickle.dumps(1))",
+    "a network": "M = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1))\ndef rate(lr): return M(lr)",
+    "data that is drawn": "def rate(lr): return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(1)))",
+    "an attribute of a module": "def rate(lr): return getattr(torch.optim, 'SGD'), getattr(torch, 'float' + '32')",
+}

@@ -7,20 +7,24 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from assay.contenders import contenders
+from assay.contenders import code, contenders, packages
+from assay.contenders.load import load
+from assay.contenders.reach import reach_of
+from assay.contenders.registry import CONTENDERS
 from assay.core import Contender, Science
 from assay.errors import UsageError
 from assay.space import Float
-from assay.tasks import find
+from assay.tasks import TASKS, find
 
 from .. import asked, tiny
-from .changes import BEYOND, HEAD, HELPED, MAKE, NOTHING, RATES
+from .changes import BEYOND, HARMLESS, HEAD, HELPED, MAKE, NOTHING, RATES
 
 ROOT = Path(__file__).parents[2]
 LR = {"lr": Float(1e-3, 1e-1, log=True)}
@@ -76,6 +80,55 @@ def test_what_no_digest_holds_is_said_to_be_beyond(what):
     assert "0x" not in " ".join(one.contenders[1].beyond)
 
 
+@pytest.mark.parametrize("what", HARMLESS)
+def test_what_is_common_is_not_beyond(what):
+    assert not planned(HARMLESS[what]).contenders[1].beyond
+
+
+@pytest.mark.parametrize("reference", [e.reference for e in CONTENDERS.values()] + ["assay.contenders.muon:muon"])
+def test_nothing_of_a_contender_that_is_known_by_name_is_beyond(reference):
+    assert reach_of({"make": load(reference)}).beyond == ()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_of_a_built_in_task_is_beyond(name):
+    assert find(find(name)).beyond == ()
+
+
+@pytest.mark.parametrize("reference", ["factory.py:make", "own_class.py:CautiousSign", "wrapper.py:Lookahead"])
+def test_nothing_of_an_example_is_beyond(reference):
+    assert reach_of({"make": load(str(ROOT / "examples" / reference))}).beyond == ()
+
+
+def test_nothing_of_an_examples_task_is_beyond():
+    assert find(f"{ROOT / 'examples' / 'own_task.py'}:spirals").beyond == ()
+
+
+def test_what_a_data_function_reads_too_is_still_beyond_for_a_model():
+    text = "def read(): return np.load('x.npy')\ndef data(seed): return read()\ndef model(): return read()"
+    made = cell(HEAD + text)
+    assert find(tiny.task(data=made["data"], model=made["model"])).beyond == ("files (read)",)
+
+
+def test_instructions_that_a_later_python_joins_are_two():
+    found = [
+        code.Step("LOAD_CONST", 0, True),
+        code.Step("LOAD_CONST", None, True),
+        code.Step("IMPORT_NAME", "os", False),
+    ]
+    found += [code.Step("STORE_FAST_LOAD_FAST", ("os", "os"), False), code.Step("LOAD_ATTR", "environ", False)]
+    assert code.bound(found) == {"os": ("os",)}
+    assert code.names(found, {"os"}) == [code.Named("os", ("environ",))]
+
+
+def test_an_import_inside_a_function_is_the_same_whether_it_is_loaded(monkeypatch):
+    text = "def rate(lr):\n    import ftplib, polars.selectors as cs\n    return cs.float(), ftplib.FTP"
+    before = planned(text).plan_hash
+    for name in [name for name in sys.modules if name.split(".")[0] in ("ftplib", "polars")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert planned(text).plan_hash == before
+
+
 @pytest.mark.parametrize("what", NOTHING)
 def test_what_says_nothing_is_no_other_plan(what):
     one, other = (planned(text) for text in NOTHING[what])
@@ -127,6 +180,69 @@ def test_what_is_installed_is_a_package_and_its_version():
     adam, nadam, gns = contenders(["adam", "torch.optim:NAdam", "gns-adam"])
     assert (adam.reach, nadam.reach, gns.reach) == ("", "", "")
     assert adam.source == nadam.source == f"torch {torch.__version__.partition('+')[0]}"
+
+
+PACKAGE = {
+    "developed/__init__.py": "from .mine import Mine, task",
+    "developed/mine.py": (
+        "import torch\nfrom tests import tiny\nfrom .deeper import BETA\n"
+        "class Mine(torch.optim.SGD):\n    def __init__(self, params, lr): super().__init__(params, lr * BETA)\n"
+        "def task(): return tiny.task()"
+    ),
+    "developed/deeper.py": "BETA = X",
+    "developed-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: developed\nVersion: 0.1\n",
+}
+
+
+@pytest.fixture
+def developed(tmp_path, monkeypatch):
+    """A function that installs another build of one version of a package: its number, and what else is beside it."""
+
+    def install(number: str, more: Mapping[str, str] = {}) -> None:
+        place = tmp_path / number / "site-packages"
+        for name, text in {**PACKAGE, **more}.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(text.replace("X", number))
+        monkeypatch.syspath_prepend(place)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "developed"]:
+            monkeypatch.delitem(sys.modules, name)
+        for cached in (packages.content_of, packages._from_a_folder, packages._distribution, packages._distributions):
+            cached.cache_clear()
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield install
+    for name in [name for name in sys.modules if name.partition(".")[0] == "developed"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_the_package_of_a_contender_or_a_task_is_its_content(developed):
+    def found(number: str) -> list[tuple[str, str]]:
+        developed(number)
+        mine, task = contenders(["adam", "developed:Mine"])[1], find("developed:task")
+        return [(mine.source, mine.reach), (task.source, task.reach)]
+
+    one, same, other = found("0.5"), found("0.5"), found("0.25")
+    assert one == same
+    for before, after in zip(one, other, strict=True):
+        assert before[0] == after[0] == "developed 0.1"
+        assert before[1] != after[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from developed import Mine\ndef rate(lr): return Mine",
+        "def rate(lr):\n    import developed\n    return developed",
+    ],
+)
+def test_what_was_installed_from_a_folder_is_its_content_wherever_it_is_named(text, developed):
+    def reach(number: str, more: Mapping[str, str]) -> str:
+        developed(number, more)
+        return planned(text).plan_hash
+
+    local = {"developed-0.1.dist-info/direct_url.json": '{"dir_info": {}, "url": "file:///home/me/developed"}'}
+    assert reach("0.5", local) == reach("0.5", local) != reach("0.25", local)
+    assert reach("2", {}) == reach("3", {}), "of an index: by its version"
 
 
 def test_an_optimizer_that_was_made_before_is_the_same():

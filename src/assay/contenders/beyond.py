@@ -7,28 +7,55 @@ import os
 import types
 from typing import Any
 
-FILES, ENVIRONMENT, CLOCK, NAMES = (
+FILES, ENVIRONMENT, CLOCK, NAMES, CHANCE = (
     "files",
     "environment variables",
     "the clock",
     "names that are looked up while it runs",
+    "random numbers of the machine",
 )
 
-_BUILTINS = {"open": FILES, "input": FILES, "eval": NAMES, "exec": NAMES, "globals": NAMES, "__import__": NAMES}
-_READERS = {
-    *("load", "loadtxt", "genfromtxt", "fromfile", "memmap", "open", "urlopen", "urlretrieve", "connect", "File"),
-    *("imread", "load_file", "load_dataset", "open_dataset", "Popen", "check_output"),
+_BUILTINS = {
+    **{"open": FILES, "input": FILES, "eval": NAMES, "exec": NAMES, "globals": NAMES, "__import__": NAMES},
+    "hash": "hash(), which is another in every process",
 }
+_READERS = {
+    *("load", "loadtxt", "genfromtxt", "fromfile", "from_file", "memmap", "open", "open_code", "urlopen"),
+    *("urlretrieve", "connect", "File", "FileIO", "GzipFile", "BZ2File", "LZMAFile", "HDFStore", "ExcelFile"),
+    *("DataSource", "imread", "loadmat", "load_npz", "load_file", "load_dataset", "open_dataset"),
+    *("load_state_dict_from_url", "download_url_to_file", "safe_open", "get_data", "Popen", "check_output"),
+}
+_READS = ("read_", "scan_", "fetch_")
+_TAKE_WHAT_WAS_OPENED = {"json", "pickle", "yaml", "tomllib", "marshal", "cloudpickle", "assay"}
 _CLOCKS = {
     *("time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "now", "utcnow", "today"),
     *("localtime", "gmtime", "strftime", "ctime", "process_time"),
 }
-_READING = {
+_READING = {  # all that they do
     *("configparser", "fileinput", "linecache", "zipfile", "tarfile", "runpy", "sqlite3", "shelve", "dbm", "glob"),
-    *("subprocess", "socket", "urllib", "http", "requests", "shutil", "tempfile"),
+    *("subprocess", "socket", "urllib", "http", "requests", "shutil", "tempfile", "mmap", "h5py", "ftplib", "httpx"),
+    *("huggingface_hub", "torch.hub", "torchvision.datasets"),
 }
-_OF_THE_SYSTEM = {"popen", "system", "stat", "listdir", "scandir", "walk", "getcwd", "cpu_count", "getpid", "uname"}
-_OF_ANYTHING = {"read_text": FILES, "read_bytes": FILES, "open": FILES}  # a path's, mostly
+_SYSTEM = {"os", "posix", "nt", "posixpath", "ntpath", "genericpath"}
+_OF_THE_ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars", "expanduser"}
+_NO_MORE_THAN_TEXT = {  # of the system's modules, which ask the machine for the rest
+    *("path", "fspath", "fsencode", "fsdecode", "sep", "altsep", "linesep", "pathsep", "curdir", "pardir", "extsep"),
+    *("devnull", "name", "PathLike", "error", "join", "split", "splitext", "basename", "dirname", "normpath"),
+    *("normcase", "isabs", "abspath", "relpath", "commonpath", "commonprefix", "splitdrive", "splitroot"),
+}
+_OF_PYTHON = {
+    **{"sys.argv": "the command's own words", "sys.stdin": FILES, "sys.__stdin__": FILES, "sys.modules": NAMES},
+    **{"sys._getframe": NAMES, "inspect.currentframe": NAMES, "inspect.stack": NAMES, "random.SystemRandom": CHANCE},
+}
+_SEEDED = {
+    *("default_rng", "RandomState", "SeedSequence", "Random", "seed", "PCG64", "PCG64DXSM", "MT19937", "Philox"),
+    "SFC64",
+}
+_OF_ANYTHING = {  # a path's, and a function's or a frame's
+    **dict.fromkeys(("read_text", "read_bytes", "open", "exists", "stat", "iterdir", "glob", "rglob"), FILES),
+    **dict.fromkeys(("is_file", "is_dir"), FILES),
+    **dict.fromkeys(("__globals__", "f_globals", "f_locals"), NAMES),
+}
 _KINDS: dict[type, str] = {
     types.GeneratorType: "a generator",
     types.CoroutineType: "a coroutine",
@@ -53,23 +80,37 @@ def of_attribute(name: str) -> str | None:
     return _OF_ANYTHING.get(name)
 
 
-def of_installed(chain: str) -> str | None:
-    """What `numpy.load`, `os.environ.get` or `time.time`, by its full name, fetches from outside, if it does."""
+def of_installed(chain: str, bare: bool = False) -> str | None:
+    """What `numpy.load`, `os.environ.get` or `time.time`, by its full name, fetches from outside, if it does.
+
+    `bare`: is it called with nothing, so that a generator takes its seed from the machine?
+    """
     top, *rest = chain.split(".")
-    if top in ("os", "posix") and {"environ", "environb", "getenv"} & set(rest):
-        return ENVIRONMENT
+    two = ".".join([top, *rest[:1]])
+    if top == "builtins" and rest:
+        return of_builtin(rest[0])
+    if top in _SYSTEM and rest:
+        return _of_the_system(rest)
     if top in ("time", "datetime") and _CLOCKS & set(rest):
         return CLOCK
-    if (top in ("os", "posix") and "urandom" in rest) or top in ("secrets", "uuid"):
-        return "random numbers of the machine"
-    if (top, *rest[:1]) == ("sys", "argv"):
-        return "the command's own words"
-    if top in _READING or (top in ("os", "posix") and _OF_THE_SYSTEM & set(rest)):
+    if top in ("secrets", "uuid") or (bare and top in ("numpy", "random", "torch") and rest and rest[-1] in _SEEDED):
+        return CHANCE
+    if top in _READING or two in _READING:
         return FILES
-    if top == "importlib":
-        return NAMES
-    reads = any(part in _READERS or part.startswith("read_") for part in rest)
-    return FILES if reads and top not in ("json", "pickle", "yaml", "assay") else None  # those take what was opened
+    if two in _OF_PYTHON or top == "importlib":
+        return _OF_PYTHON.get(two, NAMES)
+    reads = any(part in _READERS or part.startswith(_READS) for part in rest)
+    return FILES if reads and top not in _TAKE_WHAT_WAS_OPENED else None
+
+
+def _of_the_system(rest: list[str]) -> str | None:
+    """What of `os`, or of its `path`, asks the machine."""
+    if _OF_THE_ENVIRONMENT & set(rest):
+        return ENVIRONMENT
+    if {"urandom", "getrandom"} & set(rest):
+        return CHANCE
+    asked = rest[1:2] if rest[0] == "path" else rest[:1]
+    return FILES if set(asked) - _NO_MORE_THAN_TEXT else None
 
 
 def of_value(value: Any) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -12,15 +13,21 @@ _LOOKS_UP = {
 }
 _LOOKS_UP |= {"LOAD_FROM_DICT_OR_GLOBALS", "LOAD_FROM_DICT_OR_DEREF"}
 _TAKES = {"LOAD_ATTR", "LOAD_METHOD"}
+_FAST = re.compile("LOAD_FAST_BORROW|LOAD_FAST|STORE_FAST")  # which some Pythons join to one of two variables
+_SAYS_NOTHING = {"PUSH_NULL", "PRECALL"}
 _OF_ITS_TEXT = {"__doc__", "__firstlineno__", "__static_attributes__"}  # what a class body says of its own lines
 _HAS_DOCSTRING = 0x4000000
 
 
 class Named(NamedTuple):
-    """A name that code looks up outside itself, with the attributes that it takes of it at once: `helper.rates.first`."""
+    """A name that code looks up, with the attributes that it takes of it at once: `helper.rates.first`.
+
+    `bare`: is what they lead to called at once, with nothing in the parentheses?
+    """
 
     name: str
     attributes: tuple[str, ...]
+    bare: bool = False
 
 
 class Imported(NamedTuple):
@@ -61,20 +68,62 @@ def shape(code: CodeType) -> str:
     return f"{counts} {code.co_varnames[:count]} {code.co_exceptiontable.hex()}"
 
 
-def names(found: list[Step]) -> list[Named]:
-    """The names looked up outside the code, each once, in the order of their first use."""
+def names(found: list[Step], local: Container[str] = ()) -> list[Named]:
+    """The names looked up outside the code, and of its variables these, each once, in the order of their first use."""
+    flat = list(_one_by_one(found))
     ways: dict[Named, None] = {}
-    for place, step in enumerate(found):
-        if step.name in _LOOKS_UP:
-            ways[Named(step.about, tuple(_attributes(found[place + 1 :])))] = None
+    for place, step in enumerate(flat):
+        if step.name in _LOOKS_UP or (step.name.startswith("LOAD_FAST") and step.about in local):
+            ways[_named(flat, place)] = None
     return list(ways)
 
 
-def _attributes(after: list[Step]) -> Iterator[str]:
+def _named(flat: list[Step], place: int) -> Named:
+    """The name that is looked up there; `getattr(name, "text")` takes an attribute, too."""
+    after = place + 1
+    while after < len(flat) and flat[after].name in _TAKES:
+        after += 1
+    taken = [step.about for step in flat[place + 1 : after]]
+    nothing = Step("", None, False)
+    before, following = flat[place - 1] if place else nothing, (flat[after:] or [nothing])[0]
+    if before.name in _LOOKS_UP and before.about == "getattr" and following.constant and type(following.about) is str:
+        taken.append(following.about)
+    return Named(flat[place].about, tuple(taken), following.name == "CALL" and following.about == 0)
+
+
+def _one_by_one(found: list[Step]) -> Iterator[Step]:
+    """The steps, those apart that are about two variables."""
+    for step in found:
+        if isinstance(step.about, tuple) and _FAST.match(step.name):
+            yield from (
+                Step(name, about, False) for name, about in zip(_FAST.findall(step.name), step.about, strict=True)
+            )
+        elif step.name not in _SAYS_NOTHING:
+            yield step
+
+
+def bound(found: list[Step]) -> dict[str, tuple[str, ...]]:
+    """The names that imports inside of code bind, to what: `np` to `numpy`, `get` to `os.getenv`; relative ones apart."""
+    flat, names = list(_one_by_one(found)), dict[str, tuple[str, ...]]()
+    for place, step in enumerate(flat):
+        if step.name == "IMPORT_NAME" and not flat[place - 2].about:
+            for name, what in _bindings(step.about, bool(flat[place - 1].about), flat[place + 1 :]):
+                names[name] = (*names.get(name, ()), what)
+    return names
+
+
+def _bindings(module: str, members: bool, after: list[Step]) -> Iterator[tuple[str, str]]:
+    """The names that one import binds; `members`: those of the module, as `from` does."""
+    what = module if members else module.partition(".")[0]
     for step in after:
-        if step.name not in _TAKES:
+        if step.name == "IMPORT_FROM":
+            what = f"{module}.{step.about}" if members else module  # import a.b as c takes b of a
+        elif step.name.startswith("STORE_"):
+            yield step.about, what
+            if not members:
+                return
+        elif step.name not in ("SWAP", "POP_TOP") or (members and step.name == "POP_TOP"):
             return
-        yield step.about
 
 
 def attributes(found: list[Step]) -> list[str]:

@@ -20,7 +20,7 @@ import cloudpickle
 from assay import guard
 from assay.contenders.installed import installed
 from assay.contenders.lasting import nothing_lasting
-from assay.contenders.packages import imported_files, version_of
+from assay.contenders.packages import content_of, imported_files, version_of
 from assay.contenders.reach import reach_of
 from assay.errors import UsageError, nearest, own_frames
 
@@ -110,7 +110,8 @@ class Origin(NamedTuple):
     """Which version of it something is.
 
     `source`: `torch 2.13.0` for what an installed package brings, `sha256:…` of the files for what a user wrote. `reach`: the
-    digest of all that it reaches, "" for what is no more than its package. `beyond`: what no digest holds, a few words each.
+    digest of all that it reaches, "" for what is no more than a package that assay needs. `beyond`: what no digest holds, a
+    few words each.
     """
 
     source: str
@@ -122,11 +123,13 @@ def origin_of(thing: Any, compared: Iterable[str] = (), **parts: Any) -> Origin:
     """The origin of a class or function that makes something; `parts`: what else decides what comes of it.
 
     `compared`: names of the parts whose product is compared each time by itself. What has no file of its own, as in a
-    notebook, has its reach as its source, too.
+    notebook, has its reach as its source, too. An installed package that defines it is known by its content, for it may be
+    what is being developed.
     """
-    if not parts and installed(thing):
+    package = content_of((getattr(thing, "__module__", None) or "").partition(".")[0])
+    if not parts and not package and installed(thing):
         return Origin(source_of(thing))
-    found = reach_of(parts or {"": thing}, compared)
+    found = reach_of(parts or {"": thing}, compared, package)
     return Origin(source_of(thing) or found.digest, found.digest, found.beyond)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import json
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -13,7 +16,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from assay.core.versions import installed
+from assay.core.versions import hash_of_sources, installed
 
 INSTALLED = {"site-packages", "dist-packages"}
 
@@ -32,10 +35,61 @@ def version_of(module: str, path: str | None) -> str | None:
 
 
 def owner_of(module: str) -> str | None:
-    """The same by the module's name alone; assay itself counts as installed, wherever it lies."""
-    if module.partition(".")[0] == "assay":
+    """The same by the module's name alone; assay itself counts as installed, wherever it lies.
+
+    What was installed from a folder, as with `pip install .`, is its content, too: it may be again, under the same version.
+    """
+    top = module.partition(".")[0]
+    if top == "assay":
         return f"assay {installed('assay')}"
-    return version_of(module, getattr(sys.modules.get(module), "__file__", None))
+    return _with_content(version_of(module, getattr(sys.modules.get(module), "__file__", None)), top)
+
+
+def owner_once_imported(module: str) -> str | None:
+    """The same of a module that needs not be loaded. Nothing is run."""
+    owner = owner_of(module)
+    path = None if owner or module in sys.modules else _place(module)
+    return _with_content(version_of(module, str(path)), module.partition(".")[0]) if path else owner
+
+
+def _with_content(owner: str | None, top: str) -> str | None:
+    return f"{owner} {content_of(top)}" if owner and _from_a_folder(top) else owner
+
+
+@cache
+def content_of(top: str) -> str:
+    """A digest of an installed package's Python files; "" of what assay depends on, and of what isn't installed."""
+    place = _place(top)
+    if place is None or not version_of(top, str(place)) or version_of(top, str(place)) == "python" or _assay_has(top):
+        return ""
+    return hash_of_sources(place.parent if place.name == "__init__.py" else place)
+
+
+@cache
+def _assay_has(top: str) -> bool:
+    """Is it a package that assay needs or offers to use, which nobody edits in its place?"""
+    needed = {re.split(r"[^\w.-]", text)[0] for text in (*_requirements(), "assay", "numpy", "torch")}
+    return bool({_plain(name) for name in needed} & {_plain(name) for name in _distributions().get(top, [top])})
+
+
+def _requirements() -> list[str]:
+    try:
+        return metadata.requires("assay") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def _from_a_folder(top: str) -> bool:
+    for name in _distributions().get(top, [top]):
+        with contextlib.suppress(metadata.PackageNotFoundError, ValueError):
+            if "dir_info" in json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}"):
+                return bool(content_of(top))
+    return False
 
 
 def users_modules() -> list[ModuleType]:

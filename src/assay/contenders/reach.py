@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from assay.contenders import beyond, code
 from assay.contenders.installed import altered, home_of, made_while_running, patched, unhooked
-from assay.contenders.packages import imported_files, owner_of
+from assay.contenders.packages import imported_files, owner_of, owner_once_imported
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"  # bytecode is its own
 _NO_PART = {  # of a class: made by Python, or kept there by those who look at it
@@ -48,16 +48,21 @@ class Reach(NamedTuple):
     beyond: tuple[str, ...]
 
 
-def reach_of(roots: Mapping[str, Any], compared: Iterable[str] = ()) -> Reach:
+def reach_of(roots: Mapping[str, Any], compared: Iterable[str] = (), package: str = "") -> Reach:
     """What these objects reach together.
 
     Args:
         roots: objects by what they are to whoever asks: `{"make": make}`.
         compared: names of roots whose product is compared each time by itself, so that nothing of theirs is beyond.
+        package: a digest of the package that defines them.
     """
     walk = _Walk()
+    if package:
+        walk.say("package", package)
     try:
-        for name, root in roots.items():
+        for name, root in sorted(
+            roots.items(), key=lambda item: item[0] in compared
+        ):  # what both reach is said of the others
             walk.quiet = name in compared
             walk.place = name
             walk.say("root", name)
@@ -76,6 +81,9 @@ class _Walk:
         self.kept: list[Any] = []  # what was seen stays, so that no other object gets its address
         self.notes: dict[str, None] = {}
         self.place, self.quiet = "", False
+        self.inside: tuple[
+            str, ...
+        ] = ()  # modules of objects that are being taken apart: their own functions say nothing
 
     def say(self, *words: object) -> None:
         """Words to the hash, each with its length, so that no two lists of them are one text."""
@@ -103,7 +111,7 @@ class _Walk:
         elif kind in (set, frozenset):
             self.say(kind.__name__, *sorted(self._apart(each) for each in value))
         elif kind is CodeType:
-            self._code(value, {}, {})
+            self._code(value, {}, {}, {})
         elif id(value) in self.seen:
             self.say("again", self.seen[id(value)])
         else:
@@ -143,8 +151,10 @@ class _Walk:
             self._members("property", (value.fget, value.fset, value.fdel))
         elif isinstance(value, cached_property):
             self._members("cached property", (value.func,))
-        elif isinstance(value, _IN_C):
-            self.say("in C", owner_of(getattr(value, "__module__", None) or ""), value.__qualname__)
+        elif _in_c(value):
+            home = getattr(value, "__module__", None) or ""
+            self.say("in C", owner_of(home), value.__qualname__)
+            self._handed_on(home, value.__qualname__)
             own = getattr(value, "__self__", None)
             self.value(None if isinstance(own, ModuleType | type) else own)
         elif isinstance(value, functools._lru_cache_wrapper):  # not by what it answers to: some answer to any name
@@ -192,6 +202,9 @@ class _Walk:
                 self.say(hashlib.sha256(flat.numpy().tobytes()).hexdigest())
             except (RuntimeError, TypeError, NotImplementedError):  # a layout without bytes of its own
                 self.note(f"a tensor of layout {str(value.layout).removeprefix('torch.')}")
+            own = {name: held for name, held in vars(value).items() if not name.startswith("_dynamo_")}
+            if own:
+                self._named(own)
             return True
         return False
 
@@ -209,11 +222,17 @@ class _Walk:
             self.note(f"a {kind.__module__}.{kind.__qualname__}, which can't be taken apart")
             return
         self.say("instance", name, owner_of(kind.__module__))
-        if not parts:
+        if not parts:  # the object of that name
             self._class(kind)
+            if not owner_of(kind.__module__):
+                self._named(getattr(value, "__dict__", {}))
+            elif kind.__name__ == "ufunc" and not _is_there(value, name):
+                self.note("a function that NumPy made of another")
             return
+        outside, self.inside = self.inside, (*self.inside, kind.__module__)
         for part in (parts[0], parts[1], _in_order(parts[2]), *parts[3:]):
             self.value(part)
+        self.inside = outside
 
     # ------------------------------------------------------------------------------------------------------------ code
 
@@ -226,36 +245,52 @@ class _Walk:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         if owner:
             self.say("installed", owner, home, function.__code__.co_qualname)
+            self._handed_on(home, function.__qualname__)
             if cells:  # made by what is installed, of something that may not be
                 self._members("made with", (*cells.values(), function.__defaults__, function.__kwdefaults__))
             return
         outside, self.place = self.place, function.__qualname__
-        self._code(function.__code__, function.__globals__, cells)
+        self._code(function.__code__, function.__globals__, cells, {})
         self._members("defaults", (function.__defaults__, function.__kwdefaults__))
-        self._named({name: own for name, own in vars(function).items() if name != "__wrapped__"})
+        self._named(vars(function))
         self.place = outside
 
-    def _code(self, body: CodeType, globals_: Mapping[str, Any], cells: Mapping[str, types.CellType]) -> None:
-        """A code object, those inside of it, and what they name in these globals and this closure."""
+    def _code(
+        self,
+        body: CodeType,
+        globals_: Mapping[str, Any],
+        cells: Mapping[str, types.CellType],
+        around: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        """A code object, those inside of it, and what they name in these globals and this closure.
+
+        `around`: what imports in the code around it bind.
+        """
         found = code.steps(body)
+        bound = {name: what for name, what in around.items() if name in body.co_freevars} | code.bound(found)
         self.say("code", code.shape(body), len(found))
         for step in found:
             self.say(step.name)
             if not step.constant:
                 self.say(step.about)
             elif isinstance(step.about, CodeType):
-                self._code(step.about, globals_, cells)
+                self._code(step.about, globals_, cells, bound)
             else:
                 self.value(step.about)
         for named in code.names(found):
-            self._look_up(named, globals_, cells)
+            self._look_up(named, globals_, cells, body.co_name)
         for imported in code.imports(found):
             self._import(imported, globals_)
+        for named in code.names(found, bound):
+            for what in bound.get(named.name, ()):
+                self._late(what, named)
         for what in {beyond.of_attribute(name): None for name in code.attributes(found)}:
             if what:
                 self.note(what)
 
-    def _look_up(self, named: code.Named, globals_: Mapping[str, Any], cells: Mapping[str, types.CellType]) -> None:
+    def _look_up(
+        self, named: code.Named, globals_: Mapping[str, Any], cells: Mapping[str, types.CellType], within: str
+    ) -> None:
         """What a name leads to: through modules by the attributes that are taken of them, the rest as a whole."""
         if named.name in cells and not isinstance(_content(cells[named.name]), ModuleType):
             self._cell(cells[named.name])
@@ -269,7 +304,7 @@ class _Walk:
         else:
             known = hasattr(builtins, named.name)
             self.say("builtin" if known else "missing")
-            if what := beyond.of_builtin(named.name):
+            if (named.name, within) != ("hash", "__hash__") and (what := beyond.of_builtin(named.name)):
                 self.note(what)
             return
         self.say("name", named.name)
@@ -279,9 +314,9 @@ class _Walk:
                 break
             found = vars(found)[attribute := way.pop(0)]
             self.say("attribute", attribute)
-        self._found(found, way)
+        self._found(found, way, named.bare)
 
-    def _found(self, found: Any, way: list[str]) -> None:
+    def _found(self, found: Any, way: list[str], bare: bool) -> None:
         """What a name led to; `way`: the attributes that are taken of it next."""
         module = isinstance(found, ModuleType)
         home = found.__name__ if module else getattr(found, "__module__", None)
@@ -292,23 +327,50 @@ class _Walk:
         ):
             chain = ".".join([home, *way] if module else [home, found.__qualname__, *way])
             self.say("installed", owner, chain)
-            if what := beyond.of_installed(chain):
-                self.note(what)
-            while isinstance(found, ModuleType) and way:  # only what is loaded: looking must not load more
-                found = vars(found).get(way.pop(0))
-            if isinstance(found, ModuleType) or not altered(found):
-                return
-        in_c = isinstance(found, types.BuiltinFunctionType) and isinstance(home, str)
-        if what := beyond.of_installed(f"{home}.{found.__qualname__}") if in_c else None:
-            self.note(what)
+            self._of_package(chain, bare)
+            self._put_in(owner, found, way)
+            return
+        if _in_c(found) and isinstance(home, str):
+            self._of_package(f"{home}.{found.__qualname__}", bare)
         self.value(found)
+
+    def _handed_on(self, home: str, name: str) -> None:
+        """What is installed, as a value."""
+        if home not in self.inside:
+            self._of_package(f"{home}.{name}")
+
+    def _of_package(self, chain: str, bare: bool = False) -> None:
+        """Said, if what has this full name fetches from outside."""
+        if what := beyond.of_installed(chain, bare):
+            self.note(what)
+
+    def _put_in(self, owner: str, found: Any, way: Iterable[str]) -> None:
+        """What a user has put in the place of something installed, or in it."""
+        rest = [*way]
+        while isinstance(found, ModuleType) and rest:  # only what is loaded: looking must not load more
+            found = vars(found).get(rest.pop(0))
+        if altered(found):
+            self.value(found)
+        elif isinstance(found, type) and rest:
+            found = next((vars(base)[rest[0]] for base in found.__mro__ if rest[0] in vars(base)), None)
+        if _is_data(found) and owner != "python":  # whose numbers may be the machine's, as time.timezone
+            self.value(found)
+
+    def _late(self, what: str, named: code.Named) -> None:
+        """A name that an import inside of code binds, to what is installed: as one that is imported before."""
+        top, *rest = [*what.split("."), *named.attributes]
+        if owner := owner_once_imported(top):
+            chain = ".".join([top, *rest])
+            self.say("installed", owner, chain)
+            self._of_package(chain, named.bare)
+            self._put_in(owner, sys.modules.get(top), rest)
 
     def _import(self, imported: code.Imported, globals_: Mapping[str, Any]) -> None:
         """An import inside a function: a user's module is its file, and those of the modules that it imports."""
         parts = str(globals_.get("__package__") or "").split(".")
         above = parts[: len(parts) - imported.level + 1] if imported.level else []
         name = ".".join([*above, *([imported.module] if imported.module else [])])
-        owner = owner_of(name)
+        owner = owner_once_imported(name)
         files = {} if owner else imported_files(name)
         for each in () if owner else imported.names:  # of which some may be modules
             files |= {where: held for where, held in imported_files(f"{name}.{each}").items() if held != "missing"}
@@ -321,6 +383,7 @@ class _Walk:
         owner = owner_of(kind.__module__)
         if owner and not made_while_running(kind):
             self.say("installed", owner, kind.__module__, kind.__qualname__)
+            self._handed_on(kind.__module__, kind.__qualname__)
             self._named(patched(kind))
             return
         self.say("class", kind.__qualname__)
@@ -351,6 +414,23 @@ def _in_order(state: Any) -> Any:
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
         return dict(sorted(state.items()))
     return state
+
+
+def _is_there(value: Any, name: str) -> bool:
+    """Is it what a loaded module holds by that name?"""
+    return any(isinstance(module, ModuleType) and vars(module).get(name) is value for module in [*sys.modules.values()])
+
+
+def _is_data(value: Any) -> bool:
+    """Is it a number or an array, of which the installed ones are always the same?"""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    arrays = ((numpy.ndarray,) if numpy else ()) + ((torch.Tensor,) if torch else ())
+    return type(value) in (bool, int, float, complex, *arrays)
+
+
+def _in_c(value: Any) -> bool:
+    """Is it a function that is no bytecode: one of C, or what Cython makes?"""
+    return isinstance(value, _IN_C) or type(value).__name__ in ("cython_function_or_method", "fused_cython_function")
 
 
 def _content(cell: types.CellType) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import platform
 from importlib import metadata
@@ -73,15 +71,6 @@ def loop_here(device: str = "cpu") -> Numerics:
 def torch_build() -> str:
     """The version of torch, build included; torch itself is not imported."""
     return metadata.version("torch")
-
-
-@functools.cache
-def hash_of_sources(package: Path) -> str:
-    """SHA-256 of a package's Python files, their names included."""
-    sha = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        sha.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return sha.hexdigest()
 
 
 def cpu_model() -> str:

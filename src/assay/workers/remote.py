@@ -10,8 +10,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+from assay.core.versions import hash_of_sources
 from assay.errors import UsageError
-from assay.training.numerics import hash_of_sources, torch_build
+from assay.training.numerics import torch_build
 from assay.workers.serve import portable
 
 
