@@ -38,13 +38,13 @@ from torch.nn.functional import cross_entropy
 
 from assay import engine
 from assay.core import Contender, Numerics, Split, Splits, Task
+from assay.core.versions import hash_of_sources
 from assay.engine.compiled.population import Compiled, Interpreted
 from assay.engine.eager.population import Population
 from assay.engine.select.parity import members, probe
 from assay.errors import AssayError
 from assay.tasks.metrics import accuracy
 from assay.training import loop
-from assay.training.numerics import hash_of_sources
 
 NUMERICS = Numerics("vectorized", False, 3, "float64", "cpu", 1, "", "")
 LIMIT = 900.0  # seconds for one class
