@@ -54,6 +54,7 @@ def test_a_step_on_which_nobody_moves_has_length_zero():
         (lambda norms, alive: alive.fill(False), "6 of 6 final runs of mine diverged"),
         (lambda norms, alive: alive.__setitem__(slice(1, None), False), "4 of 6 final runs of mine diverged"),
         (lambda norms, alive: norms.__setitem__((0, 0, 0), np.inf), "no finite length"),
+        (lambda norms, alive: norms.__setitem__((0, 0, 0), -1), "no finite length"),  # in a forged record
     ],
 )
 def test_what_gives_no_lengths_says_why(change, words):

@@ -32,7 +32,7 @@ def lengths(norms: np.ndarray, alive: np.ndarray, name: str) -> np.ndarray | str
     if any(not np.delete(alive, k, axis=0).any() for k in range(len(norms))):
         return f"{alive.size - counts} of {alive.size} final runs of {name} diverged, too many to follow"
     taken = norms[alive].astype(np.float64)  # (runs, T)
-    if not np.isfinite(taken).all():
+    if not (np.isfinite(taken) & (taken >= 0)).all():
         return f"an update of {name} has no finite length"
     still = taken == 0
     if still.all():
