@@ -151,7 +151,8 @@ def test_a_default_range_holds_the_classs_own_default(target):
     rate = found.space["lr"]
     assert isinstance(rate, Float)
     assert (rate.low, rate.high, rate.log) == (pytest.approx(10**-1.5), pytest.approx(10**1.5), True)
-    assert "eager's own default learning rate is 1, so its range is 0.0316228..31.6228:log, around it" in found.note
+    assert "eager's own default learning rate is 1, and its range lies around it" in found.note
+    assert str(found.space["lr"]) == "0.0316228..31.6228:log"
     given = adapt(target, "eager", tuned={"lr": Float(1e-3, 1, log=True)})
     assert (given.space["lr"], given.note) == (Float(1e-3, 1, log=True), "")
     assert adapt(torch.optim.NAdam, "nadam").space["lr"] == Float(1e-5, 1e-1, log=True)
