@@ -56,7 +56,7 @@ def job_of(
         UsageError: see `protocol_of` and `science_of`.
     """
     settled = protocol_of(protocol, contenders)
-    contenders = tuple(_begun(c) if settled.pilot else replace(c, pilot=None) for c in contenders)
+    contenders = tuple(_begun(c) if settled.pilot else c for c in contenders)
     task = _overridden(task, on)
     science = science_of(task, contenders, settled, protocol.seed)
     return Job(science, for_protocol(task, settled.name), contenders, Path(), engine, protocol.controls)
@@ -147,7 +147,9 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     drawn = [seeds.split(seed, k) % 2**32 for k in range(most_replicates(protocol))]  # as generators take them
     if len(set(drawn)) < len(drawn):
         raise UsageError(f"--seed {seed} would draw the data of two replicates alike; take another")
-    return _as_read_back(Science(task_info(task), tuple(contender_info(c) for c in contenders), protocol, seed))
+    return _as_read_back(
+        Science(task_info(task), tuple(contender_info(c, bool(protocol.pilot)) for c in contenders), protocol, seed)
+    )
 
 
 def _as_read_back(science: Science) -> Science:
@@ -185,8 +187,8 @@ def task_info(task: Task) -> TaskInfo:
     )
 
 
-def contender_info(contender: Contender) -> ContenderInfo:
-    """The contender as data."""
+def contender_info(contender: Contender, piloted: bool = False) -> ContenderInfo:
+    """The contender as data; `piloted`: may a pilot look for its range?"""
     return ContenderInfo(
         name=contender.name,
         reference=contender.reference,
@@ -196,7 +198,7 @@ def contender_info(contender: Contender) -> ContenderInfo:
         schedule=getattr(contender.schedule, "__name__", None) if contender.schedule else None,
         closure=contender.closure,
         note=contender.note,
-        pilot=True if contender.pilot else msgspec.UNSET,
+        pilot=True if contender.pilot and piloted else msgspec.UNSET,
         reach=contender.reach or msgspec.UNSET,
         beyond=contender.beyond or msgspec.UNSET,
     )

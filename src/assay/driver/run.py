@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -112,6 +113,7 @@ def run_job(job: Job, work: WorkerOptions, on_event: events.OnEvent = events.ign
         As in `run`.
     """
     if (content := believed(job, work, on_event)) is not None:
+        _told_again(job.folder, content, on_event)
         return content
     started = time.perf_counter()
     with locked(job.folder):
@@ -140,6 +142,25 @@ def believed(job: Job, work: WorkerOptions, on_event: events.OnEvent) -> dict[st
         data.believe(job.folder, job.task.name, recorded, data.made(workers, job, sorted(recorded), on_event))
     on_event(events.FromRecord(str(job.folder), made_at(job.folder)))
     return content
+
+
+def _told_again(folder: Path, content: Mapping[str, Any], on_event: events.OnEvent) -> None:
+    """What is said of a finished record each time that it is asked for, and what others left half-written in it swept away.
+
+    Raises:
+        UsageError: other code altered its controls.
+    """
+    if content.get("controls"):
+        controls_.refuse_other_code(RunFolder.open(folder))
+    _warn_of_controls(content, on_event)
+    with contextlib.suppress(OSError), locked(folder):
+        sweep(folder)
+
+
+def _warn_of_controls(content: Mapping[str, Any], on_event: events.OnEvent) -> None:
+    for entry in content.get("controls", []):
+        if entry["passed"] is False:
+            on_event(events.Warned(entry["sentence"]))
 
 
 def beyond(job: Job) -> Iterator[str]:
@@ -192,9 +213,7 @@ class _Run:
         if self.controls:
             controls_.train(self.scheduler, self.job)
             content["controls"] = judged(self.folder)
-            for entry in content["controls"]:
-                if entry["passed"] is False:
-                    self.on_event(events.Warned(entry["sentence"]))
+            _warn_of_controls(content, self.on_event)
         timings = self._timings(content)
         if self.made and not self.trained_anew:
             self.on_event(events.FromRecord(str(self.folder.path), self.made))
