@@ -132,7 +132,7 @@ def piloted(best: float, width: float, seed: int) -> tuple[float, int]:
             yield pilot.best_of(Process(kept[0], kept[1]), 0)
 
     for low, high in pilot.further(bests()):
-        more = low + (high - low) * design.spread(pilot.beyond(18), [0], seed + 2)
+        more = low + (high - low) * design.spread(6, [0], seed + 2)
         kept = [
             np.concatenate([kept[0], more]),
             np.concatenate([kept[1], scored(more, seed + 3, best=best, width=width)]),

@@ -53,8 +53,8 @@ def piloted(
     column = list(info.space).index("lr")
     for round_ in rounds(count):
         yield round_.trials, asked(science, slot, PILOT, round_, partial(process, round_.trials.start))
-    each = pilot.beyond(count)
-    tried = (count + k * each for k in range(pilot.TIMES + 1))
+    each = science.protocol.pilot_goes_on
+    tried = range(count, science.protocol.pilot_most + 1, each)
     bests = (pilot.best_of(process(n), column) for n in tried)
     for part, (low, high) in enumerate(pilot.further(bests)):
         seed = _seed(science, slot, PILOT, len(rounds(count)) + part)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from types import FunctionType
+import types
+from types import FunctionType, ModuleType
 from typing import Any
 
 from assay.contenders.packages import owner_of
@@ -53,3 +54,31 @@ def patched(kind: type) -> dict[str, FunctionType]:
 def altered(found: Any) -> bool:
     """Has something of a user's been put in an installed thing's place?"""
     return isinstance(found, type | FunctionType) and not installed(found)
+
+
+_IN_C = (
+    types.BuiltinFunctionType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
+
+
+def is_there(value: Any, name: str) -> bool:
+    """Is it what a loaded module holds by that name?"""
+    return any(isinstance(module, ModuleType) and vars(module).get(name) is value for module in [*sys.modules.values()])
+
+
+def is_data(value: Any) -> bool:
+    """Is it a number or an array, of which the installed ones are always the same?"""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    arrays = ((numpy.ndarray,) if numpy else ()) + ((torch.Tensor,) if torch else ())
+    return type(value) in (bool, int, float, complex, *arrays)
+
+
+def in_c(value: Any) -> bool:
+    """Is it a function that is no bytecode: one of C, or what Cython makes?"""
+    return isinstance(value, _IN_C) or type(value).__name__ in ("cython_function_or_method", "fused_cython_function")

@@ -20,7 +20,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from assay.contenders import beyond, code
-from assay.contenders.installed import altered, home_of, made_while_running, patched, unhooked
+from assay.contenders.installed import altered, home_of, in_c, is_data, is_there, made_while_running, patched, unhooked
 from assay.contenders.packages import imported_files, owner_of, owner_once_imported
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"  # bytecode is its own
@@ -30,15 +30,6 @@ _NO_PART = {  # of a class: made by Python, or kept there by those who look at i
     *("__parameters__", "_abc_impl", "__qualname__", "__abstractmethods__"),
 }
 _OF_A_MODULE = {"__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__builtins__", "__path__"}
-_IN_C = (
-    types.BuiltinFunctionType,
-    types.WrapperDescriptorType,
-    types.MethodWrapperType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
-)
 
 
 class Reach(NamedTuple):
@@ -151,7 +142,7 @@ class _Walk:
             self._members("property", (value.fget, value.fset, value.fdel))
         elif isinstance(value, cached_property):
             self._members("cached property", (value.func,))
-        elif _in_c(value):
+        elif in_c(value):
             home = getattr(value, "__module__", None) or ""
             self.say("in C", owner_of(home), value.__qualname__)
             self._handed_on(home, value.__qualname__)
@@ -226,7 +217,7 @@ class _Walk:
             self._class(kind)
             if not owner_of(kind.__module__):
                 self._named(getattr(value, "__dict__", {}))
-            elif kind.__name__ == "ufunc" and not _is_there(value, name):
+            elif kind.__name__ == "ufunc" and not is_there(value, name):
                 self.note("a function that NumPy made of another")
             return
         outside, self.inside = self.inside, (*self.inside, kind.__module__)
@@ -330,7 +321,7 @@ class _Walk:
             self._of_package(chain, bare)
             self._put_in(owner, found, way)
             return
-        if _in_c(found) and isinstance(home, str):
+        if in_c(found) and isinstance(home, str):
             self._of_package(f"{home}.{found.__qualname__}", bare)
         self.value(found)
 
@@ -353,7 +344,7 @@ class _Walk:
             self.value(found)
         elif isinstance(found, type) and rest:
             found = next((vars(base)[rest[0]] for base in found.__mro__ if rest[0] in vars(base)), None)
-        if _is_data(found) and owner != "python":  # whose numbers may be the machine's, as time.timezone
+        if is_data(found) and owner != "python":  # whose numbers may be the machine's, as time.timezone
             self.value(found)
 
     def _late(self, what: str, named: code.Named) -> None:
@@ -414,23 +405,6 @@ def _in_order(state: Any) -> Any:
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
         return dict(sorted(state.items()))
     return state
-
-
-def _is_there(value: Any, name: str) -> bool:
-    """Is it what a loaded module holds by that name?"""
-    return any(isinstance(module, ModuleType) and vars(module).get(name) is value for module in [*sys.modules.values()])
-
-
-def _is_data(value: Any) -> bool:
-    """Is it a number or an array, of which the installed ones are always the same?"""
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    arrays = ((numpy.ndarray,) if numpy else ()) + ((torch.Tensor,) if torch else ())
-    return type(value) in (bool, int, float, complex, *arrays)
-
-
-def _in_c(value: Any) -> bool:
-    """Is it a function that is no bytecode: one of C, or what Cython makes?"""
-    return isinstance(value, _IN_C) or type(value).__name__ in ("cython_function_or_method", "fused_cython_function")
 
 
 def _content(cell: types.CellType) -> Any:

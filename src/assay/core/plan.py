@@ -15,6 +15,9 @@ EARLIER_VERSION = 2  # of plans of what it could hold: all but the second editio
 MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw their data from one 32-bit seed
 
 
+GOES_ON = 2  # times that a pilot does, at most
+
+
 class ContenderInfo(msgspec.Struct, frozen=True):
     """A contender as the plan knows it: data only.
 
@@ -96,6 +99,16 @@ class Protocol(msgspec.Struct, frozen=True):
     edges: Literal["hold back"] | msgspec.UnsetType = (
         msgspec.UNSET
     )  # of ranges: see `judge.edges`; earlier plans lack it
+
+    @property
+    def pilot_goes_on(self) -> int:
+        """Trials that a pilot has each time it goes on, two decades beyond an end: as many a decade as in its first six."""
+        return max(1, (self.pilot or 0) // 3)
+
+    @property
+    def pilot_most(self) -> int:
+        """As many trials as a pilot can come to."""
+        return (self.pilot or 0) + GOES_ON * self.pilot_goes_on
 
 
 class Science(msgspec.Struct, frozen=True):

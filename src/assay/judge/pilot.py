@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from assay.core.plan import GOES_ON
 from assay.judge.process import Process
 from assay.space import Float
 
@@ -16,7 +17,6 @@ DECADES = 6
 TRIALS = 18
 WIDER = 2 / DECADES
 OUTER = 1 / DECADES
-TIMES = 2  # it goes on
 HALF_WIDTH = 0.75 / DECADES  # of the range that comes of it
 ROUNDING = 1e-9
 
@@ -29,7 +29,7 @@ def further(bests: Iterator[float]) -> Iterator[Stretch]:
     `bests`: where its process has its maximum after the first trials, and after each stretch.
     """
     low, high = 0.0, 1.0
-    for _, best in zip(range(TIMES), bests, strict=False):
+    for _, best in zip(range(GOES_ON), bests, strict=False):
         if best >= high - OUTER - ROUNDING:
             yield high, high + WIDER
             high += WIDER
@@ -47,11 +47,6 @@ def range_around(start: Float, best: float) -> Float:
     """
     low, high = (start.from_unit(best + side) for side in (-HALF_WIDTH, HALF_WIDTH))
     return Float(_rounded(low), _rounded(high), log=True)
-
-
-def beyond(trials: int) -> int:
-    """How many trials two decades more have: as many a decade as the first ones."""
-    return max(1, trials // 3)
 
 
 def best_of(process: Process, column: int) -> float:

@@ -14,7 +14,7 @@ from assay.record.chunks import CURVES
 from assay.space import Choice, Dimension, Float, Int, Space
 
 PLACE = ["slot", "phase", "replicate", "index"]
-TIMES_ON, FURTHEST = 2, 1e5  # a pilot goes on two decades twice, and a range is found around where it was
+FURTHEST = 1e5  # a pilot goes on two decades twice, and a range is found around where it was
 LARGEST = 2**53  # samples, of which no more can be counted exactly
 
 
@@ -63,8 +63,7 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
     final, length = pl.col("phase") == "final", epochs
     yield "a value is missing", pl.any_horizontal(pl.all().is_null())
     yield "no contender has its number", ~pl.col("slot").is_between(0, len(plan.science.contenders) - 1)
-    first = plan.science.protocol.pilot or 0
-    pilots, most_piloted = pl.col("phase") == "pilot", first + TIMES_ON * max(1, first // 3)
+    pilots, most_piloted = pl.col("phase") == "pilot", plan.science.protocol.pilot_most
     piloted = [slot for slot, info in enumerate(plan.science.contenders) if info.pilot]
     yield "it neither tunes nor is final", ~pl.col("phase").is_in(["pilot", "tune", "final"])
     yield "it is a pilot's, and the plan has none for it", pilots & ~pl.col("slot").is_in(piloted)
