@@ -9,12 +9,15 @@ import shutil
 import polars as pl
 import pytest
 import torch
+from msgspec.structs import replace
 
 from assay.core import PILOT
 from assay.driver import verify
 from assay.errors import UsageError
 from assay.judge import pilot
 from assay.record import RunFolder
+from assay.report.command import command
+from assay.report.reading import read
 
 from . import asked, tiny
 
@@ -44,6 +47,20 @@ def test_it_is_sound_and_says_what_it_did(whole):
         trials = frame.filter(pl.col("slot") == slot, pl.col("phase") == "tune")
         rates = [json.loads(text)["lr"] for text in trials["hyperparameters"]]
         assert max(rates) / min(rates) <= 10**1.5 * 1.02
+
+
+def test_its_report_asks_the_same_question_again(whole):
+    """Not the one that its pilots came to, nor by the first edition."""
+    plan = read(whole.folder).plan
+    named = replace(plan, science=replace(plan.science, task=replace(plan.science.task, reference="logistic")))
+    words = command(named)
+    assert words is not None
+    assert "honest-2" in words
+    assert "--space" not in words
+    page = " ".join((whole.folder / "report.html").read_text().split())
+    assert "clouds · honest-2 protocol" in page
+    assert "data of the pilots" in page
+    assert "lr as its pilot of 6 trials or more found it" in page
 
 
 def test_no_replicate_has_the_data_of_a_pilot(whole):

@@ -63,9 +63,7 @@ def _found(arrays: RecordArrays, slot: int) -> ContenderInfo:
     start = info.space["lr"]
     best = pilot.best_of(study.process_of(planned), list(info.space).index("lr"))
     assert isinstance(start, Float)
-    return msgspec.structs.replace(
-        info, space={**info.space, "lr": pilot.range_around(start, best)}, pilot=msgspec.UNSET
-    )
+    return msgspec.structs.replace(info, space={**info.space, "lr": pilot.range_around(start, best)})
 
 
 def _differences(scores: list[np.ndarray]) -> list[np.ndarray]:

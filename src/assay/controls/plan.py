@@ -38,8 +38,9 @@ def controls(contenders: int) -> list[Control]:
 
 
 def science_of(question: Science, lengths: Lengths) -> Science:
-    """The science of the controls of a question, which may have had two stages: K is by now what it is."""
-    baseline = question.contenders[0]
+    """The science of the controls of a question, whose stages and pilots are over: K and ranges are what they came to."""
+    asked = tuple(replace(info, pilot=UNSET) for info in question.contenders)
+    baseline = asked[0]
     again = replace(baseline, name=f"{baseline.name} again", note="A/A: the baseline under another name")
     halted = replace(
         baseline,
@@ -48,9 +49,9 @@ def science_of(question: Science, lengths: Lengths) -> Science:
         source=f"{baseline.source}; {code()}",
         note=f"{baseline.name} that stands still after a tenth of its steps",
     )
-    replays = [_replay(baseline, info, lengths[slot]) for slot, info in enumerate(question.contenders) if slot > 0]
-    protocol = replace(question.protocol, stages=UNSET)
-    contenders = (*question.contenders, again, halted, *replays)
+    replays = [_replay(baseline, info, lengths[slot]) for slot, info in enumerate(asked) if slot > 0]
+    protocol = replace(question.protocol, stages=UNSET, pilot=UNSET)
+    contenders = (*asked, again, halted, *replays)
     return replace(question, contenders=contenders, protocol=protocol)
 
 

@@ -21,7 +21,8 @@ GOES_ON = 2  # times that a pilot does, at most
 class ContenderInfo(msgspec.Struct, frozen=True):
     """A contender as the plan knows it: data only.
 
-    `pilot`: nobody gave a range of `lr`: that in `space` is where a pilot begins to look for it (`answer.reached`).
+    `pilot`: nobody gave a range of `lr`: that in `space` is where a pilot begins to look for it, or, in a plan that its record
+    has come to, the one that it found (`answer.reached`).
     `reach`: a digest of all that its code reaches; none for what is no more than an installed package, and in records of an
     earlier layout. `beyond`: what no digest holds.
     """
@@ -99,6 +100,11 @@ class Protocol(msgspec.Struct, frozen=True):
     edges: Literal["hold back"] | msgspec.UnsetType = (
         msgspec.UNSET
     )  # of ranges: see `judge.edges`; earlier plans lack it
+
+    @property
+    def word(self) -> str:
+        """What --protocol calls it."""
+        return self.name if self.edition is msgspec.UNSET else f"{self.name}-{self.edition}"
 
     @property
     def pilot_goes_on(self) -> int:

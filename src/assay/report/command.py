@@ -27,7 +27,7 @@ def command(
     words += ["--task", science.task.reference]
     for option, value in science.task.options.items():
         words += [f"--{option.replace('_', '-')}", str(value)]
-    words += ["--protocol", protocol.name, "--trials", str(protocol.trials)]
+    words += ["--protocol", protocol.word, "--trials", str(protocol.trials)]
     if protocol.name != "published":
         words += [*_replicates(protocol), "--final-seeds", str(protocol.final_seeds)]
     words += ["--epochs", str(science.task.epochs)]
@@ -51,11 +51,13 @@ def quoted(words: Sequence[str]) -> list[str]:
 
 
 def _spaces(science: Science, wider: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """--space for every range that isn't the registered contender's own."""
+    """--space for every range that isn't the registered contender's own, and that no pilot looks for."""
     words: list[str] = []
     for contender in science.contenders:
         usual, instead = _registered(contender), wider.get(contender.name, {})
         for name, dimension in contender.space.items():
+            if contender.pilot and name == "lr" and name not in instead:
+                continue
             if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
                 words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
     return words
@@ -114,5 +116,6 @@ def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
             words += [f"--{axis.replace('_', '-')}", f"{value:g}"]
     words += [] if board else _spaces(fullest.science, {})
     p = fullest.science.protocol
+    words += [] if p.word == "honest" else ["--protocol", p.word]
     numbers = {"trials": p.trials, "replicates": p.replicates, "final-seeds": p.final_seeds, "seed": suite.seed}
     return [*words, *(word for option, value in numbers.items() for word in (f"--{option}", str(value)))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from assay.core import Plan, Stages
+from assay.core import PILOT, Plan, Stages
 from assay.judge.digits import ceiling, minus, percent, printed, times
 from assay.judge.sentence import amount
 from assay.report.reading import Reading
@@ -97,7 +97,8 @@ def facts(reading: Reading) -> list[Facts]:
     reaching = (reading.plan.science.task, *reading.plan.science.contenders)
     hashes += [(f"what {one.name} reaches", one.reach) for one in reaching if one.reach]
     for replicate, value in sorted(content["data"].items(), key=lambda item: int(item[0])):
-        hashes.append(("data" if len(content["data"]) == 1 else f"data of replicate {replicate}", value))
+        whose = "of the pilots" if int(replicate) == PILOT else f"of replicate {replicate}"
+        hashes.append(("data" if len(content["data"]) == 1 else f"data {whose}", value))
     spent = [
         (
             name.replace("_", " "),
@@ -126,7 +127,7 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         ("task", task.name),
         *((name.replace("_", " "), number(value)) for name, value in task.options.items()),
         *([("its data", task.note)] if task.note else []),
-        ("protocol", protocol.name),
+        ("protocol", protocol.word),
         ("replicates", f"{protocol.replicates}{stages}"),
         ("trials for each contender", str(protocol.trials)),
         ("final runs for each contender", str(protocol.final_seeds)),
@@ -144,6 +145,7 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         space = ", ".join(f"{name} {dimension}" for name, dimension in contender.space.items())
         fixed = "".join(f", {name} = {value}" for name, value in contender.fixed.items())
         extra = [f"schedule {contender.schedule}"] if contender.schedule else []
+        extra += [f"lr as its pilot of {protocol.pilot} trials or more found it"] if contender.pilot else []
         extra += [f"closure: {contender.closure}"] if contender.closure != "no" else []
         rows.append((f"{contender.name} tunes", "; ".join([space + fixed, *extra])))
     return rows
