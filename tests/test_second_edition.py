@@ -6,18 +6,22 @@ import json
 import math
 import shutil
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 from msgspec.structs import replace
 
+from assay.cli.status import status
 from assay.core import PILOT
 from assay.driver import verify
 from assay.errors import UsageError
 from assay.judge import pilot
 from assay.record import RunFolder
+from assay.report import tuning
 from assay.report.command import command
 from assay.report.reading import read
+from assay.report.style import drawing
 
 from . import asked, tiny
 
@@ -47,6 +51,40 @@ def test_it_is_sound_and_says_what_it_did(whole):
         trials = frame.filter(pl.col("slot") == slot, pl.col("phase") == "tune")
         rates = [json.loads(text)["lr"] for text in trials["hyperparameters"]]
         assert max(rates) / min(rates) <= 10**1.5 * 1.02
+
+
+def test_with_a_population_it_is_sound_too(tmp_path):
+    result = asked.run(question(tmp_path / "run", engine="vectorized", compile="off", replicates=2, trials=3), 1)
+    assert list(verify.faults(result.folder)) == []
+
+
+def test_its_pilots_are_told_of_and_counted(whole, capsys):
+    for name, found in whole.content["contenders"].items():  # 6, and 2 that they go on to
+        rates = whole.frame().filter(pl.col("contender") == name, pl.col("phase") == "pilot")
+        told, spent = found["pilot"], whole.content["ledger"][name]["pilot"]
+        assert (told["trials"], spent["trainings"]) == (len(rates), len(rates))
+        assert spent["gradient_evaluations"] == rates["gradient_evaluations"].sum() > 0
+        assert told["lr"][1] / told["lr"][0] == pytest.approx(10**1.5, rel=0.02)
+    status(whole.folder)
+    assert "8 trials of its pilot, 18 of 18 trials, 6 of 6 final runs" in capsys.readouterr().out
+    page = " ".join((whole.folder / "report.html").read_text().split())
+    assert "8 pilot, 18 tuning, 6 final" in page
+    assert "How the ranges were found" in page
+    assert (whole.folder / "pilot.png").exists()
+
+
+def test_its_figures_show_what_was_chosen_and_the_curve_it_was_chosen_by(whole):
+    reading = read(whole.folder)
+    with drawing():
+        figure = next(card for card in tuning.pilots(reading)).figure
+        axes = figure.axes[0]
+    for arm in reading.arms:
+        own = [line for line in axes.lines if line.get_color() == arm.look.colour and len(line.get_xdata()) > 100]
+        (curve,) = own
+        study = reading.pilots[arm.slot]
+        at = np.argmax(curve.get_ydata())
+        assert np.log10(curve.get_xdata()[at] / study.choice["lr"]) == pytest.approx(0, abs=0.1)
+        assert curve.get_ydata()[at] == pytest.approx(reading.units.scale * study.promised, rel=1e-3)
 
 
 def test_its_report_asks_the_same_question_again(whole):

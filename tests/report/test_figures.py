@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from assay.judge.sentence import listed
-from assay.report.cards import union
 from assay.report.figures import Series
 from assay.report.figures.lines import band, learning, reach
 from assay.report.figures.rows import spread_out, strips
 from assay.report.figures.scores import Panel, Trials, scores
 from assay.report.style import drawing, log_scale, look, plain
+from assay.report.tuning import union
 from assay.report.units import Units, duration, number, settings
 from assay.space import Choice, Float
 
@@ -61,7 +61,7 @@ def test_a_strip_has_a_dot_for_each_replicate_its_mean_and_its_interval():
 
 def test_every_trial_is_drawn_once_and_the_diverged_ones_at_the_foot():
     found = np.array([60.0, np.nan, 70.0])
-    trials = Trials(0, "adam", look(0), [1e-3, 1e-1, 1e-2], found, chosen=[2])
+    trials = Trials(0, "adam", look(0), [1e-3, 1e-1, 1e-2], found, chosen=[1e-2], chosen_scores=found[2:])
     with drawing():
         axes = scores([Panel("lr", Float(1e-5, 1e-1, log=True), [trials])], "accuracy (%)").axes[0]
     alive, dead = lines(axes, look(0).colour)[:2]

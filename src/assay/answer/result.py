@@ -23,7 +23,7 @@ from assay.judge import judge, speed
 from assay.judge.divergence import floored
 from assay.judge.published import conclude
 from assay.judge.select import good_range
-from assay.space import Choice, Space
+from assay.space import Choice, Float, Space
 
 LIBRARIES = ("assay", "torch", "optuna", "numpy", "scipy", "polars")
 
@@ -112,26 +112,42 @@ def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
     tests = arrays.curves(slot, "test")[:, :, -1]
     scores = floored(tests, arrays.floors("test_floor"))
     incumbents = [[float(s.test[t]) for t in s.incumbents] for s in studies]
+    return (
+        {
+            "hyperparameters": _typical(chosen, info.space),
+            "chosen": chosen,
+            "score_mean": scores.mean(),
+            "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
+            "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
+            "diverged": int(np.sum(~np.isfinite(tests))),
+            "final_runs": tests.size,
+            "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
+            "trials": len(studies) * arrays.protocol.trials,
+            "tuning_curve": incumbents,
+            "good_range": _good_range(arrays, slot),
+            "fallbacks": _counted(arrays, slot, "fallback"),
+            "note": info.note,
+        }
+        | _pilot(arrays, slot)
+        | ({"changed": changed} if (changed := _counted(arrays, slot, "changed")) else {})
+    )
+
+
+def _pilot(arrays: RecordArrays, slot: int) -> dict[str, Any]:
+    """What came of a contender's pilot: its trials and the range that it found; nothing where it had none."""
+    info, rows = arrays.plan.science.contenders[slot], arrays.members(slot, "pilot")
+    if not info.pilot:
+        return {}
+    found = info.space["lr"]
+    assert isinstance(found, Float)
     return {
-        "hyperparameters": _typical(chosen, info.space),
-        "chosen": chosen,
-        "score_mean": scores.mean(),
-        "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
-        "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
-        "diverged": int(np.sum(~np.isfinite(tests))),
-        "final_runs": tests.size,
-        "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
-        "trials": len(studies) * arrays.protocol.trials,
-        "tuning_curve": incumbents,
-        "good_range": _good_range(arrays, slot),
-        "fallbacks": _counted(arrays, slot, "fallback"),
-        "note": info.note,
-    } | ({"changed": changed} if (changed := _counted(arrays, slot, "changed")) else {})
+        "pilot": {"trials": len(rows), "diverged": int((rows["diverged"] > 0).sum()), "lr": [found.low, found.high]}
+    }
 
 
 def _counted(arrays: RecordArrays, slot: int, name: Literal["fallback", "changed"]) -> dict[str, int]:
     """How many of a contender's members have something to tell there, by what it is."""
-    rows = pl.concat([arrays.members(slot, phase) for phase in ("tune", "final")])
+    rows = pl.concat([arrays.members(slot, phase) for phase in ("pilot", "tune", "final")])
     counted = rows.filter(pl.col(name) != "").group_by(name).len().sort(name)
     return {row[name]: row["len"] for row in counted.to_dicts()}
 
@@ -181,7 +197,7 @@ def _ledger(arrays: RecordArrays) -> dict[str, Any]:
     """Trainings, steps allotted to them and gradients spent, by contender and phase."""
     spent: dict[str, Any] = {}
     for slot, contender in enumerate(arrays.plan.science.contenders):
-        for phase in ("tune", "final"):
+        for phase in ("pilot", "tune", "final") if contender.pilot else ("tune", "final"):
             rows = arrays.members(slot, phase)
             spent.setdefault(contender.name, {})[phase] = {
                 "trainings": len(rows),

@@ -45,7 +45,8 @@ def _of_run(path: Path) -> None:
     replicates = reached(folder.plan, folder.frame()).science.protocol.replicates if two_stages else p.replicates
     for slot, contender in enumerate(folder.plan.science.contenders):
         tune, final = done.get((slot, "tune"), 0), done.get((slot, "final"), 0)
-        asked = f"{tune} of {replicates * p.trials} trials, {final} of {replicates * p.final_seeds} final runs"
+        pilot = f"{done.get((slot, 'pilot'), 0)} trials of its pilot, " if contender.pilot else ""
+        asked = f"{pilot}{tune} of {replicates * p.trials} trials, {final} of {replicates * p.final_seeds} final runs"
         out.print(line(f"{contender.name}: {asked}"))
     if has_controls(folder):
         out.print(line(f"controls: {sum(controls_record(folder).counts().values())} trainings"))

@@ -76,7 +76,7 @@ class _Training:
         self.batches = Batches(task, members, numerics)
         self.population = kind(task, contender, members, numerics, self.batches, **options)
         self.dropout = Dropout(self.population.model, [member.noise for member in members])
-        self.keeps_weights = not self.final and self.batches.data[0].tests_later
+        self.keeps_weights = members[0].phase == "tune" and self.batches.data[0].tests_later
         # validation, test, loss, gradient norm, update norm
         self.traces = np.full((5, len(members), task.epochs), np.nan)
         self.diverged = np.zeros(len(members), dtype=np.int64)

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 
 from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
 from assay.judge.sentence import listed
-from assay.report import controls
+from assay.report import controls, tuning
 from assay.report.figures import Card, Series, compared, lines
 from assay.report.figures.rows import strips
-from assay.report.figures.scores import Panel, Trials, scores
 from assay.report.reading import Arm, Reading
 from assay.report.units import settings
-from assay.space import Choice, Dimension, Float
-
-MOST_PANELS = 4
 
 
 def cards(reading: Reading) -> list[Card]:
     """Every figure that this run has something to show in."""
     if reading.plan.science.protocol.name == "published":
-        return [_single(reading), _trials(reading), _norms(reading)]
+        return [_single(reading), tuning.trials(reading), _norms(reading)]
     found = [
         _differences(reading),
         _learning(reading),
-        _trials(reading),
-        _tuning(reading),
+        *tuning.pilots(reading),
+        tuning.trials(reading),
+        tuning.tuning(reading),
         _speed(reading),
         _stability(reading),
         _norms(reading),
@@ -94,86 +88,6 @@ def _single(reading: Reading) -> Card:
         f"Test {units.metric} of the final runs",
         f"{'; '.join(ends)}. Each line is a single run: look at the shapes, not at the gap.",
         lines.learning(series, f"test {units.axis}"),
-    )
-
-
-def _trials(reading: Reading) -> Card:
-    published = reading.plan.science.protocol.name == "published"
-    picked = listed([f"{settings(arm.came['hyperparameters'])} for {arm.name}" for arm in reading.arms])
-    return Card(
-        "score_by_lr",
-        "Every trial of the tuning" if published else "Every trial of every replicate",
-        f"The ringed trials were chosen: {picked}. A peak well inside the range is a tuning one can trust; a curve that "
-        "still climbs at an edge is not."
-        if published
-        else f"{_widths(reading)}{_diverged(reading)}. The broader the top, the less the tuning matters; rings are what "
-        "each replicate chose.",
-        scores(_panels(reading), f"{'tuning' if published else 'validation'} {reading.units.axis}"),
-    )
-
-
-def _diverged(reading: Reading) -> str:
-    said = [
-        f"{arm.name} in {percent(facts['diverged_tune'])} of its trials (crosses at the foot)"
-        for arm, facts in reading.facts
-        if facts["diverged_tune"]
-    ]
-    return f"Diverged: {listed(said)}" if said else "No trial diverged"
-
-
-def _widths(reading: Reading) -> str:
-    """How wide each contender's good range is: decades of the first hyperparameter that it is known for."""
-    said = []
-    for arm in reading.arms:
-        known = ((name, arm.good_range(name)) for name, d in arm.info.space.items() if getattr(d, "log", False))
-        name, good = next(((name, good) for name, good in known if good), ("", None))
-        if good:
-            said.append(f"{math.log10(good[1] / good[0]):.1f} decades of {name} for {arm.name}")
-    return f"As good as the best over {listed(said)} (bars at the top). " if said else ""
-
-
-def _panels(reading: Reading) -> list[Panel]:
-    """A panel a hyperparameter: those that most contenders tune first, four at most, else in the plan's order."""
-    names = list(dict.fromkeys(name for arm in reading.arms for name in arm.info.space))
-    names.sort(key=lambda name: -sum(name in arm.info.space for arm in reading.arms))
-    found = []
-    for name in names[:MOST_PANELS]:
-        tuning = [arm for arm in reading.arms if name in arm.info.space]
-        trials = [
-            Trials(
-                arm.slot,
-                arm.name,
-                arm.look,
-                [trial[name] for trial in arm.trials],
-                reading.units.scale * arm.trial_scores,
-                arm.chosen,
-                arm.good_range(name),
-            )
-            for arm in tuning
-        ]
-        found.append(Panel(name, union([arm.info.space[name] for arm in tuning]), trials))
-    return found
-
-
-def union(dimensions: Sequence[Dimension]) -> Dimension:
-    """The range that holds all of these; logarithmic if one of them is and all are above 0."""
-    if choices := [d for d in dimensions if isinstance(d, Choice)]:
-        return Choice(tuple(dict.fromkeys(option for d in choices for option in d.options)))
-    ranges = [d for d in dimensions if not isinstance(d, Choice)]
-    low, high = min(d.low for d in ranges), max(d.high for d in ranges)
-    return Float(low, high, log=low > 0 and any(d.log for d in ranges))
-
-
-def _tuning(reading: Reading) -> Card:
-    scale, floors = reading.units.scale, reading.arrays.floors("test_floor")
-    curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
-    series = [Series(arm.name, arm.look, scale * c) for arm, c in zip(reading.arms, curves, strict=True)]
-    return Card(
-        "tuning_curve",
-        "What more trials buy",
-        "The test score of the trial that would be chosen so far, mean and band over the replicates: once flat, more "
-        "tuning buys nothing.",
-        lines.learning(series, f"test {reading.units.axis} of the incumbent", "trial"),
     )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assay.answer.arrays import RecordArrays
+from assay.answer.arrays import RecordArrays, Study
 from assay.answer.reached import reached
 from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
+from assay.judge.process import Process
 from assay.record import RunFolder, manifest
 from assay.record.documents import read_data
 from assay.record.timings import read_timings
@@ -56,16 +57,17 @@ class Arm:
         """The validation scores of all trials (K·n,), NaN where they diverged."""
         return np.concatenate([study.validation for study in self._studies])
 
-    @cached_property
-    def chosen(self) -> list[int]:
-        """The chosen trial of each replicate (K,), counted over all trials."""
-        rule = "best" if self.arrays.protocol.name == "published" else "chosen"
-        return [k * self.arrays.protocol.trials + getattr(study, rule) for k, study in enumerate(self._studies)]
-
     @property
     def promised(self) -> np.ndarray:
-        """The validation score that each replicate's choice had in tuning (K,), by the honest rule; NaN where it diverged."""
+        """The validation score that each replicate's choice had in tuning, or should have (K,); NaN where it diverged."""
+        if self.arrays.protocol.name == "published":
+            return np.array([study.validation[study.best] for study in self._studies])
         return np.array([study.promised for study in self._studies])
+
+    @property
+    def processes(self) -> list[Process]:
+        """What each replicate's trials say of the score at any place (K); none where no process chooses."""
+        return [study.process for study in self._studies if study.second]
 
     @property
     def seconds(self) -> float:
@@ -82,10 +84,10 @@ class Arm:
 
     @property
     def _members(self) -> pl.DataFrame:
-        return pl.concat([self.arrays.members(self.slot, phase) for phase in ("tune", "final")])
+        return pl.concat([self.arrays.members(self.slot, phase) for phase in ("pilot", "tune", "final")])
 
     @cached_property
-    def _studies(self) -> list[Any]:
+    def _studies(self) -> list[Study]:
         return [self.arrays.study(self.slot, k) for k in range(self.arrays.protocol.replicates)]
 
 
@@ -94,6 +96,7 @@ class Reading:
     """Everything the report shows."""
 
     arrays: RecordArrays
+    pilots: dict[int, Study]  # by slot
     content: dict[str, Any]
     timings: dict[str, Any]
     root: str  # of the record (`record.manifest.root`)
@@ -141,7 +144,9 @@ def read(path: Path) -> Reading:
     if content.get("plan_hash") != folder.plan.science.plan_hash:
         raise BrokenRecord(f"{path / 'result.json'} belongs to another plan; run the command that made it again")
     frame = folder.frame()
-    return Reading(RecordArrays(reached(folder.plan, frame), frame), content, timings, manifest.root(path))
+    begun = RecordArrays(folder.plan, frame)  # with the ranges that pilots begin with
+    pilots = {slot: study for slot in range(len(begun.plan.science.contenders)) if (study := begun.pilot(slot))}
+    return Reading(RecordArrays(reached(folder.plan, frame), frame), pilots, content, timings, manifest.root(path))
 
 
 def written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

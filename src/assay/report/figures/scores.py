@@ -18,11 +18,21 @@ RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markere
 MOST_POINTS = 1500  # beyond them a panel's points are one picture, to keep the page small
 
 
+class Fitted(NamedTuple):
+    """A curve over values of one hyperparameter (m,): its middle and its band (m,), text units."""
+
+    values: np.ndarray
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
 class Trials(NamedTuple):
     """One contender's trials: values of one hyperparameter (n,), scores (n,) in text units, NaN where diverged.
 
-    `slot`: its place among the contenders. `chosen`: the numbers of the trials that selection picked. `good`: the
-    stretch of values that do as well as the best, where it is known.
+    `slot`: its place among the contenders. `chosen`, `chosen_scores` (K,): what selection picked, and the score it had, or
+    should have. `good`: the stretch of values that do as well as the best, where it is known. `fitted`: what was read out
+    of the trials to choose by, where that is more than they.
     """
 
     slot: int
@@ -30,8 +40,10 @@ class Trials(NamedTuple):
     look: Look
     values: Sequence[Any]
     scores: np.ndarray
-    chosen: Sequence[int]
+    chosen: Sequence[Any]
+    chosen_scores: np.ndarray
     good: tuple[float, float] | None = None
+    fitted: Fitted | None = None
 
 
 class Panel(NamedTuple):
@@ -79,14 +91,17 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
         points = {"linestyle": "none", "color": colour, "rasterized": heavy}
         axes.plot(x[~dead], trials.scores[~dead], marker=marker, alpha=0.6, markeredgewidth=0, **points)
         axes.plot(x[dead], np.full(dead.sum(), floor), marker="x", markersize=3.4, alpha=0.8, **points)
-        picked = [i for i in trials.chosen if not dead[i]]
+        if trials.fitted is not None:
+            at, middle, low_end, high_end = trials.fitted
+            axes.fill_between(at, low_end, high_end, color=colour, alpha=0.16, linewidth=0)
+            axes.plot(at, middle, color=colour, linestyle=trials.look.dash)
         if trials.good is not None:
             height = high + (0.13 + 0.06 * (arms - place)) * span
             bar = {"color": colour, "linewidth": 2.2, "solid_capstyle": "butt", "marker": "|", "markersize": 5}
             axes.plot(trials.good, [height, height], **bar)
             axes.set_ylim(top=max(axes.get_ylim()[1], height + 0.05 * span))
         ring = {"marker": marker, "markersize": 7.5, "markeredgewidth": 1.1, "zorder": 4, **RING}
-        axes.plot(x[picked], trials.scores[picked], **ring)
+        axes.plot(positions(panel.dimension, trials.chosen, shift), trials.chosen_scores, **ring)
     _range(axes, panel.dimension, narrow)
     axes.set_xlabel(plain(panel.hyperparameter, 30), labelpad=2)
 
