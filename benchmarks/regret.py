@@ -1,90 +1,193 @@
-"""What tuning costs: how far below the best rate a study's choice scores, by the first edition's rules and the second's.
+"""What tuning costs: how far below the best place a study's choice scores, by the first edition's rules and the second's.
 
-    assay run adam gns-adam --out RUN            # whose trials give the curve: scores over learning rates, and their noise
-    python benchmarks/regret.py RUN --draws 800
+    python benchmarks/curves.py --to benchmarks/curves.json     # made anew: the curves, with their noise
+    python benchmarks/regret.py                                 # the table from them (about five minutes)
 
-The curve is a kernel mean of all of the baseline's trials (bandwidth 0.025 of the range); a simulated trial scores what it says
-at its place, and normal noise of the spread that a run has between seeds. Regret is the curve's maximum less its value at what
-is chosen, in the unit of the scores.
+A curve is the kernel mean of recorded scores over a grid (bandwidth 0.025 of the six decades; 0.08 of either range of two). A
+simulated trial has the validation score that the curve says at its place, and the noise of a recorded training near it. Regret
+is the test curve's maximum less its value at what was chosen, in text units, as mean (standard deviation) over the studies.
+Both editions have the same range, four decades around the class's default rate, but for the last column: there the second
+looks for a range itself, by a pilot in six decades.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import optuna
+from scipy.interpolate import RegularGridInterpolator
 
-from assay.answer.arrays import RecordArrays
-from assay.answer.reached import reached
-from assay.judge import design, select
+from assay.driver.study import SAMPLER_OPTIONS
+from assay.judge import design, pilot, select
 from assay.judge.process import Process
-from assay.record import RunFolder
 
-BANDWIDTH = 0.025
-Score = Callable[[np.ndarray], np.ndarray]  # of places (n,)
+BANDWIDTHS = {1: 0.025, 2: 0.08}  # by dimensions
+TRIALS = {1: (8, 10, 12, 20), 2: (20,)}
+USUAL = (1 / 6, 5 / 6)  # four of six decades
+
+Score = Callable[[np.ndarray], np.ndarray]  # of places (n, d): validation scores (n,), turned, in text units
+
+
+class Rules(NamedTuple):
+    """What each rule chose after n trials (d,), in units of the grid."""
+
+    first: np.ndarray
+    random: np.ndarray
+    stratified: np.ndarray
+    second: np.ndarray
+    with_pilot: np.ndarray | None
+
+
+HEADS = ("first edition", "random, kernel", "stratified, best", "second edition", "second, own range")
+
+
+class Curve:
+    """A recorded grid: what is expected at any place, and the noise there."""
+
+    def __init__(self, recorded: dict[str, Any]) -> None:
+        self.places = tuple(recorded["places"])
+        self.dimensions = len(self.places)
+        axes = [np.linspace(0, 1, n) for n in self.places]
+        turned = recorded["sign"] * recorded["scale"]
+        scores = {name: turned * np.array(recorded[name]) for name in ("validation", "test")}
+        points = np.array(list(product(*axes)))
+        apart = ((points[:, None] - points[None]) / BANDWIDTHS[self.dimensions]) ** 2
+        weights = np.exp(-0.5 * apart.sum(axis=-1))
+        weights /= weights.sum(axis=1, keepdims=True)
+        smooth = {name: weights @ found.mean(axis=1) for name, found in scores.items()}
+        self.validation, self.test = (
+            RegularGridInterpolator(axes, smooth[name].reshape(self.places)) for name in ("validation", "test")
+        )
+        self.residuals = scores["validation"] - scores["validation"].mean(axis=1, keepdims=True)
+        seeds = self.residuals.shape[1]
+        self.residuals *= (seeds / (seeds - 1)) ** 0.5  # their mean was taken off
+        self.low = np.zeros(self.dimensions) if self.dimensions > 1 else np.array([USUAL[0]])
+        self.high = np.ones(self.dimensions) if self.dimensions > 1 else np.array([USUAL[1]])
+        inside = ((points >= self.low - 1e-9) & (points <= self.high + 1e-9)).all(axis=1)
+        self.best = float(smooth["test"][inside].max())
+
+    def scores(self, rng: np.random.Generator) -> Score:
+        """Trials' scores, each with noise of its own."""
+
+        def score(places: np.ndarray) -> np.ndarray:
+            inside = np.clip(places, 0, 1)
+            near = np.rint(inside * (np.array(self.places) - 1)).astype(int)
+            rows = np.asarray(np.ravel_multi_index(tuple(near.T), self.places))
+            return self.validation(inside) + self.residuals[rows, rng.integers(0, self.residuals.shape[1], len(rows))]
+
+        return score
+
+    def regret(self, place: np.ndarray) -> float:
+        """Of a choice (d,)."""
+        return self.best - float(self.test(np.clip(place, 0, 1)[None])[0])
+
+
+def chosen(curve: Curve, seed: int) -> dict[int, Rules]:
+    """What the rules choose in one simulated study, by its number of trials."""
+    rng, numbers = np.random.default_rng(seed), TRIALS[curve.dimensions]
+    score = curve.scores(rng)
+    most = max(numbers)
+    sampled, random = (
+        sampled_by_tpe(curve, seed, most, score),
+        curve.low + (curve.high - curve.low) * rng.random((most, curve.dimensions)),
+    )
+    sampled_scores, random_scores = score(sampled), score(random)
+    found: dict[int, Rules] = {}
+    for n in numbers:
+        spread = curve.low + (curve.high - curve.low) * design.spread(n, [0] * curve.dimensions, seed)
+        found[n] = Rules(
+            by_kernel(curve, sampled[:n], sampled_scores[:n]),
+            by_kernel(curve, random[:n], random_scores[:n]),
+            spread[np.argmax(score(spread))],
+            second(curve.low, curve.high, n, seed, score),
+            with_pilot(n, seed, score) if curve.dimensions == 1 else None,
+        )
+    return found
+
+
+def sampled_by_tpe(curve: Curve, seed: int, trials: int, score: Score) -> np.ndarray:
+    """Where the first edition's sampler has its trials (n, d)."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, **SAMPLER_OPTIONS),  # type: ignore[arg-type]
+    )
+    names = [str(k) for k in range(curve.dimensions)]
+    places: list[np.ndarray] = []
+    for _ in range(trials):
+        trial = study.ask({n: optuna.distributions.FloatDistribution(0, 1) for n in names})
+        places.append(curve.low + (curve.high - curve.low) * np.array([trial.params[n] for n in names]))
+        study.tell(trial, float(score(places[-1][None])[0]))
+    return np.array(places)
+
+
+def by_kernel(curve: Curve, places: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The first edition's choice."""
+    return places[select.select((places - curve.low) / (curve.high - curve.low), scores)]
+
+
+def second(low: np.ndarray, high: np.ndarray, n: int, seed: int, score: Score) -> np.ndarray:
+    """The second edition's choice in a range: two thirds spread, one third refined, and the process's maximum."""
+    process = _process(low, high, n, seed, score)
+    return low + (high - low) * process.maximum()
+
+
+def _process(low: np.ndarray, high: np.ndarray, n: int, seed: int, score: Score) -> Process:
+    first = design.first_round(n)
+    x = design.spread(first, [0] * len(low), seed)
+    s = score(low + (high - low) * x)
+    if n > first:
+        more = design.refined(Process(x, s), n - first, first, seed)
+        x, s = np.concatenate([x, more]), np.concatenate([s, score(low + (high - low) * more)])
+    return Process(x, s)
+
+
+def with_pilot(n: int, seed: int, score: Score) -> np.ndarray:
+    """The second edition's choice in the range that its pilot finds in the six decades."""
+    best = pilot.best_of(_process(np.zeros(1), np.ones(1), pilot.TRIALS, 10**6 + seed, score), 0)
+    return second(np.array([best - pilot.HALF_WIDTH]), np.array([best + pilot.HALF_WIDTH]), n, seed, score)
+
+
+def table(curves: Sequence[dict[str, Any]], draws: int) -> list[str]:
+    """A line each pair and number of trials, and a mean ratio to the first edition's."""
+    lines = [
+        f"| task, optimizer | n | {' | '.join(HEADS)} | ratio |",
+        "|---|---|" + "---|" * (len(HEADS) + 1),
+    ]
+    ratios: dict[int, list[float]] = {}
+    for recorded in curves:
+        curve = Curve(recorded)
+        studies = [chosen(curve, seed) for seed in range(draws)]
+        for n in TRIALS[curve.dimensions]:
+            columns = zip(*(s[n] for s in studies), strict=True)
+            regrets = [
+                None if places[0] is None else np.array([curve.regret(place) for place in places]) for places in columns
+            ]
+            cells = ["–" if r is None else f"{r.mean():.3g} ({r.std():.3g})" for r in regrets]
+            asked = regrets[4] if regrets[4] is not None else regrets[3]
+            assert asked is not None and regrets[0] is not None  # noqa: PT018
+            ratio = float(asked.mean() / regrets[0].mean())
+            ratios.setdefault(n if curve.dimensions == 1 else -n, []).append(ratio)
+            name = f"{recorded['task']}, {recorded['optimizer']} ({recorded['unit']})"
+            lines.append(f"| {name} | {n} | {' | '.join(cells)} | {ratio:.2f} |")
+    for n, some in ratios.items():
+        what = f"n = {abs(n)}, {'one dimension' if n > 0 else 'two'}"
+        lines.append(f"\n{what}: ratio of the second edition's regret to the first's, median {np.median(some):.2f}")
+    return lines
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("run", type=Path)
-    options.add_argument("--draws", type=int, default=800)
+    options.add_argument("curves", type=Path, nargs="?", default=Path(__file__).parent / "curves.json")
+    options.add_argument("--draws", type=int, default=400)
     asked = options.parse_args()
-    folder = RunFolder.open(asked.run)
-    arrays = RecordArrays(reached(folder.plan, folder.frame()), folder.frame())
-    studies = [arrays.study(0, k) for k in range(arrays.protocol.replicates)]
-    places = np.concatenate([s.positions[:, 0] for s in studies])
-    scale = arrays.task.scale
-    grid = np.linspace(0, 1, 801)
-    curve = scale * kernel_mean(grid, places, np.concatenate([s.turned for s in studies]))
-    noise = scale * float(np.sqrt(arrays.scores(0).var(axis=1, ddof=1).mean()))
-    print(f"{arrays.plan.science.contenders[0].name} on {arrays.task.name}, noise {noise:.2f}; regret, mean (sd)")
-    print("| n | TPE's start-up + kernel | stratified, best score | second edition |\n|---|---|---|---|")
-    for n in (8, 10, 12, 20):
-        cells = [regrets(rule, n, grid, curve, noise, asked.draws) for rule in (random_and_kernel, stratified, second)]
-        print(f"| {n} | " + " | ".join(f"{r.mean():.2f} ({r.std():.2f})" for r in cells) + " |")
-
-
-def kernel_mean(grid: np.ndarray, places: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The expected score on a grid (m,) from trials at places (n,)."""
-    weights = np.exp(-0.5 * ((grid[:, None] - places) / BANDWIDTH) ** 2)
-    return (weights * scores).sum(axis=1) / weights.sum(axis=1)
-
-
-def regrets(
-    rule: Callable[[int, int, Score], float], n: int, grid: np.ndarray, curve: np.ndarray, noise: float, draws: int
-) -> np.ndarray:
-    """Of `draws` simulated studies of n trials."""
-    found: list[float] = []
-    for seed in range(draws):
-        rng = np.random.default_rng(seed)
-        place = rule(n, seed, lambda x, rng=rng: np.interp(x, grid, curve) + noise * rng.normal(size=len(x)))
-        found.append(float(curve.max() - np.interp(place, grid, curve)))
-    return np.array(found)
-
-
-def random_and_kernel(n: int, seed: int, score: Score) -> float:
-    """Random places, of which the kernel rule chooses: the first edition, as long as TPE has not begun (n ≤ 10)."""
-    x = np.random.default_rng(10**6 + seed).random((n, 1))
-    return float(x[select.select(x, score(x[:, 0])), 0])
-
-
-def stratified(n: int, seed: int, score: Score) -> float:
-    """One trial in each cell; the best score is chosen."""
-    x = design.spread(n, [0], seed)
-    return float(x[np.argmax(score(x[:, 0])), 0])
-
-
-def second(n: int, seed: int, score: Score) -> float:
-    """Two thirds spread, one third refined, and the process's maximum."""
-    first = design.first_round(n)
-    x = design.spread(first, [0], seed)
-    s = score(x[:, 0])
-    if n > first:
-        more = design.refined(Process(x, s), n - first, first, seed)
-        x, s = np.concatenate([x, more]), np.concatenate([s, score(more[:, 0])])
-    return float(Process(x, s).maximum()[0])
+    print("\n".join(table(json.loads(asked.curves.read_text())["curves"], asked.draws)))
 
 
 if __name__ == "__main__":
