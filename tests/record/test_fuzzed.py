@@ -72,6 +72,8 @@ def mutated(data, frame: pl.DataFrame) -> pl.DataFrame:
     how = data.draw(st.sampled_from(["value", "value", "value", "column", "rows", "drop", "cast", "order", "empty"]))
     name = data.draw(st.sampled_from(frame.columns))
     kind = frame.schema[name]
+    if not len(frame):  # it was emptied before
+        return frame
     if how in ("value", "column"):
         rows = frame.to_dicts()
         place = data.draw(st.integers(0, len(rows) - 1))
@@ -137,6 +139,8 @@ def change_studies(data, path: Path) -> None:
     table = data.draw(st.sampled_from(tables))
     with contextlib.closing(sqlite3.connect(path)) as connection, contextlib.suppress(sqlite3.Error):
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if not names:  # the table was torn out before
+            return
         name, value = data.draw(st.sampled_from(names)), data.draw(st.one_of(st.none(), WORDS, st.integers(-9, 2**40)))
         connection.execute(f"UPDATE {table} SET {name} = ?", (value,))
         connection.commit()

@@ -158,6 +158,7 @@ ROWS = {
         "its hyperparameters are not from its ranges",
     ),
     "long hyperparameters": (column("hyperparameters", "x" * MILLIONS), "more than its plan asks for"),
+    "nothing": (members(lambda f: f.head(0)), "nothing is in it"),
     "other columns": (members(lambda f: f.drop("noise")), "other columns"),
     "other kinds of numbers": (members(lambda f: f.with_columns(slot=f["slot"].cast(pl.Int64))), "other columns"),
     "no Parquet": (file("members/*.parquet", lambda b: b[:-4] + b"PAR2"), "it is not what was written"),

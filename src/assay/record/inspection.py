@@ -94,6 +94,8 @@ class _Files:
                 if not checksum.whole(content):
                     raise ValueError("it is not what was written")
                 size = parquet.measured(content, columns, TEXTS, may_lack=chunks.CHANGED)
+                if not size.rows:
+                    raise ValueError("nothing is in it")
             except FileNotFoundError:  # set aside meanwhile by a command at work
                 continue
             except ValueError as error:
