@@ -25,7 +25,7 @@ import numpy as np
 import optuna
 from scipy.interpolate import RegularGridInterpolator
 
-from assay.driver.study import SAMPLER_OPTIONS
+from assay.core.plan import SAMPLER_OPTIONS
 from assay.judge import design, pilot, select
 from assay.judge.process import Process
 

@@ -12,9 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from assay.core import Contender, Metric, Plan, Protocol, ProtocolOptions, canonical
+from assay.core.plan import SAMPLER_OPTIONS
 from assay.driver.job import science_of
 from assay.driver.protocol import protocol_of
-from assay.driver.study import SAMPLER_OPTIONS
 from assay.errors import UsageError
 from assay.record.plan import read_plan, write_plan
 from assay.space import Choice, Float, Int

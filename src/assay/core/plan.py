@@ -18,6 +18,15 @@ MOST_PLANNED = 10_000  # replicates: with many more, two of them may well draw t
 GOES_ON = 2  # times that a pilot does, at most
 
 
+SAMPLER_OPTIONS: dict[str, int | bool] = {
+    "n_startup_trials": 10,
+    "n_ei_candidates": 24,
+    "multivariate": True,
+    "constant_liar": False,
+}
+"""Of the sampler that the first edition of the honest protocol, and the published one, tune with: `optuna`'s TPE."""
+
+
 class ContenderInfo(msgspec.Struct, frozen=True):
     """A contender as the plan knows it: data only.
 

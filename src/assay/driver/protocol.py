@@ -10,10 +10,11 @@ from typing import Literal
 import msgspec
 
 from assay.core import MOST_PLANNED, Contender, Protocol, ProtocolOptions, Stages
+from assay.core.plan import SAMPLER_OPTIONS
 from assay.errors import UsageError
 from assay.judge import pilot
 
-from .study import SAMPLER, SAMPLER_OPTIONS
+from .study import SAMPLER
 
 USUAL = {
     "honest-2": {"replicates": 14, "trials": 10, "trials_for_two": 20, "final_seeds": 12},

@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLER = "assay spread and refined"
-SAMPLER_OPTIONS: dict[str, int | bool] = {
-    "n_startup_trials": 10,
-    "n_ei_candidates": 24,
-    "multivariate": True,
-    "constant_liar": False,
-}
 WORST = -1e30  # what Optuna is told of a diverged trial; it refuses NaN
 
 
