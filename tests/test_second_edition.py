@@ -76,8 +76,8 @@ def test_its_pilots_are_told_of_and_counted(whole, capsys):
 def test_its_figures_show_what_was_chosen_and_the_curve_it_was_chosen_by(whole):
     reading = read(whole.folder)
     with drawing():
-        figure = next(card for card in tuning.pilots(reading)).figure
-        axes = figure.axes[0]
+        (card,) = tuning.pilots(reading)
+        axes = card.figure.axes[0]
     for arm in reading.arms:
         own = [line for line in axes.lines if line.get_color() == arm.look.colour and len(line.get_xdata()) > 100]
         (curve,) = own

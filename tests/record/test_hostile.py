@@ -115,6 +115,7 @@ PLANS = {
     "another range": (planned(contenders__0__space={"lr": {"kind": "float", "low": 2.0, "high": 3.0}}), "not from its ranges"),
     "another name": (planned(contenders__1__space={"x": {"kind": "float", "low": 0, "high": 1}}), "not from its ranges"),
     "a setting of no sampler": (text("plan.json", '"constant_liar"', '"bonstant_liar"'), "doesn't have"),
+    "a sampler without settings": (planned(protocol__sampler_options={}), "doesn't have"),
     "a sampler of many candidates": (text("plan.json", '"n_ei_candidates": 24', '"n_ei_candidates": 24000000'), "doesn't have"),
     "UTF-16": (file("plan.json", lambda b: b.decode().encode("utf-16")), "damaged"),
     "half a character": (text("plan.json", '"name": "clouds"', '"name": "\\ud800"'), "damaged"),

@@ -9,6 +9,7 @@ import pytest
 from assay import seeds
 from assay.answer.result import result
 from assay.core import ContenderInfo, Curves, DataFacts, Member, Numerics, Plan, Protocol, Science, TaskInfo
+from assay.core.plan import SAMPLER_OPTIONS
 from assay.record import RunFolder
 from assay.space import Float
 
@@ -37,9 +38,11 @@ def make_plan(protocol, contenders, epochs=EPOCHS, replicates=6, final_seeds=4, 
         "margin_reason": "one point",
         "generated": True,
     }
-    asked = Protocol("honest", replicates=replicates, trials=12, final_seeds=final_seeds)
+    asked = Protocol(
+        "honest", replicates=replicates, trials=12, final_seeds=final_seeds, sampler_options=SAMPLER_OPTIONS
+    )
     if protocol == "published":
-        asked = Protocol("published", replicates=1, trials=12, final_seeds=1)
+        asked = Protocol("published", replicates=1, trials=12, final_seeds=1, sampler_options=SAMPLER_OPTIONS)
     science = Science(TaskInfo(**{**info, **task}), tuple(contenders), asked, seed=0)
     here = Numerics("loop", False, 1, "float32", "cpu", 1, "2.13.0+cpu", "a processor")
     return Plan(science, (here,) * len(contenders))

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
-from assay.core import Hyperparameters, Plan, plain
+from assay.core import PHASES, Hyperparameters, Plan, plain
 from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
 from assay.core.versions import installed
 from assay.judge import judge, speed
@@ -112,42 +112,36 @@ def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
     tests = arrays.curves(slot, "test")[:, :, -1]
     scores = floored(tests, arrays.floors("test_floor"))
     incumbents = [[float(s.test[t]) for t in s.incumbents] for s in studies]
-    return (
-        {
-            "hyperparameters": _typical(chosen, info.space),
-            "chosen": chosen,
-            "score_mean": scores.mean(),
-            "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
-            "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
-            "diverged": int(np.sum(~np.isfinite(tests))),
-            "final_runs": tests.size,
-            "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
-            "trials": len(studies) * arrays.protocol.trials,
-            "tuning_curve": incumbents,
-            "good_range": _good_range(arrays, slot),
-            "fallbacks": _counted(arrays, slot, "fallback"),
-            "note": info.note,
-        }
-        | _pilot(arrays, slot)
-        | ({"changed": changed} if (changed := _counted(arrays, slot, "changed")) else {})
-    )
+    changed = _counted(arrays, slot, "changed")
+    return {
+        "hyperparameters": _typical(chosen, info.space),
+        "chosen": chosen,
+        "score_mean": scores.mean(),
+        "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
+        "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
+        "diverged": int(np.sum(~np.isfinite(tests))),
+        "final_runs": tests.size,
+        "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
+        "trials": len(studies) * arrays.protocol.trials,
+        "tuning_curve": incumbents,
+        "good_range": _good_range(arrays, slot),
+        "fallbacks": _counted(arrays, slot, "fallback"),
+        "note": info.note,
+        **({"pilot": _pilot(arrays, slot)} if info.pilot else {}),
+        **({"changed": changed} if changed else {}),
+    }
 
 
 def _pilot(arrays: RecordArrays, slot: int) -> dict[str, Any]:
-    """What came of a contender's pilot: its trials and the range that it found; nothing where it had none."""
-    info, rows = arrays.plan.science.contenders[slot], arrays.members(slot, "pilot")
-    if not info.pilot:
-        return {}
-    found = info.space["lr"]
+    """What came of a contender's pilot: its trials, and the range of the learning rate that it found."""
+    rows, found = arrays.members(slot, "pilot"), arrays.plan.science.contenders[slot].space["lr"]
     assert isinstance(found, Float)
-    return {
-        "pilot": {"trials": len(rows), "diverged": int((rows["diverged"] > 0).sum()), "lr": [found.low, found.high]}
-    }
+    return {"trials": len(rows), "diverged": int((rows["diverged"] > 0).sum()), "lr": [found.low, found.high]}
 
 
 def _counted(arrays: RecordArrays, slot: int, name: Literal["fallback", "changed"]) -> dict[str, int]:
     """How many of a contender's members have something to tell there, by what it is."""
-    rows = pl.concat([arrays.members(slot, phase) for phase in ("pilot", "tune", "final")])
+    rows = pl.concat([arrays.members(slot, phase) for phase in PHASES])
     counted = rows.filter(pl.col(name) != "").group_by(name).len().sort(name)
     return {row[name]: row["len"] for row in counted.to_dicts()}
 
@@ -197,7 +191,7 @@ def _ledger(arrays: RecordArrays) -> dict[str, Any]:
     """Trainings, steps allotted to them and gradients spent, by contender and phase."""
     spent: dict[str, Any] = {}
     for slot, contender in enumerate(arrays.plan.science.contenders):
-        for phase in ("pilot", "tune", "final") if contender.pilot else ("tune", "final"):
+        for phase in PHASES if contender.pilot else PHASES[1:]:
             rows = arrays.members(slot, phase)
             spent.setdefault(contender.name, {})[phase] = {
                 "trainings": len(rows),

@@ -18,12 +18,13 @@ from .plan import (
     plan_of,
 )
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
-from .training import PILOT, Curves, DataFacts, Hyperparameters, Member, Phase
+from .training import PHASES, PILOT, Curves, DataFacts, Hyperparameters, Member, Phase
 from .verdict import Outcome, Verdict, verdicts_of
 
 __all__ = [
     "EARLIER_VERSION",
     "MOST_PLANNED",
+    "PHASES",
     "PILOT",
     "PLAN_VERSION",
     "Brought",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Phase = Literal["pilot", "tune", "final"]
+PHASES: tuple[Phase, ...] = get_args(Phase)  # in the order in which they are trained
 PILOT = -1  # the replicate of a pilot's members: none of those that are compared
 Hyperparameters = dict[str, float | int | str | bool]
 

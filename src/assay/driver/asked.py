@@ -43,11 +43,8 @@ def faults(plan: Plan, arrays: RecordArrays) -> Iterator[str]:
 
 def by_others(science: Science) -> str:
     """The sampler that asked for the trials, where it isn't here to ask again; else ""."""
-    p = science.protocol
-    if p.edition is UNSET and not p.sampler_options:
-        return f"{p.sampler}, of unknown settings"
-    here = sampler() if p.edition is UNSET else SAMPLER
-    return "" if p.sampler == here else p.sampler
+    here = sampler() if science.protocol.edition is UNSET else SAMPLER
+    return "" if science.protocol.sampler == here else science.protocol.sampler
 
 
 def _as_asked(arrays: RecordArrays, slot: int, info: ContenderInfo, replicate: int) -> bool:

@@ -24,6 +24,7 @@ from assay.answer.suite import Judged, read, result_across, seconds_to_target, s
 from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
+from assay.core import PHASES
 from assay.driver import asked
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
@@ -174,7 +175,7 @@ def _wrong_seeds(arrays: RecordArrays) -> Iterator[str]:
     """Every member has the seeds that the plan gives it, the same for all contenders."""
     science = arrays.plan.science
     for slot, contender in enumerate(science.contenders):
-        for phase in ("pilot", "tune", "final"):
+        for phase in PHASES:
             for found in chunks.to_members(arrays.members(slot, phase)):
                 if not seeds.fit(science.seed, science.protocol.name, found):
                     yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
-from assay.core import EARLIER_VERSION, PLAN_VERSION, Plan, Stages, plan_of
+from assay.core import EARLIER_VERSION, PLAN_VERSION, Plan, Protocol, Stages, plan_of
 from assay.core.plan import SAMPLER_OPTIONS
 from assay.errors import UsageError
 from assay.record.documents import DAMAGED, read_struct, write_struct
@@ -77,17 +76,19 @@ def _impossible(plan: Plan) -> str | None:
         "chunks without members": min((n.chunk_size for n in plan.numerics), default=1) < 1,
         "looks that don't grow": any(b <= a for a, b in pairwise((1, *looks))) or (looks and p.replicates not in looks),
         "stages that are none": not 1 <= stages.first <= stages.most <= MOST,
-        "settings that its sampler doesn't have": not _sampled(p.sampler_options),
+        "settings that its sampler doesn't have": not _sampled(p),
         "earlier plans that were longer": any(b <= a for a, b in pairwise((0, *earlier, p.replicates)))
         and bool(earlier),
     }
     return next((words for words, found in checks.items() if found), None)
 
 
-def _sampled(options: Mapping[str, int]) -> bool:
-    """Whether these are a sampler's settings, in numbers that it can have; of the second edition's there are none."""
-    known = not options or options.keys() == SAMPLER_OPTIONS.keys()
-    return known and all(isinstance(n, bool) or 1 <= n <= MOST_SAMPLED for n in options.values())
+def _sampled(p: Protocol) -> bool:
+    """Whether a protocol has just its sampler's settings, in numbers that can be; the second edition's has none."""
+    known = {} if p.edition else SAMPLER_OPTIONS
+    return p.sampler_options.keys() == known.keys() and all(
+        isinstance(n, bool) or 1 <= n <= MOST_SAMPLED for n in p.sampler_options.values()
+    )
 
 
 def _sought(range_: Dimension | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from assay.core import PILOT, ContenderInfo, Hyperparameters, Plan, Stages, canonical
+from assay.core import PHASES, PILOT, ContenderInfo, Hyperparameters, Plan, Stages, canonical
 from assay.record.chunks import CURVES
 from assay.space import Choice, Dimension, Float, Int, Space
 
@@ -65,7 +65,7 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
     yield "no contender has its number", ~pl.col("slot").is_between(0, len(plan.science.contenders) - 1)
     pilots, most_piloted = pl.col("phase") == "pilot", plan.science.protocol.pilot_most
     piloted = [slot for slot, info in enumerate(plan.science.contenders) if info.pilot]
-    yield "it neither tunes nor is final", ~pl.col("phase").is_in(["pilot", "tune", "final"])
+    yield "it neither tunes nor is final", ~pl.col("phase").is_in(PHASES)
     yield "it is a pilot's, and the plan has none for it", pilots & ~pl.col("slot").is_in(piloted)
     yield (
         "no replicate has its number",

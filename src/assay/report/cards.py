@@ -24,7 +24,7 @@ def cards(reading: Reading) -> list[Card]:
         _learning(reading),
         *tuning.pilots(reading),
         tuning.trials(reading),
-        tuning.tuning(reading),
+        tuning.incumbents(reading),
         _speed(reading),
         _stability(reading),
         _norms(reading),

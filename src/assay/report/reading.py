@@ -12,7 +12,7 @@ import polars as pl
 
 from assay.answer.arrays import RecordArrays, Study
 from assay.answer.reached import reached
-from assay.core import ContenderInfo, Plan
+from assay.core import PHASES, ContenderInfo, Plan
 from assay.errors import BrokenRecord, UsageError
 from assay.judge.divergence import floored
 from assay.judge.process import Process
@@ -84,7 +84,7 @@ class Arm:
 
     @property
     def _members(self) -> pl.DataFrame:
-        return pl.concat([self.arrays.members(self.slot, phase) for phase in ("pilot", "tune", "final")])
+        return pl.concat([self.arrays.members(self.slot, phase) for phase in PHASES])
 
     @cached_property
     def _studies(self) -> list[Study]:

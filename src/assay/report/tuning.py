@@ -159,7 +159,7 @@ def union(dimensions: Sequence[Dimension]) -> Dimension:
     return Float(low, high, log=low > 0 and any(d.log for d in ranges))
 
 
-def tuning(reading: Reading) -> Card:
+def incumbents(reading: Reading) -> Card:
     """The figure of what more trials buy."""
     scale, floors = reading.units.scale, reading.arrays.floors("test_floor")
     curves = [floored(np.array(arm.came["tuning_curve"], dtype=float), floors) for arm in reading.arms]
