@@ -17,7 +17,6 @@ from typing import Any
 from assay import guard
 from assay.contenders import contenders
 from assay.core import Member
-from assay.driver.job import for_protocol
 from assay.space import midpoint
 from assay.tasks import find
 from assay.training.numerics import loop_here
@@ -31,7 +30,7 @@ def main() -> None:
     options.add_argument("--contender", default="adam")
     options.add_argument("--repeats", type=int, default=5)
     asked = options.parse_args()
-    task, (contender,) = for_protocol(find(asked.task), "honest"), contenders([asked.contender])
+    task, (contender,) = find(asked.task).under("honest"), contenders([asked.contender])
     chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
     packed = jobs.pack(task), jobs.pack(contender)
     chunks = [[Member(0, "tune", 0, i, chosen, 1, i, i, i)] for i in range(2)]

@@ -21,7 +21,6 @@ from scipy import stats
 from assay import seeds
 from assay.contenders import contenders
 from assay.core import Contender, Curves, Member, Numerics, Task, WorkerOptions
-from assay.driver.job import for_protocol
 from assay.driver.scheduler import chunked, gather
 from assay.tasks import find
 from assay.training.numerics import loop_here
@@ -72,7 +71,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=4, help="members in a chunk of the engine")
     parser.add_argument("--compile", choices=("on", "off"), default="on")
     options = parser.parse_args()
-    task = for_protocol(find(options.task), "honest")
+    task = find(options.task).under("honest")
     arms = contenders(options.contenders if len(options.contenders) > 1 else [*options.contenders, "sgd"])
     by_loop = loop_here()
     by_engine = msgspec.structs.replace(

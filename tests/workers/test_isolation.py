@@ -20,6 +20,7 @@ from assay.contenders import contenders
 from assay.core import Contender, Member
 from assay.record import chunks
 from assay.space import Float, midpoint
+from assay.tasks import find
 from assay.training import loop
 from assay.training.numerics import loop_here
 from assay.workers import jobs, remote
@@ -193,3 +194,16 @@ def test_across_tasks_the_sentence_names_it_too(tmp_path):
     tasks = [tiny.task(), tiny.task(name="others", family="others")]
     plan = asked.plan("adam", vandals.contender(vandals._dtype), task=tasks, out=tmp_path / "suite", **SMALL)
     assert "it changes torch's default dtype, which was put back" in asked.run(plan, 1).verdicts[0].sentence
+
+
+def test_a_worker_loads_nothing_more_for_a_task_and_a_contender_of_assays():
+    """What travels names nothing of the driver's or the judge's, which every process would have to load."""
+    packed = [jobs.pack(thing) for thing in (find("digits").under("honest"), contenders(["adam"])[0])]
+    code = (
+        "import pickle, sys\nfrom importlib import import_module\nfrom assay.workers import jobs, serve\n"
+        "for name in serve.PRELOADED: import_module(name)\nbefore = set(sys.modules)\n"
+        "for packed in pickle.load(sys.stdin.buffer): jobs._open(packed)\n"
+        "print(sorted(name for name in set(sys.modules) - before if name.startswith('assay.')))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(packed), capture_output=True, check=True)
+    assert found.stdout.strip() == b"[]", found.stdout

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from assay.errors import UsageError, described
@@ -200,3 +200,29 @@ class Task:
         """The data set of a seed; the task is one whose data is a function, as `tasks.find` makes them all."""
         data: Any = self.data
         return data(seed)
+
+    def under(self, protocol: Literal["honest", "published"]) -> Task:
+        """The task with the data that the protocol uses.
+
+        The published protocol tunes on the test split: of the published study's own data where the task has it.
+
+        Raises:
+            UsageError: an honest comparison is asked of a task without a validation split (found when its data is made).
+        """
+        return replace(self, data=partial(_validated if protocol == "honest" else _tested_only, self))
+
+
+def _validated(task: Task, seed: int) -> Splits:
+    """A task's data, which must have a validation split."""
+    splits = task.draw(seed)
+    if splits.validation is None:
+        raise UsageError(
+            f"task {task.name} has no validation split, and tuning on its test split would not be honest; "
+            "give its data one, or use --protocol published"
+        )
+    return splits
+
+
+def _tested_only(task: Task, seed: int) -> Splits:
+    """A task's data without a validation split: tuned and reported on the test split."""
+    return replace(task.published() if task.published else task.draw(seed), validation=None)

@@ -6,9 +6,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -21,7 +19,6 @@ from assay.core import (
     Protocol,
     ProtocolOptions,
     Science,
-    Splits,
     Task,
     TaskInfo,
     TaskOptions,
@@ -59,7 +56,7 @@ def job_of(
     contenders = tuple(_begun(c) if settled.pilot else c for c in contenders)
     task = _overridden(task, on)
     science = science_of(task, contenders, settled, protocol.seed)
-    return Job(science, for_protocol(task, settled.name), contenders, Path(), engine, protocol.controls)
+    return Job(science, task.under(settled.name), contenders, Path(), engine, protocol.controls)
 
 
 def _begun(contender: Contender) -> Contender:
@@ -82,33 +79,6 @@ def _overridden(task: Task, on: TaskOptions) -> Task:
             "line, and margin=0.01 in Python"
         )
     return replace(task, margin=margin, margin_reason="chosen by the user (--margin)")
-
-
-def for_protocol(task: Task, protocol: Literal["honest", "published"]) -> Task:
-    """The task with the data that the protocol uses.
-
-    The published protocol tunes on the test split: of the published study's own data where the task has it.
-
-    Raises:
-        UsageError: an honest comparison is asked of a task without a validation split (found when its data is made).
-    """
-    return replace(task, data=partial(_validated if protocol == "honest" else _published, task))
-
-
-def _validated(task: Task, seed: int) -> Splits:
-    """A task's data, which must have a validation split."""
-    splits = task.draw(seed)
-    if splits.validation is None:
-        raise UsageError(
-            f"task {task.name} has no validation split, and tuning on its test split would not be honest; "
-            "give its data one, or use --protocol published"
-        )
-    return splits
-
-
-def _published(task: Task, seed: int) -> Splits:
-    """A task's data without a validation split: tuned and reported on the test split."""
-    return replace(task.published() if task.published else task.draw(seed), validation=None)
 
 
 def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, seed: int) -> Science:

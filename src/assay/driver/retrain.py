@@ -14,7 +14,6 @@ from assay.contenders import again
 from assay.controls.judged import controls_record, has_controls
 from assay.core import Contender, Curves, Member, Numerics, Plan, WorkerOptions
 from assay.driver.controls import contenders_again
-from assay.driver.job import for_protocol
 from assay.driver.scheduler import Chunk, gather
 from assay.errors import UsageError
 from assay.record import RunFolder, chunks
@@ -88,7 +87,7 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
     folder = RunFolder.open(path)
     science, then = folder.plan.science, folder.plan.numerics[0]
     contenders = again(science.contenders)
-    task = for_protocol(task_again(science.task), science.protocol.name)
+    task = task_again(science.task).under(science.protocol.name)
     trained = _trained(folder, contenders)
     if has_controls(folder):
         controls = controls_record(folder)
