@@ -18,7 +18,7 @@ from assay.cli import call
 from assay.controls import verified
 from assay.controls.judged import Trained, judged
 from assay.controls.plan import code
-from assay.core import Curves, Member, Split, Splits
+from assay.core import Curves, Member, Split, Splits, canonical
 from assay.driver.compare import Result
 from assay.driver.retrain import retrain
 from assay.driver.verify import faults
@@ -296,6 +296,25 @@ def test_forged_controls_with_a_fresh_manifest_are_seen_through(controlled, tmp_
     found = "\n".join(faults(copy))
     assert "controls is not what the members give" in found
     assert "the lengths replayed are not those of sgd's steps" in found
+
+
+def nudge(hyperparameters: dict) -> str:
+    tuned = "multiplier" if "multiplier" in hyperparameters else "lr"
+    return canonical({**hyperparameters, tuned: hyperparameters[tuned] * 0.999}).decode()
+
+
+@pytest.mark.parametrize(
+    ("slot", "name"), [(0, "adam"), (2, "adam again"), (3, "adam, halted"), (4, "adam at sgd's step lengths")]
+)
+def test_trials_of_a_control_that_no_sampler_asked_for_are_named(controlled, tmp_path, slot, name):
+    copy = tampered(controlled, tmp_path)
+    for path in sorted(copy.glob("controls/members/*")):  # of the sceptic, trials beyond the question's
+        frame = chunks.read(path)
+        if frame["slot"][0] == slot and frame["phase"][0] == "tune" and 1 in frame["replicate"]:
+            nudged = [nudge(json.loads(text)) for text in frame["hyperparameters"]]
+            chunks.write(path, frame.with_columns(hyperparameters=pl.Series(nudged)))
+            break
+    assert f"controls: {name}, replicate 1: its trials are not those" in "\n".join(faults(copy))
 
 
 @pytest.mark.parametrize("slot", [1, 3])  # the question's own candidate, and the baseline halted

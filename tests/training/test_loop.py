@@ -14,6 +14,7 @@ from assay.errors import UsageError
 from assay.space import Float
 from assay.training import loop
 from assay.training.data import load
+from assay.workers import jobs
 
 from .. import tiny
 
@@ -151,6 +152,27 @@ class Late(nn.Module):
         if self.training == self.wanted:
             self.count += 1
         return self.layer(x.sub_(0.3) if self.count > 2 and self.training == self.wanted else x)
+
+
+class LateAndUnseen(Late):
+    """Does so in a way that torch counts as no write."""
+
+    def forward(self, x):
+        if self.training == self.wanted:
+            self.count += 1
+            if self.count > 2:
+                x.numpy()[:] -= 0.3
+        return self.layer(x)
+
+
+def test_data_that_changed_in_a_way_of_its_own_ends_its_chunk():
+    (adam,) = contenders(["adam"])
+    m = member(lr=0.01)
+    task = tiny.task(model=lambda: LateAndUnseen(False), epochs=4)
+    packed = jobs.pack(task), jobs.pack(adam)
+    with pytest.raises(UsageError, match=r"its model, its loss or its metric writes to the inputs"):
+        jobs.train_chunk(*packed, [m], NUMERICS)
+    jobs.train_chunk(jobs.pack(tiny.task()), packed[1], [m], NUMERICS)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -11,11 +11,16 @@ from msgspec import UNSET
 from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.answer.trials import piloted
+from assay.controls import plan as controls
+from assay.controls.judged import Trained
 from assay.core import Contender, ContenderInfo, Hyperparameters, Plan, Science
+from assay.driver.controls import study_of
 from assay.driver.protocol import sampler
+from assay.driver.scheduler import ChunkStream
 from assay.driver.study import SAMPLER, Lockstep, study_stream
-from assay.record import chunks
+from assay.record import RunFolder, chunks
 
+OTHERS = "are not those that the plan's seeds and earlier trials ask for"
 CLOSE = 1e-9  # relative: another machine's mathematics library may round its last digit differently
 
 
@@ -34,11 +39,33 @@ def faults(plan: Plan, arrays: RecordArrays) -> Iterator[str]:
             [values for _, asked in piloted(plan.science, slot, pilot.process_of) for values in asked],
             pilot.hyperparameters,
         ):
-            yield f"{info.name}: the trials of its pilot are not those that the plan's seeds and earlier trials ask for"
+            yield f"{info.name}: the trials of its pilot {OTHERS}"
     for slot, info in enumerate(science.contenders):
         for k in range(arrays.protocol.replicates):
-            if not _as_asked(arrays, slot, info, k):
-                yield f"{info.name}, replicate {k}: its trials are not those that the plan's seeds and earlier trials ask for"
+            together = Lockstep(slot, range(k, k + 1), arrays.protocol.trials)
+            stream = study_stream(science, _nobody(info), together, events.ignore)
+            if not _as_asked(arrays, slot, k, stream):
+                yield f"{info.name}, replicate {k}: its trials {OTHERS}"
+
+
+def faults_of_controls(question: RecordArrays, folder: RunFolder) -> Iterator[str]:
+    """The same of the controls' studies, the sceptic's further trials among them.
+
+    `folder`: the record of the controls of `question`.
+    """
+    trained = Trained(question, folder)
+    science = trained.science
+    if by_others(science):
+        return
+    for control in trained.controls:
+        if trained.skipped(control):
+            continue
+        arrays, info = trained.arrays(control), science.contenders[control.slot]
+        for k in range(arrays.protocol.replicates):
+            together = Lockstep(control.slot, range(k, k + 1), arrays.protocol.trials)
+            stream = study_of(science, _nobody(info), control.kind, together, question, events.ignore)
+            if not _as_asked(arrays, control.slot, k, stream):
+                yield f"{controls.FOLDER}: {info.name}, replicate {k}: its trials {OTHERS}"
 
 
 def by_others(science: Science) -> str:
@@ -47,14 +74,11 @@ def by_others(science: Science) -> str:
     return "" if science.protocol.sampler == here else science.protocol.sampler
 
 
-def _as_asked(arrays: RecordArrays, slot: int, info: ContenderInfo, replicate: int) -> bool:
+def _as_asked(arrays: RecordArrays, slot: int, replicate: int, stream: ChunkStream) -> bool:
+    """Whether the stream of a replicate's trials, told the scores on record, asks for those on record."""
     n = arrays.protocol.trials
     rows = arrays.members(slot, "tune")[replicate * n : (replicate + 1) * n]
     there = chunks.to_members(rows)
-    nobody = Contender(info.name, _not_made, info.space)
-    stream = study_stream(
-        arrays.plan.science, nobody, Lockstep(slot, range(replicate, replicate + 1), n), events.ignore
-    )
     wanted = next(stream)
     try:
         while True:
@@ -64,6 +88,11 @@ def _as_asked(arrays: RecordArrays, slot: int, info: ContenderInfo, replicate: i
             wanted = stream.send(chunks.to_curves(rows[[m.index for m in asked]]))
     except StopIteration:
         return True
+
+
+def _nobody(info: ContenderInfo) -> Contender:
+    """A contender of the same space, that nothing is trained of."""
+    return Contender(info.name, _not_made, info.space)
 
 
 def _all_alike(wanted: Sequence[Hyperparameters], there: Sequence[Hyperparameters]) -> bool:

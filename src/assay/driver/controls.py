@@ -16,7 +16,7 @@ from assay.core import Contender, Numerics, Science, plan_of
 from assay.driver.estimate import settle
 from assay.driver.job import Job
 from assay.driver.scheduler import ChunkStream, Scheduler
-from assay.driver.study import final_streams, in_lockstep, study_stream
+from assay.driver.study import Lockstep, final_streams, in_lockstep, study_stream
 from assay.errors import BrokenRecord, UsageError
 from assay.record import RunFolder
 from assay.record.extend import made_by, resume
@@ -122,17 +122,30 @@ def _tune(
     science, p = scheduler.science, scheduler.science.protocol
     studies = sum(2 if c.kind == "sceptic" else 1 for c in known)
     scheduler.on_event(events.Stage("controls", studies * p.replicates * p.trials))
-    kinds = {c.slot: c.kind for c in known}
+    kinds: dict[int, plan.Kind] = {c.slot: c.kind for c in known}
     streams: list[ChunkStream] = []
     for together in in_lockstep(science, {slot: scheduler.numerics[slot] for slot in kinds}, range(p.replicates)):
-        kind, contender, more, given = kinds[together.slot], contenders[together.slot], 0, None
-        if kind == "sceptic":
-            contender, more = replace(contender, name=f"{contender.name}, {2 * p.trials} trials"), p.trials
-        elif kind == "replay":
-            contender, given = replace(contender, space=plan.REPLAY_SPACE), replayed_at(arrays)
-        streams.append(study_stream(science, contender, together, scheduler.on_event, more=more, given=given))
+        contender, kind = contenders[together.slot], kinds[together.slot]
+        streams.append(study_of(science, contender, kind, together, arrays, scheduler.on_event))
     scheduler.train(streams)
     scheduler.score()
+
+
+def study_of(
+    science: Science,
+    contender: Contender,
+    kind: plan.Kind,
+    together: Lockstep,
+    question: RecordArrays,
+    on_event: events.OnEvent,
+) -> ChunkStream:
+    """Studies of a control: as `study_stream`, of the sceptic twice as many trials, of a replay the multiplier alone."""
+    n, more, given = science.protocol.trials, 0, None
+    if kind == "sceptic":
+        contender, more = replace(contender, name=f"{contender.name}, {2 * n} trials"), n
+    elif kind == "replay":
+        contender, given = replace(contender, space=plan.REPLAY_SPACE), replayed_at(question)
+    return study_stream(science, contender, together, on_event, more=more, given=given)
 
 
 def _final(scheduler: Scheduler, known: list[plan.Control], arrays: RecordArrays) -> None:

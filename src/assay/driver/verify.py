@@ -122,6 +122,7 @@ def _recomputed(path: Path) -> Iterator[str]:
         yield from _misnamed(controls, f"{FOLDER}/")
         yield from agreement.faults(controls, controls.frame(), f"{FOLDER}/")
         yield from verified.faults(folder, arrays)
+        yield from asked.faults_of_controls(arrays, controls)
     yield from _beyond(arrays)
     yield from _wrong_seeds(arrays)
     yield from _unpaired(frame, folder.plan.science.task.generated)

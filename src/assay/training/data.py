@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class Data:
     test: tuple[Tensor, Tensor]
     facts: DataFacts
     loader: Any = None  # a DataLoader that training batches come from
+    _made: int = field(init=False, compare=False)
 
     @property
     def tests_later(self) -> bool:
@@ -36,7 +38,24 @@ class Data:
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(t.nbytes for t in {*self.train, *self.validation, *self.test})
+        return sum(t.nbytes for t in self._tensors())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_made", self._checksum())
+
+    def changed(self) -> bool:
+        """Whether a number of it is another one than when it was made."""
+        return self._checksum() != self._made
+
+    def _checksum(self) -> int:
+        """CRC-32 over every split's bytes."""
+        found = 0
+        for tensor in self._tensors():
+            found = zlib.crc32(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data, found)
+        return found
+
+    def _tensors(self) -> dict[Tensor, None]:
+        return dict.fromkeys([*self.train, *self.validation, *self.test])
 
 
 class Given:
@@ -53,11 +72,21 @@ class Given:
     def see_unwritten(self, part: str) -> None:
         """UsageError where one was, which names who did; no data that is kept is used again."""
         if self.written():
-            _kept.clear()
-            raise UsageError(
-                f"{part} writes to the inputs or targets that it is given, which others read too: let it work on a copy, "
-                "as in x = x.clone(), or take the form that returns a new tensor (sub for sub_, inplace=False)"
-            )
+            _refuse(part)
+
+
+def see_unchanged(task: Task) -> None:
+    """UsageError where data that is kept has changed by way of NumPy or of `.data`, which torch counts as no write."""
+    if any(data.changed() for data in _kept.values()):
+        _refuse(f"task {task.name}: its model, its loss or its metric")
+
+
+def _refuse(part: str) -> NoReturn:
+    _kept.clear()
+    raise UsageError(
+        f"{part} writes to the inputs or targets that it is given, which others read too: let it work on a copy, "
+        "as in x = x.clone(), or take the form that returns a new tensor (sub for sub_, inplace=False)"
+    )
 
 
 def version(tensor: Tensor) -> int:

@@ -149,11 +149,14 @@ def train_chunk(
             member's curves are not the loop's.
         Interrupted: memory or disk ran out.
     """
+    from assay.training.data import see_unchanged
+
     with _no_trace() as changed:
         task, contender = _open(packed_task), _open(packed_contender)
         with _blaming(f"{contender.name} trained{_which(members)}", f"{contender.name} fails while it trains"):
             with _own_state(task, contender):
                 curves = _trained(task, contender, members, numerics)
+            see_unchanged(task)
             if numerics.engine == "vectorized" and not any(curves.fallback):
                 from assay.engine.select.audit import see_that_it_is_the_loops
 
@@ -210,12 +213,15 @@ def audit_member(packed_task: bytes, packed_contender: bytes, member: Member, nu
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """Test scores (n,) of trained members."""
+    from assay.training.data import see_unchanged
     from assay.training.loop import score_weights
 
     with _no_trace():
         task = _open(packed_task)
         with _blaming("trials were scored", f"task {task.name} fails while trials are scored"):
-            return score_weights(task, members, weights, numerics)
+            scores = score_weights(task, members, weights, numerics)
+            see_unchanged(task)
+    return scores
 
 
 def choose_engine(packed_task: bytes, packed_contender: bytes, wanted: EngineOptions, demand: Demand) -> Chosen:
