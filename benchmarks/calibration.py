@@ -8,7 +8,13 @@ studies, the same selection, fresh final seeds, test scores after all selection.
 population of them is trained block by block and then cut into groups of K: each group is a comparison of its own and is
 given to the judge that `assay run` calls.
 
-The budget is small: 4 trials (2 at random, 2 by the sampler) in a range of about one decade, and 2 final seeds. Compared are
+The budget is small: 4 trials (2 at random, 2 by the sampler) in a range of about one decade, and 2 final seeds. The second
+edition of the protocol, at its usual number of replicates and at 4 (its ranges are given, so that there is no pilot; what pilots
+do to the level is in `pilot_level.py`):
+
+    python benchmarks/calibration.py --protocol honest-2 --replicates 14 --also 4 --trials 6 --planted 200 --to FILE
+
+Compared are
 
 - Adam with itself, under two names; in half of the comparisons the two share no initial weights and no batch order;
 - Adam with Adam that has a handicap (`planted.py`): of three sizes, found by a search among a few strengths;
@@ -160,9 +166,13 @@ class Bench:
 
     def job(self, rivals: Sequence[Contender], replicates: int, seed: int) -> Job:
         o = self.options
-        protocol = ProtocolOptions(trials=o.trials, replicates=replicates, final_seeds=o.final_seeds, seed=seed)
+        protocol = ProtocolOptions(
+            protocol=o.protocol, trials=o.trials, replicates=replicates, final_seeds=o.final_seeds, seed=seed
+        )
         engine = EngineOptions(engine=o.engine, compile="on" if o.engine == "vectorized" else "auto")
         (job,) = plan(*rivals, on=TaskOptions(task=o.task), protocol=protocol, engine=engine, out=self.folder).jobs
+        if job.science.protocol.edition == 2:
+            return job
         sampler = {**job.science.protocol.sampler_options, "n_startup_trials": STARTUP}
         settled = msgspec.structs.replace(job.science.protocol, sampler_options=sampler)
         return replace(job, science=msgspec.structs.replace(job.science, protocol=settled))
@@ -255,10 +265,12 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         compared = bench.population("planted", rivals, planted_size)
         shared = bench.population("aa", [adam, twin], half)
         apart = bench.population("aa-apart", [adam, twin], half, apart=True)
-    lines = list(_lines(k, shared, apart, compared, truths))
+    lines = list(_lines((k, o.also or 3 * k), shared, apart, compared, truths))
     return {
         "made": _made(bench.progress, time.perf_counter() - started),
-        "settings": {n: getattr(o, n) for n in ("task", "trials", "final_seeds", "replicates", "truth", "seed")},
+        "settings": {
+            n: getattr(o, n) for n in ("protocol", "task", "trials", "final_seeds", "replicates", "truth", "seed")
+        },
         "alpha": compared.job.science.protocol.alpha,
         "scale": compared.job.task.metric.scale,
         "unit": compared.job.task.metric.unit,
@@ -283,18 +295,22 @@ def strength_for(effect: float, found: Sequence[float]) -> float:
 
 
 def _lines(
-    k: int, shared: Population, apart: Population, compared: Population, truths: Sequence[dict[str, float]]
+    counts: tuple[int, int],
+    shared: Population,
+    apart: Population,
+    compared: Population,
+    truths: Sequence[dict[str, float]],
 ) -> Iterator[dict[str, Any]]:
-    for group in sorted({SMALLEST, k, 3 * k}):
+    for group in sorted({SMALLEST, *counts}):
         for name, population in (("shared", shared), ("apart", apart)):
             yield {"kind": "aa", "name": name, "replicates": group, **_rows(population.judged(1, group))}
     for slot, (effect, truth) in enumerate(zip(EFFECTS, truths, strict=False), start=1):
-        for group in (k, 3 * k):
+        for group in counts:
             common = {"effect": effect, "truth": truth, "replicates": group}
             yield {"kind": "planted", **common, **_rows(compared.judged(slot, group))}
             at_margin = compared.judged(slot, group, margin=abs(truth["difference"]))
             yield {"kind": "margin", **common, "outcome": [v.outcome for v in at_margin]}
-    for group in (k, 3 * k):
+    for group in counts:
         pair = _rows(compared.judged(len(truths), group))
         yield {"kind": "pair", "truth": truths[-1], "replicates": group, **pair}
 
@@ -332,7 +348,9 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--planted", type=int, default=360, help="comparisons with each handicap and with SGD")
     parser.add_argument("--truth", type=int, default=1440, help="replicates that measure what is true of these")
     parser.add_argument("--search", type=int, default=960, help="replicates that the handicaps are found with")
-    parser.add_argument("--replicates", type=int, default=4, help="K of a comparison; all is judged at 3 K as well")
+    parser.add_argument("--replicates", type=int, default=4, help="K of a comparison")
+    parser.add_argument("--also", type=int, help="a K that all is judged at as well (3 times --replicates)")
+    parser.add_argument("--protocol", default="honest", choices=("honest", "honest-2"))
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--final-seeds", type=int, default=2)
     parser.add_argument("--task", default="logistic")

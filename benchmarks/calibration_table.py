@@ -146,7 +146,8 @@ def text(raw: dict[str, Any]) -> str:
         f"{made['trainings']:,} trainings, {made['recorded']:,} of them already on record, in {made['seconds']} s on "
         f"{made['cores']} cores of {made['cpu']}; Python {made['python']}, torch {made['torch']}, optuna {made['optuna']}, "
         f"{made['date']}.",
-        f"Task {s['task']}, {s['trials']} trials, {s['final_seeds']} final seeds, seed {s['seed']}; the truth from "
+        f"Protocol {s.get('protocol', 'honest')}, task {s['task']}, {s['trials']} trials, {s['final_seeds']} final seeds, seed "
+        f"{s['seed']}; the truth from "
         f"{s['truth']:,} replicates of their own. A seed standard deviation is {scale * raw['seed_sd']:.2f} {unit}.",
         "",
         *_markdown(

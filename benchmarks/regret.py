@@ -57,12 +57,12 @@ class Curve:
         self.dimensions = len(self.places)
         axes = [np.linspace(0, 1, n) for n in self.places]
         turned = recorded["sign"] * recorded["scale"]
-        self.scores, test = (turned * np.array(recorded[name]) for name in ("validation", "test"))
+        self.scores, self.finals = (turned * np.array(recorded[name]) for name in ("validation", "test"))
         points = np.array(list(product(*axes)))
         apart = ((points[:, None] - points[None]) / BANDWIDTHS[self.dimensions]) ** 2
         weights = np.exp(-0.5 * apart.sum(axis=-1))
         weights /= weights.sum(axis=1, keepdims=True)
-        smooth = weights @ np.maximum(test, np.quantile(test, LEAST)).mean(axis=1)
+        smooth = weights @ np.maximum(self.finals, np.quantile(self.finals, LEAST)).mean(axis=1)
         self.test = RegularGridInterpolator(axes, smooth.reshape(self.places))
         self.low = np.zeros(self.dimensions) if self.dimensions > 1 else np.array([USUAL[0]])
         self.high = np.ones(self.dimensions) if self.dimensions > 1 else np.array([USUAL[1]])
@@ -146,8 +146,13 @@ def _process(low: np.ndarray, high: np.ndarray, n: int, seed: int, score: Score)
 
 def with_pilot(n: int, seed: int, score: Score) -> np.ndarray:
     """The second edition's choice in the range that its pilot finds in the six decades."""
-    best = pilot.best_of(_process(np.zeros(1), np.ones(1), pilot.TRIALS, 10**6 + seed, score), 0)
-    return second(np.array([best - pilot.HALF_WIDTH]), np.array([best + pilot.HALF_WIDTH]), n, seed, score)
+    return second(*by_pilot(10**6 + seed, score), n, seed, score)
+
+
+def by_pilot(seed: int, score: Score) -> tuple[np.ndarray, np.ndarray]:
+    """The ends, (1,) each, of the range that a pilot finds in the six decades."""
+    best = pilot.best_of(_process(np.zeros(1), np.ones(1), pilot.TRIALS, seed, score), 0)
+    return np.array([best - pilot.HALF_WIDTH]), np.array([best + pilot.HALF_WIDTH])
 
 
 def table(curves: Sequence[dict[str, Any]], draws: int) -> list[str]:
