@@ -14,6 +14,7 @@ from assay.contenders.adapt import adapt
 from assay.contenders.registry import CONTENDERS
 from assay.core import Metric
 from assay.errors import UsageError
+from assay.record import RunFolder
 from assay.space import Float
 from assay.tasks import find
 from assay.training.made import validate_contender
@@ -200,3 +201,60 @@ def test_a_loss_or_a_metric_that_writes_to_targets():
     assert "its metric writes to" in invalid(metric=metric)
     sorting = Metric("odd", assay.metrics.accuracy.score, lambda train, test: float(train.sort() or 0.5), "max", "")
     assert "its metric odd's constant writes to the targets" in invalid(metric=sorting)
+
+
+# --------------------------------------------------------------------------------------- optimizers that train nothing
+
+
+class Lazy(torch.optim.SGD):
+    """Its step does nothing."""
+
+    def step(self, closure=None):
+        return None
+
+
+class Unfinished(torch.optim.Optimizer):
+    """Has no step."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr})
+
+
+def of_copies(model, lr):
+    return torch.optim.SGD([p.detach().clone().requires_grad_() for p in model.parameters()], lr)
+
+
+@pytest.mark.parametrize("candidate", [Lazy, of_copies])
+def test_an_optimizer_that_never_moves_a_parameter_is_not_judged(candidate, tmp_path):
+    with pytest.raises(UsageError, match=f"{candidate.__name__} never moves a parameter: in none of its trials"):
+        assay.compare(
+            "adam", candidate, task=tiny.task(), trials=2, replicates=2, final_seeds=1, out=tmp_path / "run", quiet=True
+        )
+    assert len(RunFolder.open(tmp_path / "run").frame()) == 8  # nothing of it is lost
+
+
+def test_an_optimizer_without_a_step_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"Unfinished makes a Unfinished, which has no step\(\) of its own"):
+        assay.compare("adam", Unfinished, task=tiny.task(), trials=2, replicates=2, out=tmp_path / "run", quiet=True)
+
+
+def test_a_contender_that_cant_be_called_as_it_will_be_says_so_when_it_is_made():
+    space = {"lr": assay.Float(1e-3, 1.0, log=True)}
+    with pytest.raises(UsageError, match=r"mine: its make is called with \(model, run, lr\), and takes \(model, lr\)"):
+        assay.Contender("mine", lambda model, lr: None, space)
+    assert assay.Contender("mine", lambda model, run, **settings: None, space).name == "mine"
+
+
+def test_plan_only_points_to_the_function_that_plans():
+    with pytest.raises(UsageError, match=r"assay\.plan\(…\) plans, and trains nothing"):
+        assay.compare("adam", "sgd", plan_only=True)
+
+
+def test_a_loader_whose_data_set_makes_the_batches_is_refused_by_that(tmp_path):
+    held = torch.utils.data.TensorDataset(torch.randn(4, 20, 4), torch.randint(0, 2, (4, 20)))
+    loader = torch.utils.data.DataLoader(held, batch_size=None)
+    task = tiny.task(data=lambda seed: assay.Loaders(loader, loader, loader), batch_size=20)
+    with pytest.raises(
+        UsageError, match="its DataLoader has no batch_size, for its data set or its sampler makes the batches"
+    ):
+        assay.compare("adam", "sgd", task=task, trials=2, replicates=2, out=tmp_path / "run", quiet=True)

@@ -18,13 +18,14 @@ from assay.cli import call
 from assay.controls import verified
 from assay.controls.judged import Trained, judged
 from assay.controls.plan import code
-from assay.core import Curves, Member, Split, Splits, canonical
+from assay.core import Contender, Curves, Member, Split, Splits, canonical
 from assay.driver.compare import Result
 from assay.driver.retrain import retrain
 from assay.driver.verify import faults
 from assay.errors import BrokenRecord, Interrupted, UsageError
 from assay.record import RunFolder, chunks, manifest
 from assay.report import draw
+from assay.space import Float
 from assay.training import loop
 from assay.training.numerics import loop_here
 
@@ -296,6 +297,21 @@ def test_forged_controls_with_a_fresh_manifest_are_seen_through(controlled, tmp_
     found = "\n".join(faults(copy))
     assert "controls is not what the members give" in found
     assert "the lengths replayed are not those of sgd's steps" in found
+
+
+def test_controls_without_a_training_are_a_fault(controlled, tmp_path):
+    copy = tampered(controlled, tmp_path)
+    for path in copy.glob("controls/members/*"):
+        path.unlink()
+    manifest.seal(copy)
+    assert "controls/: none of its trainings is there" in list(faults(copy))
+
+
+def test_a_contender_may_have_any_note(tmp_path):
+    space = {"lr": Float(1e-3, 1e-1, log=True)}
+    mine = Contender("mine", lambda model, run, lr: torch.optim.SGD(model.parameters(), lr), space, note="skipped")
+    found = run(tmp_path / "run", mine, "adam", replicates=2, trials=2, final_seeds=1)
+    assert not entry(found, "sceptic").get("skipped")
 
 
 def nudge(hyperparameters: dict) -> str:

@@ -8,11 +8,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from assay import seeds
 from assay.cli import call
-from assay.driver.verify import faults
+from assay.driver.verify import _same, faults
 from assay.record import manifest
 
 from .. import asked, tiny
@@ -40,6 +41,10 @@ def moved(by: float):
         content["verdicts"][0]["ci_low"] *= 1 + by
 
     return document("result.json", move)
+
+
+def each(curve: str, value: pl.Expr):
+    return members(lambda frame: frame.with_columns(pl.col(curve).list.eval(value)))
 
 
 def twice(content: bytes) -> bytes:
@@ -102,6 +107,9 @@ DERIVED = {
     "an outcome": (document("result.json", told_better), "verdicts is not what the members give"),
     "an interval": (moved(1e-6), "verdicts is not what the members give"),
     "two verdicts under one name": (file("result.json", twice), "says 'verdicts' twice"),
+    "gradients": (column("gradient_evaluations", 0), "0 gradients are fewer than its steps"),
+    "a length below nothing": (each("grad_norm", -pl.element()), "it is a length"),
+    "a score beyond numbers": (each("test", pl.element() - 1.5e308), "can't be so large"),
     "a member that diverged": (column("diverged", 1), "not as it says it diverged"),
     "a trial that diverged": (column("diverged", 2, phase="tune"), "not as it says it diverged"),
     "a floor": (column("test_floor", 0.1), "differ in test floor"),
@@ -218,6 +226,13 @@ def test_figures_without_their_page_are_no_sound_record(whole, tmp_path, capsys)
         figure.unlink()
     manifest.seal(copy)
     assert verify(copy) == 0  # a record that nothing is drawn of
+
+
+def test_an_end_of_an_interval_near_zero_has_the_digits_of_the_other():
+    near, other = {"ci_low": 1.0e-4, "ci_high": 1.6}, {"ci_low": 1.0e-4 + 2e-11, "ci_high": 1.6}
+    assert near["ci_low"] != pytest.approx(other["ci_low"], rel=1e-9)
+    assert _same([near], [other])
+    assert not _same([near], [{**near, "ci_low": 1.1e-4}])
 
 
 def test_another_release_of_scipy_may_give_another_eleventh_digit(whole, tmp_path):

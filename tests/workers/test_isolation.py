@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cloudpickle
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 
 from assay import events, guard
 from assay.contenders import contenders
-from assay.core import Contender, Member
+from assay.core import Contender, Loaders, Member
 from assay.record import chunks
 from assay.space import Float, midpoint
 from assay.tasks import find
@@ -194,6 +196,93 @@ def test_across_tasks_the_sentence_names_it_too(tmp_path):
     tasks = [tiny.task(), tiny.task(name="others", family="others")]
     plan = asked.plan("adam", vandals.contender(vandals._dtype), task=tasks, out=tmp_path / "suite", **SMALL)
     assert "it changes torch's default dtype, which was put back" in asked.run(plan, 1).verdicts[0].sentence
+
+
+COUNTED, TURNS = {"n": 0}, itertools.cycle([1.0, 0.5, 0.1])
+
+
+def by_count(outputs, targets):
+    COUNTED["n"] += 1
+    return (outputs.argmax(1) == targets).float().mean() - 1e-4 * COUNTED["n"]
+
+
+class Decaying:
+    """A schedule that remembers how often it was asked."""
+
+    def __init__(self):
+        self.factor = 1.0
+
+    def __call__(self, done):
+        self.factor *= 0.97
+        return self.factor
+
+
+class ByTurns(torch.optim.SGD):
+    """Its steps are as long as an iterator that all of them share says."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["lr"] = 0.1 * next(TURNS)
+        return super().step(closure)
+
+
+class OnTorch(torch.optim.SGD):
+    """Counts in a module of torch's."""
+
+    def step(self, closure=None):
+        import torch
+
+        torch._steps_of_mine = getattr(torch, "_steps_of_mine", 0) + 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / torch._steps_of_mine
+        return super().step(closure)
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Adds noise from a generator of its own, as many data sets augment."""
+
+    def __init__(self, split, noise):
+        self.split, self.noise, self.rng = split, noise, np.random.default_rng(0)
+
+    def __len__(self):
+        return len(self.split.targets)
+
+    def __getitem__(self, i):
+        drawn = self.noise * self.rng.normal(size=4)
+        return torch.from_numpy((self.split.inputs[i] + drawn).astype(np.float32)), torch.as_tensor(
+            self.split.targets[i]
+        )
+
+
+def noisy(seed):
+    splits = tiny.clouds(seed)
+    held = {name: Noisy(getattr(splits, name), name == "train") for name in ("train", "validation", "test")}
+    return Loaders(**{name: torch.utils.data.DataLoader(data, batch_size=32) for name, data in held.items()})
+
+
+def made(kind, **more):
+    return Contender(
+        "mine", lambda model, run, lr: kind(model.parameters(), lr=lr), {"lr": Float(1e-3, 1.0, log=True)}, **more
+    )
+
+
+REMEMBERING = {
+    "a metric": (tiny.task(metric=replace(tiny.accuracy, score=by_count)), made(torch.optim.SGD)),
+    "a schedule": (tiny.task(), made(torch.optim.SGD, schedule=Decaying())),
+    "an iterator": (tiny.task(), made(ByTurns)),
+    "a module of torch's": (tiny.task(), made(OnTorch)),
+    "a data set": (tiny.task(data=noisy), made(torch.optim.SGD)),
+}
+
+
+@pytest.mark.parametrize("what", REMEMBERING)
+def test_what_remembers_is_new_for_each_training_whoever_trains_it(what, tmp_path):
+    task, candidate = REMEMBERING[what]
+    frames = []
+    for workers in (1, 2):
+        plan = asked.plan("sgd", candidate, task=task, out=tmp_path / str(workers), **SMALL)
+        frames.append(asked.run(plan, workers).frame().drop("seconds"))
+    assert frames[0].equals(frames[1], null_equal=True)
 
 
 def test_a_worker_loads_nothing_more_for_a_task_and_a_contender_of_assays():

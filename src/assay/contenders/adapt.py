@@ -240,6 +240,6 @@ def _wrapper_of_class(target: Callable[..., Any], signature: Signature, baseline
 
 def _factory(name: str, missing: Sequence[str] = (), rate: bool = True) -> str:
     """Three lines that make it of a model, with a place for each value that nothing gives."""
-    short = name.rpartition(":")[2]
+    short = name.rpartition(":")[2].replace("lambda", "MyOptimizer")
     given = ["model.parameters()", *(["lr=lr"] if rate else []), *(f"{each}=…" for each in missing)]
     return f"a factory:\n    def my_{short.lower()}(model, lr):\n        return {short}({', '.join(given)})"

@@ -70,7 +70,8 @@ def _replay(baseline: ContenderInfo, candidate: ContenderInfo, lengths: np.ndarr
 
 def skipped(info: ContenderInfo) -> str | None:
     """Why a control is not trained, or None where it is. Records of an earlier layout say it as its source."""
-    return info.skipped or (info.source if info.note == "skipped" else None)
+    earlier = info.note == "skipped" and info.reference.startswith(OWN)
+    return info.skipped or (info.source if earlier else None)
 
 
 def is_the_baseline(candidate: ContenderInfo, baseline: ContenderInfo) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -68,10 +69,28 @@ class Contender:
         for name, dimension in self.space.items():
             instance(name, str, f"{self.name}: a hyperparameter's name", "text")
             instance(dimension, Float | Int | Choice, f"{self.name}: its range of {name}", "assay.Float, Int or Choice")
+        _see_that_it_takes(self)
         if self.schedule is not None:
             function(self.schedule, f"{self.name}: its schedule", "a function of the fraction of training")
         if self.closure not in ("no", "yes", "graph"):
             raise UsageError(f"{self.name}: its closure must be no, yes or graph, not {described(self.closure)}")
+
+
+def _see_that_it_takes(contender: Contender) -> None:
+    """UsageError where `make` can't be called as it will be."""
+    try:
+        signature = inspect.signature(contender.make)
+    except (TypeError, ValueError):  # of C code: it is tried
+        return
+    names = [*contender.space, *(n for n in contender.fixed if n not in contender.space)]
+    try:
+        signature.bind(None, None, **dict.fromkeys(names))
+    except TypeError as error:
+        asked = ", ".join(["model", "run", *names])
+        raise UsageError(
+            f"{contender.name}: its make is called with ({asked}), and takes {signature}: {error}; a function (model, lr, …) is "
+            "a contender by itself, as in assay.compare('adam', my_function)"
+        ) from None
 
 
 Brought = str | Contender | Callable[..., Any]

@@ -113,6 +113,8 @@ def with_options_of(
         @functools.wraps(answer)
         def function(*contenders: Asked.args, **options: Asked.kwargs) -> Answer:
             for name in options:
+                if name == "plan_only":
+                    raise UsageError("no option is called 'plan_only': assay.plan(…) plans, and trains nothing")
                 if name not in signature.parameters:
                     raise UsageError(f"no option is called {name!r}; {nearest(name, list(signature.parameters)[2:])}")
             if not contenders:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_ranges, with_replicates
@@ -18,7 +20,7 @@ from assay.answer.suite import Judged, result_across, seconds_to_target, step_se
 from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import PILOT, Contender, WorkerOptions, plan_of
-from assay.errors import AssayError, Interrupted, NoVerdict
+from assay.errors import AssayError, Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
 from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
@@ -338,6 +340,21 @@ def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: rang
         for together in in_lockstep(science, dict(enumerate(scheduler.numerics)), replicates)
     )
     scheduler.score()
+    _see_that_they_move(scheduler.folder.frame())
+
+
+def _see_that_they_move(frame: pl.DataFrame) -> None:
+    """UsageError for a contender of which no trial changed any weight: nothing was trained that could be judged."""
+    lengths = pl.col("update_norm").list
+    still = (lengths.max().fill_nan(1.0) == 0) & (pl.col("diverged") == 0)
+    trials = (
+        frame.filter(pl.col("phase") == "tune").group_by("contender", maintain_order=True).agg(still.all(), pl.len())
+    )
+    for name in trials.filter("update_norm")["contender"]:
+        raise UsageError(
+            f"{name} never moves a parameter: in none of its trials does any weight of the model change. Its step() must update "
+            "the parameters that it was given, and these must be the model's own; assay check tries it by itself"
+        )
 
 
 def train_finals(scheduler: Scheduler, replicates: range) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import hmac
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,9 @@ def _recomputed(path: Path) -> Iterator[str]:
     yield from agreement.faults(folder, frame)
     if has_controls(folder):
         controls = controls_record(folder)
+        if not any(controls.members.glob("*.parquet")):
+            yield f"{FOLDER}/: none of its trainings is there"
+            return
         yield from _misnamed(controls, f"{FOLDER}/")
         yield from agreement.faults(controls, controls.frame(), f"{FOLDER}/")
         yield from verified.faults(folder, arrays)
@@ -283,12 +286,21 @@ def _differing(path: Path, found: dict[str, Any], where: str = "") -> Iterator[s
             yield f"{where}result.json: {key} is not what the members give"
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Equal, numbers nearly: they may have been computed with other releases, or on another machine."""
+def _same(a: Any, b: Any, beside: float = 0.0) -> bool:
+    """Equal, numbers nearly: they may have been computed with other releases, or on another machine.
+
+    `beside`: the largest of the numbers that stand with it. Where one end of an interval is near 0, its digits are the other's.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+        largest = _largest(a.values())
+        return a.keys() == b.keys() and all(_same(a[k], b[k], largest) for k in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+        largest = _largest(a)
+        return len(a) == len(b) and all(_same(x, y, largest) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=CLOSE)
+        return math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE * beside)
     return type(a) is type(b) and a == b
+
+
+def _largest(values: Iterable[Any]) -> float:
+    return max((abs(v) for v in values if isinstance(v, float) and math.isfinite(v)), default=0.0)

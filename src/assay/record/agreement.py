@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from assay.core import steps_per_epoch
+from assay.core import TaskInfo, steps_per_epoch
 from assay.record import checksum, chunks
 from assay.record.folder import RunFolder
 
@@ -21,6 +21,7 @@ def faults(folder: RunFolder, frame: pl.DataFrame, where: str = "") -> Iterator[
     """What doesn't fit within a record. `frame`: as the folder has it; `where`: how lines begin."""
     yield from (f"{where}{fault}" for fault in _uneven(frame))
     yield from (f"{where}{fault}" for fault in _not_as_diverged(frame, folder.plan.science.task.epochs))
+    yield from (f"{where}{fault}" for fault in _too_few_gradients(folder.plan.science.task, frame))
     yield from (f"{where}{fault}" for fault in _other_steps(folder))
 
 
@@ -49,6 +50,17 @@ def _not_as_diverged(frame: pl.DataFrame, epochs: int) -> Iterator[str]:
     sound &= (diverged == 0) | ~np.isfinite(frame["test_score"].fill_null(np.nan).to_numpy())
     for row in frame.filter(~sound).iter_rows(named=True):
         yield f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}: not as it says it diverged"
+
+
+def _too_few_gradients(task: TaskInfo, frame: pl.DataFrame) -> Iterator[str]:
+    """A step takes a gradient (with a closure more, perhaps) until the end of the epoch that a member diverged in."""
+    steps = (pl.col("train_samples") / task.batch_size).ceil()
+    epochs = pl.when(pl.col("diverged") > 0).then("diverged").otherwise(task.epochs)
+    for row in frame.filter(pl.col("gradient_evaluations") < steps * epochs).iter_rows(named=True):
+        yield (
+            f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}: "
+            f"{row['gradient_evaluations']:,} gradients are fewer than its steps"
+        )
 
 
 def _other_steps(folder: RunFolder) -> Iterator[str]:

@@ -15,6 +15,8 @@ from assay.space import Choice, Dimension, Float, Int, Space
 
 PLACE = ["slot", "phase", "replicate", "index"]
 FURTHEST = 1e5  # a pilot goes on two decades twice, and a range is found around where it was
+NORMS = ("grad_norm", "update_norm")
+GREATEST = 3.5e38  # what is scored and lost, in numbers that have no more than float32's range
 LARGEST = 2**53  # samples, of which no more can be counted exactly
 
 
@@ -81,6 +83,12 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
         wanted = pl.when(final).then(length).otherwise(0) if name == "test" else pl.lit(length)
         yield f"its {name} is not one value an epoch", pl.col(name).list.len() != wanted
         yield f"a value of its {name} is missing", pl.col(name).list.drop_nulls().list.len() != pl.col(name).list.len()
+        listed = pl.col(name).list
+        if name in NORMS:
+            yield f"its {name} is below 0, and it is a length", listed.eval(pl.element() < 0).list.any()
+        else:
+            huge = pl.element().is_finite() & (pl.element().abs() > GREATEST)
+            yield f"its {name} can't be so large", listed.eval(huge).list.any()
     yield "its divergence is in no epoch", ~pl.col("diverged").is_between(0, epochs)
     for name in ("validation_floor", "test_floor"):
         yield "what a constant prediction scores is no number", ~pl.col(name).is_finite()

@@ -75,6 +75,11 @@ class Given:
             _refuse(part)
 
 
+def loaders() -> list[Any]:
+    """Those of the data that is kept."""
+    return [data.loader for data in _kept.values() if data.loader is not None]
+
+
 def see_unchanged(task: Task) -> None:
     """UsageError where data that is kept has changed by way of NumPy or of `.data`, which torch counts as no write."""
     if any(data.changed() for data in _kept.values()):

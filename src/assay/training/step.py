@@ -40,6 +40,9 @@ class Step:
             raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
         if not callable(getattr(optimizer, "step", None)):
             raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step()")
+        own = type(optimizer).step if isinstance(optimizer, torch.optim.Optimizer) else None
+        if getattr(own, "__wrapped__", own) is torch.optim.Optimizer.step:  # torch wraps it when the first one is made
+            raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step() of its own")
         if isinstance(optimizer, LRScheduler):
             raise UsageError(
                 f"{contender.name} makes a {type(optimizer).__name__}, a schedule: its step() changes the rate and trains "

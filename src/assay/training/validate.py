@@ -74,6 +74,11 @@ def _data(splits: Splits, batch_size: int) -> None:
     if splits.loader is None:
         return
     steps, own = len(splits.loader), getattr(splits.loader, "batch_size", None)
+    if own is None:
+        raise UsageError(
+            "its DataLoader has no batch_size, for its data set or its sampler makes the batches: that can't be told from the "
+            "task's; give DataLoader(…, batch_size=…)"
+        )
     if own != batch_size or steps != steps_per_epoch(n, batch_size):
         raise UsageError(
             f"its DataLoader gives {steps} batches of {own} for {n} samples, and the task's batch_size is {batch_size}: give "

@@ -149,11 +149,12 @@ def train_chunk(
             member's curves are not the loop's.
         Interrupted: memory or disk ran out.
     """
-    from assay.training.data import see_unchanged
+    from assay.training.data import load, see_unchanged
 
     with _no_trace() as changed:
         task, contender = _open(packed_task), _open(packed_contender)
         with _blaming(f"{contender.name} trained{_which(members)}", f"{contender.name} fails while it trains"):
+            load(task, members[0].split, numerics.dtype, numerics.device)  # before its state is looked at
             with _own_state(task, contender):
                 curves = _trained(task, contender, members, numerics)
             see_unchanged(task)
@@ -166,17 +167,23 @@ def train_chunk(
 
 
 @contextlib.contextmanager
-def _own_state(task: Task, contender: Contender) -> Iterator[None]:
-    """Where training changes globals, classes or closures of the code's own, the process is not used again.
+def _own_state(task: Task, *contenders: Contender) -> Iterator[None]:
+    """Where globals, classes, closures or objects of the code's own change, the process is not used again.
 
     So that no training begins with what another left there, and none depends on which shared a process.
     """
     from assay.engine.eager.surroundings import surroundings
+    from assay.training.data import loaders
 
-    roots = contender.make, task.model, task.loss
-    before = surroundings(*roots)
+    made = [part for c in contenders for part in (c.make, c.schedule, *c.fixed.values())]
+    shared = (*made, task.metric.score, task.metric.constant, task.data)
+
+    def state() -> dict[str, Any]:
+        return surroundings(task.model, task.loss, kept=(*shared, *loaders()))
+
+    before = state()
     yield
-    if surroundings(*roots) != before:
+    if state() != before:
         now.spend()
 
 
@@ -213,13 +220,15 @@ def audit_member(packed_task: bytes, packed_contender: bytes, member: Member, nu
 
 def score_chunk(packed_task: bytes, members: Sequence[Member], weights: np.ndarray, numerics: Numerics) -> np.ndarray:
     """Test scores (n,) of trained members."""
-    from assay.training.data import see_unchanged
+    from assay.training.data import load, see_unchanged
     from assay.training.loop import score_weights
 
     with _no_trace():
         task = _open(packed_task)
         with _blaming("trials were scored", f"task {task.name} fails while trials are scored"):
-            scores = score_weights(task, members, weights, numerics)
+            load(task, members[0].split, numerics.dtype, numerics.device)
+            with _own_state(task):
+                scores = score_weights(task, members, weights, numerics)
             see_unchanged(task)
     return scores
 
@@ -235,10 +244,11 @@ def choose_engine(packed_task: bytes, packed_contender: bytes, wanted: EngineOpt
 
     with _no_trace():
         task, contender = _open(packed_task), _open(packed_contender)
-        with _blaming(f"{contender.name} was made", f"{contender.name} fails when it is made"):
-            validate_contender(task, contender, wanted.device, demand.split)
-        with _blaming(f"the engine for {contender.name} was chosen", f"{contender.name} fails"):
-            return choose.choose_engine(task, contender, wanted, demand)
+        with _own_state(task, contender):
+            with _blaming(f"{contender.name} was made", f"{contender.name} fails when it is made"):
+                validate_contender(task, contender, wanted.device, demand.split)
+            with _blaming(f"the engine for {contender.name} was chosen", f"{contender.name} fails"):
+                return choose.choose_engine(task, contender, wanted, demand)
 
 
 def make_data(packed_task: bytes, seed: int) -> str:
@@ -250,7 +260,7 @@ def make_data(packed_task: bytes, seed: int) -> str:
         with _blaming(f"the data of task {task.name} was made", f"the data of task {task.name} can't be made"):
             splits = task.draw(seed)
             digest = splits.digest
-        with _blaming(f"task {task.name} was tried", f"task {task.name} fails"):
+        with _own_state(task), _blaming(f"task {task.name} was tried", f"task {task.name} fails"):
             validate_task(task, splits)
         return digest
 
@@ -261,7 +271,10 @@ def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numer
 
     with _no_trace():
         task, contender = _open(packed_task), _open(packed_contender)
-        with _blaming(f"a step of {contender.name} was timed", f"{contender.name} fails while it trains"):
+        with (
+            _own_state(task, contender),
+            _blaming(f"a step of {contender.name} was timed", f"{contender.name} fails while it trains"),
+        ):
             return step_seconds(task, contender, member, numerics)
 
 

@@ -96,7 +96,7 @@ class Population:
         self.alive: Tensor | None = None
         self.sound = torch.ones(self.width, dtype=torch.bool, device=numerics.device)
         self.of_loss = attributes(self.task.loss)
-        self.around = surroundings(self.optimizer, self.model, self.task.loss)
+        self.around = self._around()
         self.begin(batches)
 
     def begin(self, batches: Batches) -> None:
@@ -238,7 +238,11 @@ class Population:
         """NotVectorizable where the loss, or what code reaches and all members share, has changed since the start."""
         if attributes(self.task.loss) != self.of_loss:
             raise NotVectorizable("the loss keeps something from one batch to the next")
-        see_unchanged(self.around, surroundings(self.optimizer, self.model, self.task.loss))
+        see_unchanged(self.around, self._around())
+
+    def _around(self) -> dict[str, Any]:
+        metric = self.task.metric.score
+        return surroundings(self.optimizer, self.model, self.task.loss, kept=(metric, self.contender.schedule))
 
     def finite(self) -> Tensor:
         """(members,) bool: are all of a member's parameters finite."""

@@ -7,19 +7,20 @@ can be right in the loop only. So it is written down before a step, and compared
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import sys
 import types
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from assay.engine.eager.object_graph import places, token
+from assay.engine.eager.object_graph import Leaf, places, token
 from assay.engine.refusal import NotVectorizable
 from assay.training.data import version
 
@@ -28,11 +29,16 @@ _CONTAINERS = ("builtins", "collections", "types", "weakref", "functools")
 _FOREIGN = (sys.stdlib_module_names | {"torch", "numpy", "assay"}) - {"__main__"}
 
 
-def surroundings(*roots: Any) -> dict[str, Any]:
-    """What the code of these objects reaches beyond them, by path, in a form to be compared within a process."""
+def surroundings(*roots: Any, kept: Iterable[Any] = ()) -> dict[str, Any]:
+    """What the code of these objects reaches beyond them, by path, in a form to be compared within a process.
+
+    `kept`: objects that all members share, whose own data is part of it, too.
+    """
     look = _Look()
     for root in roots:
         look.into(root)
+    for thing in kept:
+        look.into(thing, its_own=True)
     drawn: Any = np.random.get_state()
     look.found["Python's random"] = hash(random.getstate())
     look.found["numpy.random"] = (zlib.crc32(drawn[1].tobytes()), *map(str, drawn[2:]))
@@ -58,14 +64,17 @@ class _Look:
         self.kept.append(thing)
         return True
 
-    def into(self, root: Any) -> None:
-        """The classes and functions of whatever `root` holds; not its own data."""
+    def into(self, root: Any, its_own: bool = False) -> None:
+        """The classes and functions of whatever `root` holds; its own data only where that is asked for."""
         pending = [root]
         while pending:
             value = pending.pop()
             if isinstance(value, _LEAVES) or not self._new(value):
                 continue
             self._code_of(value)
+            if its_own:
+                self.seen.discard(id(value))
+                self._value(f"object {len(self.kept)}", value)
             pending += () if isinstance(value, type) else _inside(value)
 
     def _code_of(self, value: Any) -> None:
@@ -100,8 +109,9 @@ class _Look:
             if cell != types.CellType():
                 self._value(f"{where}: {name}", cell.cell_contents)
         for name in _names(function.__code__):
-            if name in function.__globals__:
-                self._value(f"{function.__module__}.{name}", function.__globals__[name], _names(function.__code__))
+            if name in function.__globals__ or name in sys.modules:  # imported in the function, perhaps
+                found = function.__globals__.get(name, sys.modules.get(name))
+                self._value(f"{function.__module__}.{name}", found, _names(function.__code__))
 
     def _value(self, path: str, value: Any, names: frozenset[str] = frozenset()) -> None:
         """`names`: that code mentions, some of them perhaps of a module's."""
@@ -112,9 +122,12 @@ class _Look:
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, types.ModuleType):
-            if not _foreign(value.__name__) and self._new(value):
-                for name in names & vars(value).keys():
-                    self._value(f"{value.__name__}.{name}", vars(value)[name], names)
+            foreign = _foreign(value.__name__)
+            if foreign or self._new(value):
+                for name in names & vars(value).keys():  # of others' modules what may have been put there to be kept
+                    thing = vars(value)[name]
+                    if not foreign or isinstance(thing, _KEPT):
+                        self._value(f"{value.__name__}.{name}", thing, names)
         else:
             for label, told in self._told(value):
                 self.found[path + label] = told
@@ -125,11 +138,14 @@ class _Look:
             state = getattr(value, "bit_generator", value)
             yield "", repr(getattr(state, "state", None) or getattr(state, "get_state", state.__repr__)())
         elif kind == "itertools":
-            yield "", repr(value)
+            yield (
+                "",
+                repr(value) if isinstance(value, itertools.count | itertools.repeat) else object(),
+            )  # others don't tell
         elif isinstance(value, Tensor):
             yield "", _of_tensor(value)
         elif isinstance(value, np.ndarray):
-            yield "", (value.shape, value.dtype.str, zlib.crc32(np.ascontiguousarray(value).data))
+            yield "", _of_array(value)
         elif _foreign(kind) and kind not in _CONTAINERS:
             return
         elif isinstance(value, dict | list | set | frozenset) and len(value) > LONGEST:
@@ -140,12 +156,12 @@ class _Look:
                     if place.kind == "inner":
                         self._code_of(place.value)
                     else:
-                        told = _of_tensor(place.value) if isinstance(place.value, Tensor) else token(place)
-                        yield f".{place.path}".rstrip("."), told
+                        yield f".{place.path}".rstrip("."), _of_place(place)
             except NotVectorizable as error:
                 yield "", str(error)
 
 
+_KEPT = (bool, int, float, complex, str, bytes, list, dict, set)
 _LEAVES = (
     Tensor,
     np.ndarray,
@@ -175,6 +191,18 @@ def _inside(value: Any) -> Iterator[Any]:
         for cls in type(value).__mro__:
             slots = cls.__dict__.get("__slots__", ())
             yield from (getattr(value, name, None) for name in ((slots,) if isinstance(slots, str) else slots))
+
+
+def _of_place(place: Leaf) -> Any:
+    if isinstance(place.value, np.ndarray):
+        return _of_array(place.value)
+    return _of_tensor(place.value) if isinstance(place.value, Tensor) else token(place)
+
+
+def _of_array(array: np.ndarray) -> tuple[Any, ...]:
+    if array.dtype.hasobject:
+        return array.shape, array.dtype.str, id(array)
+    return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).data)
 
 
 def _of_tensor(tensor: Tensor) -> tuple[int, int]:
