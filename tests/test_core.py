@@ -81,7 +81,7 @@ def dimensions(draw):
 NUMBER = st.floats(1e-30, 1e30) | st.integers(1, 10**6) | st.sampled_from([np.float64(0.5), np.int32(2)])
 
 
-def NOTHING(*_: Any) -> Any:
+def NOTHING(*_: Any, **__: Any) -> Any:
     return None
 
 

@@ -245,12 +245,11 @@ def test_what_a_user_set_in_a_module_is_what_trains(tmp_path, monkeypatch):
     )
     set_here, mine_here = importlib.import_module("set_here"), importlib.import_module("mine_here")
     scores = {}
-    for factor in (1.0, 0.0, 1.0):
+    for factor in (1.0, 1e-3, 1.0):
         set_here.FACTOR = factor
         made = assay.compare("sgd", mine_here.Mine, task=tiny.task(), out=tmp_path / f"run-{factor}", quiet=True, **FEW)
         scores[factor] = made.frame().filter(pl.col("slot") == 1)["update_norm"].list.first().to_list()
-    assert all(norm > 0 for norm in scores[1.0])
-    assert all(norm == 0 for norm in scores[0.0])
+    assert all(0 < norm < 0.01 * whole for norm, whole in zip(scores[1e-3], scores[1.0], strict=True))
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -273,8 +272,8 @@ def test_asked_again_it_writes_nothing_and_has_the_same_root(tmp_path, tasks):
 class Cached(torch.optim.SGD):
     """Its rate goes through what `functools.cache` keeps."""
 
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, lr=halved(lr))
+    def __init__(self, model, run, lr=0.1):
+        super().__init__(model.parameters(), lr=halved(lr))
 
 
 @functools.cache
@@ -289,4 +288,4 @@ def test_what_is_cached_travels_to_a_worker_where_it_is_of_main(monkeypatch):
     packed = jobs.pack(assay.Contender("cached", Cached, {"lr": assay.Float(0.1, 1)}))
     assert b"_cached_again" in packed
     opened = jobs._open(packed)
-    assert opened.make(tiny.network().parameters(), lr=0.2).param_groups[0]["lr"] == 0.1
+    assert opened.make(tiny.network(), None, lr=0.2).param_groups[0]["lr"] == 0.1

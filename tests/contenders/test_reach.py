@@ -141,8 +141,12 @@ def test_schedules_and_fixed_values_are_part_of_it():
     long = [torch.zeros(5000) for _ in range(2)]
     long[1][2500] = 1  # which no repr shows
     assert repr(long[0]) == repr(long[1])
-    hashes = {planned(text, fixed={"weights": tensor}).plan_hash for tensor in long}
-    assert len(hashes) == 2
+
+    def weighted(model, run, lr, weights):
+        return torch.optim.SGD(model.parameters(), lr)
+
+    held = [Contender("mine", weighted, space=LR, fixed={"weights": tensor}) for tensor in long]
+    assert len({asked.job("adam", each, task=tiny.task()).science.plan_hash for each in held}) == 2
 
 
 PARTS = {

@@ -413,13 +413,16 @@ def test_every_candidate_has_its_own_replay_and_sceptic(tmp_path):
 
 
 class Still:
-    """An optimizer that never moves."""
+    """An optimizer that never moves, but at high rates, where it diverges."""
 
     def __init__(self, params, lr=0.1):
         self.param_groups = [{"params": list(params), "lr": lr}]
 
+    @torch.no_grad()
     def step(self):
-        pass
+        if self.param_groups[0]["lr"] > 0.01:
+            for p in self.param_groups[0]["params"]:
+                p.fill_(torch.nan)
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,11 @@ class Contender:
         for name, dimension in self.space.items():
             instance(name, str, f"{self.name}: a hyperparameter's name", "text")
             instance(dimension, Float | Int | Choice, f"{self.name}: its range of {name}", "assay.Float, Int or Choice")
-        _see_that_it_takes(self)
         if self.schedule is not None:
             function(self.schedule, f"{self.name}: its schedule", "a function of the fraction of training")
         if self.closure not in ("no", "yes", "graph"):
             raise UsageError(f"{self.name}: its closure must be no, yes or graph, not {described(self.closure)}")
+        _see_that_it_takes(self)
 
 
 def _see_that_it_takes(contender: Contender) -> None:

@@ -154,7 +154,8 @@ def train_chunk(
     with _no_trace() as changed:
         task, contender = _open(packed_task), _open(packed_contender)
         with _blaming(f"{contender.name} trained{_which(members)}", f"{contender.name} fails while it trains"):
-            load(task, members[0].split, numerics.dtype, numerics.device)  # before its state is looked at
+            for m in members[:1]:
+                load(task, m.split, numerics.dtype, numerics.device)  # before its state is looked at
             with _own_state(task, contender):
                 curves = _trained(task, contender, members, numerics)
             see_unchanged(task)
