@@ -147,8 +147,8 @@ def text(raw: dict[str, Any]) -> str:
         f"{made['cores']} cores of {made['cpu']}; Python {made['python']}, torch {made['torch']}, optuna {made['optuna']}, "
         f"{made['date']}.",
         f"Protocol {s.get('protocol', 'honest')}, task {s['task']}, {s['trials']} trials, {s['final_seeds']} final seeds, seed "
-        f"{s['seed']}; the truth from "
-        f"{s['truth']:,} replicates of their own. A seed standard deviation is {scale * raw['seed_sd']:.2f} {unit}.",
+        f"{s['seed']}; the truth from {s['truth']:,} replicates of their own. "
+        f"A seed standard deviation is {scale * raw['seed_sd']:.2f} {unit}.",
         "",
         *_markdown(
             ["", "K", "comparisons", "found, % (95 % exact interval)", "expected, % (99 % range)", "holds", ""],

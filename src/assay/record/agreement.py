@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,18 +50,19 @@ def _not_as_diverged(frame: pl.DataFrame, epochs: int) -> Iterator[str]:
         sound[final] &= (np.isnan(tests) | alive[final]).all(axis=1)
     sound &= (diverged == 0) | ~np.isfinite(frame["test_score"].fill_null(np.nan).to_numpy())
     for row in frame.filter(~sound).iter_rows(named=True):
-        yield f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}: not as it says it diverged"
+        yield f"{_called(row)}: not as it says it diverged"
+
+
+def _called(row: dict[str, Any]) -> str:
+    return f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}"
 
 
 def _too_few_gradients(task: TaskInfo, frame: pl.DataFrame) -> Iterator[str]:
     """A step takes a gradient (with a closure more, perhaps) until the end of the epoch that a member diverged in."""
-    steps = (pl.col("train_samples") / task.batch_size).ceil()
-    epochs = pl.when(pl.col("diverged") > 0).then("diverged").otherwise(task.epochs)
-    for row in frame.filter(pl.col("gradient_evaluations") < steps * epochs).iter_rows(named=True):
-        yield (
-            f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}: "
-            f"{row['gradient_evaluations']:,} gradients are fewer than its steps"
-        )
+    for row in frame.iter_rows(named=True):
+        steps = steps_per_epoch(row["train_samples"], task.batch_size) * (row["diverged"] or task.epochs)
+        if row["gradient_evaluations"] < steps:
+            yield f"{_called(row)}: {row['gradient_evaluations']:,} gradients are fewer than its steps"
 
 
 def _other_steps(folder: RunFolder) -> Iterator[str]:
