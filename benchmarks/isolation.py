@@ -14,8 +14,7 @@ import statistics
 import time
 from typing import Any
 
-from assay import guard
-from assay.contenders import contenders
+from assay.contenders import contenders, guard
 from assay.core import Member
 from assay.space import midpoint
 from assay.tasks import find

@@ -169,6 +169,10 @@ def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
         (["run", "adam", "sgd", "--trials", "0"], "--trials 0"),
         (["run", "adam", "sgd", "--replicates", "auto:1000000"], "10,000 are the most"),
         (["run", "adam", "sgd", "--trials", "many"], "--trials"),
+        (["run", "adam", "sgd", "--trials", "2.5"], "--trials must be a whole number, not 2.5"),
+        (["run", "adam", "sgd", "--epochs", "2", "--epochs", "2.5"], "--epochs must be a whole number, not 2.5"),
+        (["run", "adam", "sgd", "--replicates", "12.5"], "--replicates must be a whole number, not 12.5"),
+        (["board", "--seed", "0.5"], "--seed must be a whole number, not 0.5"),
         (["run", "adam", "sgd", "--workers", "0"], "--workers 0"),
         (["run", "adam", "sgg"], "did you mean sgd"),
         (["run", "adam", "sgd", "--task", "mnist1d"], "did you mean mnist1d-mlp"),
@@ -322,3 +326,13 @@ def test_a_users_file_may_import_what_lies_beside_it(tmp_path):
     assert done.returncode == 0, done.stderr
     (tmp_path / "a_helper_of_mine.py").write_text("SCALE = 0.25\n")
     assert "the source of Mine was edited" in assay(*command, "--out", str(tmp_path / "r")).stderr
+
+
+def test_a_table_from_the_record_has_the_order_that_was_asked_for(tmp_path, capsys):
+    few = ["--trials", "1", "--replicates", "2", "--final-seeds", "1", "--out", str(tmp_path / "run")]
+    tables: list[str] = []
+    for _ in range(2):
+        assert call(["run", "sgd", "adam", *TINY, *few]) == 0
+        tables.append(capsys.readouterr().out.partition("\n\n")[0])
+    assert tables[0] == tables[1]
+    assert [row.split()[0] for row in tables[1].splitlines()] == ["contender", "sgd", "adam"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assay import guard
 from assay.cli import call
+from assay.contenders import guard
 from assay.contenders.load import changes_of, load
 from assay.errors import UsageError
 from assay.record import RunFolder, manifest, output

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 import assay
-from assay import events, progress
-from assay.progress import lines
+from assay import events
+from assay.events import lines
+from assay.events.view import view
 
 from . import tiny
 
@@ -28,7 +29,7 @@ STAGES = [
 def test_a_line_at_each_stage_and_for_each_warning(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    with progress.view(quiet=False) as listener:
+    with view(quiet=False) as listener:
         for event in STAGES:
             listener(event)
     assert stream.getvalue().splitlines() == [
@@ -56,7 +57,7 @@ def test_a_line_every_half_minute_though_nothing_happens(monkeypatch):
 def test_quiet_is_warnings_alone(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    with progress.view(quiet=True) as listener:
+    with view(quiet=True) as listener:
         for event in STAGES[:4]:
             listener(event)
         listener(events.Warned("look out"))
@@ -95,7 +96,7 @@ def test_in_a_notebook_one_place_is_written_anew(monkeypatch):
     stand_in = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=kernel.display))
     monkeypatch.setitem(sys.modules, "IPython", stand_in)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "IPython.display", stand_in.display)
-    with progress.view(quiet=False) as listener:
+    with view(quiet=False) as listener:
         for event in STAGES:
             listener(event)
     shown = [repr(view) for view in kernel.seen]

@@ -19,7 +19,7 @@ import pytest
 from assay import events
 from assay.cli import call
 from assay.contenders import contenders
-from assay.progress.text import Screen, line, shown
+from assay.events.text import Screen, line, shown
 from assay.record import manifest
 
 from . import asked, tiny

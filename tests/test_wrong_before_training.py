@@ -75,6 +75,30 @@ def test_a_factory_that_freezes_the_model():
         validate_contender(task, contender, "cpu", 0)
 
 
+class Both(torch.optim.Optimizer):
+    """Its own groups are those of one half; the other half has an optimizer of its own."""
+
+    def __init__(self, params, lr: float) -> None:
+        first, *rest = params
+        super().__init__([first], {"lr": lr})
+        self.others = [torch.optim.SGD(rest, lr=lr)]
+
+    def step(self, closure=None):
+        self.others[0].step()
+
+
+def test_what_is_given_a_part_of_the_model_is_named():
+    """It trains as its author wrote it; who forgot the rest is told."""
+    matrices, both, muon = contenders(
+        [lambda model, lr: torch.optim.SGD([p for p in model.parameters() if p.ndim == 2], lr=lr), Both, "muon"]
+    )
+    task = find(tiny.task())
+    said = validate_contender(task, matrices, "cpu", 0)
+    assert said.startswith("its optimizer is given 2 of the model's 4 parameters; the others stay as they began: ")
+    assert said.endswith("0.bias, 2.bias")
+    assert validate_contender(task, both, "cpu", 0) == validate_contender(task, muon, "cpu", 0) == ""
+
+
 def test_a_lambda_without_a_rate():
     said = refused(names=("adam", lambda model: torch.optim.SGD(model.parameters(), 0.1)))
     assert "give it an lr, as in lambda model, lr: …" in said

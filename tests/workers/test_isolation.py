@@ -17,15 +17,15 @@ import polars as pl
 import pytest
 import torch
 
-from assay import events, guard
-from assay.contenders import contenders
+from assay import events
+from assay.contenders import contenders, guard
 from assay.core import Contender, Loaders, Member
 from assay.record import chunks
 from assay.space import Float, midpoint
 from assay.tasks import find
 from assay.training import loop
 from assay.training.numerics import loop_here
-from assay.workers import jobs, remote
+from assay.workers import jobs, now, remote
 from assay.workers.local import LocalWorkers, owner_of
 
 from .. import asked, tiny, vandals
@@ -150,7 +150,7 @@ def test_sound_optimizers_change_nothing():
 def test_libraries_that_load_while_it_trains_are_no_fault_of_its():
     """In a process of its own, for here they are loaded: torch's compiler, scikit-learn's OpenMP, polars."""
     code = (
-        "import sys\nfrom assay import guard\nwith guard.kept() as changed:\n"
+        "import sys\nfrom assay.contenders import guard\nwith guard.kept() as changed:\n"
         "    import torch._dynamo, sklearn.ensemble, polars, scipy.stats\nsys.exit(str(changed) if changed else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -283,6 +283,25 @@ def test_what_remembers_is_new_for_each_training_whoever_trains_it(what, tmp_pat
         plan = asked.plan("sgd", candidate, task=task, out=tmp_path / str(workers), **SMALL)
         frames.append(asked.run(plan, workers).frame().drop("seconds"))
     assert frames[0].equals(frames[1], null_equal=True)
+
+
+def test_a_class_of_ones_own_costs_no_process(monkeypatch):
+    """torch puts a hook around the step of a class when one is first made: that is no state of the class."""
+    monkeypatch.setattr(now._State, "spent", False)
+
+    class Mine(torch.optim.Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr})
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p -= self.param_groups[0]["lr"] * p.grad
+
+    packed = [jobs.pack(thing) for thing in (find(tiny.task()), contenders([Mine])[0])]
+    for i in range(2):
+        jobs.train_chunk(*packed, [Member(0, "tune", 0, i, {"lr": 0.1}, 1, i, i, i)], loop_here())
+        assert not now.spent()
 
 
 def test_a_worker_loads_nothing_more_for_a_task_and_a_contender_of_assays():

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from assay import __version__, events, progress
+from assay import __version__, events
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
 from assay.errors import AssayError, Interrupted, UsageError
-from assay.progress.text import say, tell
+from assay.events.text import say, tell
+from assay.events.view import view
 
 from . import printed, process
-from .options import Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
+from .options import PARAMETERS, Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
@@ -30,6 +31,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     default_parameter=Parameter(negative=()),
+    group_parameters=PARAMETERS,
 )
 
 
@@ -97,7 +99,7 @@ def _carried_out(
     from assay.workers.choose import begin
 
     begin(workers)
-    with progress.view(quiet=output.quiet or output.json) as shown:
+    with view(quiet=output.quiet or output.json) as shown:
         on_event = events.Recorded(shown)
         from assay.driver.planned import planned  # with torch, so only now
         from assay.driver.run import run

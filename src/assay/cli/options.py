@@ -6,9 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import ArgumentCollection, Group, Parameter
 
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
+from assay.errors import UsageError
+
+
+def _see_that_none_was_rounded(arguments: ArgumentCollection) -> None:
+    """UsageError where a whole number was read from one with a fraction, as in --trials 2.5: the parser would round it."""
+    for argument in arguments:
+        found = argument.value if argument.has_tokens else None
+        for value, token in zip(found if isinstance(found, list) else [found], argument.tokens, strict=False):
+            if isinstance(value, int) and "." in token.value and float(token.value) != value:
+                raise UsageError(f"{argument.name} must be a whole number, not {token.value}")
+
+
+PARAMETERS = Group("Parameters", validator=_see_that_none_was_rounded)  # by the parser's own name for them
 
 
 @dataclass(frozen=True, kw_only=True)

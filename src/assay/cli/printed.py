@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from assay.progress.text import Screen, line, say_json
+from assay.events.text import Screen, line, say_json
 from assay.record import manifest, output
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def _contenders(content: Mapping[str, Any]) -> Table:
     """A row a contender: what it was tuned to, and what that came to."""
     table = Table("contender", "tuned", "score", "sd", "diverged", box=None, pad_edge=False)
     scale, unit = content["scale"], content["unit"]
-    for name, c in content["contenders"].items():
+    verdicts = content["verdicts"]
+    for name in [verdicts[0]["baseline"], *(v["candidate"] for v in verdicts)]:  # on record they are by name
+        c = content["contenders"][name]
         tuned = _listed({k: f"{v:.3g}" if isinstance(v, float) else v for k, v in c["hyperparameters"].items()})
         score = "–" if c["score_mean"] is None else f"{scale * c['score_mean']:.2f} {unit}"
         sd = "–" if c["score_sd"] is None else f"{scale * c['score_sd']:.2f}"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
 
 from assay.errors import Interrupted
-from assay.progress.text import PLAINER, tell
+from assay.events.text import PLAINER, tell
 
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 AGAIN = 5.0  # seconds: a second Ctrl-C within them asks for what is under way already

@@ -7,7 +7,7 @@ from pathlib import Path
 from assay.answer.reached import reached
 from assay.controls.judged import controls_record, has_controls
 from assay.core import Stages
-from assay.progress.text import line
+from assay.events.text import line
 from assay.record import RunFolder, manifest
 from assay.record.inspection import inspect
 from assay.record.lock import is_busy

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from assay.conformance.report import Failed, skip_if
 from assay.conformance.script import Script
 from assay.core import Contender, Run
-from assay.space import Float, Int, midpoint
+from assay.space import Float, Int
 
 RUN = Run(total_steps=1000, epochs=10, steps_per_epoch=100)
 Shapes = tuple[tuple[int, ...], ...]
@@ -47,7 +47,7 @@ class Lab:
         self.example: str | None = None
         self.tell: Callable[[str], object] = lambda example: None  # who hears of it, should this process be lost
         self.script.train = self.facts.get("train", False)
-        self.settings = {k: midpoint(d) for k, d in contender.space.items()}
+        self.settings = contender.middle
         self.lr: float | None = self.settings.get("lr")
 
     @property

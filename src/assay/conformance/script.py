@@ -9,7 +9,6 @@ from typing import Any
 from assay.conformance.job import place_of
 from assay.contenders.adapt import Signature
 from assay.core import Contender
-from assay.space import midpoint
 
 _CLOSURE = """
 def gives_them_again(opt):  # a closure that makes the gradients that are there
@@ -39,7 +38,7 @@ class Script:
             self.imports = f"from {where} import {name.partition('.')[0]}"
         else:
             self.imports = f"# {self.name} is your contender, imported or defined here"
-        settings = {**contender.fixed, **{k: midpoint(d) for k, d in contender.space.items()}}
+        settings = {**contender.fixed, **contender.middle}
         self.settings = {k: f"{v:.6g}" if isinstance(v, float) else repr(v) for k, v in settings.items()}
         self.signature = None if target is None else Signature.of(target, self.name)
         self.takes_run = self.signature is None or "run" in self.signature.named

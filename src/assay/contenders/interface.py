@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 
@@ -21,12 +23,16 @@ def needs_closure(step: Callable[..., Any] | None) -> bool:
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     own = [p for p in parameters if p.kind in positional and p.name != "self"]
-    return any(p.default is p.empty for p in own) or any(p.default is None and _wants(step, p.name) for p in own)
+    if any(p.default is p.empty for p in own):
+        return True
+    code = getattr(inspect.unwrap(step), "__code__", None)  # type: ignore[arg-type]
+    return code is not None and any(p.default is None and _wants(code, p.name) for p in own)
 
 
-def _wants(step: Any, name: str) -> bool:
+@functools.lru_cache(maxsize=1_000)
+def _wants(code: CodeType, name: str) -> bool:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(step))))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError, ValueError):
         return False
     body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.FunctionDef) else []

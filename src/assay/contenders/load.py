@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from assay import guard
+from assay.contenders import guard
 from assay.contenders.installed import installed
 from assay.contenders.lasting import nothing_lasting
 from assay.contenders.packages import content_of, imported_files, version_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assay.errors import UsageError, described
-from assay.space import Choice, Float, Int, Space
+from assay.space import Choice, Float, Int, Space, midpoint
 
 from .typed import function, instance
 
@@ -74,6 +74,11 @@ class Contender:
         if self.closure not in ("no", "yes", "graph"):
             raise UsageError(f"{self.name}: its closure must be no, yes or graph, not {described(self.closure)}")
         _see_that_it_takes(self)
+
+    @property
+    def middle(self) -> dict[str, Any]:
+        """Each hyperparameter in the middle of its range, for where none has been tuned."""
+        return {name: midpoint(dimension) for name, dimension in self.space.items()}
 
 
 def _see_that_it_takes(contender: Contender) -> None:

@@ -11,6 +11,17 @@ import msgspec
 
 from assay.errors import UsageError, described
 
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "text",
+    NoneType: "None",
+    Sequence[int]: "a list of whole numbers",
+    Sequence[float]: "a list of numbers",
+    Sequence[str]: "a list of text",
+}
+
 
 def whole(value: Any, what: str) -> int:
     """A Python whole number: also of NumPy's, or a real number without a fraction. UsageError for anything else."""
@@ -56,10 +67,15 @@ def converted(value: Any, annotation: Any, what: str) -> Any:
         return msgspec.convert(given, _any_word(annotation))
     except msgspec.ValidationError:
         pass
-    shown = str(annotation) if get_origin(annotation) else annotation.__name__
-    for prefix in ("typing.", "collections.abc."):
-        shown = shown.replace(prefix, "")
-    raise UsageError(f"{what} must be {shown}, not {described(value)}")
+    raise UsageError(f"{what} must be {_in_words(annotation)}, not {described(value)}")
+
+
+def _in_words(annotation: Any) -> str:
+    """A type as whoever gives a value would say it."""
+    if annotation in WORDS:
+        return WORDS[annotation]
+    of = get_args(annotation)
+    return " or ".join(one if isinstance(one, str) else _in_words(one) for one in of) or annotation.__name__
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 
+@functools.cache
 def installed(name: str) -> str:
     """The version of an installed distribution, `unknown` where there is none."""
     try:

@@ -19,7 +19,6 @@ from assay.judge.power import detectable_difference, expected_half_width
 from assay.judge.sentence import amount
 from assay.record.extend import resume
 from assay.report.units import duration
-from assay.space import midpoint
 from assay.training.numerics import Demand, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
@@ -36,9 +35,11 @@ def settle(workers: Workers, job: Job, on_event: events.OnEvent) -> tuple[tuple[
     packed, demand = jobs.pack(job.task), demand_of(job.science, workers.size)
     calls = [(jobs.choose_engine, (packed, jobs.pack(c), job.engine, demand)) for c in job.contenders]
     chosen = gather(workers, calls, lambda: on_event(events.Advanced()))
-    for contender, numerics in zip(job.contenders, (c.numerics for c in chosen), strict=True):
-        if job.engine.engine == "vectorized" and numerics.engine == "loop":
-            on_event(events.Warned(f"{contender.name} trains in the loop: {numerics.reason}"))
+    for contender, its in zip(job.contenders, chosen, strict=True):
+        if job.engine.engine == "vectorized" and its.numerics.engine == "loop":
+            on_event(events.Warned(f"{contender.name} trains in the loop: {its.numerics.reason}"))
+        if its.left_out:
+            on_event(events.Warned(f"{contender.name}: {its.left_out}"))
     seconds = [c.step_seconds for c in chosen if c.step_seconds is not None]
     mean = sum(seconds) / len(seconds) if len(seconds) == len(chosen) else None
     return tuple(c.numerics for c in chosen), mean
@@ -135,8 +136,7 @@ def estimate_on(
     """The same, on workers that are there and with engines that are chosen. Without `step_seconds`, the loop is timed."""
     on_event(events.Stage("estimate"))
     science, baseline = job.science, job.contenders[0]
-    middle = {name: midpoint(dimension) for name, dimension in baseline.space.items()}
-    probe = member(science, 0, "tune", 0, 0, middle)
+    probe = member(science, 0, "tune", 0, 0, baseline.middle)
     arguments = (jobs.pack(job.task), jobs.pack(baseline), probe, numerics[0])
     samples, seconds = result_of(workers.submit(jobs.time_step, *arguments))
     audit = AUDIT * sum(n.engine != "loop" for n in numerics) / len(numerics)

@@ -16,7 +16,6 @@ from assay.core import Brought, Contender, EngineOptions, ProtocolOptions, Run, 
 from assay.errors import UsageError, own_frames, said
 from assay.record.extend import folder_for
 from assay.record.suite import Entry, Suite
-from assay.space import midpoint
 from assay.tasks import SUITE, find, takes
 from assay.training.numerics import check
 
@@ -189,7 +188,6 @@ def why_not(task: Task, contender: Contender) -> str | None:
     Raises:
         UsageError: it fails in another way.
     """
-    chosen = {name: midpoint(dimension) for name, dimension in contender.space.items()}
     try:
         with apart(f"the model of task {task.name} was made"):
             model = task.model()
@@ -197,7 +195,7 @@ def why_not(task: Task, contender: Contender) -> str | None:
         return None
     try:
         with apart(f"{contender.name} was made"):
-            contender.make(model, Run(100, 1, 100), **{**contender.fixed, **chosen})
+            contender.make(model, Run(100, 1, 100), **{**contender.fixed, **contender.middle})
     except (ValueError, AttributeError, ImportError) as error:
         return said(error) or type(error).__name__
     except Exception as error:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from assay import events, progress
+from assay import events
 from assay.core import Brought, EngineOptions, ProtocolOptions, Task, TaskOptions, WorkerOptions
 from assay.core.typed import instance
 from assay.errors import UsageError, nearest
+from assay.events.view import view
 from assay.workers.choose import begin
 from assay.workers.choose import check as check_workers
 
@@ -49,7 +50,7 @@ class Question:
             "fresh": self.fresh,
         }
         begin(self.work)
-        with progress.view(self.quiet) as on_event:
+        with view(self.quiet) as on_event:
             comparison = settle(baseline, *candidates, **options, warn=lambda line: on_event(events.Warned(line)))
             yield comparison, events.Recorded(on_event)
 

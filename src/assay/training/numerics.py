@@ -34,10 +34,14 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """A contender's numerics; `step_seconds`, of one member's step here: measured, or guessed of one yet to be compiled."""
+    """A contender's numerics; `step_seconds`, of one member's step here: measured, or guessed of one yet to be compiled.
+
+    `left_out`: what of the model it isn't given, in words.
+    """
 
     numerics: Numerics
     step_seconds: float | None
+    left_out: str = ""
 
 
 def check(wanted: EngineOptions) -> EngineOptions:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from assay.contenders.guard.settings import random_states, set_random_states
 from assay.contenders.interface import needs_closure
 from assay.contenders.schedules import factor_at
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
-from assay.guard.settings import random_states, set_random_states
 from assay.training.data import Given
 
 _GRADIENTS_FIRST = """It may want gradients that are there before step(closure) is called, as some SAMs do; this gives them first:

@@ -17,9 +17,10 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import cloudpickle
+import msgspec
 import numpy as np
 
-from assay import guard
+from assay.contenders import guard
 from assay.contenders.packages import users_modules
 from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames, said
@@ -247,9 +248,10 @@ def choose_engine(packed_task: bytes, packed_contender: bytes, wanted: EngineOpt
         task, contender = _open(packed_task), _open(packed_contender)
         with _own_state(task, contender):
             with _blaming(f"{contender.name} was made", f"{contender.name} fails when it is made"):
-                validate_contender(task, contender, wanted.device, demand.split)
+                left_out = validate_contender(task, contender, wanted.device, demand.split)
             with _blaming(f"the engine for {contender.name} was chosen", f"{contender.name} fails"):
-                return choose.choose_engine(task, contender, wanted, demand)
+                chosen = choose.choose_engine(task, contender, wanted, demand)
+            return msgspec.structs.replace(chosen, left_out=left_out)
 
 
 def make_data(packed_task: bytes, seed: int) -> str:

@@ -69,8 +69,8 @@ class LocalWorkers:
         return future
 
     def submit_here(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
-        """See `Workers`: all of them are on this machine."""
-        return self.submit(fn, *args)
+        """See `Workers`: a thread of this process, in the place of one that listens to a worker."""
+        return self._threads.submit(fn, *args)
 
     def end(self, at_once: bool = False) -> None:
         """See `Workers`."""

@@ -13,8 +13,8 @@ from concurrent.futures import BrokenExecutor
 from multiprocessing import connection
 from typing import Any, NamedTuple
 
+from assay.contenders.guard import last_lines
 from assay.errors import UsageError
-from assay.guard import last_lines
 from assay.workers.serve import serve
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from assay import guard
+from assay.contenders import guard
 from assay.engine.refusal import Hindered, NotCompilable
 from assay.engine.torch_private import compile_graph, compiler_settings, load_graph
 from assay.record.cache import cache_folder

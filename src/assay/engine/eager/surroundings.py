@@ -116,7 +116,10 @@ class _Look:
     def _value(self, path: str, value: Any, names: frozenset[str] = frozenset()) -> None:
         """`names`: that code mentions, some of them perhaps of a module's."""
         value = getattr(value, "__func__", getattr(value, "fget", value))
-        value = getattr(value, "__wrapped__", value) if isinstance(value, functools._lru_cache_wrapper) else value
+        if isinstance(value, functools._lru_cache_wrapper) or getattr(value, "hooked", None) is True:
+            value = getattr(
+                value, "__wrapped__", value
+            )  # torch puts a hook around a class's step when it is first made
         if isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, type):

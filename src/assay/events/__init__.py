@@ -1,4 +1,4 @@
-"""What the library says while it works. It never prints: whoever calls it gives `on_event`."""
+"""What the library says while it works: events, to the `on_event` of whoever calls. Only `view` shows them."""
 
 from __future__ import annotations
 

@@ -7,8 +7,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from assay.guard.held import Held
-from assay.guard.settings import ENVIRONMENT, Filters, changed_variables, random_states, set_random_states, settings
+from assay.contenders.guard.held import Held
+from assay.contenders.guard.settings import (
+    ENVIRONMENT,
+    Filters,
+    changed_variables,
+    random_states,
+    set_random_states,
+    settings,
+)
 
 NAMED = 5  # changes in a line
 

@@ -1,4 +1,4 @@
-"""What is seen while it works: live on a terminal and in a notebook, plain lines elsewhere. Always on standard error."""
+"""Which listener shows what happens: live on a terminal and in a notebook, plain lines elsewhere. Always on standard error."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from .lines import Lines
 from .notebook import Cell, in_a_notebook
 from .screen import on_a_terminal, warn_only
 from .text import Screen
-
-__all__ = ["view"]
 
 
 @contextlib.contextmanager
