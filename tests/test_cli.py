@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,15 +16,24 @@ import pytest
 
 from assay.cli import call
 
+from .test_fuzz import call as in_this_process
+
 ROOT = Path(__file__).parents[1]
 TINY = ["--task", "tests/tiny.py:task", "--workers", "1"]
 
 
-def assay(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def apart(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, as users start it."""
     command = [sys.executable, "-m", "assay", *arguments]
     return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}, check=False
     )
+
+
+def assay(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process, where torch is loaded."""
+    with contextlib.chdir(ROOT):
+        return subprocess.CompletedProcess(arguments, *in_this_process([*arguments]))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +41,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished honest run of the smallest task."""
     folder = tmp_path_factory.mktemp("cli") / "run"
     options = ["--protocol", "honest", "--trials", "3", "--replicates", "3", "--final-seeds", "2", "--json"]
-    done = assay("run", "adam", "sgd", *TINY, *options, "--out", str(folder))
+    done = apart("run", "adam", "sgd", *TINY, *options, "--out", str(folder))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((folder / "result.json").read_text())
     return folder
@@ -217,9 +227,9 @@ def test_a_users_file_edited_since_is_named(tmp_path):
         "--out",
         str(tmp_path / "r"),
     ]
-    assert assay(*command).returncode == 0
+    assert apart(*command).returncode == 0
     mine.write_text(mine.read_text() + "\n# edited\n")
-    done = assay(*command)
+    done = apart(*command)
     assert done.returncode == 2
     assert "the source of Mine was edited since the record was made" in done.stderr
 
@@ -228,7 +238,7 @@ def test_a_cache_that_cant_be_written_costs_a_warning(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     options = ["--protocol", "published", "--trials", "2", "--quiet", "--out", str(tmp_path / "r")]
-    done = assay("run", "adam", "sgd", *TINY, *options, ASSAY_CACHE=str(blocked / "below"))
+    done = apart("run", "adam", "sgd", *TINY, *options, ASSAY_CACHE=str(blocked / "below"))
     assert done.returncode == 0
     assert "ASSAY_CACHE" in done.stderr
 
@@ -322,10 +332,10 @@ def test_a_users_file_may_import_what_lies_beside_it(tmp_path):
         "    def __init__(self, params, lr=0.1):\n        super().__init__(params, lr=lr * SCALE)\n"
     )
     command = ["run", "adam", f"{tmp_path / 'mine.py'}:Mine", *TINY, "--protocol", "published", "--trials", "2"]
-    done = assay(*command, "--quiet", "--out", str(tmp_path / "r"))
+    done = apart(*command, "--quiet", "--out", str(tmp_path / "r"))
     assert done.returncode == 0, done.stderr
     (tmp_path / "a_helper_of_mine.py").write_text("SCALE = 0.25\n")
-    assert "the source of Mine was edited" in assay(*command, "--out", str(tmp_path / "r")).stderr
+    assert "the source of Mine was edited" in apart(*command, "--out", str(tmp_path / "r")).stderr
 
 
 def test_a_table_from_the_record_has_the_order_that_was_asked_for(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ import pytest
 
 from assay.cli import call
 from assay.workers.process import WorkerProcess
+
+from .test_fuzz import call as in_this_process
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = [
@@ -36,8 +39,16 @@ def command(out: Path, *more: str, contender: str = "sgd", workers: str = "1") -
     return [*start, "--quiet", "--out", str(out), *more]
 
 
-def run(out: Path, *more: str, **options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(out, *more, **options), cwd=ROOT, capture_output=True, text=True, check=False)
+def apart(out: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as users start it."""
+    return subprocess.run(command(out), cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def run(out: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    """In this process, where torch is loaded."""
+    arguments = command(out, **options)[3:]
+    with contextlib.chdir(ROOT):
+        return subprocess.CompletedProcess(arguments, *in_this_process(arguments))
 
 
 def one_line(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
@@ -50,7 +61,7 @@ def one_line(done: subprocess.CompletedProcess[str], code: int, words: str) -> N
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = run(folder)
+    done = apart(folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -299,7 +310,7 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path, whole, monkeypatch):
     jumps = "import time; now = iter(range(10**9, 0, -1000)); time.time = lambda: float(next(now))\n"
     (tmp_path / "sitecustomize.py").write_text(jumps)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    done = run(copy)
+    done = apart(copy)
     assert done.returncode == 0, done.stderr
     same_result(copy, whole)
     assert call(["verify", str(copy)]) == 0

@@ -1,0 +1,61 @@
+"""How far do replicates lie apart, by the first and the second edition of the tuning, at equal budgets on real runs?
+
+    python benchmarks/replicate_sd.py --to DIR        (about half an hour on 2 cores; goes on where it was interrupted)
+
+Adam against another optimizer, ranges as each edition has them where nobody gives one. A replicate's number is the difference of
+the two tuned optimizers' scores, in margins of the task. Printed are the standard deviations over the replicates, and the ratio
+of the second edition's to the first's with its 95 % interval (F distribution, as for two independent normal samples).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+import assay
+
+TASKS = ("mnist1d-mlp", "digits", "friedman1", "char-attention")
+EDITIONS = {"first": "honest", "second": "honest-2"}
+
+
+def differences(result: assay.Result) -> np.ndarray:
+    """(replicates,) candidate − baseline, in margins."""
+    verdict = result.content["verdicts"][0]
+    return np.array(verdict["details"]["differences"]) / verdict["margin"]
+
+
+def row(task: str, candidate: str, sizes: dict[str, int], to: Path) -> str:
+    """One task's row."""
+    found: list[np.ndarray] = []
+    for name, protocol in EDITIONS.items():
+        budget: dict[str, Any] = {**sizes, "protocol": protocol}
+        found.append(
+            differences(assay.compare("adam", candidate, task=task, out=to / f"{task}-{candidate}-{name}", **budget))
+        )
+    first, second = (float(values.std(ddof=1)) for values in found)
+    ratio, degrees = second / first, sizes["replicates"] - 1
+    low, high = (ratio / scipy.stats.f.ppf(q, degrees, degrees) ** 0.5 for q in (0.975, 0.025))
+    return f"| {task}, {candidate} | {first:.2f} | {second:.2f} | {ratio:.2f} ({low:.2f} to {high:.2f}) |"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--to", type=Path, required=True, help="folder of the run folders")
+    options.add_argument("--tasks", nargs="+", default=TASKS)
+    options.add_argument("--candidate", default="nadam")
+    options.add_argument("--replicates", type=int, default=20)
+    options.add_argument("--trials", type=int, default=10)
+    options.add_argument("--final-seeds", type=int, default=2)
+    asked = options.parse_args()
+    sizes = {"replicates": asked.replicates, "trials": asked.trials, "final_seeds": asked.final_seeds}
+    rows = [row(task, asked.candidate, sizes, asked.to) for task in asked.tasks]
+    print("| task, candidate | first edition, margins | second | ratio (95 %) |\n|---|---|---|---|")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
