@@ -94,9 +94,32 @@ def test_what_is_given_a_part_of_the_model_is_named():
     )
     task = find(tiny.task())
     said = validate_contender(task, matrices, "cpu", 0)
-    assert said.startswith("its optimizer is given 2 of the model's 4 parameters; the others stay as they began: ")
+    assert said.startswith("its optimizer is given 2 of the model's 4 parameters; the others may stay as they began: ")
     assert said.endswith("0.bias, 2.bias")
     assert validate_contender(task, both, "cpu", 0) == validate_contender(task, muon, "cpu", 0) == ""
+
+
+class Loose(torch.optim.SGD):
+    """What its groups hold is its own business."""
+
+    def __init__(self, params, lr: float) -> None:
+        super().__init__(params, lr=lr)
+        self.own, self.param_groups = self.param_groups, [{"lr": lr}]
+
+
+class Parted(torch.optim.Optimizer):
+    def __init__(self, params, lr: float) -> None:
+        first, *rest = params
+        super().__init__([first], {"lr": lr})
+        self.by = {"rest": [[torch.optim.SGD(rest, lr=lr)]]}
+
+    def step(self, closure=None):
+        self.by["rest"][0][0].step()
+
+
+def test_what_is_held_in_other_ways_is_neither_refused_nor_named():
+    for contender in contenders([Loose, Parted]):
+        assert validate_contender(find(tiny.task()), contender, "cpu", 0) == ""
 
 
 def test_a_lambda_without_a_rate():

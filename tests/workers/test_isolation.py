@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import pickle
@@ -302,6 +303,72 @@ def test_a_class_of_ones_own_costs_no_process(monkeypatch):
     for i in range(2):
         jobs.train_chunk(*packed, [Member(0, "tune", 0, i, {"lr": 0.1}, 1, i, i, i)], loop_here())
         assert not now.spent()
+
+
+STEPS = 0
+
+
+def counted(step):
+    """The ordinary way to lay something around a step of torch's."""
+
+    @functools.wraps(step)
+    def wrapper(self, closure=None):
+        global STEPS
+        STEPS += 1
+        return step(self, closure)
+
+    return wrapper
+
+
+def on_its_step():
+    class Mine(torch.optim.SGD):
+        def step(self, closure=None):
+            Mine.step.n = getattr(Mine.step, "n", 0) + 1
+            return super().step(closure)
+
+    return Mine
+
+
+def another_step():
+    class Mine(torch.optim.SGD):
+        def step(self, closure=None):
+            type(self).step = lambda self, closure=None: None
+            return super().step(closure)
+
+    return Mine
+
+
+def around_torchs():
+    class Mine(torch.optim.SGD):
+        step = counted(torch.optim.SGD.step)
+
+    return Mine
+
+
+def hooked_by_its_author():
+    def laid(step):
+        count = [0]
+
+        def wrapper(self, closure=None):
+            count[0] += 1
+            return step(self, closure)
+
+        wrapper.hooked, wrapper.__wrapped__ = True, step
+        return wrapper
+
+    class Mine(torch.optim.SGD):
+        step = laid(torch.optim.SGD.step)
+
+    return Mine
+
+
+@pytest.mark.parametrize("made_by", [on_its_step, another_step, around_torchs, hooked_by_its_author])
+def test_what_a_step_keeps_for_itself_costs_its_process(made_by, monkeypatch):
+    """Found with fresh eyes: numbers would depend on which trainings shared a process."""
+    monkeypatch.setattr(now._State, "spent", False)
+    packed = [jobs.pack(thing) for thing in (find(tiny.task()), contenders([made_by()])[0])]
+    jobs.train_chunk(*packed, [Member(0, "tune", 0, 0, {"lr": 0.1}, 1, 0, 0, 0)], loop_here())
+    assert now.spent()
 
 
 def test_a_worker_loads_nothing_more_for_a_task_and_a_contender_of_assays():

@@ -59,8 +59,8 @@ def run(
     def settled(told: Callable[[str], None]) -> Comparison:
         from assay.driver.plan import plan
 
-        asked = {"on": on, "protocol": protocol, "engine": engine, "out": output.out, "fresh": output.fresh}
-        return plan(baseline, *candidates, warn=told, **asked)
+        given = (baseline, *candidates)
+        return plan(*given, on=on, protocol=protocol, engine=engine, out=output.out, fresh=output.fresh, warn=told)
 
     return _carried_out(settled, workers, output)
 
@@ -109,8 +109,8 @@ def _carried_out(
             say = partial(printed.planned, planned(comparison, workers, on_event), json=output.json)
         else:
             content = run(comparison, workers, on_event, fresh=output.fresh)
-            how = {"json": output.json, "quiet": output.quiet, "recorded": on_event.sentence}
-            say = partial(printed.concluded, comparison.folder, content, **how)
+            conclude = partial(printed.concluded, comparison.folder, content, json=output.json, quiet=output.quiet)
+            say = partial(conclude, recorded=on_event.sentence)
     say()
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ def _see_that_none_was_rounded(arguments: ArgumentCollection) -> None:
     for argument in arguments:
         found = argument.value if argument.has_tokens else None
         for value, token in zip(found if isinstance(found, list) else [found], argument.tokens, strict=False):
-            if isinstance(value, int) and "." in token.value and float(token.value) != value:
+            if isinstance(value, int) and "." in token.value and Decimal(token.value) != value:
                 raise UsageError(f"{argument.name} must be a whole number, not {token.value}")
 
 

@@ -26,13 +26,14 @@ from assay.conformance.catalogue import BY_NAME, Spec
 from assay.conformance.job import Job, opened
 from assay.conformance.report import Failed, Finding, Skip
 from assay.errors import UsageError, own_frames
+from assay.workers.serve import end_with_driver
 
 _FORKING = threading.Lock()  # no fork may hold the open end of another one's pipe
 
 
 def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes) -> None:
     """Send None, or why the contender can't be loaded; then the findings, in the order of `specs`."""
-    _end_with_driver()
+    end_with_driver()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -118,20 +119,6 @@ def _in_a_fork(spec: Spec, lab: Any, limit: float) -> Finding:
 def ended(code: int | None) -> str:
     """How a process with this exit code ended."""
     return f"crashes with {signal.Signals(-code).name}" if code and code < 0 else f"ends with exit code {code}"
-
-
-def _end_with_driver() -> None:
-    """A killed command leaves no process behind: a session for all that this one starts, ended where the driver ends."""
-    driver = multiprocessing.parent_process()
-    if driver is None or not hasattr(os, "setsid"):
-        return
-    os.setsid()
-
-    def wait() -> None:
-        multiprocessing.connection.wait([driver.sentinel])
-        os.killpg(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def answer(spec: Spec, lab: Any) -> Finding:

@@ -8,13 +8,15 @@ from importlib import metadata
 from pathlib import Path
 
 
-@functools.cache
 def installed(name: str) -> str:
     """The version of an installed distribution, `unknown` where there is none."""
     try:
-        return metadata.version(name)
+        return _version(name)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+_version = functools.cache(metadata.version)  # what isn't there may be installed meanwhile
 
 
 @functools.cache

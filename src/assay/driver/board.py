@@ -6,7 +6,6 @@ half to the cells, divided by their number (Bonferroni), so that with 95 % proba
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from assay.contenders import contenders as resolve
@@ -21,7 +20,7 @@ PAGE = Page("board", alpha=0.025, cells_alpha=0.025)
 BASELINE = "adam"
 _REGISTERED = ("sgd-momentum", "adamw", "nadam", "radam", "rmsprop", "adafactor")
 CANDIDATES = {**{name: name for name in _REGISTERED}, **PACKAGED, "gns-adam": "gns-adam"}
-BUDGET = {"replicates": 10, "trials": 10, "final_seeds": 2}
+REPLICATES, TRIALS, FINAL_SEEDS = 10, 10, 2  # where nobody says how many
 
 
 def available(warn: Warn) -> tuple[Contender, ...]:
@@ -47,6 +46,10 @@ def plan_board(
     Raises:
         UsageError: as in `plan`.
     """
-    asked = {**BUDGET, **{name: value for name, value in asdict(budget).items() if value is not None}}
-    on, protocol = TaskOptions(task=tasks), ProtocolOptions(**asked)  # type: ignore[arg-type]
-    return plan_suite(available(warn), on, protocol, check(engine), out, warn, PAGE)
+    protocol = ProtocolOptions(
+        replicates=REPLICATES if budget.replicates is None else budget.replicates,
+        trials=TRIALS if budget.trials is None else budget.trials,
+        final_seeds=FINAL_SEEDS if budget.final_seeds is None else budget.final_seeds,
+        seed=budget.seed,
+    )
+    return plan_suite(available(warn), TaskOptions(task=tasks), protocol, check(engine), out, warn, PAGE)

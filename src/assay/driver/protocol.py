@@ -48,17 +48,15 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
     usual, name = USUAL[asked.protocol], "published" if asked.protocol == "published" else "honest"
     two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest-2"
-    sampling = (
-        {"sampler": SAMPLER, "edition": 2, "pilot": pilot.TRIALS if any(c.pilot for c in contenders) else msgspec.UNSET}
-        if second
-        else {"sampler": sampler(), "sampler_options": SAMPLER_OPTIONS}
-    )
     protocol = Protocol(
         name=name,
         replicates=replicates or usual["replicates"],
         trials=asked.trials or usual["trials_for_two" if two else "trials"],
         final_seeds=asked.final_seeds or usual["final_seeds"],
-        **sampling,
+        sampler=SAMPLER if second else sampler(),
+        sampler_options={} if second else SAMPLER_OPTIONS,
+        edition=2 if second else msgspec.UNSET,
+        pilot=pilot.TRIALS if second and any(c.pilot for c in contenders) else msgspec.UNSET,
         stages=stages or msgspec.UNSET,
         edges=EDGES if name == "honest" else msgspec.UNSET,  # the published one decides nothing
     )

@@ -41,17 +41,17 @@ class Question:
     @contextlib.contextmanager
     def settled(self) -> Iterator[tuple[Comparison, events.Recorded]]:
         """The comparison, and who listens to what comes of it."""
-        baseline, *candidates = self.contenders
-        options = {
-            "on": self.on,
-            "protocol": self.protocol,
-            "engine": self.engine,
-            "out": self.out,
-            "fresh": self.fresh,
-        }
         begin(self.work)
         with view(self.quiet) as on_event:
-            comparison = settle(baseline, *candidates, **options, warn=lambda line: on_event(events.Warned(line)))
+            comparison = settle(
+                *self.contenders,
+                on=self.on,
+                protocol=self.protocol,
+                engine=self.engine,
+                out=self.out,
+                fresh=self.fresh,
+                warn=lambda line: on_event(events.Warned(line)),
+            )
             yield comparison, events.Recorded(on_event)
 
 

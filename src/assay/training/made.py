@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from assay.core import Contender, Member, Run, Task, steps_per_epoch
 from assay.errors import UsageError
@@ -13,6 +15,7 @@ from assay.training.numerics import loop_here
 from assay.training.step import own_randomness, set_up
 
 TIMES = 4
+DEEP = 8  # containers and optimizers within each other
 
 
 def validate_contender(task: Task, contender: Contender, device: str, split: int) -> str:
@@ -50,19 +53,29 @@ def validate_contender(task: Task, contender: Contender, device: str, split: int
 
 
 def _left_out(model: nn.Module, optimizer: Any) -> str:
-    """Empty where it is given all that can be trained, by its own groups or those of optimizers that it holds."""
-    held = getattr(optimizer, "__dict__", {}).values()
-    holders = [optimizer, *held, *(one for many in held if isinstance(many, list | tuple) for one in many)]
-    groups = [group for one in holders for group in getattr(one, "param_groups", ())]
-    given = {id(p) for group in groups for p in group["params"]}
+    """Empty where it is given all that can be trained, as far as can be told, or nothing can."""
+    given: set[int] = set()
+    with contextlib.suppress(Exception):  # whatever stands in a user's groups: nothing is refused for it
+        given |= {id(tensor) for tensor in _tensors_of(optimizer, DEEP)}
     wanted = {name: p for name, p in model.named_parameters() if p.requires_grad}
     missing = [name for name, p in wanted.items() if id(p) not in given]
-    if not missing or not given:  # of one without groups nothing can be told
+    if not 0 < len(missing) < len(wanted):
         return ""
     return (
-        f"its optimizer is given {len(wanted) - len(missing)} of the model's {len(wanted)} parameters; the others stay as they "
-        f"began: {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}"
+        f"its optimizer is given {len(wanted) - len(missing)} of the model's {len(wanted)} parameters; the others may stay as "
+        f"they began: {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}"
     )
+
+
+def _tensors_of(thing: Any, depth: int) -> Iterator[Tensor]:
+    """In its containers, and in those of optimizers that it holds."""
+    if isinstance(thing, Tensor):
+        yield thing
+    elif depth:
+        held = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, list | tuple | set) else ()
+        own = vars(thing).values() if hasattr(thing, "__dict__") and callable(getattr(thing, "step", None)) else ()
+        for part in (*held, *own):
+            yield from _tensors_of(part, depth - 1)
 
 
 def _described(optimizer: Any) -> tuple[str, dict[str, Any]]:

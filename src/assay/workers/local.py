@@ -69,8 +69,17 @@ class LocalWorkers:
         return future
 
     def submit_here(self, fn: Callable[..., Result], /, *args: Any) -> Future[Result]:
-        """See `Workers`: a thread of this process, in the place of one that listens to a worker."""
-        return self._threads.submit(fn, *args)
+        """See `Workers`: a thread of this process, which nobody waits for where all ends at once."""
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(fn(*args))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="assay export", daemon=True).start()
+        return future
 
     def end(self, at_once: bool = False) -> None:
         """See `Workers`."""

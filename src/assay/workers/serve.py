@@ -43,7 +43,7 @@ def serve(calls: Connection, printed: Connection, environment: Mapping[str, str]
     """
     os.environ.clear()
     os.environ.update(environment)
-    _end_with_driver()
+    end_with_driver()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     _print_to(printed)
     me = os.getpid()
@@ -116,7 +116,7 @@ def _flush() -> None:
         ctypes.CDLL(None).fflush(None)  # what C code printed
 
 
-def _end_with_driver() -> None:
+def end_with_driver() -> None:
     """A worker whose driver is gone has nobody to work for: it ends, with all that it started."""
     if hasattr(os, "setsid"):
         with contextlib.suppress(OSError):

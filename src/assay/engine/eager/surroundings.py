@@ -98,11 +98,10 @@ class _Look:
                     self._function(thing)
 
     def _function(self, function: types.FunctionType) -> None:
-        if _foreign(function.__module__) or not self._new(function):
+        if _is_foreign(function) or not self._new(function):
             return
         where = f"{function.__module__}.{function.__qualname__}"
-        for name, thing in list(vars(function).items()):
-            self._value(f"{where}.{name}", thing)
+        self._kept_on(where, function)
         for i, thing in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
             self._value(f"{where}({i})", thing)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -113,13 +112,23 @@ class _Look:
                 found = function.__globals__.get(name, sys.modules.get(name))
                 self._value(f"{function.__module__}.{name}", found, _names(function.__code__))
 
+    def _kept_on(self, where: str, function: types.FunctionType) -> None:
+        """What was put on a function; what it was laid around is looked at by itself."""
+        for name, thing in list(vars(function).items()):
+            if name not in ("hooked", "__wrapped__") or function.__code__ is not _TORCHS:
+                self._value(f"{where}.{name}", thing)
+
     def _value(self, path: str, value: Any, names: frozenset[str] = frozenset()) -> None:
         """`names`: that code mentions, some of them perhaps of a module's."""
         value = getattr(value, "__func__", getattr(value, "fget", value))
-        if isinstance(value, functools._lru_cache_wrapper) or getattr(value, "hooked", None) is True:
-            value = getattr(
-                value, "__wrapped__", value
-            )  # torch puts a hook around a class's step when it is first made
+        if isinstance(value, functools._lru_cache_wrapper):
+            value = value.__wrapped__
+        if isinstance(value, types.FunctionType):
+            if value.__code__ is _TORCHS:
+                self._kept_on(f"{path}, as it is called", value)
+                value = getattr(value, "__wrapped__", value)
+            if isinstance(value, types.FunctionType) and not _is_foreign(value):
+                self.found[f"{path} is"] = value.__code__
         if isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, type):
@@ -164,6 +173,8 @@ class _Look:
                 yield "", str(error)
 
 
+# torch lays this around the step of an optimizer's class when one is first made, which is no state of the class
+_TORCHS = torch.optim.Optimizer.profile_hook_step(lambda self: None).__code__
 _KEPT = (bool, int, float, complex, str, bytes, list, dict, set)
 _LEAVES = (
     Tensor,
@@ -217,6 +228,11 @@ def _names(code: types.CodeType) -> frozenset[str]:
     """Names of globals and attributes that code mentions, the code within it too."""
     inner = (_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
     return frozenset(code.co_names).union(*inner)
+
+
+def _is_foreign(function: types.FunctionType) -> bool:
+    """By where it was written, too: `functools.wraps` gives a user's function the module of what it is laid around."""
+    return _foreign(function.__module__) and _foreign(function.__globals__.get("__name__"))
 
 
 def _foreign(module: str | None) -> bool:
