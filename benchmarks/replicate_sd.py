@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-import assay
+from assay.driver.compare import Result, compare
 
 TASKS = ("mnist1d-mlp", "digits", "friedman1", "char-attention")
 EDITIONS = {"first": "honest", "second": "honest-2"}
 
 
-def differences(result: assay.Result) -> np.ndarray:
+def differences(result: Result) -> np.ndarray:
     """(replicates,) candidate − baseline, in margins."""
     verdict = result.content["verdicts"][0]
     return np.array(verdict["details"]["differences"]) / verdict["margin"]
@@ -34,7 +34,7 @@ def row(task: str, candidate: str, sizes: dict[str, int], to: Path) -> str:
     for name, protocol in EDITIONS.items():
         budget: dict[str, Any] = {**sizes, "protocol": protocol}
         found.append(
-            differences(assay.compare("adam", candidate, task=task, out=to / f"{task}-{candidate}-{name}", **budget))
+            differences(compare("adam", candidate, task=task, out=to / f"{task}-{candidate}-{name}", **budget))
         )
     first, second = (float(values.std(ddof=1)) for values in found)
     ratio, degrees = second / first, sizes["replicates"] - 1
