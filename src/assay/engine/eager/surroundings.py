@@ -127,8 +127,6 @@ class _Look:
             if value.__code__ is _TORCHS:
                 self._kept_on(f"{path}, as it is called", value)
                 value = getattr(value, "__wrapped__", value)
-            if isinstance(value, types.FunctionType) and not _is_foreign(value) and not path.startswith("object "):
-                self.found[f"{path} is"] = hash(value.__code__)
         if isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, type):
