@@ -362,7 +362,7 @@ def hooked_by_its_author():
     return Mine
 
 
-@pytest.mark.parametrize("made_by", [on_its_step, around_torchs, hooked_by_its_author])
+@pytest.mark.parametrize("made_by", [on_its_step, another_step, around_torchs, hooked_by_its_author])
 def test_what_a_step_keeps_for_itself_costs_its_process(made_by, monkeypatch):
     """Found with fresh eyes: numbers would depend on which trainings shared a process."""
     monkeypatch.setattr(now._State, "spent", False)

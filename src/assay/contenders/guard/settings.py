@@ -153,9 +153,7 @@ _first: dict[str, dict[str, Any]] = {}  # as they were when they were first seen
 
 def _compiler() -> dict[str, Any]:
     """What is set otherwise than at first, of the parts of torch's compiler that are loaded. (Workers have loaded all.)"""
-    now = {
-        name: sys.modules[name].save_config_portable(readonly_values=True) for name in _COMPILER if name in sys.modules
-    }
+    now = {name: sys.modules[name].save_config_portable() for name in _COMPILER if name in sys.modules}
     for name, values in now.items():
         _first.setdefault(name, values)
     return {f"{n}.{key}": v for n, values in now.items() for key, v in values.items() if v != _first[n].get(key)}

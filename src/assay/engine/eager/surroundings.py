@@ -56,6 +56,7 @@ class _Look:
         self.found: dict[str, Any] = {}
         self.seen: set[int] = set()
         self.kept: list[Any] = []  # so that no id is given away twice
+        self.told = 0  # objects whose own data is looked at, which have no path
 
     def _new(self, thing: Any) -> bool:
         if id(thing) in self.seen:
@@ -74,7 +75,8 @@ class _Look:
             self._code_of(value)
             if its_own:
                 self.seen.discard(id(value))
-                self._value(f"object {len(self.kept)}", value)
+                self.told += 1
+                self._value(f"object {self.told}", value)
             pending += () if isinstance(value, type) else _inside(value)
 
     def _code_of(self, value: Any) -> None:
@@ -127,6 +129,8 @@ class _Look:
             if value.__code__ is _TORCHS:
                 self._kept_on(f"{path}, as it is called", value)
                 value = getattr(value, "__wrapped__", value)
+            if isinstance(value, types.FunctionType) and not _is_foreign(value):
+                self.found[f"{path} is"] = hash(value.__code__)
         if isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, type):
