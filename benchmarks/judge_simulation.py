@@ -4,7 +4,8 @@
 
 Each row is 40,000 made-up experiments of K paired differences with mean 0 and standard deviation 1, judged by the
 paired t interval at 95 %. "power" is at the difference that normal differences would detect 80 % of the time, once in
-each direction. "BCa" is the coverage of the bootstrap that is printed as a second opinion (1,500 experiments).
+each direction. "BCa" and "Hall" are the coverage of the second opinions that reports print, in the first edition and from
+the second on (1,500 and 8,000 experiments).
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 
 from assay.judge.decide import critical, error_factor
 from assay.judge.power import detectable_difference, expected_half_width
-from assay.judge.second_opinion import bca_interval
+from assay.judge.second_opinion import bca_interval, hall_interval
 
 ALPHA = 0.05
 EXPERIMENTS = 40_000
-BCA_EXPERIMENTS = 1_500
+BCA_EXPERIMENTS, HALL_EXPERIMENTS = 1_500, 8_000
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -62,13 +63,14 @@ def row(draw, replicates: int, rng: np.random.Generator) -> str:
     up = np.mean((low + difference > 0) | (high + difference < 0))
     down = np.mean((low - difference > 0) | (high - difference < 0))
     bca = np.array([bca_interval(sample, ALPHA, seed) for seed, sample in enumerate(samples[:BCA_EXPERIMENTS])])
+    hall = np.array([hall_interval(sample, ALPHA) for sample in samples[:HALL_EXPERIMENTS]])
     figures = [
         np.mean((low <= 0) & (high >= 0)),
         np.mean(low > 0),
         np.mean(high < 0),
         up,
         down,
-        np.mean((bca[:, 0] <= 0) & (bca[:, 1] >= 0)),
+        *(np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0)) for ends in (bca, hall)),
     ]
     return f"| {replicates:>2} | {draw.__name__:<12} | " + " | ".join(f"{100 * x:5.1f}" for x in figures) + " |"
 
@@ -76,9 +78,9 @@ def row(draw, replicates: int, rng: np.random.Generator) -> str:
 def main() -> None:
     started = time.perf_counter()
     print(
-        "|  K | differences  | coverage % | false better % | false worse % | power up % | power down % | BCa coverage % |"
+        "|  K | differences  | coverage % | false better % | false worse % | power up % | power down % | BCa coverage % | Hall coverage % |"
     )
-    print("|---:|---|---:|---:|---:|---:|---:|---:|")
+    print("|---:|---|---:|---:|---:|---:|---:|---:|---:|")
     for replicates in (4, 12, 30):
         for draw in (normal, skewed_alike, skewed, lognormal, collapsing):
             print(row(draw, replicates, np.random.default_rng(replicates)), flush=True)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from assay.core import Protocol
 from assay.judge import speed, stability
 from assay.judge.decide import p_superior
 
@@ -59,7 +60,7 @@ def test_epochs_to_a_target_by_hand():
 
 def test_speed_by_hand():
     slower = np.array([[[0.0, 0.0, 0.8], [0.0, 0.7, 0.1]], [[0.1, 0.1, 0.1], [0.1, 0.0, 0.0]]])
-    found = speed.compare(CURVES, slower, 0.7, 0.05)
+    found = speed.compare(CURVES, slower, 0.7, Protocol("honest", 2, 1, 2))
     assert (found.candidate_median, found.baseline_median) == (3.0, math.inf)
     assert (found.candidate_reached, found.baseline_reached) == (0.75, 0.5)
     assert found.faster.mean == pytest.approx(np.mean([(0.5 + 1) / 2, (0.5 + 1) / 2]))  # 3 to 3 and two misses tie

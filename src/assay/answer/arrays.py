@@ -151,7 +151,7 @@ class RecordArrays:
             test=rows["test_score"].fill_null(np.nan).to_numpy(),
             floor=float(rows["validation_floor"][0]),
             sign=self.task.sign,
-            second=self.protocol.edition is not msgspec.UNSET,
+            second=self.protocol.second,
         )
 
     def chosen(self, slot: int, replicate: int) -> Hyperparameters:

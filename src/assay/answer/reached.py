@@ -36,7 +36,7 @@ def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
     scores = _scores(first)
     if scores is None:
         return plan
-    alpha, fraction = science.protocol.alpha, first.test_fraction
+    alpha, fraction = science.protocol.alpha, science.protocol.overlap(first.test_fraction)
     asked = two_stage.asked(_differences(scores), stages.first, science.task.margin, alpha, fraction)
     return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
 

@@ -99,7 +99,7 @@ def _speed(arrays: RecordArrays, slot: int) -> Speed | None:
     if target is None:
         return None
     candidates = len(arrays.plan.science.contenders) - 1
-    found = speed.compare(candidate, baseline, target, protocol.alpha, candidates, arrays.test_fraction)
+    found = speed.compare(candidate, baseline, target, protocol, candidates, arrays.test_fraction)
     return replace(found, target=task.sign * target)
 
 

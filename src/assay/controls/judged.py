@@ -19,7 +19,8 @@ from assay.core import Hyperparameters, Outcome, Stages, TaskInfo, plain
 from assay.judge import outcome, paired_interval
 from assay.judge.decide import resolution
 from assay.judge.digits import printed
-from assay.judge.sentence import counted, difference_text
+from assay.judge.power import detectable_difference
+from assay.judge.sentence import amount, counted, difference_text
 from assay.judge.two_stage import two_stage_interval
 from assay.record import RunFolder
 
@@ -132,7 +133,7 @@ def _entries(trained: Trained, control: Control) -> Iterator[Comparison]:
         found = _compared(arrays, control, own, base)
         passed = not found.p_value < ALARM
         end = (
-            f"no alarm (p = {found.p_value:.2g}; an alarm is p below {ALARM:g})"
+            f"no alarm (p = {found.p_value:.2g}; an alarm is p below {ALARM:g}{_seen(arrays, found)})"
             if passed
             else f"alarm, p = {found.p_value:.1g}: two copies of one optimizer should not differ, so find out why before "
             "trusting a verdict"
@@ -173,7 +174,11 @@ def _compared(
     Its spread is not taken to be smaller than rounding makes it, as in the verdict: else two equal differences of a copy
     would be a false alarm. What a score is rounded to is seen in all that are known, the question's and the control's.
     """
-    stages, alpha, fraction = arrays.protocol.stages, arrays.protocol.alpha, arrays.test_fraction
+    stages, alpha, fraction = (
+        arrays.protocol.stages,
+        arrays.protocol.alpha,
+        arrays.protocol.overlap(arrays.test_fraction),
+    )
     asked = [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
     step = resolution([*asked, ours[1], theirs[1]])
     differences = (ours[1] - theirs[1]).mean(axis=1)
@@ -193,6 +198,15 @@ def _compared(
         outcome=outcome(found.low, found.high, arrays.task.margin),
         differences=differences.tolist(),
     )
+
+
+def _seen(arrays: RecordArrays, found: Comparison) -> str:
+    """What such an alarm can see, which is little."""
+    if not arrays.protocol.second or not math.isfinite(found.ci_low):
+        return ""
+    task, spread = arrays.task, float(np.std(found.differences, ddof=1))
+    seen = amount(f"{task.scale * detectable_difference(spread, len(found.differences), ALARM):.2g}", task.unit)
+    return f", which a true difference of {seen} would set off 4 times in 5"
 
 
 def _scored(found: Comparison, task: TaskInfo, which: str = "") -> str:

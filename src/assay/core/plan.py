@@ -113,7 +113,19 @@ class Protocol(msgspec.Struct, frozen=True):
     @property
     def word(self) -> str:
         """What --protocol calls it."""
-        return self.name if self.edition is msgspec.UNSET else f"{self.name}-{self.edition}"
+        return f"{self.name}-{self.edition}" if self.second else self.name
+
+    @property
+    def second(self) -> bool:
+        """Whether it is judged by the second edition's rules."""
+        return self.edition is not msgspec.UNSET
+
+    def overlap(self, test_fraction: float | None) -> float | None:
+        """What the error of partitions of one data set has besides s/√K: n_test/n_train, and from the second edition on nothing.
+
+        There the verdict is one on this data set, given which partitions are independent.
+        """
+        return None if self.second else test_fraction
 
     @property
     def pilot_goes_on(self) -> int:
@@ -222,7 +234,7 @@ class Numerics(msgspec.Struct, frozen=True):
 
 def plan_of(science: Science, numerics: tuple[Numerics, ...]) -> Plan:
     """The plan, of the earliest version that can hold it, so that an earlier assay reads what it can."""
-    second = science.protocol.edition is not msgspec.UNSET
+    second = science.protocol.second
     return Plan(science, numerics, PLAN_VERSION if second else EARLIER_VERSION)
 
 

@@ -38,6 +38,15 @@ class Edge(Struct, frozen=True):
     replicates: int
 
 
+class Collapsed(Struct, frozen=True):
+    """Replicates in which a final run collapsed, far below the contender's others; the interval is of their share."""
+
+    replicates: int
+    of: int
+    low: float
+    high: float
+
+
 class ContenderFacts(Struct, frozen=True, kw_only=True):
     """One contender by itself. Scores in file units, not turned; the winner's curse, score promised less score kept, turned."""
 
@@ -51,10 +60,11 @@ class ContenderFacts(Struct, frozen=True, kw_only=True):
     gradients_per_step: float | None
     tuned: int  # hyperparameters
     edges: list[Edge]
+    collapsed: Collapsed | UnsetType = UNSET  # from the second edition on
 
 
 class Survivors(Struct, frozen=True):
-    """The difference over the pairs of runs that both survived, in the `replicates` that have any."""
+    """The difference over the pairs of runs that both survived, or did not collapse, in the `replicates` that have any."""
 
     difference: float | None
     ci_low: float | None
@@ -135,14 +145,19 @@ class Details(Struct, frozen=True, kw_only=True):
     p_superior_low: float | None
     p_superior_high: float | None
     sign_flip_p: float | None
-    bca_low: float | None
-    bca_high: float | None
+    bca_low: float | UnsetType | None = UNSET  # of the first edition
+    bca_high: float | UnsetType | None = UNSET
+    hall_low: float | UnsetType | None = UNSET  # in its place from the second on
+    hall_high: float | UnsetType | None = UNSET
+    overlapping_low: float | UnsetType | None = UNSET  # beyond this data set, where it is fixed; from the second on
+    overlapping_high: float | UnsetType | None = UNSET
     holm_p: float | None
     settling_margin: float | None  # any larger one would have settled it
     settling_replicates: int | None  # so many would have, with 80 % assurance; None: more than can be said
     replicates_asked: int | UnsetType | None = UNSET  # by the first of two stages
     all_diverged: Literal["candidate", "baseline"] | None
     survivors: Survivors | None  # where some diverged
+    without_collapses: Survivors | UnsetType = UNSET  # where some collapsed; from the second edition on
     gradient_ratio: float | None  # gradient evaluations for each step, candidate/baseline
     stability: Stability
     wider: dict[str, dict[str, str]]  # ranges that should be wider, by contender and hyperparameter

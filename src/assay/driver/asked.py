@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msgspec import UNSET
-
 from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.answer.trials import piloted
@@ -70,7 +68,7 @@ def faults_of_controls(question: RecordArrays, folder: RunFolder) -> Iterator[st
 
 def by_others(science: Science) -> str:
     """The sampler that asked for the trials, where it isn't here to ask again; else ""."""
-    here = sampler() if science.protocol.edition is UNSET else SAMPLER
+    here = SAMPLER if science.protocol.second else sampler()
     return "" if science.protocol.sampler == here else science.protocol.sampler
 
 

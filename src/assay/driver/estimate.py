@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import UNSET
-
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
 from assay.driver.job import Job, trainings
@@ -52,7 +50,7 @@ def demand_of(science: Science, processes: int) -> Demand:
     """
     p = science.protocol
     at_once, one_by_one = p.replicates, 0
-    if p.edition is not UNSET:
+    if p.second:
         at_once = p.replicates * first_round(p.trials)
     elif p.replicates == 1:
         at_once = min(p.trials, int(p.sampler_options["n_startup_trials"]))

@@ -103,10 +103,10 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
             f"{margin}: scores have no such digits, so that no two of them would ever count as equal; say which difference "
             "matters to you"
         )
-    if isinstance(protocol.looks, tuple) and not task.generated:
+    if isinstance(protocol.looks, tuple) and not task.generated and not protocol.second:
         raise UsageError(
             f"--looks: task {task.name} has fixed data, whose replicates overlap, so that no error can be spent over them; "
-            "use --replicates"
+            "use --replicates, or --protocol honest-2, whose verdict is one on this data set"
         )
     members = len(contenders) * most_replicates(protocol) * (protocol.trials + protocol.final_seeds)
     if members > MOST:

@@ -23,6 +23,7 @@ USUAL = {
 }
 STAGES = Stages(first=12, most=48)  # of --replicates auto
 MOST_LOOKS = 20
+FIRST_LOOK = 6  # 5.4 % of equals are called different at looks of 2 to 20 (tests/judge/test_looks.py)
 EDGES: Literal["hold back"] | msgspec.UnsetType = "hold back"  # `judge.edges`
 
 
@@ -98,6 +99,10 @@ def _with_looks(protocol: Protocol, asked: ProtocolOptions) -> Protocol:
         raise UsageError(f"--looks {looks}: write numbers of replicates, as in 12,24") from None
     if not 2 <= len(found) <= MOST_LOOKS or found[0] < 2 or any(b <= a for a, b in pairwise(found)):
         raise UsageError(f"--looks {looks}: two to {MOST_LOOKS} growing numbers of replicates, from 2 up, as in 12,24")
+    if protocol.second and found[0] < FIRST_LOOK:
+        raise UsageError(
+            f"--looks {looks}: the first needs {FIRST_LOOK} replicates, or more errors are made than allowed"
+        )
     if found[-1] > MOST_PLANNED:
         raise UsageError(f"--looks {looks}: {MOST_PLANNED:,} replicates are the most that can be planned")
     if protocol.name == "published":

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from msgspec import UNSET
 
 from assay import events, seeds
 from assay.answer.arrays import Study
@@ -81,7 +80,7 @@ def in_lockstep(science: Science, numerics: Mapping[int, Numerics], replicates: 
     """
     found: list[Lockstep] = []
     for slot, n in numerics.items():
-        together = n.chunk_size if science.protocol.edition is UNSET else len(replicates)
+        together = len(replicates) if science.protocol.second else n.chunk_size
         for first in range(0, len(replicates), together):
             found.append(Lockstep(slot, replicates[first : first + together], n.chunk_size))
     return sorted(found, key=lambda together: (together.replicates.start, together.slot))
@@ -103,7 +102,7 @@ def study_stream(
         given: by replicate, hyperparameters that its trials have beside those asked for.
     """
     studies = _Studies(science, contender, together, given or {}, on_event)
-    by = studies.by_sampler if science.protocol.edition is UNSET else studies.by_rounds
+    by = studies.by_rounds if science.protocol.second else studies.by_sampler
     for at_once in by(more):
         studies.tell((yield chunked([m for _, m in at_once], together.chunk_size)))
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from assay.core import Outcome, plain
+from assay.core import Outcome, Protocol, plain
 from assay.judge.special import scipy
 
 Real = TypeVar("Real", float, Decimal)
@@ -119,6 +119,19 @@ def paired_interval(
     return Interval(mean, low, high, p_value, sd, se, level)
 
 
+def superiority(
+    candidate: np.ndarray,
+    baseline: np.ndarray,
+    protocol: Protocol,
+    candidates: int = 1,
+    test_fraction: float | None = None,
+) -> Interval:
+    """P(a run of the candidate beats its paired run of the baseline), by the rule of the protocol's edition."""
+    if protocol.second:
+        return wilson_superior(candidate, baseline, protocol.alpha, candidates)
+    return p_superior(candidate, baseline, protocol.alpha, candidates, test_fraction)
+
+
 def p_superior(
     candidate: np.ndarray, baseline: np.ndarray, alpha: float, candidates: int = 1, test_fraction: float | None = None
 ) -> Interval:
@@ -128,15 +141,40 @@ def p_superior(
     `sd` and `se` are those of the K rates. Infinite scores are allowed (equal ones tie). ValueError on shapes that
     differ or are not (K, r), and on NaN.
     """
+    found = paired_interval(_wins(candidate, baseline) - 0.5, alpha, candidates, test_fraction)
+    mean, low, high = (float(np.clip(0.5 + x, 0.0, 1.0)) for x in (found.mean, found.low, found.high))
+    return found._replace(mean=mean, low=low, high=high)
+
+
+def wilson_superior(candidate: np.ndarray, baseline: np.ndarray, alpha: float, candidates: int = 1) -> Interval:
+    """`p_superior` in the second edition, whose interval has a width where all pairs are won, too.
+
+    Wilson's interval (1927) of the share p of N/d pairs, N = K·r, with the t quantile of K − 1 degrees of freedom for the
+    normal one. The design effect d = max(1, s²r/(p(1 − p))) is what replicates that differ, by s between their shares, take
+    from the number (Kish 1965). `se` is √(p(1 − p)·d/N).
+    """
+    found = p_superior(candidate, baseline, alpha, candidates)
+    share, pairs = found.mean, np.size(candidate)
+    if not found.exists:
+        return found
+    variance = share * (1 - share)
+    effect = max(1.0, found.sd**2 * np.shape(candidate)[1] / variance) if variance else 1.0
+    t = float(critical(np.shape(candidate)[0], alpha, candidates))
+    weight = t**2 * effect / pairs
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(variance * weight + weight**2 / 4) / (1 + weight)
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return found._replace(low=low, high=high, se=math.sqrt(variance * effect / pairs))
+
+
+def _wins(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """(K,) the share of pairs that the candidate wins, ties half."""
     ours, theirs = np.asarray(candidate, dtype=float), np.asarray(baseline, dtype=float)
     if ours.ndim != 2 or ours.shape != theirs.shape or ours.shape[1] == 0:
         raise ValueError(f"both must have the same shape (replicates, seeds), got {ours.shape} and {theirs.shape}")
     if np.isnan(ours).any() or np.isnan(theirs).any():
         raise ValueError("a score is NaN: give diverged runs the floor first")
-    rates = ((ours > theirs) + 0.5 * (ours == theirs)).mean(axis=1)
-    found = paired_interval(rates - 0.5, alpha, candidates, test_fraction)
-    mean, low, high = (float(np.clip(0.5 + x, 0.0, 1.0)) for x in (found.mean, found.low, found.high))
-    return found._replace(mean=mean, low=low, high=high)
+    return ((ours > theirs) + 0.5 * (ours == theirs)).mean(axis=1)
 
 
 def outcome(low: Real, high: Real, margin: Real) -> Outcome:

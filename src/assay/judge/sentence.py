@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from assay.core import MOST_PLANNED, Outcome, Protocol, Stages, TaskInfo
 from assay.core.verdict import HeldBack
+from assay.judge.collapse import FAR
 from assay.judge.decide import Interval, by_the_margin
 from assay.judge.digits import ceiling, percent, printed, step, times
 from assay.judge.edges import Edge
@@ -17,6 +18,18 @@ from assay.judge.power import MOST_REPLICATES
 from assay.space import Dimension
 
 DEFAULT_SEED = 0
+
+
+class Shape(NamedTuple):
+    """What is besides to be said of the differences' shape in the second edition.
+
+    `collapsed`: replicates with a final run that collapsed, though it didn't diverge. `without`: what the other runs say,
+    where there are such. `skewed`: the interval that allows for skewness, where it holds 0 and the one that decides doesn't.
+    """
+
+    collapsed: tuple[int, int]
+    without: tuple[Interval, Outcome] | None
+    skewed: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class VerdictFacts:
     diverged: tuple[int, int] = (0, 0)  # final runs
     loser: Literal["candidate", "baseline"] | None = None  # all of its final runs diverged
     survivors: tuple[Interval, Outcome] | None = None
+    shape: Shape | None = None  # from the second edition on
     edges: tuple[tuple[str, Edge, Dimension], ...] = ()
     held_back: HeldBack | None = None  # what the interval alone would say, where an edge could explain it
     wider: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
@@ -111,10 +125,11 @@ def _conclusion(f: VerdictFacts, margin: str) -> str:
         return f"inconclusive, for the range that {who} was tuned over may be why {than}"
     if f.loser:
         return f"{f.outcome}, because every final run of {getattr(f, f.loser)} diverged"
+    sure = f", at {100 * f.interval.level:.4g} % confidence" if f.protocol.second else ""
     if f.outcome == "equivalent":
-        return f"equivalent (any difference is smaller than the margin of {margin})"
+        return f"equivalent (any difference is smaller than the margin of {margin}{sure})"
     if f.outcome == "negligible":
-        return f"negligible (real, but smaller than the margin of {margin})"
+        return f"negligible (real, but smaller than the margin of {margin}{sure})"
     if f.outcome in ("better", "worse") and by_the_margin(f.interval.low, f.interval.high, f.task.margin):
         return f"{f.outcome}, by at least the margin of {margin}"
     return f.outcome
@@ -127,7 +142,7 @@ def _interval_text(f: VerdictFacts, interval: Interval) -> str:
 
 def _follow_ups(f: VerdictFacts) -> Iterator[str]:
     if math.isfinite(f.p_superior):
-        yield f"A single run of it beats its {f.baseline} twin {percent(f.p_superior)} of the time."
+        yield _single_runs(f)
     if isinstance(f.protocol.stages, Stages):
         yield _two_stages(f, f.protocol.stages)
     if isinstance(f.protocol.looks, tuple):
@@ -141,6 +156,8 @@ def _follow_ups(f: VerdictFacts) -> Iterator[str]:
         yield _divergence(f)
     if f.survivors is not None and f.survivors[1] != (f.held_back or f.outcome) and f.loser is None:
         yield _survivors(f, *f.survivors)
+    if f.shape is not None:
+        yield from _shape(f, f.shape)
     for name, edge, dimension in f.edges:
         side, span = "top" if edge.end == "high" else "bottom", str(dimension).removesuffix(":log")
         yield (
@@ -156,6 +173,38 @@ def _follow_ups(f: VerdictFacts) -> Iterator[str]:
         yield f"The level allows for {f.candidates} candidates."
     if f.seed != DEFAULT_SEED:
         yield f"This is the answer for seed {f.seed}, not the default {DEFAULT_SEED}."
+
+
+def _single_runs(f: VerdictFacts) -> str:
+    if f.protocol.second and f.p_superior in (0, 1):
+        pairs = counted(f.protocol.replicates * f.protocol.final_seeds, "pair")
+        return f"A single run of it beats its {f.baseline} twin in {'all' if f.p_superior else 'none'} of {pairs}."
+    return f"A single run of it beats its {f.baseline} twin {percent(f.p_superior)} of the time."
+
+
+def _shape(f: VerdictFacts, shape: Shape) -> Iterator[str]:
+    if shape.skewed is not None:
+        text = printed(f.interval.mean, *shape.skewed, f.task.margin, f.task.scale)
+        yield (
+            f"It rests on skewed differences: an interval that allows for their skewness holds 0 ({text.low} to {text.high})."
+        )
+    if shape.without is None:
+        return
+    ours, theirs = (count or "none" for count in shape.collapsed)
+    where = f"{ours} of {f.candidate} and {theirs} of {f.baseline}"
+    interval, decided = shape.without
+    said = f"Of {counted(f.protocol.replicates, 'replicate')} each, {where} have a final run that collapsed (more than "
+    said += f"{FAR} margins below the contender's median), which no interval of a mean allows for"
+    yield f"{said}; {_scored_among(f, 'without those', interval, decided)}."
+
+
+def _scored_among(f: VerdictFacts, which: str, interval: Interval, decided: Outcome) -> str:
+    """What some of the pairs of runs say by themselves."""
+    if not interval.exists:
+        return f"{which} it is {decided}, without an interval"
+    text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)
+    score = difference_text(interval.mean, text.mean, text.digits, f.task, f.baseline)
+    return f"{which}, {f.candidate} scores {score} ({_interval_text(f, interval)}): {decided}"
 
 
 def _settling(f: VerdictFacts, settling_margin: float) -> str:
@@ -174,7 +223,10 @@ def _settling(f: VerdictFacts, settling_margin: float) -> str:
         needed = f"more than {counted(MOST_REPLICATES, 'replicate')} would be needed"
     else:
         needed = f"{counted(f.settling_replicates, 'replicate')} at most would settle it with 80 % assurance"
-    return f"Any margin above {wider} would have settled it; at {amount(text.margin, f.task.unit)}, {needed}."
+    new = " in a new run (another --seed)" if f.protocol.second else ""
+    most = f.protocol.second and f.task.metric == "accuracy" and settling_margin >= 1
+    any_margin = "No margin" if most else f"Any margin above {wider}"
+    return f"{any_margin} would have settled it; at {amount(text.margin, f.task.unit)}, {needed}{new}."
 
 
 def _two_stages(f: VerdictFacts, stages: Stages) -> str:
@@ -198,11 +250,4 @@ def _divergence(f: VerdictFacts) -> str:
 
 
 def _survivors(f: VerdictFacts, interval: Interval, outcome: Outcome) -> str:
-    if not interval.exists:
-        return f"Runs that diverged decide this: among the pairs that survived it is {outcome}, without an interval."
-    text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)
-    score = difference_text(interval.mean, text.mean, text.digits, f.task, f.baseline)
-    return (
-        f"Runs that diverged decide this: among the pairs that survived, {f.candidate} scores {score} "
-        f"({_interval_text(f, interval)}): {outcome}."
-    )
+    return f"Runs that diverged decide this: {_scored_among(f, 'among the pairs that survived', interval, outcome)}."

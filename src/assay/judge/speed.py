@@ -7,9 +7,9 @@ import math
 import numpy as np
 from msgspec.structs import asdict
 
-from assay.core import plain
+from assay.core import Protocol, plain
 from assay.core.verdict import Chance, Speed, ToTarget
-from assay.judge.decide import p_superior
+from assay.judge.decide import superiority
 
 
 def target_of(baseline: np.ndarray, margin: float = 0.0) -> float | None:
@@ -48,10 +48,10 @@ def to_target(target: float, ours: np.ndarray, theirs: np.ndarray) -> ToTarget:
 
 
 def compare(
-    candidate: np.ndarray, baseline: np.ndarray, target: float, alpha: float, candidates: int = 1,
+    candidate: np.ndarray, baseline: np.ndarray, target: float, protocol: Protocol, candidates: int = 1,
     test_fraction: float | None = None,
 ) -> Speed:  # fmt: skip
-    """The speed of two contenders from their turned curves (K, r, E); two misses tie (½), see `p_superior`."""
+    """The speed of two contenders from their turned curves (K, r, E); two misses tie (½), see `superiority`."""
     ours, theirs = epochs_to(candidate, target), epochs_to(baseline, target)
-    faster = p_superior(-ours, -theirs, alpha, candidates, test_fraction)
+    faster = superiority(-ours, -theirs, protocol, candidates, test_fraction)
     return Speed(**asdict(to_target(target, ours, theirs)), faster=Chance(**plain(faster._asdict())))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 from msgspec import UNSET
@@ -14,40 +13,14 @@ from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
 from assay.core.verdict import ContenderFacts, Details, Survivors, TaskVerdict
 from assay.errors import NoVerdict
 from assay.judge import stability, two_stage
-from assay.judge.decide import Interval, by_the_margin, outcome, p_superior, paired_interval, resolution
-from assay.judge.divergence import floored, loser, survivor_differences
+from assay.judge.collapse import collapsed, counted
+from assay.judge.decide import Interval, by_the_margin, outcome, resolution
+from assay.judge.divergence import floored, loser
 from assay.judge.edges import edges, held_back, wider_spaces
-from assay.judge.looks import look_interval
-from assay.judge.power import settling_margin, settling_replicates
-from assay.judge.second_opinion import bca_interval, holm, sign_flip_p
+from assay.judge.pair import ContenderScores, Pair, Question, second_opinions
+from assay.judge.power import settling_margin
+from assay.judge.second_opinion import holm, sign_flip_p
 from assay.judge.sentence import DEFAULT_SEED, VerdictFacts, sentence
-from assay.space import Space
-
-
-@dataclass(frozen=True)
-class ContenderScores:
-    """What one contender left. K replicates, r final seeds, d hyperparameters; scores in file units, NaN = diverged.
-
-    `trials` and `allotted_steps` are its budget: the steps it may take in one training. `gradient_evaluations` were
-    spent over `steps` steps, both counted over the trainings that did not diverge.
-    """
-
-    name: str
-    space: Space
-    test: np.ndarray  # (K, r) fresh final runs, test split
-    validation_final: np.ndarray  # (K, r) the same runs, validation split
-    chosen_validation: np.ndarray  # (K,) the chosen trial's own validation score
-    chosen_positions: np.ndarray  # (K, d) unit positions of what was chosen, in the space's order
-    trials: int
-    allotted_steps: int
-    gradient_evaluations: int
-    steps: int
-    diverged_tune: float = 0.0  # fraction of its trials
-
-    @property
-    def gradients_per_step(self) -> float | None:
-        """Gradient evaluations for each step; None where every training diverged."""
-        return self.gradient_evaluations / self.steps if self.steps else None
 
 
 def judge(
@@ -72,14 +45,14 @@ def judge(
     baseline, *rest = contenders
     theirs, *turned = (task.sign * floored(c.test, test_floor) for c in contenders)
     fraction = None if task.generated else test_fraction
-    question = _Question(task, protocol, len(rest), fraction, seed, resolution([theirs, *turned]))
+    question = Question(task, protocol, len(rest), fraction, seed, resolution([theirs, *turned]))
     if isinstance(protocol.stages, Stages):
         differences = [(ours - theirs).mean(axis=1) for ours in turned]
-        asked = two_stage.asked(differences, protocol.stages.first, task.margin, protocol.alpha, fraction)
+        asked = two_stage.asked(differences, protocol.stages.first, task.margin, protocol.alpha, question.overlap)
         question = replace(question, asked=tuple(asked))
-    pairs = [_Pair(question, c, baseline, ours, theirs) for c, ours in zip(rest, turned, strict=True)]
+    pairs = [Pair(question, c, baseline, ours, theirs) for c, ours in zip(rest, turned, strict=True)]
     adjusted = holm(np.array([pair.interval.p_value for pair in pairs]))
-    by_itself = [_by_itself(c, task, test_floor, validation_floor) for c in contenders]
+    by_itself = [_by_itself(c, question, test_floor, validation_floor) for c in contenders]
     spaces = wider_spaces({c.name: (c.chosen_positions, c.space) for c in contenders})
     wider = {name: {hp: str(dimension) for hp, dimension in space.items()} for name, space in spaces.items()}
     return [
@@ -88,85 +61,7 @@ def judge(
     ]
 
 
-@dataclass(frozen=True)
-class _Question:
-    task: TaskInfo
-    protocol: Protocol
-    candidates: int
-    test_fraction: float | None
-    seed: int
-    resolution: float
-    asked: tuple[int | None, ...] = ()  # replicates that each candidate's first of two stages asked for
-
-    def interval(self, differences: np.ndarray) -> Interval:
-        """The interval that decides."""
-        stages, looks = self.protocol.stages, self.protocol.looks
-        if isinstance(looks, tuple):
-            return look_interval(differences, looks, self.protocol.alpha, self.candidates, self.resolution)
-        if isinstance(stages, Stages):
-            return two_stage.two_stage_interval(
-                differences, stages.first, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution
-            )
-        return self.plain_interval(differences)
-
-    def plain_interval(self, differences: np.ndarray) -> Interval:
-        return paired_interval(differences, self.protocol.alpha, self.candidates, self.test_fraction, self.resolution)
-
-    @property
-    def wanted(self) -> int | None:
-        """The largest number of replicates that a candidate asked for; None where no number would do."""
-        return None if None in self.asked else max((n for n in self.asked if n is not None), default=None)
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A candidate beside the baseline; `ours` and `theirs` are turned, floored scores (K, r)."""
-
-    question: _Question
-    candidate: ContenderScores
-    baseline: ContenderScores
-    ours: np.ndarray
-    theirs: np.ndarray
-
-    @property
-    def differences(self) -> np.ndarray:
-        """Mean differences over the final seeds (K,)."""
-        return (self.ours - self.theirs).mean(axis=1)
-
-    @cached_property
-    def interval(self) -> Interval:
-        return self.question.interval(self.differences)
-
-    @cached_property
-    def superiority(self) -> Interval:
-        q = self.question
-        return p_superior(self.ours, self.theirs, q.protocol.alpha, q.candidates, q.test_fraction)
-
-    @property
-    def survivors(self) -> np.ndarray:
-        """Mean differences over the pairs of runs that both survived (at most K,)."""
-        sign = self.question.task.sign
-        return survivor_differences(sign * self.candidate.test, sign * self.baseline.test)
-
-    @property
-    def gradient_ratio(self) -> float | None:
-        ours, theirs = self.candidate.gradients_per_step, self.baseline.gradients_per_step
-        return ours / theirs if ours is not None and theirs else None
-
-    def settling_replicates(self, decided: Outcome) -> int | None:
-        """How many replicates would settle what is inconclusive."""
-        q = self.question
-        if decided != "inconclusive":
-            return None
-        if q.asked:
-            return q.wanted
-        alpha, fraction = q.protocol.alpha, q.test_fraction
-        return settling_replicates(
-            self.interval.sd, q.protocol.replicates, q.task.margin, alpha, q.candidates, test_fraction=fraction
-        )
-
-
-def _facts(pair: _Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
+def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
     """What is to be said of one candidate; `wider`: ranges that should be, by contender and hyperparameter."""
     question, candidate, baseline, interval = pair.question, pair.candidate, pair.baseline, pair.interval
     task = question.task
@@ -176,10 +71,7 @@ def _facts(pair: _Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
     held = held_back(decided, *((edges(c.chosen_positions, c.space), c.space) for c in (candidate, baseline)))
     held = held if question.protocol.edges == "hold back" else None
     ours, theirs = (int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline))
-    survivors = None
-    if (ours or theirs) and loses is None:
-        remaining = question.plain_interval(pair.survivors)
-        survivors = remaining, outcome(remaining.low, remaining.high, task.margin)
+    survivors = question.among(pair.survivors) if (ours or theirs) and loses is None else None
     return VerdictFacts(
         task=task,
         protocol=question.protocol,
@@ -196,6 +88,7 @@ def _facts(pair: _Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
         diverged=(ours, theirs),
         loser=loses,
         survivors=survivors,
+        shape=pair.shape if question.protocol.second else None,
         edges=tuple(
             (c.name, edge, c.space[edge.hyperparameter])
             for c in (candidate, baseline)
@@ -209,19 +102,12 @@ def _facts(pair: _Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
 
 
 def _verdict(
-    pair: _Pair, slot: int, candidate: ContenderFacts, baseline: ContenderFacts, holm_p: float,
+    pair: Pair, slot: int, candidate: ContenderFacts, baseline: ContenderFacts, holm_p: float,
     wider: dict[str, dict[str, str]],
 ) -> TaskVerdict:  # fmt: skip
     facts, question, interval, differences = _facts(pair, wider), pair.question, pair.interval, pair.differences
-    task, alpha, fraction = question.task, question.protocol.alpha, question.test_fraction
-    resampling = seeds.hashed("resampling", question.seed, slot=slot)
-    bca_low, bca_high = bca_interval(differences, alpha, resampling, question.candidates)
+    task, alpha = question.task, question.protocol.alpha
     certain = facts.outcome in ("better", "worse") and facts.loser is None
-    survivors = None
-    if facts.survivors is not None:
-        found, decided = facts.survivors
-        ends = finite(found.mean), finite(found.low), finite(found.high)
-        survivors = Survivors(*ends, decided, len(pair.survivors))
     details = Details(
         candidate=candidate,
         baseline=baseline,
@@ -231,20 +117,20 @@ def _verdict(
         by_the_margin=certain and by_the_margin(interval.low, interval.high, task.margin),
         sd=finite(interval.sd),
         se=finite(interval.se),
-        test_fraction=fraction,
+        test_fraction=question.test_fraction,
         p_superior_low=finite(pair.superiority.low),
         p_superior_high=finite(pair.superiority.high),
-        sign_flip_p=finite(sign_flip_p(differences, resampling)),
-        bca_low=finite(bca_low),
-        bca_high=finite(bca_high),
+        sign_flip_p=finite(sign_flip_p(differences, seeds.hashed("resampling", question.seed, slot=slot))),
+        **second_opinions(pair, slot),
         holm_p=finite(holm_p),
         settling_margin=facts.settling_margin,
         settling_replicates=facts.settling_replicates,
         replicates_asked=facts.asked if question.asked else UNSET,
         all_diverged=facts.loser,
-        survivors=survivors,
+        survivors=_recorded(facts.survivors, len(pair.survivors)),
+        without_collapses=_recorded(facts.shape and facts.shape.without, len(pair.whole)) or UNSET,
         gradient_ratio=facts.gradient_ratio,
-        stability=stability.compare(pair.ours, pair.theirs, alpha, question.candidates, fraction),
+        stability=stability.compare(pair.ours, pair.theirs, alpha, question.candidates, question.overlap),
         wider=wider,
         held_back=facts.held_back or UNSET,
     )
@@ -263,11 +149,19 @@ def _verdict(
     )
 
 
+def _recorded(some: tuple[Interval, Outcome] | None, replicates: int) -> Survivors | None:
+    if some is None:
+        return None
+    found, decided = some
+    return Survivors(finite(found.mean), finite(found.low), finite(found.high), decided, replicates)
+
+
 def _by_itself(
-    c: ContenderScores, task: TaskInfo, test_floor: float | np.ndarray, validation_floor: float | np.ndarray
+    c: ContenderScores, question: Question, test_floor: float | np.ndarray, validation_floor: float | np.ndarray
 ) -> ContenderFacts:
     test, validation = floored(c.test, test_floor), floored(c.validation_final, validation_floor)
     tuning = floored(c.chosen_validation, validation_floor)
+    task, protocol = question.task, question.protocol
     by_replicate = test.mean(axis=1)
     return ContenderFacts(
         name=c.name,
@@ -280,6 +174,7 @@ def _by_itself(
         gradients_per_step=c.gradients_per_step,
         tuned=len(c.space),
         edges=edges(c.chosen_positions, c.space),
+        collapsed=counted(collapsed(task.sign * test, task.margin), protocol.alpha) if protocol.second else UNSET,
     )
 
 

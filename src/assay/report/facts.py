@@ -44,6 +44,7 @@ def _judged(reading: Reading, verdict: dict[str, Any]) -> list[tuple[str, str]]:
         return percent(mean) if low is None or high is None else f"{percent(mean)} ({percent(low)} to {percent(high)})"
 
     stable, fast, left = d["stability"], d.get("speed"), d["survivors"]
+    whole = d.get("without_collapses")
     rows = [
         ("outcome", verdict["outcome"] + (", by at least the margin" if d["by_the_margin"] else "")),
         (f"difference, {level} interval", span(*_interval(verdict))),
@@ -52,9 +53,11 @@ def _judged(reading: Reading, verdict: dict[str, Any]) -> list[tuple[str, str]]:
         ("smallest margin that settles it", _settles(verdict, task)),
         ("replicates that settle it, 80 % assurance", number(d["settling_replicates"])),
         ("second opinion: sign-flip p value", p_text(d["sign_flip_p"])),
-        ("second opinion: BCa bootstrap interval", span(verdict["difference"], d["bca_low"], d["bca_high"])),
+        *((name, span(verdict["difference"], d[low], d[high])) for name, low, high in _OPINIONS if low in d),
         ("second opinion: Holm p value", p_text(d["holm_p"])),
         ("survivors only", f"{left['outcome']}, {span(*_interval(left))}" if left else MISSING),
+        ("replicates with a final run that collapsed", _collapses(verdict)),
+        ("without those runs", f"{whole['outcome']}, {span(*_interval(whole))}" if whole else MISSING),
         ("gradients for each step, relative", MISSING if d["gradient_ratio"] is None else times(d["gradient_ratio"])),
         ("spread between seeds, relative", _ratio(stable)),
         (
@@ -63,6 +66,24 @@ def _judged(reading: Reading, verdict: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, value) for name, value in rows if value != MISSING]
+
+
+_OPINIONS = (
+    ("second opinion: BCa bootstrap interval", "bca_low", "bca_high"),
+    ("second opinion: interval corrected for skewness (Hall)", "hall_low", "hall_high"),
+    ("second opinion: beyond this data set (Nadeau and Bengio)", "overlapping_low", "overlapping_high"),
+)
+
+
+def _collapses(verdict: dict[str, Any]) -> str:
+    """Replicates in which a final run of the candidate or of the baseline collapsed."""
+    found = [verdict["details"][who].get("collapsed") for who in ("candidate", "baseline")]
+    if None in found or not any(one["replicates"] for one in found):
+        return MISSING
+    return ", ".join(
+        f"{verdict[who]} in {one['replicates']} of {one['of']} ({percent(one['low'])} to {percent(one['high'])})"
+        for who, one in zip(("candidate", "baseline"), found, strict=True)
+    )
 
 
 def _settles(verdict: dict[str, Any], task: Any) -> str:
