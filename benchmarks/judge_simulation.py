@@ -78,7 +78,8 @@ def row(draw, replicates: int, rng: np.random.Generator) -> str:
 def main() -> None:
     started = time.perf_counter()
     print(
-        "|  K | differences  | coverage % | false better % | false worse % | power up % | power down % | BCa coverage % | Hall coverage % |"
+        "|  K | differences  | coverage % | false better % | false worse % | power up % | power down % | BCa coverage % "
+        "| Hall coverage % |"
     )
     print("|---:|---|---:|---:|---:|---:|---:|---:|---:|")
     for replicates in (4, 12, 30):

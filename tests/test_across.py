@@ -297,3 +297,40 @@ def test_no_verdict_on_one_task_is_said_and_on_all_is_code_4(tmp_path):
     assert call(["verify", str(tmp_path / "one")]) == 0
     with pytest.raises(NoVerdict):
         asked.run(asked.plan(a, b, task=[broken], out=tmp_path / "two", **SMALL), 1)
+
+
+def test_in_the_second_edition_these_tasks_decide_and_cells_have_a_false_coverage_rate(where):
+    names = ",".join(f"{where / 'mine.py'}:{name}" for name in ("one", "two", "three"))
+    few = ["--trials", "3", "--replicates", "3", "--final-seeds", "2", "--workers", "1", "--engine", "loop", "--quiet"]
+    spaces = [word for name in ("adam", "sgd", "rmsprop") for word in ("--space", f"{name}.lr=1e-3..1e-1:log")]
+    out = where / "second"
+    command = ["run", "adam", "sgd", "rmsprop", "--task", names, "--protocol", "honest-2"]
+    assert call([*command, *few, *spaces, "--out", str(out)]) == 0
+    folders = {name: RunFolder.open(out / name) for name in ("one", "two", "three")}
+    found, arrays = content(out), {name: RecordArrays(folder.plan, folder.frame()) for name, folder in folders.items()}
+    for slot, verdict in enumerate(found["verdicts"], start=1):
+        gaps = {
+            n: (a.scores(slot) - a.scores(0)).mean(axis=1) / a.task.margin for n, a in arrays.items()
+        }  # one and two are of one family
+        clouds, others = (gaps["one"] + gaps["two"]) / 2, gaps["three"]
+        wanted = stats.ttest_ind(clouds, -others, equal_var=False).confidence_interval(1 - 0.05 / 2)
+        assert (verdict["ci_low"], verdict["ci_high"]) == pytest.approx((wanted.low / 2, wanted.high / 2))
+        assert "on these tasks (97.5 % interval" in verdict["sentence"]
+        assert "at a false coverage rate of 5 %" in verdict["sentence"]
+    level = found["levels"]["tasks"]
+    decided = [c["outcome"] for v in found["verdicts"] for c in v["tasks"] if c["outcome"] != "inconclusive"]
+    assert level == pytest.approx(1 - max(1, len(decided)) * 0.05 / 6)
+    for v in found["verdicts"]:
+        for cell in v["tasks"]:
+            own = gaps_of(arrays[cell["task"]], [x["candidate"] for x in found["verdicts"]].index(v["candidate"]) + 1)
+            ends = stats.ttest_1samp(own, 0).confidence_interval(level)
+            assert (cell["ci_low"], cell["ci_high"]) == pytest.approx((ends.low, ends.high))
+    assert content(out / "one")["verdicts"][0]["details"]["level"] == 0.975  # as where it is asked about alone
+    assert list(verify.faults(out)) == []
+    page = " ".join((out / "report.html").read_text().split())
+    assert "means over these tasks" in page
+    assert "false coverage rate" in page
+
+
+def gaps_of(arrays: RecordArrays, slot: int) -> np.ndarray:
+    return (arrays.scores(slot) - arrays.scores(0)).mean(axis=1) / arrays.task.margin

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, sentence
+from assay.judge.coverage import covered_level
 from assay.judge.decide import Interval, outcome
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
@@ -144,3 +146,107 @@ def test_settings_are_not_counted_as_tasks():
     said = sentence(facts)
     assert said.startswith("Across 4 settings of 2 tasks on 2 data sources, ")
     assert "Of 4 settings, " in said
+
+
+def part(values, least=0.0, first=None) -> across.Part:
+    return across.Part(np.array(values, dtype=float), least, first)
+
+
+def test_on_these_tasks_two_sources_are_welchs_test():
+    one, two = rng.normal(0.4, 1.0, 6), rng.normal(0.1, 3.0, 9)
+    found = across.these([part(one), part(two)], ["a", "b"], 0.05, 2)
+    wanted = stats.ttest_ind(one, -two, equal_var=False)  # of the sum of their means
+    ends = wanted.confidence_interval(1 - 0.05 / 2)
+    assert (2 * found.low, 2 * found.high, found.p_value) == pytest.approx(
+        (ends.low, ends.high, wanted.pvalue), **EXACT
+    )
+    assert found.level == 0.975
+
+
+def test_on_one_task_it_is_that_tasks_interval():
+    values = rng.normal(0.4, 1.0, 7)
+    found, wanted = across.these([part(values)], ["a"], 0.05), stats.ttest_1samp(values, 0)
+    ends = wanted.confidence_interval(0.95)
+    assert (found.mean, found.low, found.high, found.p_value) == pytest.approx(
+        (values.mean(), ends.low, ends.high, wanted.pvalue), **EXACT
+    )
+
+
+def test_tasks_on_the_same_data_are_averaged_within_the_replicate_first():
+    shared, own = rng.normal(0, 3, 8), [rng.normal(0, 0.1, 8), rng.normal(0, 0.1, 10)]
+    found = across.these([part(shared + own[0]), part(np.append(-shared, [5.0, 5.0]) + own[1])], ["a", "a"], 0.05)
+    wanted = stats.ttest_1samp((own[0] + own[1][:8]) / 2, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+
+
+def test_equal_differences_are_no_certainty_where_scores_are_rounded():
+    sure = across.these([part([0.1, 0.1, 0.1])], ["a"], 0.05)
+    assert (sure.low, sure.high, sure.p_value) == (sure.mean, sure.mean, 0.0)
+    rounded = across.these([part([0.1, 0.1, 0.1], least=0.5)], ["a"], 0.05)
+    assert rounded.low < 0 < rounded.high
+    assert not across.these([part([0.1])], ["a"], 0.05).exists
+
+
+def test_of_two_stages_the_first_gives_the_spread():
+    values = rng.normal(0, 1, 20)
+    found = across.these([part(values, first=6)], ["a"], 0.05)
+    half = stats.t.ppf(0.975, 5) * values[:6].std(ddof=1) / math.sqrt(20)
+    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), **EXACT)
+
+
+def test_on_these_tasks_the_interval_covers_their_mean_and_errs_as_allowed():
+    generator, held, wrong = np.random.default_rng(8), [], []
+    truths = np.array([2.0, -1.0, 0.5, 0.5])  # far apart, as tasks are
+    for _ in range(2000):
+        parts = [part(generator.normal(t, s, 8)) for t, s in zip(truths, (0.3, 3.0, 1.0, 1.0), strict=True)]
+        found = across.these(parts, ["a", "b", "c", "c"], 0.05)
+        held.append(found.low <= (2.0 - 1.0 + 0.5) / 3 <= found.high)
+        null = across.these(
+            [part(p.differences - t) for p, t in zip(parts, truths, strict=True)], ["a", "b", "c", "c"], 0.05
+        )
+        wrong.append(null.p_value < 0.05)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.018)
+    assert np.mean(wrong) == pytest.approx(0.05, abs=0.018)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from([0.05, 0.2]))
+def test_cells_are_picked_as_benjamini_and_hochberg_pick_them(p_values, rate):
+    level = covered_level([(lambda alpha, p=p: p <= alpha) for p in p_values], rate)
+    rejected = int(multipletests(p_values, rate, "fdr_bh")[0].sum())
+    assert level == pytest.approx(1 - max(1, rejected) * rate / len(p_values))
+
+
+def test_picked_cells_are_wrong_no_oftener_than_allowed():
+    generator, shares = np.random.default_rng(9), []
+    truths = np.repeat([0.0, 1.0, 3.0], [20, 6, 4])
+    z = lambda alpha: stats.norm.isf(alpha / 2)  # noqa: E731
+    for _ in range(1000):
+        seen = truths + generator.normal(size=30)
+        level = covered_level([(lambda alpha, x=x: abs(x) > z(alpha)) for x in seen], 0.05)
+        picked = np.abs(seen) > z(1 - level)
+        shares.append((np.abs(seen - truths) > z(1 - level))[picked].mean() if picked.any() else 0.0)
+    assert np.mean(shares) <= 0.05
+
+
+def test_no_cells_have_no_level():
+    with pytest.raises(ValueError, match="no cells"):
+        covered_level([], 0.05)
+
+
+def test_from_the_second_edition_on_it_is_said_of_these_tasks_then_of_tasks_like_these():
+    interval, wide = Interval(0.8, 0.2, 1.4, 0.01, 1.0, 0.3, 0.95), Interval(0.8, -0.5, 2.1, 0.2, 1.0, 0.6, 0.95)
+    tasks = [TaskOutcome("a", "better"), TaskOutcome("b", "inconclusive")]
+    facts = AcrossFacts(
+        "new", "adam", "better", interval, 2, tasks, 0.95, 10, coverage=0.05, alike=(wide, "inconclusive")
+    )
+    assert sentence(facts) == (
+        "Across 2 tasks on 2 data sources, new tuned with 10 trials lies on average 0.8 margins above adam on these tasks "
+        "(95 % interval 0.2 to 1.4; a margin is the smallest difference that matters on a task): better. On tasks like "
+        "these: inconclusive (95 % interval −0.5 to 2.1 over the data sources). Of 2 tasks, at a false coverage rate of "
+        "5 %, the finding holds on 1 (a); it is inconclusive on b."
+    )
+    alone = Interval(0.8, math.nan, math.nan, math.nan, math.nan, math.nan, 0.95)
+    facts = AcrossFacts(
+        "new", "adam", "better", interval, 1, tasks, 0.95, 10, coverage=0.05, alike=(alone, "inconclusive")
+    )
+    assert "One data source says nothing of others." in sentence(facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,15 @@ from msgspec import UNSET
 from assay import seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.result import changes_sentence, result
-from assay.core import Outcome, Plan, finite, plain
-from assay.core.verdict import AcrossDetails, AcrossVerdict, Cell, Descriptive, HeldBack, TaskVerdict, ToTarget
+from assay.core import Outcome, Plan, Stages, finite, plain
+from assay.core.verdict import AcrossDetails, AcrossVerdict, Alike, Cell, Descriptive, HeldBack, TaskVerdict, ToTarget
 from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sentence
-from assay.judge.decide import outcome
+from assay.judge.coverage import covered_level
+from assay.judge.decide import Interval, outcome, resolution, rounding_sd
 from assay.judge.edges import edges, held_back
+from assay.judge.pair import Question
 from assay.judge.second_opinion import holm
 from assay.record import RunFolder
 from assay.record.suite import Entry, Suite
@@ -45,6 +47,16 @@ class Judged:
     def arrays(self) -> RecordArrays:
         """Its members as arrays."""
         return RecordArrays(self.plan, self.frame)
+
+    @property
+    def second(self) -> bool:
+        """Whether it is judged by the second edition's rules."""
+        return self.plan.science.protocol.second
+
+    @cached_property
+    def resolution(self) -> float:
+        """What its scores are rounded to."""
+        return resolution([self.arrays.scores(slot) for slot in range(len(self.plan.science.contenders))])
 
     @property
     def source(self) -> str:
@@ -108,7 +120,8 @@ def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
     if all(run.content is None for run in runs):
         raise NoVerdict("no verdict can be given on any task")
     runs = _with_shared_sources(runs)
-    verdicts = [_verdict(suite, slot, name, runs) for slot, name in enumerate(suite.candidates, start=1)]
+    level = _covered(suite, runs) if runs[0].second else None
+    verdicts = [_verdict(suite, slot, name, runs, level) for slot, name in enumerate(suite.candidates, start=1)]
     adjusted = holm(np.array([np.nan if v.p_value is None else v.p_value for v in verdicts]))
     for i, p in enumerate(adjusted):
         details = msgspec.structs.replace(verdicts[i].details, holm_p=finite(p))
@@ -119,30 +132,40 @@ def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
             "tasks": [_task(run) for run in runs],
             "levels": {
                 "headlines": 1 - suite.alpha / len(suite.candidates),
-                "tasks": max(run.level for run in runs if len(run.plan.science.contenders) > 1),
+                "tasks": level or max(run.level for run in runs if len(run.plan.science.contenders) > 1),
             },
             "suite_hash": suite.hash,
         }
     )
 
 
-def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> AcrossVerdict:
-    own = [(run, run.verdict(candidate)) for run in runs]
-    cells = [_cell(run, candidate, v) for run, v in own]
-    judged = [(run, v) for run, v in own if v is not None]
-    if not judged:
+def _covered(suite: Suite, runs: Sequence[Judged]) -> float:
+    """The level of the tasks' own intervals, of all candidates, at the suite's false coverage rate."""
+    arms = [_Arms(run, name) for run in runs for name in suite.candidates if run.verdict(name) is not None]
+
+    def says(own: _Arms) -> Callable[[float], bool]:
+        return lambda alpha: own.outcome(alpha) != "inconclusive"
+
+    return covered_level([says(own) for own in arms], suite.cells_alpha)
+
+
+def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level: float | None) -> AcrossVerdict:
+    """`level`: of the tasks' own intervals, from the second edition on."""
+    cells = [_cell(run, candidate, level) for run in runs]
+    own = [(run, cell, v) for run, cell in zip(runs, cells, strict=True) if (v := run.verdict(candidate)) is not None]
+    if not own:
         said = f"No verdict can be given on {candidate}: it takes part in no task."
         return AcrossVerdict(
             candidate=candidate, baseline=suite.baseline, outcome="inconclusive", sentence=said,
             unit="margins", holds_on=[], tasks=cells, details=AcrossDetails(),
         )  # fmt: skip
-    arms = [_Arms(run, run.arrays.scores(run.slot(candidate)), run.arrays.scores(0)) for run, _ in judged]
-    means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
-    interval = across.headline(means, sources, suite.alpha, len(suite.candidates))
-    by_source = across.by_source(means, sources)
+    judged = [run for run, _, _ in own]
+    arms = [_Arms(run, candidate) for run in judged]
+    interval, alike = _intervals(suite, arms, level is not None)
     decided = outcome(interval.low, interval.high, 1.0)
-    by = [run.entry.name for run, v in judged if run.holds_back(decided, v)]
+    by = [run.entry.name for run, _, v in own if run.holds_back(decided, v)]
     held: HeldBack | None = decided if by and decided in ("better", "worse") else None
+    looked_at = level is not None and decided != "inconclusive" and not held
     facts = AcrossFacts(
         candidate=candidate,
         baseline=suite.baseline,
@@ -150,37 +173,56 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged]) -> Acr
         held_back=held,
         held_back_by=by,
         interval=interval,
-        sources=len(by_source),
+        sources=len({run.source for run in judged}),
         tasks=[
-            TaskOutcome(run.entry.name, None if v is None else v.outcome, candidate not in run.entry.skipped)
-            for run, v in own
+            TaskOutcome(run.entry.name, cell.outcome, candidate not in run.entry.skipped)
+            for run, cell in zip(runs, cells, strict=True)
         ],
-        task_level=max(run.level for run, _ in judged),
-        trials=judged[0][0].plan.science.protocol.trials,
+        task_level=max(run.level for run in judged),
+        trials=judged[0].plan.science.protocol.trials,
         flips=across.flips(
             [
-                (run.entry.task, run.entry.setting, v.ci_low, v.ci_high)
-                for run, v in judged
-                if v.ci_low is not None and v.ci_high is not None and run.entry.setting
+                (run.entry.task, run.entry.setting, cell.ci_low, cell.ci_high)
+                for run, cell, _ in own
+                if cell.ci_low is not None and cell.ci_high is not None and run.entry.setting
             ]
         ),
-        distinct=len({run.entry.task for run, _ in judged}),
+        distinct=len({run.entry.task for run in judged}),
+        coverage=None if level is None else suite.cells_alpha,
+        alike=(alike, outcome(alike.low, alike.high, 1.0)) if looked_at else None,
     )
+    return _said(suite, slot, facts, cells, arms, sentence(facts) + _changes(candidate, suite.baseline, runs))
+
+
+def _intervals(suite: Suite, arms: Sequence[_Arms], second: bool) -> tuple[Interval, Interval]:
+    """The one that decides, and the one over data sources, which is the same in the first edition."""
+    means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
+    alike = across.headline(means, sources, suite.alpha, len(suite.candidates))
+    if not second:
+        return alike, alike
+    return across.these([arm.part for arm in arms], sources, suite.alpha, len(suite.candidates)), alike
+
+
+def _said(
+    suite: Suite, slot: int, f: AcrossFacts, cells: list[Cell], arms: Sequence[_Arms], said: str
+) -> AcrossVerdict:
+    means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
     return AcrossVerdict(
-        candidate=candidate,
+        candidate=f.candidate,
         baseline=suite.baseline,
-        outcome=facts.outcome,
-        sentence=sentence(facts) + _changes(candidate, suite.baseline, runs),
-        **interval.recorded(),
+        outcome=f.outcome,
+        sentence=said,
+        **f.interval.recorded(),
         unit="margins",
-        holds_on=holding(facts.outcome, facts.tasks),
+        holds_on=holding(f.outcome, f.tasks),
         tasks=cells,
         details=AcrossDetails(
-            level=interval.level,
-            sources=by_source,
-            flips=facts.flips,
-            held_back=held or UNSET,
-            held_back_by=by if held else UNSET,
+            level=f.interval.level,
+            sources=across.by_source(means, sources),
+            flips=f.flips,
+            held_back=f.held_back or UNSET,
+            held_back_by=list(f.held_back_by) if f.held_back else UNSET,
+            alike=Alike(finite(f.alike[0].low), finite(f.alike[0].high), f.alike[1]) if f.alike else UNSET,
             descriptive=_descriptive(arms, seeds.hashed("resampling across", suite.seed, slot=slot)),
         ),
     )
@@ -201,13 +243,40 @@ class _Arms:
     """A candidate and the baseline in one run: turned test scores (K, r), diverged ones at the floor."""
 
     run: Judged
-    ours: np.ndarray
-    theirs: np.ndarray
+    candidate: str
+
+    @cached_property
+    def ours(self) -> np.ndarray:
+        return self.run.arrays.scores(self.run.slot(self.candidate))
+
+    @cached_property
+    def theirs(self) -> np.ndarray:
+        return self.run.arrays.scores(0)
 
     @property
     def differences(self) -> np.ndarray:
         """Differences (K,) in margins."""
         return (self.ours - self.theirs).mean(axis=1) / self.run.arrays.task.margin
+
+    @property
+    def part(self) -> across.Part:
+        """What it adds to the mean over tasks."""
+        stages = self.run.plan.science.protocol.stages
+        least = rounding_sd(self.run.resolution) / self.run.arrays.task.margin
+        return across.Part(self.differences, least, stages.first if isinstance(stages, Stages) else None)
+
+    def interval(self, alpha: float) -> Interval:
+        """That of this task alone at 1 − α, in margins."""
+        f = self.run.arrays
+        protocol = msgspec.structs.replace(f.protocol, alpha=alpha)
+        question = Question(f.task, protocol, 1, f.test_fraction, 0, self.run.resolution)
+        found, margin = question.interval((self.ours - self.theirs).mean(axis=1)), f.task.margin
+        return found._replace(mean=found.mean / margin, low=found.low / margin, high=found.high / margin)
+
+    def outcome(self, alpha: float) -> Outcome:
+        """What that interval says, an edge that could explain it apart."""
+        found = self.interval(alpha)
+        return outcome(found.low, found.high, 1.0)
 
     def from_baseline(self, scores: np.ndarray) -> np.ndarray:
         """How far each replicate's score lies from the baseline's mean (K,), in margins."""
@@ -235,20 +304,28 @@ def _descriptive(arms: Sequence[_Arms], seed: int) -> Descriptive:
     )
 
 
-def _cell(run: Judged, candidate: str, verdict: TaskVerdict | None) -> Cell:
-    """One candidate on one task; None for what can't be given, and why."""
-    task, source, margin = run.entry.name, run.source, run.arrays.task.margin
+def _cell(run: Judged, candidate: str, level: float | None) -> Cell:
+    """One candidate on one task; None for what can't be given, and why. `level`: None where the task's own decides."""
+    task, source, margin, verdict = run.entry.name, run.source, run.arrays.task.margin, run.verdict(candidate)
     if verdict is None:
         why = run.entry.skipped.get(candidate, "no verdict can be given: every final run diverged")
         return Cell(task=task, source=source, margin=margin, why=why)
     difference, low, high = (
         None if value is None else value / margin for value in (verdict.difference, verdict.ci_low, verdict.ci_high)
     )
+    decided: Outcome = verdict.outcome
+    if level is not None:
+        arms = _Arms(run, candidate)
+        found = arms.interval(1 - level)
+        difference, low, high = (finite(value) for value in (found.mean, found.low, found.high))
+        if verdict.details.all_diverged is None:
+            decided = arms.outcome(1 - level)
+            decided = "inconclusive" if run.holds_back(decided, verdict) else decided
     return Cell(
         task=task,
         source=source,
         margin=margin,
-        outcome=verdict.outcome,
+        outcome=decided,
         difference=difference,
         ci_low=low,
         ci_high=high,

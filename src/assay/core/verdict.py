@@ -223,6 +223,14 @@ class Descriptive(Struct, frozen=True, kw_only=True):
     baseline_profile: list[float]
 
 
+class Alike(Struct, frozen=True):
+    """What is said of tasks like these, from the second edition on: by the interval over data sources."""
+
+    ci_low: float | None
+    ci_high: float | None
+    outcome: Outcome
+
+
 class AcrossDetails(Struct, frozen=True, kw_only=True):
     """What is known beside a verdict across tasks; only `holm_p` where the candidate has a verdict on none of them."""
 
@@ -233,6 +241,7 @@ class AcrossDetails(Struct, frozen=True, kw_only=True):
     descriptive: Descriptive | UnsetType = UNSET
     held_back: HeldBack | UnsetType = UNSET  # as on one task
     held_back_by: list[str] | UnsetType = UNSET  # the tasks whose ranges could explain it
+    alike: Alike | UnsetType = UNSET  # where these tasks decide
 
 
 class AcrossVerdict(Verdict, frozen=True, kw_only=True):

@@ -217,11 +217,18 @@ def _together(
     out: str | Path | None,
     page: Page,
 ) -> Comparison:
-    """The jobs in the folders of one suite, each task's own outcomes judged at its share of the error."""
+    """The jobs in the folders of one suite.
+
+    In the first edition each task's own outcomes are judged at its share of the error; from the second on they are what they are
+    where a task is asked about alone, and those of the suite have a false coverage rate.
+    """
     jobs: list[Job] = []
     entries: list[Entry] = []
+    first = drafts[0][0].science.protocol
+    alpha, cells_alpha = (first.alpha, first.alpha) if first.second else (page.alpha, page.cells_alpha)
     for job, at, skipped in drafts:
-        task, science = job.task.name, _at(job.science, page.cells_alpha / len(drafts))
+        task = job.task.name
+        science = job.science if first.second else _at(job.science, cells_alpha / len(drafts))
         name = f"{task} ({at})" if at else task
         entries.append(Entry(name, _safe(f"{task} {at}"), task, at, science.plan_hash, skipped))
         jobs.append(replace(job, science=science))
@@ -230,7 +237,7 @@ def _together(
             raise UsageError(f"two tasks are called {entry.name}: give one another name")
     baseline, *names = [c.name for c in contenders]
     axes = {axis: tuple(values) for axis, values in _axes(on).items()}
-    suite = Suite(page.title, baseline, tuple(names), tuple(entries), axes, page.alpha, page.cells_alpha, seed)
+    suite = Suite(page.title, baseline, tuple(names), tuple(entries), axes, alpha, cells_alpha, seed)
     called = f"{_safe('-'.join([page.title, *names]))[:80]}-{suite.hash[:8]}"
     folder = Path(out) if out else Path("assay-runs") / called
     placed = (replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))

@@ -1,4 +1,7 @@
-"""Across tasks: one interval over data sources decides, everything else describes.
+"""Across tasks: one interval decides, everything else describes.
+
+In the first edition it is that over data sources, from the second on that over these tasks; there the one over sources, on
+tasks like these, is looked at where that decides (statistics, second edition, section 4).
 
 A difference in margins is a task's mean difference over its margin, so that 1 is the smallest difference that matters on
 each. Tasks on the same data are one source: they are averaged first, for they would count one data set several times.
@@ -10,11 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from assay.core.verdict import Flip
-from assay.judge.decide import Interval, paired_interval
+from assay.judge.decide import Interval, level_of, paired_interval
+from assay.judge.special import scipy
 
 DRAWS, LEVEL = 2000, 0.95  # of the bootstrap
 
@@ -32,6 +37,52 @@ def headline(values: Sequence[float], sources: Sequence[str], alpha: float, cand
     One source gives no interval (NaN). The sources are taken for a sample of the data one could have tried.
     """
     return paired_interval(np.array(list(by_source(values, sources).values())), alpha, candidates)
+
+
+class Part(NamedTuple):
+    """A candidate on one task: differences (K,) in margins, and what their spread is at least.
+
+    `first`: of two stages, the replicates that the spread is taken from, which decided how many there are.
+    """
+
+    differences: np.ndarray
+    least_sd: float
+    first: int | None = None
+
+
+def these(parts: Sequence[Part], sources: Sequence[str], alpha: float, candidates: int = 1) -> Interval:
+    """The mean difference in margins on these tasks (T,), with its interval at 1 − α/c over their replicates.
+
+    Tasks of one source share its data, so they are averaged within the replicate first, as many as all of them have. Then
+    SE² = Σ s²/(K·S²) over S sources, and t has the degrees of freedom of Welch (1947) and Satterthwaite (1946). NaN ends
+    where a source has one replicate.
+    """
+    found = [_source([p for p, of in zip(parts, sources, strict=True) if of == s]) for s in dict.fromkeys(sources)]
+    mean, level = float(np.mean([p.differences.mean() for p in found])), level_of(alpha, candidates)
+    counts = np.array([p.first or len(p.differences) for p in found])
+    if counts.min() < 2 or not math.isfinite(mean):
+        return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, level)
+    spreads = [max(_sd(p.differences[:k]), p.least_sd) for p, k in zip(found, counts, strict=True)]
+    parts_of_it = np.array([s**2 / len(p.differences) for s, p in zip(spreads, found, strict=True)]) / len(found) ** 2
+    se = math.sqrt(parts_of_it.sum())
+    if se == 0:
+        return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0, math.nan, 0.0, level)
+    freedom = se**4 / float((parts_of_it**2 / (counts - 1)).sum())
+    half = -float(scipy.special.stdtrit(freedom, alpha / candidates / 2)) * se
+    p_value = 2 * float(scipy.special.stdtr(freedom, -abs(mean / se)))
+    return Interval(mean, mean - half, mean + half, p_value, math.nan, se, level)
+
+
+def _sd(values: np.ndarray) -> float:
+    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))  # of equal ones not 1e-17
+
+
+def _source(parts: Sequence[Part]) -> Part:
+    """The tasks of one source as one."""
+    common = min(len(p.differences) for p in parts)
+    least = math.sqrt(sum(p.least_sd**2 for p in parts)) / len(parts)
+    first = min((p.first for p in parts if p.first is not None), default=None)
+    return Part(np.mean([p.differences[:common] for p in parts], axis=0), least, first)
 
 
 def interquartile_mean(values: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -30,7 +30,11 @@ class TaskOutcome(NamedTuple):
 
 @dataclass(frozen=True)
 class AcrossFacts:
-    """What is to be said of one candidate. `interval` in margins, over `sources`."""
+    """What is to be said of one candidate. `interval` in margins, over `sources`.
+
+    `coverage`: the false coverage rate of the tasks' own outcomes, from the second edition on, where the interval is over these
+    tasks; `alike`: what there is said of tasks like these, where it was looked at.
+    """
 
     candidate: str
     baseline: str
@@ -44,6 +48,8 @@ class AcrossFacts:
     distinct: int | None = None  # how many tasks there are, where some come at several settings
     held_back: HeldBack | None = None  # what the interval alone would say, where ranges could explain it
     held_back_by: Sequence[str] = ()  # on these tasks
+    coverage: float | None = None
+    alike: tuple[Interval, Outcome] | None = None
 
 
 def sentence(f: AcrossFacts) -> str:
@@ -52,7 +58,7 @@ def sentence(f: AcrossFacts) -> str:
     several = f.distinct is not None and f.distinct < len(judged)
     number = counted(len(judged), "setting" if several else "task")
     of = f" of {counted(f.distinct or 0, 'task')}" if several else ""
-    said = [_finding(f, number + of), _holds(f.outcome, judged, f.task_level, number)]
+    said = [_finding(f, number + of), *_alike(f), _holds(f, judged, number)]
     absent = [t.task for t in f.tasks if not t.takes_part]
     if absent:
         said.append(f"It doesn't apply to {listed(absent)}.")
@@ -82,9 +88,15 @@ def _finding(f: AcrossFacts, tasks: str) -> str:
         f"Across {tasks} on {counted(f.sources, 'data source')}, {f.candidate} tuned with {counted(f.trials, 'trial')}"
     )
     where = f"{who} lies on average {place}"
+    if f.coverage is not None:
+        where += " on these tasks"
     if not interval.exists:
-        return f"{where} (one data source gives no interval across them): {f.outcome}."
-    level = f"{100 * interval.level:.4g} % interval {text.low} to {text.high} over the data sources"
+        why = (
+            "one data source gives no interval across them" if f.coverage is None else "one replicate gives no interval"
+        )
+        return f"{where} ({why}): {f.outcome}."
+    level = f"{100 * interval.level:.4g} % interval {text.low} to {text.high}"
+    level += " over the data sources" if f.coverage is None else ""
     end = f.outcome
     if f.held_back:
         who = f.candidate if f.held_back == "worse" else f.baseline
@@ -92,8 +104,24 @@ def _finding(f: AcrossFacts, tasks: str) -> str:
     return f"{where} ({level}; a margin is the smallest difference that matters on a task): {end}."
 
 
-def _holds(outcome: Outcome, tasks: Sequence[TaskOutcome], level: float, number: str) -> str:
+def _alike(f: AcrossFacts) -> Iterator[str]:
+    """What is said of tasks like these."""
+    if f.alike is None:
+        return
+    interval, decided = f.alike
+    if not interval.exists:
+        yield "One data source says nothing of others."
+        return
+    text = printed(interval.mean, interval.low, interval.high, 1.0)
+    span = f"{100 * interval.level:.4g} % interval {text.low} to {text.high} over the data sources"
+    yield f"On tasks like these: {decided} ({span})."
+
+
+def _holds(f: AcrossFacts, tasks: Sequence[TaskOutcome], number: str) -> str:
+    outcome, level = f.outcome, f.task_level
     alone = f"each alone at the {100 * level:.4g} % level"
+    if f.coverage is not None:
+        alone = f"at a false coverage rate of {100 * f.coverage:.4g} %"
     groups = {o: [t.task for t in tasks if t.outcome == o] for o in dict.fromkeys(t.outcome for t in tasks)}
     if outcome not in AGREEING:
         parts = [f"{o} on {len(names)} ({listed(names)})" for o, names in groups.items()]

@@ -41,6 +41,11 @@ class Reading:
     plans: list[Plan]
     root: str  # of the record (`record.manifest.root`)
 
+    @property
+    def second(self) -> bool:
+        """Whether it is judged by the second edition's rules."""
+        return self.plans[0].science.protocol.second
+
     @cached_property
     def verdicts(self) -> list[dict[str, Any]]:
         """The candidates, the best first; those without an interval last."""
@@ -90,12 +95,12 @@ def _forest(reading: Reading) -> Card:
     for v in reading.verdicts:
         dots = [c["difference"] for c in v["tasks"] if c["difference"] is not None]
         rows.append(compared(v["candidate"], reading.look(v["candidate"]), dots, v))
-    base = reading.suite.baseline
+    base, over = reading.suite.baseline, "these tasks" if reading.second else "the data sources"
     return Card(
         "across_plot",
         f"Against tuned {base}, all tasks together",
-        f"Right of the line is better than {base}. Large marks are means over the data sources with the interval that "
-        "decides, small dots the tasks; in the grey band a difference is too small to matter. The axis is linear up to 2.",
+        f"Right of the line is better than {base}. Large marks are means over {over} with the interval that decides, "
+        "small dots the tasks; in the grey band a difference is too small to matter. The axis is linear up to 2.",
         forest(rows, "difference in margins"),
     )
 
@@ -107,11 +112,14 @@ def _tasks(reading: Reading) -> Card:
             cell = v["tasks"][place]
             label = task["name"] if len(reading.verdicts) == 1 else f"{task['name']}: {v['candidate']}"
             rows.append(compared(label, reading.look(v["candidate"]), [], cell))
+    level, error = per_cent(reading.content["levels"]["tasks"]), per_cent(reading.suite.cells_alpha)
+    wide = f"all of them together are wrong in at most {error} of such comparisons"
+    if reading.second:
+        wide = f"of those that say something, {error} at most are wrong in the mean (a false coverage rate)"
     return Card(
         "tasks",
         "Task by task",
-        f"Each task's own difference with its {per_cent(reading.content['levels']['tasks'])} interval: wide enough "
-        f"that all of them together are wrong in at most {per_cent(reading.suite.cells_alpha)} of such comparisons.",
+        f"Each task's own difference with its {level} interval: wide enough that {wide}.",
         forest(rows, "difference in margins"),
     )
 
