@@ -346,3 +346,20 @@ def test_a_table_from_the_record_has_the_order_that_was_asked_for(tmp_path, caps
         tables.append(capsys.readouterr().out.partition("\n\n")[0])
     assert tables[0] == tables[1]
     assert [row.split()[0] for row in tables[1].splitlines()] == ["contender", "sgd", "adam"]
+
+
+def test_a_signal_before_anything_began_is_one_line_and_exit_code_3(monkeypatch, capsys):
+    def asked_to_end() -> None:
+        raise KeyboardInterrupt("by SIGTERM")
+
+    monkeypatch.setattr("assay.cli.printed.listing", asked_to_end)
+    assert call(["list"]) == 3
+    assert capsys.readouterr().err == "assay: interrupted by SIGTERM, before any training began\n"
+
+
+def test_what_an_error_of_a_users_says_is_cut_short(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("def make(model, lr):\n    raise RuntimeError('x' * 10_000_000)\n")
+    assert call(["run", "adam", f"{tmp_path / 'mine.py'}:make", *TINY, "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert "xxx... (10,000,014 characters)" in told
+    assert len(told) < 6_000

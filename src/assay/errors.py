@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+LONGEST = 2_000  # characters of what code of others says
+
 
 class AssayError(Exception):
     """A fault with one clear line: cause and mend. `exit_code` is what the command line returns."""
@@ -44,11 +46,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def said(error: BaseException) -> str:
-    """What an error says, on one line; an error that fails when it is asked says so."""
+    """What an error says, on one line and cut short; an error that fails when it is asked says so."""
     try:
-        return " ".join(str(error).split())
+        return _cut(" ".join(str(error).split()))
     except BaseException as again:  # an exception class of others may do anything here
         return f"<its __str__ raises {type(again).__name__}>"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def described(value: object) -> str:
@@ -65,7 +71,7 @@ def described(value: object) -> str:
 def own_frames(error: BaseException) -> str:
     """An error raised by a user's code: its last line, then the frames that are theirs, neither assay's nor Python's."""
     try:
-        last = "".join(traceback.format_exception_only(error)).strip()
+        last = _cut("".join(traceback.format_exception_only(error)).strip())
     except BaseException:  # what an exception class of others does when it is formatted
         last = f"{type(error).__name__}: {said(error)}"
     foreign = ("importlib", "site-packages", str(Path(__file__).parent))

@@ -16,6 +16,8 @@ class Plain(torch.optim.SGD):
 """
 MAKE = "\ndef make(model, run, lr):\n    return Plain(model.parameters(), lr=rate(lr))\n"
 
+QUIETLY = "import warnings\nwith warnings.catch_warnings(action='ignore'):\n"
+
 # each defines `rate`, a function of the learning rate
 RATES = {
     "a global": "BETA = X\ndef rate(lr): return lr * BETA",
@@ -74,6 +76,10 @@ RATES = {
     "an array of objects": "B = np.array([None, X], dtype=object)\ndef rate(lr): return lr * B[1]",
     "a NumPy number": "B = np.float64(X)\ndef rate(lr): return lr * float(B)",
     "a tensor": "B = torch.tensor([1.0, X])\ndef rate(lr): return lr * float(B[1])",
+    "a sparse tensor": "B = torch.tensor([[1.0, X]]).to_sparse()\ndef rate(lr): return lr * float(B.to_dense()[0, 1])",
+    "a compressed tensor": (
+        f"{QUIETLY}    B = torch.tensor([[X, 1.0]]).to_sparse_csr()\ndef rate(lr): return lr * float(B.to_dense()[0, 0])"
+    ),
     "a tensor in half precision": "B = torch.tensor(X, dtype=torch.bfloat16)\ndef rate(lr): return lr * float(B)",
     "a module's weights": (
         "L = torch.nn.Linear(1, 1)\ntorch.nn.init.constant_(L.weight, X)\ntorch.nn.init.zeros_(L.bias)\n"
@@ -120,6 +126,18 @@ BEYOND = {
     "the day": ("import datetime\ndef rate(lr): return lr * datetime.date.today().day", "the clock"),
     "names that are looked up": ("BETA = X\ndef rate(lr): return lr * globals()['BE' + 'TA']", "names that are looked up"),
     "code in a text": ("BETA = X\ndef rate(lr): return lr * eval('BETA')", "names that are looked up"),
+    "a nested tensor": (
+        f"{QUIETLY}    N = torch.nested.nested_tensor([torch.tensor([0.5])])\ndef rate(lr): return lr * float(N[0][0])",
+        "a tensor of layout",
+    ),
+    "a weak proxy": (
+        "import weakref\nclass K: pass\nkept = K()\nP = weakref.proxy(kept)\ndef rate(lr): return lr * len([P])",
+        "a weak proxy",
+    ),
+    "a weak proxy of what is gone": (
+        "import weakref\nclass K: pass\nP = weakref.proxy(K())\ndef rate(lr): return lr * len([P])",
+        "a weak proxy",
+    ),
     "a lock": ("L = threading.Lock()\ndef rate(lr):\n    with L: return lr", "a lock"),
     "an open file": ("import sys\nF = sys.__stdin__\ndef rate(lr): return lr * len(F.read())", "an open file"),
     "a generator": ("G = (i for i in range(9))\ndef rate(lr): return lr * next(G)", "a generator"),

@@ -6,13 +6,20 @@ parity probe has looked. Each is found right in an engine, or is refused with it
 
 from __future__ import annotations
 
+import argparse
+import array
+import contextvars
+import ctypes
 import functools
 import json
 import math
 import os
+import queue
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -626,6 +633,165 @@ class _ById(Net):
         kept = SHARED.setdefault(id(self), [0])
         kept[0] += self.training
         return h * 0.5 if kept[0] > LATE else h
+
+
+# ------------------------------------------------------------------------------------------ which parameters, and what holds them
+
+
+def _chosen(self: Any) -> list[Any]:
+    return [p for group in self.param_groups for p in group["params"]]
+
+
+def _frozen(self: Any) -> None:
+    if self.t == LATE:
+        self.param_groups[0]["params"] = self.param_groups[0]["params"][:-1]
+
+
+def _ordered(self: Any, p: Any, lr: Any) -> None:
+    if self.t == LATE and p is self.order[0]:
+        self.order = self.order[::-1]
+    p.sub_((0.5 + 0.2 * next(i for i, q in enumerate(self.order) if q is p)) * lr * p.grad)
+
+
+def _active(self: Any, p: Any, lr: Any) -> None:
+    if self.t % LATE == 0:
+        self.active = _chosen(self)[-1]
+    p.sub_((1.0 if p is self.active else 0.3) * lr * p.grad)
+
+
+def _skipping(self: Any, p: Any, lr: Any) -> None:
+    if self.t == LATE and not self.skipped:
+        self.skipped.append(p)
+    p.sub_((0.0 if any(p is q for q in self.skipped) else 1.0) * lr * p.grad)
+
+
+def _swapped(self: Any) -> None:
+    if self.t == LATE:
+        one, other = self.param_groups
+        one["params"], other["params"] = other["params"], one["params"]
+
+
+class _Whole:
+    def __call__(self, t: Any) -> float:
+        return 1.0
+
+
+class _Half:
+    def __call__(self, t: Any) -> float:
+        return 0.5
+
+
+def _strategy(self: Any, t: Any, lr: Any) -> Any:
+    if t == LATE:
+        self.strategy = _Half()
+    return self.strategy(t)
+
+
+def _marked(self: Any, p: Any, lr: Any) -> None:
+    if self.t == LATE:
+        self.state[p]["done"] = []
+    p.sub_((0.5 if "done" in self.state[p] else 1.0) * lr * p.grad)
+
+
+def _default(self: Any, t: Any, lr: Any) -> Any:
+    if t == LATE:
+        self.defaults["done"] = {}
+    return 0.5 if "done" in self.defaults else 1.0
+
+
+optimizer("a parameter is frozen", before=_frozen)
+optimizer("the order is turned", prepare=lambda self: setattr(self, "order", _chosen(self)), rule=_ordered)
+optimizer("block by block", prepare=lambda self: setattr(self, "active", _chosen(self)[0]), rule=_active)
+optimizer("one is skipped", prepare=lambda self: setattr(self, "skipped", []), rule=_skipping)
+optimizer("a rule that is an object", prepare=lambda self: setattr(self, "strategy", _Whole()), scale=_strategy)
+optimizer("an empty mark in state", rule=_marked)
+optimizer("an empty mark in defaults", scale=_default)
+_Swapping = type("Case", (Base,), {"before": _swapped})
+OPTIMIZERS["groups are swapped"] = lambda model, lr: _Swapping(
+    [{"params": list(model.parameters())[:2], "lr": lr}, {"params": list(model.parameters())[2:], "lr": lr / 2}], lr
+)
+
+# ------------------------------------------------------------------------ what is kept in objects of Python's and torch's own
+
+_SPACE, _QUEUE, _COUNTS = argparse.Namespace(t=0), queue.SimpleQueue(), array.array("l", [0])
+_EXACT, _SHARE, _CELL = {"t": Decimal(0)}, {"t": Fraction(0)}, ctypes.c_long(0)
+_VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("steps", default=0)
+_LAYER, _NAMED = nn.Linear(1, 1), type("Named", (dict,), {})()
+
+
+def _counting(count: Callable[[], Any], forget: Callable[[], Any]) -> Callable[..., Any]:
+    """An optimizer that counts its steps elsewhere, and halves its rate after LATE of them; each training begins anew."""
+
+    def make(model: nn.Module, lr: float) -> Any:
+        forget()
+        scale = {"scale": lambda self, t, lr: 0.5 if self.counted > LATE else 1.0}
+        counting = {"before": lambda self: setattr(self, "counted", float(count()))}
+        return type("Case", (Base,), {**scale, **counting})(model.parameters(), lr)
+
+    return make
+
+
+def _in_space() -> int:
+    _SPACE.t += 1
+    return _SPACE.t
+
+
+def _in_queue() -> int:
+    _QUEUE.put(1)
+    return _QUEUE.qsize()
+
+
+def _in_array() -> int:
+    _COUNTS[0] += 1
+    return _COUNTS[0]
+
+
+def _in_cell() -> int:
+    _CELL.value += 1
+    return _CELL.value
+
+
+def _in_variable() -> int:
+    _VARIABLE.set(_VARIABLE.get() + 1)
+    return _VARIABLE.get()
+
+
+def _on_layer() -> int:
+    _LAYER.steps = getattr(_LAYER, "steps", 0) + 1
+    return _LAYER.steps
+
+
+def _on_dictionary() -> int:
+    _NAMED.steps = getattr(_NAMED, "steps", 0) + 1
+    return _NAMED.steps
+
+
+def _exactly() -> Any:
+    _EXACT["t"] += 1
+    return _EXACT["t"]
+
+
+def _in_shares() -> Any:
+    _SHARE["t"] += Fraction(1, 2)
+    return 2 * _SHARE["t"]
+
+
+def _emptied() -> None:
+    while not _QUEUE.empty():
+        _QUEUE.get()
+
+
+OPTIMIZERS |= {
+    "counted in a namespace": _counting(_in_space, lambda: setattr(_SPACE, "t", 0)),
+    "counted in a queue": _counting(_in_queue, _emptied),
+    "counted in an array": _counting(_in_array, lambda: _COUNTS.__setitem__(0, 0)),
+    "counted in C's number": _counting(_in_cell, lambda: setattr(_CELL, "value", 0)),
+    "counted in a context variable": _counting(_in_variable, lambda: _VARIABLE.set(0)),
+    "counted on a layer": _counting(_on_layer, lambda: setattr(_LAYER, "steps", 0)),
+    "counted on a dictionary": _counting(_on_dictionary, lambda: setattr(_NAMED, "steps", 0)),
+    "counted in decimals": _counting(_exactly, lambda: _EXACT.update(t=Decimal(0))),
+    "counted in fractions": _counting(_in_shares, lambda: _SHARE.update(t=Fraction(0))),
+}
 
 
 class CountingLoss(nn.Module):

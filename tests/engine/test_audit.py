@@ -68,12 +68,22 @@ def test_an_engine_that_isnt_the_loop_is_a_mismatch(capsys: pytest.CaptureFixtur
     assert said in " ".join(capsys.readouterr().out.split())
 
 
-def test_in_a_run_a_fault_that_begins_late_stops_it_with_both_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+class Slightly(Population):
+    """The same with a fault of a few per cent, as where one of many parameters is frozen."""
+
+    def step(self, x: Any, y: Any, masks: Any = ()) -> Any:
+        return super().step(x if self.taken < LATE else x * 1.05, y, masks)
+
+
+@pytest.mark.parametrize("fault", [Drifting, Slightly])
+def test_in_a_run_a_fault_that_begins_late_stops_it_with_both_curves(
+    fault: type[Population], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from assay.engine import train as engine
     from assay.engine.select import audit as module
 
-    monkeypatch.setattr(engine, "Population", Drifting)
-    monkeypatch.setattr(module, "Population", Drifting)
+    monkeypatch.setattr(engine, "Population", fault)
+    monkeypatch.setattr(module, "Population", fault)
     packed = pack(make_task(epochs=16)), pack(contender(torch.optim.Adam))
     chunk, by_engine = members(4), numerics("float32", engine="vectorized")
     assert not any(train_chunk(*packed, chunk, by_engine).fallback)  # nobody asked

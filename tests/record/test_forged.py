@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -107,6 +108,11 @@ DERIVED = {
     "an outcome": (document("result.json", told_better), "verdicts is not what the members give"),
     "an interval": (moved(1e-6), "verdicts is not what the members give"),
     "two verdicts under one name": (file("result.json", twice), "says 'verdicts' twice"),
+    "step lengths below nothing": (steps(lambda x: np.where(np.arange(x.shape[1]) == 0, -x, x)), "not the steps of the members"),
+    "an accuracy beyond 1": (each("test", pl.element() + 4), "it is an accuracy"),
+    "an accuracy below 0": (each("validation", -pl.element()), "it is an accuracy"),
+    "a constant's accuracy": (column("test_floor", 1.5), "a constant prediction scores is no share"),
+    "a fall back from nothing": (column("fallback", "the engine refused"), "it can't have fallen back"),
     "gradients": (column("gradient_evaluations", 0), "0 gradients are fewer than its steps"),
     "a length below nothing": (each("grad_norm", -pl.element()), "it is a length"),
     "a score beyond numbers": (each("test", pl.element() - 1.5e308), "can't be so large"),
@@ -137,6 +143,14 @@ def test_what_follows_from_the_rest_cant_be_forged(whole, tmp_path, what, capsys
 def test_nor_where_the_answer_is_made_again_from_it(whole, tmp_path, what):
     how, _ = DERIVED[what]
     assert verify(forged(whole, tmp_path / "run", answered_anew(how))) == 1
+
+
+def test_in_an_engine_a_step_takes_one_gradient(tmp_path, capsys):
+    options = {**OPTIONS, "engine": "vectorized", "compile": "off"}
+    made = asked.run(asked.plan("adam", "sgd", task=tiny.task(), out=tmp_path / "whole", **options), 1).folder
+    assert verify(made) == 0
+    assert verify(forged(made, tmp_path / "run", answered_anew(column("gradient_evaluations", 10**6)))) == 1
+    assert "1,000,000 gradients are more than its steps, and it has no closure" in "".join(capsys.readouterr())
 
 
 def drawn_anew(how):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from unittest import mock
 
 import cloudpickle
 import numpy as np
@@ -267,7 +269,21 @@ def made(kind, **more):
     )
 
 
+SPACE = argparse.Namespace(steps=0)
+
+
+class InSpace(torch.optim.SGD):
+    """Counts in an object of a class of Python's own."""
+
+    def step(self, closure=None):
+        SPACE.steps += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / SPACE.steps
+        return super().step(closure)
+
+
 REMEMBERING = {
+    "an object of Python's": (tiny.task(), made(InSpace)),
     "a metric": (tiny.task(metric=replace(tiny.accuracy, score=by_count)), made(torch.optim.SGD)),
     "a schedule": (tiny.task(), made(torch.optim.SGD, schedule=Decaying())),
     "an iterator": (tiny.task(), made(ByTurns)),
@@ -369,6 +385,36 @@ def test_what_a_step_keeps_for_itself_costs_its_process(made_by, monkeypatch):
     packed = [jobs.pack(thing) for thing in (find(tiny.task()), contenders([made_by()])[0])]
     jobs.train_chunk(*packed, [Member(0, "tune", 0, 0, {"lr": 0.1}, 1, 0, 0, 0)], loop_here())
     assert now.spent()
+
+
+class Answering(dict):
+    """A configuration whose values are attributes, too."""
+
+    __getattr__ = dict.__getitem__
+
+
+ASKED = {
+    "a dictionary with attributes": (Answering(momentum=0.3), False),
+    "a table": (pl.DataFrame({"momentum": [0.3], "name": ["x"]}), False),
+    "a mock": (mock.Mock(return_value=0.3), True),  # it counts its calls
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_is_kept_is_looked_at_and_not_asked(what, monkeypatch):
+    """What answers to any name, or raises another error than Python's, or makes a child of itself at each question."""
+    kept, changes = ASKED[what]
+    monkeypatch.setattr(now._State, "spent", False)
+
+    def make(model, run, lr):
+        if isinstance(kept, mock.Mock):
+            kept()
+        return torch.optim.SGD(model.parameters(), lr=lr + 0 * len(str(type(kept))))
+
+    arm = Contender("mine", make, {"lr": Float(1e-3, 1.0, log=True)})
+    packed = [jobs.pack(thing) for thing in (find(tiny.task()), arm)]
+    jobs.train_chunk(*packed, [Member(0, "tune", 0, 0, {"lr": 0.1}, 1, 0, 0, 0)], loop_here())
+    assert now.spent() is changes
 
 
 def test_a_worker_loads_nothing_more_for_a_task_and_a_contender_of_assays():

@@ -32,6 +32,7 @@ app = App(
     help_format="plaintext",
     default_parameter=Parameter(negative=()),
     group_parameters=PARAMETERS,
+    suppress_keyboard_interrupt=False,  # `call` answers it
 )
 
 
@@ -249,8 +250,8 @@ def call(arguments: list[str]) -> int:
     except cyclopts.CycloptsError as error:  # names the nearest option or command where one is unknown
         tell(" ".join(str(error).split()))
         return UsageError.exit_code
-    except KeyboardInterrupt:
-        tell("interrupted before any training began")
+    except KeyboardInterrupt as error:
+        tell(f"interrupted {error}".strip() + ", before any training began")
         return Interrupted.exit_code
     except BrokenPipeError:
         return 0

@@ -14,7 +14,7 @@ import hashlib
 import sys
 import types
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -108,7 +108,9 @@ class _Walk:
         else:
             self.seen[id(value)] = len(self.seen)
             self.kept.append(value)
-            if what := beyond.of_value(value):
+            if kind in weakref.ProxyTypes:
+                self.note("a weak proxy")
+            elif what := beyond.of_value(value):
                 self.note(what)
             elif not (self._callable(value) or self._container(value) or self._array(value)):
                 self._instance(value)
@@ -187,10 +189,12 @@ class _Walk:
                 self.say(hashlib.sha256(numpy.ascontiguousarray(value).tobytes()).hexdigest())
             return True
         if torch and isinstance(value, torch.Tensor):
-            self.say("tensor", type(value).__name__, value.dtype, tuple(value.shape), value.requires_grad)
+            shape = "nested" if value.is_nested else tuple(value.shape)
+            self.say("tensor", type(value).__name__, value.dtype, shape, value.requires_grad)
             try:
-                flat = value.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8)
-                self.say(hashlib.sha256(flat.numpy().tobytes()).hexdigest())
+                for part in _strided(value.detach()):
+                    flat = part.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8)
+                    self.say(hashlib.sha256(flat.numpy().tobytes()).hexdigest())
             except (RuntimeError, TypeError, NotImplementedError):  # a layout without bytes of its own
                 self.note(f"a tensor of layout {str(value.layout).removeprefix('torch.')}")
             own = {name: held for name, held in vars(value).items() if not name.startswith("_dynamo_")}
@@ -283,7 +287,7 @@ class _Walk:
         self, named: code.Named, globals_: Mapping[str, Any], cells: Mapping[str, types.CellType], within: str
     ) -> None:
         """What a name leads to: through modules by the attributes that are taken of them, the rest as a whole."""
-        if named.name in cells and not isinstance(_content(cells[named.name]), ModuleType):
+        if named.name in cells and not issubclass(type(_content(cells[named.name])), ModuleType):
             self._cell(cells[named.name])
             return
         if named.name in cells:
@@ -300,7 +304,7 @@ class _Walk:
             return
         self.say("name", named.name)
         way = list(named.attributes)
-        while isinstance(found, ModuleType) and owner_of(found.__name__) is None and way:
+        while issubclass(type(found), ModuleType) and owner_of(found.__name__) is None and way:
             if way[0] not in vars(found) or way[0] == "__dict__":  # served by the module's own code, or by its own dict
                 break
             found = vars(found)[attribute := way.pop(0)]
@@ -309,6 +313,9 @@ class _Walk:
 
     def _found(self, found: Any, way: list[str], bare: bool) -> None:
         """What a name led to; `way`: the attributes that are taken of it next."""
+        if type(found) in weakref.ProxyTypes:  # of what may be gone, which can't be asked
+            self.value(found)
+            return
         module = isinstance(found, ModuleType)
         home = found.__name__ if module else getattr(found, "__module__", None)
         if (
@@ -412,3 +419,16 @@ def _content(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return None
+
+
+def _strided(tensor: Any) -> Iterator[Any]:
+    """The tensors that a sparse one is made of, or it itself."""
+    layout = str(tensor.layout).removeprefix("torch.")
+    if layout == "sparse_coo":
+        yield from (tensor._indices(), tensor._values())
+    elif layout in ("sparse_csr", "sparse_bsr"):
+        yield from (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+    elif layout in ("sparse_csc", "sparse_bsc"):
+        yield from (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    else:
+        yield tensor

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assay.core import TaskInfo, steps_per_epoch
+from assay.core import Plan, steps_per_epoch
 from assay.record import checksum, chunks
 from assay.record.folder import RunFolder
 
@@ -22,7 +22,8 @@ def faults(folder: RunFolder, frame: pl.DataFrame, where: str = "") -> Iterator[
     """What doesn't fit within a record. `frame`: as the folder has it; `where`: how lines begin."""
     yield from (f"{where}{fault}" for fault in _uneven(frame))
     yield from (f"{where}{fault}" for fault in _not_as_diverged(frame, folder.plan.science.task.epochs))
-    yield from (f"{where}{fault}" for fault in _too_few_gradients(folder.plan.science.task, frame))
+    yield from (f"{where}{fault}" for fault in _other_gradients(folder.plan, frame))
+    yield from (f"{where}{fault}" for fault in _fallen_back_from_nothing(folder.plan, frame))
     yield from (f"{where}{fault}" for fault in _other_steps(folder))
 
 
@@ -57,12 +58,27 @@ def _called(row: dict[str, Any]) -> str:
     return f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}"
 
 
-def _too_few_gradients(task: TaskInfo, frame: pl.DataFrame) -> Iterator[str]:
-    """A step takes a gradient (with a closure more, perhaps) until the end of the epoch that a member diverged in."""
+def _other_gradients(plan: Plan, frame: pl.DataFrame) -> Iterator[str]:
+    """A step takes a gradient until the end of the epoch that a member diverged in; with a closure, in the loop, perhaps more."""
+    task = plan.science.task
     for row in frame.iter_rows(named=True):
         steps = steps_per_epoch(row["train_samples"], task.batch_size) * (row["diverged"] or task.epochs)
         if row["gradient_evaluations"] < steps:
             yield f"{_called(row)}: {row['gradient_evaluations']:,} gradients are fewer than its steps"
+        elif row["gradient_evaluations"] > steps and not row["fallback"] and _by_an_engine(plan, row):
+            yield f"{_called(row)}: {row['gradient_evaluations']:,} gradients are more than its steps, and it has no closure"
+
+
+def _fallen_back_from_nothing(plan: Plan, frame: pl.DataFrame) -> Iterator[str]:
+    """Only who is planned to train in an engine can fall back to the loop."""
+    for row in frame.filter(pl.col("fallback") != "").iter_rows(named=True):
+        if not _by_an_engine(plan, row):
+            yield f"{_called(row)}: it can't have fallen back to the loop, which it was planned to train in"
+
+
+def _by_an_engine(plan: Plan, row: dict[str, Any]) -> bool:
+    slot: int = row["slot"]
+    return slot < len(plan.numerics) and plan.numerics[slot].engine != "loop"
 
 
 def _other_steps(folder: RunFolder) -> Iterator[str]:
@@ -80,7 +96,8 @@ def _other_steps(folder: RunFolder) -> Iterator[str]:
             means = lengths.mean(axis=2)
         tolerance = ROUNDED.get(numerics.dtype, HALF)
         close = np.isclose(means, curves(frame, "update_norm"), rtol=tolerance, atol=0, equal_nan=True)
-        if not (close | ~alive).all() or not (np.isnan(lengths).all(axis=2) | ~after).all():
+        below = bool((lengths < 0).any())
+        if below or not (close | ~alive).all() or not (np.isnan(lengths).all(axis=2) | ~after).all():
             yield f"steps/{path.name}: not the steps of the members that it belongs to"
 
 

@@ -17,6 +17,7 @@ PLACE = ["slot", "phase", "replicate", "index"]
 FURTHEST = 1e5  # a pilot goes on two decades twice, and a range is found around where it was
 NORMS = ("grad_norm", "update_norm")
 GREATEST = 3.5e38  # what is scored and lost, in numbers that have no more than float32's range
+SHARE = 100.0  # the scale of an accuracy that is a share of the samples
 LARGEST = 2**53  # samples, of which no more can be counted exactly
 
 
@@ -89,6 +90,12 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
         else:
             huge = pl.element().is_finite() & (pl.element().abs() > GREATEST)
             yield f"its {name} can't be so large", listed.eval(huge).list.any()
+    if plan.science.task.metric == "accuracy" and plan.science.task.scale == SHARE:
+        beyond = pl.element().is_finite() & ~pl.element().is_between(0, 1)
+        for name in ("validation", "test"):
+            yield f"its {name} is no share, and it is an accuracy", pl.col(name).list.eval(beyond).list.any()
+        for name in ("validation_floor", "test_floor"):
+            yield "what a constant prediction scores is no share", ~pl.col(name).is_between(0, 1)
     yield "its divergence is in no epoch", ~pl.col("diverged").is_between(0, epochs)
     for name in ("validation_floor", "test_floor"):
         yield "what a constant prediction scores is no number", ~pl.col(name).is_finite()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from assay.engine.compiled.build import Building
 from assay.engine.compiled.cache import compiled
-from assay.engine.compiled.values import Tracked, as_numpy, external_rates, plain, read_values, scalars_of, scheduled
+from assay.engine.compiled.values import Tracked, as_numpy, external_rates, granted, read_values, scalars_of, scheduled
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import attributes, token, walk
@@ -54,7 +54,7 @@ class Compiled(Population):
         """What the variants take for granted: what is no number and no tensor, and the numbers that are no inputs."""
         leaves = walk(self.optimizer, self.known).items()
         numbers = {p: repr(leaf.value) for p, leaf in leaves if leaf.kind == "number" and p not in self.tracked}
-        return numbers | plain(self.optimizer, self.known)
+        return numbers | granted(self.optimizer, self.known)
 
     def _steps(self, batches: Batches) -> Steps:
         """All variants, and the numbers that are inputs: traced once for chunks of this process that are alike."""
@@ -160,6 +160,7 @@ class Compiled(Population):
     def _facts(self, batches: Batches) -> list[Any]:
         """What decides how chunks of one task and contender are traced, in one process."""
         leaves = {path: (leaf.kind, repr(token(leaf))) for path, leaf in walk(self.optimizer, self.known).items()}
+        leaves |= {path: ("granted", value) for path, value in granted(self.optimizer, self.known).items()}
         ends = (*batches.at(0), *batches.at(batches.steps - 1))
         return [
             (self.width, self.warm, self.share, self.wishes, self.numerics.dtype, self.external, self.stacked),

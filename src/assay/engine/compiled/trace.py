@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.func import functionalize
 from torch.fx import GraphModule
 
-from assay.engine.compiled.values import Guard, Kind, Tracked, Values, named, plain, scalar
+from assay.engine.compiled.values import Guard, Kind, Tracked, Values, differing, granted, named, scalar
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import (
     Leaf,
@@ -27,7 +27,6 @@ from assay.engine.eager.object_graph import (
     names_of,
     numbers_of,
     replace_known,
-    token,
     walk,
 )
 from assay.engine.eager.population import Gradients, Population, refuse_shared_memory
@@ -98,7 +97,7 @@ class Trace:
                 as_number(own[path])
             constants = self._fill(own, wrapped)
             known = {id(t): name for name, t in wrapped.items()}
-            taken_for_granted = plain(self.one.optimizer, known)
+            taken_for_granted = granted(self.one.optimizer, known)
         kept = attributes(population.model)
         around = surroundings(self.one.optimizer, population.model, population.task.loss)
 
@@ -116,9 +115,8 @@ class Trace:
         if attributes(population.task.loss) != population.of_loss:
             raise NotVectorizable("the loss keeps something from one batch to the next")
         see_unchanged(around, surroundings(self.one.optimizer, population.model, population.task.loss))
-        after = plain(self.one.optimizer, known)
-        if changed := [path for path, value in after.items() if taken_for_granted.get(path) != value]:
-            raise _unsteady(min(changed))
+        if (changed := differing(taken_for_granted, granted(self.one.optimizer, known))) is not None:
+            raise _unsteady(changed)
         new = self._results(own, constants, tensors, known)
         return [diagnostics, *new, *(value for value, _ in self.read)]
 
@@ -141,8 +139,9 @@ class Trace:
                 constants[path] = template[path].value
                 if constants[path] != leaf.value:
                     leaf.put(constants[path])
-            elif leaf.kind == "plain" and token(leaf) != token(template[path]):
-                raise _unsteady(path)
+        of_the_template = granted(self.population.optimizer, self.population.known)
+        if (path := differing(of_the_template, granted(self.one.optimizer, names_of(self.one.model)))) is not None:
+            raise _unsteady(path)
         replace_known(self.one.optimizer, names_of(self.one.model), wrapped)
         return constants
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.engine.eager.object_graph import token, walk
+from assay.engine.eager.object_graph import places, token, walk
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import is_number
 from assay.engine.torch_private import is_batched, physical
@@ -73,9 +73,21 @@ def read_values(population: Population, tracked: Tracked) -> Values:
     return values
 
 
-def plain(optimizer: Any, known: Mapping[int, str]) -> dict[str, str]:
-    """What is no number and no tensor: a compiled step takes it for granted, and leaves it as it is."""
-    return {path: repr(token(leaf)) for path, leaf in walk(optimizer, known).items() if leaf.kind == "plain"}
+def granted(optimizer: Any, known: Mapping[int, str]) -> dict[str, str]:
+    """What is no number and no tensor: a compiled step takes it for granted, and leaves it as it is.
+
+    Which parameter stands where, and the class of whatever holds something, are part of it.
+    """
+    return {
+        place.path: f"{id(type(place.value))}" if place.kind == "inner" else repr(token(place))
+        for place in places(optimizer, known)
+        if place.kind in ("plain", "known", "inner")
+    }
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
+    """The first path at which what is taken for granted is another, or is there in one of the two only."""
+    return min((p for p in before.keys() | after.keys() if before.get(p) != after.get(p)), default=None)
 
 
 def as_numpy(tensor: Tensor) -> Any:

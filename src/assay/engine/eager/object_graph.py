@@ -7,6 +7,7 @@ members' hyperparameters are, a tensor is state, and any other difference means 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import hashlib
@@ -175,7 +176,7 @@ def _kind(value: Any, path: str, known: Mapping[int, str]) -> Literal["number", 
         if any(isinstance(item, Tensor) for item in value):
             raise NotVectorizable(f"it keeps tensors in a set, {path}")
         return "plain"
-    if hasattr(value, "__next__"):
+    if hasattr(type(value), "__next__"):
         raise NotVectorizable(f"it keeps a {type(value).__name__} in {path}, which can't be looked into")
     return "plain" if _opaque(value) else "inner"
 
@@ -184,16 +185,13 @@ def _opaque(value: Any) -> bool:
     """An object of C's that can't be looked into (an `array.array`): compared as a whole."""
     if isinstance(value, dict | list | deque | tuple | types.FunctionType | types.MethodType | functools.partial):
         return False
-    return not hasattr(value, "__dict__") and not any("__slots__" in cls.__dict__ for cls in type(value).__mro__)
+    return not type(value).__dictoffset__ and not any("__slots__" in cls.__dict__ for cls in type(value).__mro__)
 
 
 def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tuple[str, Any, Setter]]:
-    if isinstance(value, dict):
-        for key, item in list(value.items()):
-            yield f"[{_key(key, known)}]", item, functools.partial(value.__setitem__, key)
-    elif isinstance(value, list | deque):
-        for i, item in enumerate(value):
-            yield f"[{i}]", item, functools.partial(value.__setitem__, i)
+    if isinstance(value, dict | list | deque):
+        yield from _items(value, known)
+        yield from _attributes(value) if own_attributes(value) else ()
     elif isinstance(value, tuple):
         yield from _tuple_children(value, put)
     elif isinstance(value, types.FunctionType):
@@ -215,6 +213,17 @@ def _children(value: Any, put: Setter, known: Mapping[int, str]) -> Iterator[tup
         yield from _attributes(value)
 
 
+def _items(
+    value: dict[Any, Any] | list[Any] | deque[Any], known: Mapping[int, str]
+) -> Iterator[tuple[str, Any, Setter]]:
+    if isinstance(value, dict):
+        for key, item in list(value.items()):
+            yield f"[{_key(key, known)}]", item, functools.partial(value.__setitem__, key)
+    else:
+        for i, item in enumerate(value):
+            yield f"[{i}]", item, functools.partial(value.__setitem__, i)
+
+
 def _cells(function: types.FunctionType) -> Iterator[tuple[str, types.CellType]]:
     """What a function has from around it, by name; not what is empty yet."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
@@ -233,7 +242,7 @@ def _tuple_children(value: tuple[Any, ...], put: Setter) -> Iterator[tuple[str, 
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any, Setter]]:
-    for name, item in list(getattr(value, "__dict__", {}).items()):
+    for name, item in list(own_attributes(value).items()):
         yield f".{name}", item, functools.partial(value.__dict__.__setitem__, name)
     for cls in type(value).__mro__:
         if not cls.__module__.startswith("torch."):
@@ -243,8 +252,20 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any, Setter]]:
                         yield f"<{cls.__name__}.{name}><{inner}>", cell.cell_contents, _nowhere
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
-                yield f".{name}", getattr(value, name), functools.partial(setattr, value, name)
+            if name not in ("__dict__", "__weakref__"):
+                private = name.startswith("__") and not name.endswith("__")
+                name = f"_{cls.__name__.lstrip('_')}{name}" if private else name
+                with contextlib.suppress(AttributeError):  # it holds nothing
+                    yield f".{name}", object.__getattribute__(value, name), functools.partial(setattr, value, name)
+
+
+def own_attributes(value: Any) -> dict[str, Any]:
+    """What an object keeps under names, without asking it: its own `__getattr__` may answer anything, or raise."""
+    try:
+        found: Any = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):  # it has slots only; or is a class
+        return {}
+    return found if type(found) is dict else {}
 
 
 def _key(key: Any, known: Mapping[int, str]) -> str:

@@ -6,6 +6,8 @@ can be right in the loop only. So it is written down before a step, and compared
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import itertools
 import random
@@ -20,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.engine.eager.object_graph import Leaf, places, token
+from assay.engine.eager.object_graph import Leaf, own_attributes, places, token
 from assay.engine.refusal import NotVectorizable
 from assay.training.data import version
 
 LONGEST = 2_000  # entries of a container that are looked at one by one
-_CONTAINERS = ("builtins", "collections", "types", "weakref", "functools")
-_FOREIGN = (sys.stdlib_module_names | {"torch", "numpy", "assay"}) - {"__main__"}
+MOST = 50_000  # places that are looked at; whoever reaches more isn't compared, and so trusted with nothing
+_FOREIGN = (sys.stdlib_module_names | {"torch", "numpy", "polars", "assay"}) - {"__main__"}
 
 
 def surroundings(*roots: Any, kept: Iterable[Any] = ()) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class _Look:
         self.seen: set[int] = set()
         self.kept: list[Any] = []  # so that no id is given away twice
         self.told = 0  # objects whose own data is looked at, which have no path
+        self.looked = 0  # places
 
     def _new(self, thing: Any) -> bool:
         if id(thing) in self.seen:
@@ -122,9 +125,11 @@ class _Look:
 
     def _value(self, path: str, value: Any, names: frozenset[str] = frozenset()) -> None:
         """`names`: that code mentions, some of them perhaps of a module's."""
-        value = getattr(value, "__func__", getattr(value, "fget", value))
-        if isinstance(value, functools._lru_cache_wrapper):
-            value = value.__wrapped__
+        if not _is_there(value):
+            return
+        if isinstance(value, types.MethodType):
+            self._value(f"{path}.__self__", value.__self__)
+        value = _behind(value)
         if isinstance(value, types.FunctionType):
             if value.__code__ is _TORCHS:
                 self._kept_on(f"{path}, as it is called", value)
@@ -152,31 +157,78 @@ class _Look:
             state = getattr(value, "bit_generator", value)
             yield "", repr(getattr(state, "state", None) or getattr(state, "get_state", state.__repr__)())
         elif kind == "itertools":
-            yield (
-                "",
-                repr(value) if isinstance(value, itertools.count | itertools.repeat) else object(),
-            )  # others don't tell
+            tells = isinstance(value, itertools.count | itertools.repeat)
+            yield "", repr(value) if tells else UNKNOWN()
         elif isinstance(value, Tensor):
             yield "", _of_tensor(value)
         elif isinstance(value, np.ndarray):
             yield "", _of_array(value)
-        elif _foreign(kind) and kind not in _CONTAINERS:
+        elif isinstance(value, contextvars.ContextVar):
+            yield from ((f".get(){label}", told) for label, told in self._told(value.get(None)))
+        elif _stateless(value):
             return
         elif isinstance(value, dict | list | set | frozenset) and len(value) > LONGEST:
             yield "", len(value)
-        elif self._new(value) or not hasattr(value, "__dict__"):
-            try:
-                for place in places(value, {}):
-                    if place.kind == "inner":
-                        self._code_of(place.value)
-                    else:
-                        yield f".{place.path}".rstrip("."), _of_place(place)
-            except NotVectorizable as error:
-                yield "", str(error)
+        elif self._new(value) or not own_attributes(value):
+            yield from self._places(value)
+
+    def _places(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """What is kept in an object, by path."""
+        try:
+            for place in places(value, {}):
+                self.looked += 1
+                if self.looked > MOST:
+                    yield " (more than can be looked at)", UNKNOWN()
+                    return
+                if place.kind == "inner":
+                    self._code_of(place.value)
+                else:
+                    yield f".{place.path}".rstrip("."), _of_place(place)
+        except NotVectorizable:  # it can't be looked into
+            yield "", UNKNOWN()
+
+
+class UNKNOWN:
+    """State that can't be told, and so is taken for changed: it is equal to nothing."""
+
+
+def _is_there(value: Any) -> bool:
+    """Whether it can be asked for its class: a proxy of what is gone can't."""
+    try:
+        return value.__class__ is not None
+    except Exception:
+        return False
+
+
+def _behind(value: Any) -> Any:
+    """The function that a method, a property or a cache stands for."""
+    if isinstance(value, types.MethodType | classmethod | staticmethod):
+        value = value.__func__
+    elif isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, functools.cached_property):
+        value = value.func
+    return value.__wrapped__ if isinstance(value, functools._lru_cache_wrapper) else value
 
 
 # torch lays this around the step of an optimizer's class when one is first made, which is no state of the class
 _TORCHS = torch.optim.Optimizer.profile_hook_step(lambda self: None).__code__
+_STATELESS = (  # or not a contender's
+    types.BuiltinFunctionType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.MappingProxyType,
+    types.GenericAlias,
+    types.UnionType,
+    np.ufunc,
+)
+_STATELESS_MODULES = {
+    "assay", "polars", "typing", "abc", "enum", "dataclasses", "inspect", "importlib", "_frozen_importlib",
+    "_frozen_importlib_external", "logging", "threading", "_thread", "re", "io", "_io", "concurrent", "multiprocessing",
+}  # fmt: skip
 _KEPT = (bool, int, float, complex, str, bytes, list, dict, set)
 _LEAVES = (
     Tensor,
@@ -203,16 +255,32 @@ def _inside(value: Any) -> Iterator[Any]:
     elif isinstance(value, types.MethodType | functools.partial):
         yield from (getattr(value, n, None) for n in ("__self__", "__func__", "func", "args", "keywords"))
     else:
-        yield from getattr(value, "__dict__", {}).values()
+        yield from own_attributes(value).values()
         for cls in type(value).__mro__:
             slots = cls.__dict__.get("__slots__", ())
-            yield from (getattr(value, name, None) for name in ((slots,) if isinstance(slots, str) else slots))
+            for name in (slots,) if isinstance(slots, str) else slots:
+                with contextlib.suppress(AttributeError):
+                    yield object.__getattribute__(value, name)
+
+
+def _stateless(value: Any) -> bool:
+    """Whether it keeps nothing of a contender's; of torch's objects modules, optimizers and schedulers do."""
+    kind = type(value).__module__.partition(".")[0]
+    if isinstance(value, _STATELESS) or kind in _STATELESS_MODULES:
+        return True
+    keeping = torch.nn.Module | torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler
+    return kind == "torch" and not isinstance(value, keeping)
 
 
 def _of_place(place: Leaf) -> Any:
-    if isinstance(place.value, np.ndarray):
-        return _of_array(place.value)
-    return _of_tensor(place.value) if isinstance(place.value, Tensor) else token(place)
+    value = place.value
+    if isinstance(value, np.ndarray):
+        return _of_array(value)
+    if isinstance(value, Tensor):
+        return _of_tensor(value)
+    told = token(place)
+    unpicklable = isinstance(told, tuple) and told[1:] == ("",)
+    return UNKNOWN() if unpicklable and not _stateless(value) else told
 
 
 def _of_array(array: np.ndarray) -> tuple[Any, ...]:

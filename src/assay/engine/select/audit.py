@@ -1,16 +1,17 @@
 """The audit: a member trained over its whole length by the loop and by its engine, and compared epoch by epoch.
 
-The parity probe sees the first steps of small batches; this sees whatever comes later. In a run, one member in each hundred
-that an engine has trained is trained again by the loop. Where their curves are further apart than rounding makes them at the
-highest rates, both ways train it in float64; a fault that is smaller in every epoch is left to `assay verify --retrain`, which
-always does. Then compiled steps are interpreted, as they are in the probe, and dropout is left out, for its masks are equal in
-distribution only. Rounding grows as a training goes on: how much it has grown is measured on a twin whose weights began a
-little apart.
+The parity probe sees the first steps of small batches; this sees whatever comes later. Rounding grows as a training goes on: how
+much it has grown is measured on a twin whose weights began a little apart.
+
+In a run, one member in each hundred that an engine has trained is trained again by the loop, in its own number type. Where their
+curves are further apart than `NEAR`, and than its twin's, both ways train it in float64: compiled steps are interpreted, as they
+are in the probe, and dropout is left out, for its masks are equal in distribution only (the twin of a run draws others). A fault
+that is smaller in every epoch is left to `assay verify --retrain`, which always asks float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import msgspec
@@ -29,8 +30,8 @@ from assay.training import loop
 APART = 1e-12  # of each weight, at the twin's start: ten thousand times what float64 rounds off
 ROUNDING = 1e-7  # of a value, and a thousandth of that of its curve's largest, that needs no twin
 GROWN = 10  # times the twin's distance
-IN_PLACE = (
-    0.3  # the same in a run, in the member's own number type: at a high rate rounding grows to tenths (0.22 was seen)
+NEAR = (
+    3e-3  # as ROUNDING, in a run: what is further apart is asked of a twin, whose training costs as much as the audit
 )
 CURVES = ("train_loss", "grad_norm", "update_norm")
 
@@ -45,21 +46,21 @@ def see_that_it_is_the_loops(
     """
     plain = msgspec.structs.replace(numerics, engine="loop", compiled=False, chunk_size=1)
     expected = loop.train(task, contender, [member], plain)
-    near = all(_near(getattr(expected, name)[0], getattr(curves, name)[place]) for name in CURVES)
-    scored = [(getattr(expected, name), getattr(curves, name)) for name in ("validation", "test")]
-    if near and all(a is None or b is None or _near(a[0], b[place]) for a, b in scored):
-        return
-    if unlike := audit(task, contender, member, numerics):
+
+    def twin() -> Curves:
+        apart = torch.finfo(getattr(torch, numerics.dtype)).eps
+        return loop.train(
+            _moved(task, apart), contender, [msgspec.structs.replace(member, noise=member.noise + 1)], plain
+        )
+
+    if _unlike(expected, curves, place, NEAR, twin) is not None and (
+        unlike := audit(task, contender, member, numerics)
+    ):
         raise UsageError(
             f"{contender.name}, {member.phase} {member.index} of replicate {member.replicate}: its engine doesn't give the "
             f"loop's numbers: {unlike}. Its train_loss by epoch: {_listed(curves.train_loss[place])}; by the loop: "
             f"{_listed(expected.train_loss[0])}. Run it with --engine loop --fresh, and please report it"
         )
-
-
-def _near(expected: np.ndarray, found: np.ndarray) -> bool:
-    scale = float(np.nanmax(np.abs(expected), initial=0.0))
-    return bool(np.allclose(found, expected, rtol=IN_PLACE, atol=1e-3 * IN_PLACE * scale, equal_nan=True))
 
 
 def _listed(curve: np.ndarray) -> str:
@@ -83,12 +84,17 @@ def audit(task: Task, contender: Contender, member: Member, numerics: Numerics) 
         found = train_with(kind, task, contender, [member], exact)
     except Exception as error:
         return f"the engine refuses it by itself: {refusal(error)}"
-    scored = list(_scores_apart(expected, found, 0, ROUNDING))
-    if _apart(expected, found, None) is None and not scored:
+    return _unlike(expected, found, 0, ROUNDING, lambda: loop.train(_moved(task, APART), contender, [member], exact))
+
+
+def _unlike(expected: Curves, found: Curves, place: int, rounding: float, twin_of: Callable[[], Curves]) -> str | None:
+    """A line where the member at `place` is further from what was expected than rounding, as a twin shows it."""
+    scored = list(_scores_apart(expected, found, place, rounding))
+    if _apart(expected, found, place, rounding, None) is None and not scored:
         return None
-    twin = loop.train(_moved(task), contender, [member], exact)
-    grown = any(_scores_apart(expected, twin, 0, ROUNDING))
-    return _apart(expected, found, twin) or (None if grown else next(iter(scored), None))
+    twin = twin_of()
+    grown = any(_scores_apart(expected, twin, 0, rounding))
+    return _apart(expected, found, place, rounding, twin) or (None if grown else next(iter(scored), None))
 
 
 def _scores_apart(expected: Curves, found: Curves, place: int, tolerance: float) -> Iterator[str]:
@@ -103,12 +109,12 @@ def _scores_apart(expected: Curves, found: Curves, place: int, tolerance: float)
             yield f"its {name} scores differ by {much:.2g} from the loop's"
 
 
-def _apart(expected: Curves, found: Curves, twin: Curves | None) -> str | None:
+def _apart(expected: Curves, found: Curves, place: int, rounding: float, twin: Curves | None) -> str | None:
     """The first epoch in which they are further apart than rounding, in one line with both values."""
     first: tuple[int, str] | None = None
     for name in CURVES:
-        a, b = getattr(expected, name)[0], getattr(found, name)[0]
-        allowed = ROUNDING * (np.nan_to_num(np.abs(a)) + 1e-3 * np.nanmax(np.abs(a), initial=0.0))
+        a, b = getattr(expected, name)[0], getattr(found, name)[place]
+        allowed = rounding * (np.nan_to_num(np.abs(a)) + 1e-3 * np.nanmax(np.abs(a), initial=0.0))
         if twin is not None:  # from where rounding has grown on, whatever comes is allowed
             grown = np.nan_to_num(np.abs(getattr(twin, name)[0] - a), nan=np.inf)
             allowed = np.maximum(allowed, GROWN * np.maximum.accumulate(np.where(np.isnan(a), 0.0, grown)))
@@ -120,11 +126,11 @@ def _apart(expected: Curves, found: Curves, twin: Curves | None) -> str | None:
     if first is None:
         return None
     epoch, name = first
-    a, b = getattr(expected, name)[0], getattr(found, name)[0]
+    a, b = getattr(expected, name)[0], getattr(found, name)[place]
     return f"{name} is {b[epoch]:.6g} in epoch {epoch + 1}, by the loop {a[epoch]:.6g}, in float64"
 
 
-def _moved(task: Task) -> Task:
+def _moved(task: Task, apart: float) -> Task:
     """The same with weights a little apart."""
 
     def model() -> nn.Module:
@@ -132,7 +138,7 @@ def _moved(task: Task) -> Task:
         draw = torch.Generator().manual_seed(0)
         with torch.no_grad():
             for p in made.parameters():
-                p.data = p.data.double() * (1 + APART * torch.randn(p.shape, generator=draw, dtype=torch.float64))
+                p.data = p.data.double() * (1 + apart * torch.randn(p.shape, generator=draw, dtype=torch.float64))
         return made
 
     return replace(task, model=model)
