@@ -56,8 +56,8 @@ def walk(root: Any, known: Mapping[int, str]) -> dict[str, Leaf]:
     return {place.path: place for place in places(root, known) if place.kind != "inner"}
 
 
-def places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
-    """The leaves, and the `inner` objects that hold them."""
+def places(root: Any, known: Mapping[int, str], shut: Callable[[Any], bool] = lambda value: False) -> Iterator[Leaf]:
+    """The leaves, and the `inner` objects that hold them; what those hold that are `shut` isn't looked at."""
     seen: set[int] = set()
     pending: deque[tuple[str, Any, Setter]] = deque([("", root, _nowhere)])
     while pending:
@@ -68,7 +68,7 @@ def places(root: Any, known: Mapping[int, str]) -> Iterator[Leaf]:
             if id(value) in seen and type(value) is not tuple:
                 continue
             seen.add(id(value))
-        if kind == "inner":
+        if kind == "inner" and not shut(value):
             pending.extend(
                 ((path + label).lstrip("."), child, setter) for label, child, setter in _children(value, put, known)
             )

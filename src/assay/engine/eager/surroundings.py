@@ -80,7 +80,7 @@ class _Look:
                 self.seen.discard(id(value))
                 self.told += 1
                 self._value(f"object {self.told}", value)
-            pending += () if isinstance(value, type) else _inside(value)
+            pending += () if isinstance(value, type) or _closed(value) else _inside(value)
 
     def _code_of(self, value: Any) -> None:
         if isinstance(value, type):
@@ -175,7 +175,7 @@ class _Look:
     def _places(self, value: Any) -> Iterator[tuple[str, Any]]:
         """What is kept in an object, by path."""
         try:
-            for place in places(value, {}):
+            for place in places(value, {}, shut=_closed):
                 self.looked += 1
                 if self.looked > MOST:
                     yield " (more than can be looked at)", UNKNOWN()
@@ -225,8 +225,8 @@ _STATELESS = (  # or not a contender's
     types.UnionType,
     np.ufunc,
 )
-_STATELESS_MODULES = {
-    "assay", "polars", "typing", "abc", "enum", "dataclasses", "inspect", "importlib", "_frozen_importlib",
+_CLOSED = {
+    "polars", "typing", "abc", "enum", "dataclasses", "inspect", "importlib", "_frozen_importlib",
     "_frozen_importlib_external", "logging", "threading", "_thread", "re", "io", "_io", "concurrent", "multiprocessing",
 }  # fmt: skip
 _KEPT = (bool, int, float, complex, str, bytes, list, dict, set)
@@ -263,13 +263,16 @@ def _inside(value: Any) -> Iterator[Any]:
                     yield object.__getattribute__(value, name)
 
 
+def _closed(value: Any) -> bool:
+    """Whether neither it nor what it holds is a contender's."""
+    return isinstance(value, _STATELESS) or type(value).__module__.partition(".")[0] in _CLOSED
+
+
 def _stateless(value: Any) -> bool:
-    """Whether it keeps nothing of a contender's; of torch's objects modules, optimizers and schedulers do."""
+    """Whether it keeps nothing itself; of torch's objects modules, optimizers and schedulers do."""
     kind = type(value).__module__.partition(".")[0]
-    if isinstance(value, _STATELESS) or kind in _STATELESS_MODULES:
-        return True
     keeping = torch.nn.Module | torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler
-    return kind == "torch" and not isinstance(value, keeping)
+    return _closed(value) or kind == "assay" or (kind == "torch" and not isinstance(value, keeping))
 
 
 def _of_place(place: Leaf) -> Any:
