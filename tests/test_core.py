@@ -37,6 +37,10 @@ from . import asked, tiny
         (lambda: Float(0, 1e-310), "too near 0"),
         (lambda: Float(1e-300, 1e300, log=True), "wider than a number can tell"),
         (lambda: Float(-1e308, 1e308), "wider than a number can tell"),
+        (lambda: Float(0.0, 0.9, scale="1-log"), "between 0 and 1"),
+        (lambda: Float(0.9, 1.0, scale="1-log"), "between 0 and 1"),
+        (lambda: Float(0.1, 0.9, log=True, scale="1-log"), "one scale"),
+        (lambda: Float(0.1, 0.9, scale="log"), "is unknown"),  # type: ignore[arg-type]
         (lambda: Float("1", 2), "must be a number, not '1'"),  # type: ignore[arg-type]
         (lambda: Float(True, 2), "must be a number, not True"),
         (lambda: Float(10**400, 2), "a float can hold"),
@@ -57,6 +61,21 @@ def test_unit_scale_runs_from_0_to_1_in_the_spaces_own_measure(low, factor, wher
     assert space.to_unit(space.high) == pytest.approx(1)
     value = low * factor**where if log else low + where * (low * factor - low)
     assert space.to_unit(value) == pytest.approx(where, abs=1e-6)
+
+
+@given(low=st.floats(0.01, 0.9), nines=st.floats(1.0, 6.0), where=st.floats(0, 1))
+def test_near_one_the_unit_scale_is_even_in_the_logarithm_of_what_is_left(low, nines, where):
+    left = (1 - low) * 10**-nines
+    space = Float(low, 1 - left, scale="1-log")
+    assert (space.to_unit(space.low), space.to_unit(space.high)) == pytest.approx((0, 1))
+    value = 1 - (1 - low) * 10 ** (-nines * where)
+    assert space.to_unit(value) == pytest.approx(where, abs=1e-6)
+    assert space.from_unit(where) == pytest.approx(value)
+    assert msgspec.json.decode(msgspec.json.encode(space), type=Float) == space
+
+
+def test_a_range_without_that_scale_is_written_as_ever():
+    assert msgspec.json.encode(Float(1e-3, 1, log=True)) == b'{"kind":"float","low":0.001,"high":1.0,"log":true}'
 
 
 FINITE = st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6) | st.sampled_from([np.float32(0.1), np.int64(3)])

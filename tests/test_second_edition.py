@@ -13,7 +13,7 @@ import torch
 from msgspec.structs import replace
 
 from assay.cli.status import status
-from assay.core import PILOT
+from assay.core import PILOT, Contender
 from assay.driver import verify
 from assay.errors import UsageError
 from assay.judge import pilot
@@ -22,9 +22,11 @@ from assay.report import tuning
 from assay.report.command import command
 from assay.report.reading import read
 from assay.report.style import drawing
+from assay.space import Float
 
 from . import asked, tiny
 
+LR = Float(1e-3, 1e-1, log=True)
 OPTIONS = {"protocol": "honest-2", "trials": 6, "replicates": 3, "final_seeds": 2, "engine": "loop"}
 
 
@@ -198,3 +200,33 @@ def test_its_plan_is_read_by_no_earlier_assay_and_others_are_as_before(whole, tm
     (forged / "plan.json").write_text(json.dumps(changed))
     with pytest.raises(UsageError, match="an edition of another version"):
         RunFolder.open(forged)
+
+
+def test_what_stands_in_a_tuple_is_tuned_on_a_scale_of_its_own(tmp_path):
+    """Its name comes before lr's, in which order the plan counts places: trials were refined where they should not be."""
+    names = ("adam", Contender("mine", _adam_with, {"lr": LR, "beta2": Float(0.9, 0.9999, scale="1-log")}))
+    results = [
+        asked.run(question(tmp_path / engine, *names, engine=engine, compile="off", space="adam.lr=1e-3..1e-1:log"), 1)
+        for engine in ("loop", "vectorized")
+    ]
+    for result in results:
+        assert list(verify.faults(result.folder)) == []
+        tried = result.frame().filter(pl.col("slot") == 1, pl.col("phase") == "tune", pl.col("replicate") == 0)
+        left = sorted(-math.log10(1 - json.loads(text)["beta2"]) for text in tried["hyperparameters"])
+        first = [round((x - 1) * 4 / 3) for x in left]
+        assert len(set(first)) >= 3  # over the decades, and not all near the upper end
+    assert results[0].content["contenders"]["mine"]["chosen"] == results[1].content["contenders"]["mine"]["chosen"]
+    page = (results[0].folder / "report.html").read_text()
+    assert "0.9..0.9999:1-log" in page
+
+
+def test_the_first_editions_sampler_has_no_such_scale(tmp_path):
+    mine = Contender("mine", _adam_with, {"lr": LR, "beta2": Float(0.9, 0.9999, scale="1-log")})
+    with pytest.raises(UsageError, match="use --protocol honest-2"):
+        question(tmp_path / "run", "adam", mine, protocol="honest")
+    with pytest.raises(UsageError, match=r"mine\.beta2=0\.9\.\.0\.9999:1-log: the published"):
+        question(tmp_path / "run", "adam", mine, protocol="published", replicates=None, final_seeds=None)
+
+
+def _adam_with(model, run, lr, beta2):
+    return torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, beta2))

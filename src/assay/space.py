@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,36 +16,54 @@ LARGEST = 2**53  # whole numbers up to here are exact as floats, too
 class Float(msgspec.Struct, frozen=True, tag="float", tag_field="kind"):
     """A real hyperparameter in [low, high], uniform, or uniform in its logarithm. ValueError on an empty range.
 
+    `scale="1-log"`: uniform in the logarithm of 1 − x, for what lies near 1, as β₂ does.
+
     Example:
         >>> lr = assay.Float(1e-4, 1e-2, log=True)
         >>> lr.from_unit(0.5)  # the middle of the range, as the space measures it
         0.001
+        >>> beta2 = assay.Float(0.9, 0.999, scale="1-log")
+        >>> round(beta2.from_unit(0.5), 6)
+        0.99
     """
 
     low: float
     high: float
     log: bool = False
+    scale: Literal["1-log"] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             _settle(self, name, _number(getattr(self, name)))
         _settle(self, "log", bool(self.log))
         _check_range(self.low, self.high, self.log)
+        if self.scale is not msgspec.UNSET:
+            _check_scale(self)
+
+    @property
+    def near_one(self) -> bool:
+        """Whether its scale is that of 1 − x."""
+        return self.scale is not msgspec.UNSET
 
     def to_unit(self, value: float) -> float:
         """The value's place in the range as the space measures it: 0 at `low`, 1 at `high`."""
-        if self.log:
-            return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
-        return (value - self.low) / (self.high - self.low)
+        if self.near_one:
+            return math.log((1 - value) / (1 - self.low)) / math.log((1 - self.high) / (1 - self.low)) + 0.0
+        return _to_unit(self, value)
 
     def from_unit(self, unit: float) -> float:
         """The inverse of `to_unit`."""
-        if self.log:
-            return self.low * (self.high / self.low) ** unit
-        return self.low + unit * (self.high - self.low)
+        if self.near_one:
+            return 1 - (1 - self.low) * ((1 - self.high) / (1 - self.low)) ** unit
+        return _from_unit(self, unit)
 
     def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}" + (":log" if self.log else "")
+        return f"{self.low:g}..{self.high:g}{scale_of(self)}"
+
+
+def scale_of(range_: Float | Int) -> str:
+    """How --space writes a range's scale: `:log`, `:1-log`, or nothing for a linear one."""
+    return ":1-log" if isinstance(range_, Float) and range_.near_one else ":log" if range_.log else ""
 
 
 class Int(msgspec.Struct, frozen=True, tag="int", tag_field="kind"):
@@ -66,9 +84,28 @@ class Int(msgspec.Struct, frozen=True, tag="int", tag_field="kind"):
         _settle(self, "log", bool(self.log))
         _check_range(self.low, self.high, self.log)
 
-    to_unit = Float.to_unit
-    from_unit = Float.from_unit
-    __str__ = Float.__str__
+    def to_unit(self, value: float) -> float:
+        """The value's place in the range as the space measures it: 0 at `low`, 1 at `high`."""
+        return _to_unit(self, value)
+
+    def from_unit(self, unit: float) -> float:
+        """The inverse of `to_unit`, not rounded."""
+        return _from_unit(self, unit)
+
+    def __str__(self) -> str:
+        return f"{self.low:g}..{self.high:g}{scale_of(self)}"
+
+
+def _to_unit(range_: Float | Int, value: float) -> float:
+    if range_.log:
+        return (math.log(value) - math.log(range_.low)) / (math.log(range_.high) - math.log(range_.low))
+    return (value - range_.low) / (range_.high - range_.low)
+
+
+def _from_unit(range_: Float | Int, unit: float) -> float:
+    if range_.log:
+        return range_.low * (range_.high / range_.low) ** unit
+    return range_.low + unit * (range_.high - range_.low)
 
 
 class Choice(msgspec.Struct, frozen=True, tag="choice", tag_field="kind"):
@@ -141,6 +178,19 @@ def _check_range(low: float, high: float, log: bool) -> None:
         )
     if not math.isfinite(high - low) or (log and not math.isfinite(high / low)):
         raise ValueError(f"the range {low:g}..{high:g} is wider than a number can tell")
+
+
+def _check_scale(range_: Float) -> None:
+    if range_.scale != "1-log":
+        raise ValueError(
+            f"the scale {range_.scale!r} is unknown; it is '1-log', or left out (log=True for a logarithmic one)"
+        )
+    if range_.log:
+        raise ValueError("a range has one scale: log=True or scale='1-log'")
+    if not 0 < range_.low < range_.high < 1:
+        raise ValueError(
+            f"on the scale of 1 − x both bounds must lie between 0 and 1, got {range_.low:g}..{range_.high:g}"
+        )
 
 
 def _settle(range_: msgspec.Struct, name: str, value: Any) -> None:

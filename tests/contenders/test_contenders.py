@@ -168,6 +168,20 @@ def test_alias_and_space(users):
     assert found[1].space["depth"] == Int(1, 4)
 
 
+def test_what_stands_in_a_tuple_has_a_name_of_its_own():
+    spaces = ["adamw.beta2=0.9..0.9999:1-log", "adamw.beta1=0.5..0.99", "adamw.betas=1|2"]
+    found = contenders(["sgd", "adamw"], spaces[:2])[1]
+    assert found.space["beta2"] == Float(0.9, 0.9999, scale="1-log")
+    assert str(found.space["beta2"]) == "0.9..0.9999:1-log"
+    model = torch.nn.Linear(2, 1)
+    one = found.make(model, Run(1, 1, 1), lr=0.1, beta2=0.95)
+    assert one.param_groups[0]["betas"] == (0.9, 0.95)
+    both = found.make(model, Run(1, 1, 1), lr=0.1, beta1=0.7, beta2=0.95)
+    assert both.param_groups[0]["betas"] == (0.7, 0.95)
+    within = found.make(model, Run(1, 1, 1), lr=0.1, betas=(0.5, 0.6), beta2=0.95)
+    assert within.param_groups[0]["betas"] == (0.5, 0.95)
+
+
 def test_a_module_path_is_a_reference_too():
     found = contenders(["adam", "torch.optim:NAdam"])[1]
     assert found.name == "NAdam"
@@ -194,6 +208,8 @@ def test_a_module_path_is_a_reference_too():
         (["adam", "sgd"], ["adam.lr=0..1:log"], "above 0"),
         (["adam", "sgd"], ["adam.lr=a..b"], "numbers"),
         (["adam", "sgd"], ["adam.lr=1..2:ln"], "scale"),
+        (["adam", "sgd"], ["adam.beta2=0..1:1-log"], "between 0 and 1"),
+        (["adam", "sgd"], ["adam.beta3=0.1..0.9"], "takes no beta3"),
         (["adam", "sgd"], ["lr=1..2"], "NAME.hyperparameter"),
         (["adam", "sgd"], ["adm.lr=1..2"], "did you mean adam"),
         (["adam", "sgd"], ["sgd.beta=1..2"], "takes no beta"),

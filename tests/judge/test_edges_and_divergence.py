@@ -121,3 +121,16 @@ def test_mirrored_positions_hit_the_other_end(positions):
     x = np.array(positions)
     there, mirrored = ends_hit(x), ends_hit(1 - x)
     assert (there.get("low"), there.get("high")) == (mirrored.get("high"), mirrored.get("low"))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends", "wider_"),
+    [
+        (0.99, 0.999, ["high"], (0.99, 0.9999)),
+        (0.99, 0.999, ["low"], (0.9, 0.999)),
+        (0.9, 0.999, ["low"], None),  # a decade further it would be 0
+    ],
+)
+def test_near_one_a_range_grows_by_a_decade_of_what_is_left(low, high, ends, wider_):
+    found = wider(Float(low, high, scale="1-log"), ends)
+    assert found == (None if wider_ is None else Float(*wider_, scale="1-log"))

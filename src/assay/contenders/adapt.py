@@ -65,6 +65,16 @@ class Signature:
         return cls(first.name, given, named, any(p.kind is p.VAR_KEYWORD for p in parameters), beside)
 
     @property
+    def within(self) -> dict[str, tuple[str, int]]:
+        """Names of what stands in tuples, with the parameter and the place: beta1 and beta2 of `betas=(0.9, 0.999)`."""
+        found: dict[str, tuple[str, int]] = {}
+        for name, parameter in self.named.items():
+            if type(default := parameter.default) is tuple:
+                one = name[:-1] if name.endswith("s") and len(name) > 3 else name
+                found |= {f"{one}{i}": (name, i - 1) for i in range(1, len(default) + 1)}
+        return {name: place for name, place in found.items() if name not in self.named}
+
+    @property
     def wraps(self) -> str | None:
         """The name of the parameter that takes another optimizer, or its class."""
         return self.beside or (self.first if self.given in _WRAPPED else None)
@@ -123,7 +133,7 @@ def adapt(
         usual, more = baseline.space, {*baseline.space, *baseline.fixed, "run", "params"}
         pilot = baseline.pilot
     else:
-        make, more, own = _direct(target, signature), set[str](), _own_rate(target, signature)
+        make, more, own = _direct(target, signature), {*signature.within}, _own_rate(target, signature)
         usual, note = _usual(name, own) if signature.takes_rate else ({}, "")
         note = "" if space is not None or "lr" in tuned else note
         pilot = around(own)
@@ -191,10 +201,16 @@ def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
 
 def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
     given, accepts = signature.given, frozenset(signature.named)
+    within = {name: (*place, signature.named[place[0]].default) for name, place in signature.within.items()}
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         if "run" in accepts:
             hyperparameters["run"] = run
+        for name in within.keys() & hyperparameters.keys():
+            whole, place, default = within[name]
+            parts = list(hyperparameters.get(whole, default))
+            parts[place] = hyperparameters.pop(name)
+            hyperparameters[whole] = tuple(parts)
         if run.fused and "fused" in accepts and not {"fused", "foreach"} & hyperparameters.keys():
             hyperparameters["fused"] = True
         if given == "model":

@@ -22,7 +22,7 @@ _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
 
 def contenders(names: Sequence[Brought], spaces: Sequence[str] = (), *, untuned: bool = False) -> tuple[Contender, ...]:
-    """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log]` laid over them.
+    """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log|:1-log]` laid over them.
 
     `untuned`: may they have nothing to tune? They may to be checked, not to be compared.
 
@@ -88,13 +88,13 @@ def shown_name(text: str) -> str:
 
 
 def parse_space(text: str) -> tuple[str, str, Dimension]:
-    """`NAME.hp=lo..hi[:log]` or `NAME.hp=a|b|c` → (name, hyperparameter, dimension).
+    """`NAME.hp=lo..hi[:log|:1-log]` or `NAME.hp=a|b|c` → (name, hyperparameter, dimension).
 
     Whole-number bounds without a point or an exponent (`2..8`) make a whole-number range. UsageError otherwise.
     """
     match = re.match(r"^(?P<who>.+)\.(?P<hp>[A-Za-z_]\w*)=(?P<range>.+)$", text)
     if not match:
-        raise UsageError(f"--space {text}: write NAME.hyperparameter=low..high, with :log for a log scale")
+        raise UsageError(f"--space {text}: write NAME.hyperparameter=low..high (:log or :1-log for the scale)")
     who, hyperparameter, given = match["who"], match["hp"], match["range"]
     try:
         return who, hyperparameter, _parse_range(given)
@@ -109,15 +109,15 @@ def _parse_range(given: str) -> Dimension:
     low, dots, high = bounds.partition("..")
     if not dots:
         raise ValueError("write low..high, as in 1e-4..1e-1:log")
-    if scale not in ("", "log"):
-        raise ValueError(f"the scale {scale!r} is unknown; write :log, or nothing for a linear one")
-    if all(re.fullmatch(r"[+-]?\d+", bound) for bound in (low, high)):
+    if scale not in ("", "log", "1-log"):
+        raise ValueError(f"the scale {scale!r} is unknown; write :log, :1-log (near 1), or nothing for a linear one")
+    if scale != "1-log" and all(re.fullmatch(r"[+-]?\d+", bound) for bound in (low, high)):
         return Int(int(low), int(high), log=scale == "log")
     try:
         ends = float(low), float(high)
     except ValueError as error:
         raise ValueError(f"{low!r} and {high!r} must be numbers") from error
-    return Float(*ends, log=scale == "log")
+    return Float(*ends, scale="1-log") if scale == "1-log" else Float(*ends, log=scale == "log")
 
 
 def _literal(text: str) -> float | int | str | bool:

@@ -108,7 +108,8 @@ class ProtocolOptions(BudgetOptions):
     looks
         Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
     space
-        A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale, or a|b|c. Can be repeated.
+        A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale or :1-log for one of 1 − x, or a|b|c;
+        beta2 is the second of `betas`. Can be repeated.
     controls
         Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
         of it changes the verdict.

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from assay import events
-from assay.core import Science, WorkerOptions
+from assay.core import ContenderInfo, Science, WorkerOptions
 
 from .estimate import Estimate, as_data, duration, estimated, sentence
 from .plan import Comparison
@@ -53,6 +53,11 @@ class Planned:
         return None if None in seconds else sum(s for s in seconds if s is not None)
 
     @property
+    def beyond(self) -> list[str]:
+        """What the plan can't hold of the code, a line for the task and each contender; empty if nothing."""
+        return list(dict.fromkeys(line for task in self.tasks for line in task.science.beyond))
+
+    @property
     def data(self) -> dict[str, Any]:
         """The plan as plain data, for JSON."""
         if not self.across:
@@ -68,19 +73,22 @@ class Planned:
         return str(self)
 
     def __str__(self) -> str:
-        return "\n".join([*self._lines(), f"plan {self.plan_hash[:8]}, would go to {self.folder}"])
+        beyond = (f"beyond the plan: {line}" for line in self.beyond)
+        return "\n".join([*self._lines(), *beyond, f"plan {self.plan_hash[:8]}, would go to {self.folder}"])
 
     def _lines(self) -> list[str]:
         if not self.across:
             (task,) = self.tasks
-            named = [
-                f"{c.name}: {c.reference} ({c.source[:20]}), tunes {', '.join(f'{k} {v}' for k, v in c.space.items())}"
-                for c in task.science.contenders
-            ]
+            named = [_named(c) for c in task.science.contenders]
             return [*named, *sentence(task.estimate, task.science)]
         total = f", about {duration(self.seconds)} here" if self.seconds is not None else ""
         each = [f"{t.name}: {'; '.join(sentence(t.estimate, t.science))}" for t in self.tasks]
         return [*each, f"{self.trainings} trainings in all{total}"]
+
+
+def _named(c: ContenderInfo) -> str:
+    tuned = ", ".join(f"{name} {range_}" for name, range_ in c.space.items())
+    return f"{c.name}: {c.reference or 'code of this session'} ({c.source[:20]}), tunes {tuned}"
 
 
 def planned(comparison: Comparison, work: WorkerOptions, on_event: events.OnEvent = events.ignore) -> Planned:

@@ -13,6 +13,7 @@ from assay.core import MOST_PLANNED, Contender, Protocol, ProtocolOptions, Stage
 from assay.core.plan import SAMPLER_OPTIONS
 from assay.errors import UsageError
 from assay.judge import pilot
+from assay.space import Float
 
 from .study import SAMPLER
 
@@ -48,6 +49,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         shown = f"auto:{stages.most}" if stages else replicates
         raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
     usual, name = USUAL[asked.protocol], "published" if asked.protocol == "published" else "honest"
+    _see_that_its_scales_are_known(asked.protocol, contenders)
     two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest-2"
     protocol = Protocol(
         name=name,
@@ -65,6 +67,17 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
     if asked.controls:
         _check_controls(protocol)
     return protocol
+
+
+def _see_that_its_scales_are_known(protocol: str, contenders: Sequence[Contender]) -> None:
+    """UsageError for a scale that the first edition's sampler doesn't have."""
+    for contender in contenders:
+        for name, range_ in contender.space.items():
+            if isinstance(range_, Float) and range_.near_one and protocol != "honest-2":
+                raise UsageError(
+                    f"--space {contender.name}.{name}={range_}: the {protocol} protocol's sampler has no such scale; use "
+                    "--protocol honest-2"
+                )
 
 
 def sampler() -> str:

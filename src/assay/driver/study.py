@@ -125,7 +125,8 @@ class _Studies:
         self.on_event, self.sign = on_event, science.task.sign
         self.optuna = {k: optuna.create_study(direction="maximize") for k in together.replicates}
         self.distributions = {name: distribution(dimension) for name, dimension in contender.space.items()}
-        self.told = {k: Told(contender.space, science.task.sign) for k in together.replicates}
+        space = _as_on_record(science, together.slot, contender)
+        self.told = {k: Told(space, science.task.sign) for k in together.replicates}
         self.asked: Asked = []
 
     def by_sampler(self, more: int) -> Iterator[Asked]:
@@ -179,7 +180,7 @@ def pilot_stream(
     Raises:
         UsageError: none of its trials came to an end.
     """
-    told = Told(contender.space, science.task.sign)
+    told = Told(_as_on_record(science, slot, contender), science.task.sign)
     for trials, wanted in piloted(science, slot, told.process):
         places = zip(trials, wanted, strict=True)
         members = [member(science, slot, "pilot", PILOT, t, values) for t, values in places]
@@ -194,6 +195,11 @@ def pilot_stream(
             f"{contender.name} diverged in every trial of its pilot, lr in {tried}: give a range that it can be trained in, as "
             f"in --space {contender.name}.lr=1e-9..1e-6:log"
         )
+
+
+def _as_on_record(science: Science, slot: int, contender: Contender) -> Space:
+    """The contender's space in the order of the plan, in which places are counted there and whenever they are computed again."""
+    return {name: contender.space[name] for name in science.contenders[slot].space}
 
 
 def _asked_at_once(trials: int, more: int, startup: int) -> list[range]:

@@ -67,6 +67,8 @@ def wider(dimension: Dimension, ends: Sequence[End]) -> Dimension | None:
     """
     if isinstance(dimension, Choice):
         return None
+    if isinstance(dimension, Float) and dimension.near_one:
+        return _nearer(dimension, ends)
     low, high = dimension.low, dimension.high
     if "low" in ends:
         low = _carried_down(dimension)
@@ -99,6 +101,15 @@ def wider_spaces(chosen: Mapping[str, tuple[np.ndarray, Space]]) -> dict[str, di
             if new is not None:
                 found.setdefault(name, {})[hyperparameter] = new
     return found
+
+
+def _nearer(dimension: Float, ends: Sequence[End]) -> Float | None:
+    """A decade of 1 − x further; not where it would leave (0, 1)."""
+    low = 1 - (1 - dimension.low) * 10 if "low" in ends else dimension.low
+    high = 1 - (1 - dimension.high) / 10 if "high" in ends else dimension.high
+    low, high = round(low, 12) if low > 1e-6 else dimension.low, round(high, 12)
+    changed = (low, high) != (dimension.low, dimension.high) and high < 1
+    return Float(low, high, scale="1-log") if changed else None
 
 
 def _carried_down(dimension: Float | Int) -> float:

@@ -159,7 +159,7 @@ def _follow_ups(f: VerdictFacts) -> Iterator[str]:
     if f.shape is not None:
         yield from _shape(f, f.shape)
     for name, edge, dimension in f.edges:
-        side, span = "top" if edge.end == "high" else "bottom", str(dimension).removesuffix(":log")
+        side, span = "top" if edge.end == "high" else "bottom", str(dimension).partition(":")[0]
         yield (
             f"The {edge.hyperparameter} chosen for {name} lies in the {side} tenth of its range ({span}) in "
             f"{edge.hits} of {counted(edge.replicates, 'replicate')}: a wider range may change this verdict."

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from assay.contenders.registry import CONTENDERS
 from assay.core import ContenderInfo, Plan, Protocol, Science, Stages
 from assay.record.suite import Suite
-from assay.space import Choice, Dimension
+from assay.space import Choice, Dimension, scale_of
 
 
 def command(
@@ -93,7 +93,7 @@ def _range(dimension: Dimension) -> str:
     """A range in the words of --space, its numbers exact (`str` of a dimension rounds them)."""
     if isinstance(dimension, Choice):
         return "|".join(map(str, dimension.options))
-    return f"{dimension.low!r}..{dimension.high!r}" + (":log" if dimension.log else "")
+    return f"{dimension.low!r}..{dimension.high!r}{scale_of(dimension)}"
 
 
 def _divided_back(margin: float, scale: float) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -125,6 +127,30 @@ def plain(text: str, most: int = 48) -> str:
     if len(kept) > most:
         kept = kept[: most - 1] + "…"
     return f" {kept}" if kept.startswith("_") else kept  # matplotlib hides labels that begin with one
+
+
+def near_one_scale(axes: Axes, low: float, high: float) -> None:
+    """An x axis over [low, high] within (0, 1) that is even in the logarithm of 1 − x: 0.9, 0.99, 0.999, …"""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    def shown(value: float, _: int | None = None) -> str:
+        return f"{value:.12g}"
+
+    axes.set_xscale("function", functions=(_from_one, _towards_one))
+    room = (_from_one(high) - _from_one(low)) / 30
+    axes.set_xlim(float(_towards_one(_from_one(low) - room)), float(_towards_one(_from_one(high) + room)))
+    decades = [1 - 10.0**-k for k in range(16) if low * 0.999 <= 1 - 10.0**-k <= high * (1 + 1e-9)]
+    axes.xaxis.set_major_locator(FixedLocator(decades if len(decades) > 1 else [low, high]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(shown))
+
+
+def _from_one(value: Any) -> Any:
+    return -np.log10(np.maximum(1 - np.asarray(value), 1e-300))
+
+
+def _towards_one(place: Any) -> Any:
+    return 1 - 10.0 ** -np.asarray(place)
 
 
 def log_scale(axes: Axes, which: str, low: float, high: float, most: int = 12) -> None:

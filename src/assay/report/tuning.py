@@ -156,6 +156,8 @@ def union(dimensions: Sequence[Dimension]) -> Dimension:
         return Choice(tuple(dict.fromkeys(option for d in choices for option in d.options)))
     ranges = [d for d in dimensions if not isinstance(d, Choice)]
     low, high = min(d.low for d in ranges), max(d.high for d in ranges)
+    if all(isinstance(d, Float) and d.near_one for d in ranges):
+        return Float(low, high, scale="1-log")
     return Float(low, high, log=low > 0 and any(d.log for d in ranges))
 
 

@@ -21,7 +21,7 @@ from assay.engine.eager.patching import PatchingMode
 from assay.engine.eager.population import Population
 from assay.engine.refusal import refusal
 from assay.engine.train import train_with
-from assay.space import Choice
+from assay.space import Choice, Int
 from assay.training import loop
 from assay.training.data import load
 from assay.training.step import make_model, own_randomness
@@ -90,9 +90,8 @@ def _hyperparameters(contender: Contender, i: int) -> dict[str, Any]:
             chosen[name] = dimension.options[i % len(dimension.options)]
             continue
         place = (0.25, 0.5, 0.75)[(i * (2 if k % 3 else 1) + k) % 3]
-        low, high = dimension.low, dimension.high
-        value = low * (high / low) ** place if dimension.log else low + (high - low) * place
-        chosen[name] = round(value) if isinstance(low, int) and isinstance(high, int) else value
+        value = dimension.from_unit(place)
+        chosen[name] = round(value) if isinstance(dimension, Int) else value
     return chosen
 
 

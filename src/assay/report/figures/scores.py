@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.report.style import INK, Look, canvas, legend, log_scale, plain
-from assay.space import Choice, Dimension
+from assay.report.style import INK, Look, canvas, legend, log_scale, near_one_scale, plain
+from assay.space import Choice, Dimension, Float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,6 +119,8 @@ def _range(axes: Axes, dimension: Dimension, narrow: bool) -> None:
         axes.set_xticks(range(len(dimension.options)), [plain(str(o), 12) for o in dimension.options])
         axes.set_xlim(-0.5, len(dimension.options) - 0.5)
         axes.grid(False, axis="x")
+    elif isinstance(dimension, Float) and dimension.near_one:
+        near_one_scale(axes, dimension.low, dimension.high)
     elif dimension.log:
         log_scale(axes, "x", dimension.low / 1.3, dimension.high * 1.3, most=4 if narrow else 12)
     else:
