@@ -230,3 +230,9 @@ def test_the_first_editions_sampler_has_no_such_scale(tmp_path):
 
 def _adam_with(model, run, lr, beta2):
     return torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, beta2))
+
+
+def test_weight_decay_is_tuned_besides_for_a_word(tmp_path):
+    planned = question(tmp_path / "run", "adam", "adamw", tune="lr,weight_decay", trials=None).jobs[0].science
+    assert [sorted(c.space) for c in planned.contenders] == [["lr", "weight_decay"]] * 2
+    assert planned.protocol.trials == 20  # twice as many where two are tuned

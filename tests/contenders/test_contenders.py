@@ -10,9 +10,10 @@ from torch import nn
 
 from assay.contenders import CONTENDERS, contenders
 from assay.contenders.interface import needs_closure
+from assay.contenders.registry import LEARNING_RATE, RANGES
 from assay.core import Contender, Run
 from assay.errors import UsageError
-from assay.space import Choice, Float, Int
+from assay.space import Choice, Float, Int, at
 
 from .. import tiny
 
@@ -180,6 +181,39 @@ def test_what_stands_in_a_tuple_has_a_name_of_its_own():
     assert both.param_groups[0]["betas"] == (0.7, 0.95)
     within = found.make(model, Run(1, 1, 1), lr=0.1, betas=(0.5, 0.6), beta2=0.95)
     assert within.param_groups[0]["betas"] == (0.5, 0.95)
+
+
+def test_what_else_is_tuned_has_a_usual_range_where_it_is_taken():
+    spaces = ["adam.weight_decay=0..0.1"]
+    adam, momentum, plain = contenders(
+        ["adam", "sgd-momentum", "adadelta"], spaces, tune=["lr,weight_decay", "momentum"]
+    )
+    assert adam.space == {"lr": LEARNING_RATE, "weight_decay": Float(0, 0.1)}  # its own range goes before
+    assert momentum.space == {
+        "lr": Float(1e-4, 1, log=True), "weight_decay": RANGES["weight_decay"], "momentum": RANGES["momentum"],
+    }  # fmt: skip
+    assert "momentum" not in momentum.fixed
+    assert plain.space.keys() == {"lr", "weight_decay"}
+    model = torch.nn.Linear(2, 1)
+    made = momentum.make(model, Run(1, 1, 1), **momentum.fixed, lr=0.1, weight_decay=0.01, momentum=0.8)
+    assert made.param_groups[0]["momentum"] == 0.8
+    nested = contenders(["adam", "nadam"], tune=["beta2"])[1]
+    assert nested.space["beta2"] == RANGES["beta2"]
+    with pytest.raises(UsageError, match=r"no range is known of it; give one, as in --space NAME\.nesterov"):
+        contenders(["adam", "sgd"], tune=["nesterov"])
+    with pytest.raises(UsageError, match="did you mean weight_decay"):
+        contenders(["adam", "sgd"], tune=["weight_decy"])
+    with pytest.raises(UsageError, match="none of sgd, asgd takes it"):
+        contenders(["sgd", "asgd"], tune=["beta2"])
+
+
+def test_each_usual_range_holds_what_torch_itself_takes():
+    model = torch.nn.Linear(2, 1)
+    for name, range_ in RANGES.items():
+        reference = "sgd" if name == "momentum" else "adam"
+        made = contenders(["rprop", reference], tune=[name])[1]
+        for unit in (0.0, 0.5, 1.0):
+            made.make(model, Run(1, 1, 1), lr=0.1, **at({name: range_}, [unit]))
 
 
 def test_a_module_path_is_a_reference_too():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.space import Float, Space
+from assay.space import Choice, Dimension, Float, Space
 
 LEARNING_RATE = Float(1e-5, 1e-1, log=True)
 
@@ -20,6 +20,16 @@ class Entry:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     space: Space = field(default_factory=lambda: {"lr": LEARNING_RATE})
 
+
+RANGES: Mapping[str, Dimension] = {
+    "weight_decay": Float(1e-5, 1.0, log=True),
+    "momentum": Float(0.5, 0.999, scale="1-log"),
+    "beta1": Float(0.5, 0.99, scale="1-log"),
+    "beta2": Float(0.9, 0.9999, scale="1-log"),
+    "eps": Float(1e-10, 1e-4, log=True),
+    "amsgrad": Choice((False, True)),
+}
+"""What `--tune` tunes besides the learning rate where nobody gives a range: decades around what is in use for each."""
 
 PACKAGED = {
     "muon": "assay.contenders.muon:muon",

@@ -12,7 +12,7 @@ from typing import Any
 from assay.contenders.adapt import adapt, parameters_of
 from assay.contenders.load import Origin, changes_of, load, origin_of
 from assay.contenders.place import name_of, reference_of
-from assay.contenders.registry import CONTENDERS, PACKAGED
+from assay.contenders.registry import CONTENDERS, PACKAGED, RANGES
 from assay.contenders.schedules import split_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
@@ -21,22 +21,25 @@ from assay.space import Choice, Dimension, Float, Int
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
 
-def contenders(names: Sequence[Brought], spaces: Sequence[str] = (), *, untuned: bool = False) -> tuple[Contender, ...]:
+def contenders(
+    names: Sequence[Brought], spaces: Sequence[str] = (), *, tune: Sequence[str] = (), untuned: bool = False
+) -> tuple[Contender, ...]:
     """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log|:1-log]` laid over them.
 
+    `tune`: hyperparameters that each tunes besides its own, where it takes them (`registry.RANGES`).
     `untuned`: may they have nothing to tune? They may to be checked, not to be compared.
 
     Raises:
         UsageError: an unknown name, a module that fails to import, a class that can't be adapted, two contenders of
             one name, a space for a contender that isn't there or a range that is none.
     """
-    overrides = [parse_space(text) for text in spaces]
+    overrides, more = [parse_space(text) for text in spaces], _besides(tune)
     found: list[Contender] = []
     called = [shown_name(name) if isinstance(name, str) else _called(name) for name in names]
     for name, shown in zip(names, called, strict=True):
         reference = split_alias(name)[1] if isinstance(name, str) else name
         own = {hyperparameter: dimension for who, hyperparameter, dimension in overrides if who == shown}
-        found.append(_resolve(reference, shown, own, found[0] if found else None, untuned))
+        found.append(_resolve(reference, shown, own, found[0] if found else None, untuned, more))
     names_found = [c.name for c in found]
     if twice := next((name for name in names_found if names_found.count(name) > 1), None):
         raise UsageError(
@@ -46,7 +49,26 @@ def contenders(names: Sequence[Brought], spaces: Sequence[str] = (), *, untuned:
     for who, hyperparameter, _ in overrides:
         if who not in names_found:
             raise UsageError(f"--space {who}.{hyperparameter}: no contender {who!r} here; {nearest(who, names_found)}")
+    for name in more:
+        if not any(name in c.space for c in found):
+            raise UsageError(f"--tune {name}: none of {', '.join(names_found)} takes it as a value of its own")
     return tuple(found)
+
+
+def _besides(tune: Sequence[str]) -> list[str]:
+    """The hyperparameters of `--tune`, but for the learning rate, which is tuned in any case.
+
+    Raises:
+        UsageError: no range is known of one.
+    """
+    named = [name for text in tune for name in text.replace(",", " ").split()]
+    for name in named:
+        if name not in RANGES and name != "lr":
+            raise UsageError(
+                f"--tune {name}: no range is known of it; give one, as in --space NAME.{name}=low..high, or "
+                f"{nearest(name, RANGES)}"
+            )
+    return [name for name in dict.fromkeys(named) if name != "lr"]
 
 
 def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
@@ -130,13 +152,18 @@ def _literal(text: str) -> float | int | str | bool:
 
 
 def _resolve(
-    reference: Brought, name: str, own: Mapping[str, Dimension], baseline: Contender | None, untuned: bool
+    reference: Brought,
+    name: str,
+    own: Mapping[str, Dimension],
+    baseline: Contender | None,
+    untuned: bool,
+    tune: Sequence[str],
 ) -> Contender:
     if isinstance(reference, Contender):
         return _given(reference, name, own)
     if not isinstance(reference, str):
         see_that_it_makes(reference, name)
-        made = adapt(reference, name, tuned=_typed(own, reference), baseline=baseline, untuned=untuned)
+        made = adapt(reference, name, tuned=_typed(own, reference), baseline=baseline, untuned=untuned, tune=tune)
         return replace(made, reference=reference_of(reference), **origin_of(reference)._asdict())
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
@@ -165,6 +192,7 @@ def _resolve(
         fixed={k: v for k, v in entry.fixed.items() if k not in own} if entry else {},
         baseline=baseline,
         untuned=untuned,
+        tune=tune,
     )
     note = _noted(adapted.note, changes_of(target))
     return replace(adapted, reference=where + suffix, schedule=schedule, note=note, **origin_of(target)._asdict())

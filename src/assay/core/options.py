@@ -18,7 +18,7 @@ class Options:
     def __post_init__(self) -> None:
         for name, annotation in _types(type(self)).items():
             value: Any = getattr(self, name)
-            if name == "space" and isinstance(value, str):
+            if name in ("space", "tune") and isinstance(value, str):
                 value = [value]
             if name != "task":  # which `TaskOptions` sees to
                 object.__setattr__(self, name, converted(value, annotation, name))
@@ -110,6 +110,9 @@ class ProtocolOptions(BudgetOptions):
     space
         A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale or :1-log for one of 1 − x, or a|b|c;
         beta2 is the second of `betas`. Can be repeated.
+    tune
+        What to tune besides the learning rate, over usual ranges: weight_decay, momentum, beta1, beta2, eps, amsgrad, parted
+        by commas. Every contender that takes it tunes it.
     controls
         Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
         of it changes the verdict.
@@ -118,6 +121,7 @@ class ProtocolOptions(BudgetOptions):
     protocol: Literal["honest", "honest-2", "published"] = "honest"
     looks: str | Sequence[int] | None = None
     space: Sequence[str] = ()
+    tune: Sequence[str] = ()
     controls: bool = False
 
 

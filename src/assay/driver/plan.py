@@ -63,7 +63,7 @@ def plan(
         UsageError: as in `compare`.
     """
     on, protocol, engine = on or TaskOptions(), protocol or ProtocolOptions(), check(engine or EngineOptions())
-    found = resolve([baseline, *candidates], protocol.space)
+    found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune)
     if _several(on):
         return plan_suite(found, on, protocol, engine, out, warn)
     ((task, setting),) = _settings(on, warn)

@@ -71,6 +71,7 @@ def question(
     looks: str | Sequence[int] | None = None,
     final_seeds: int | None = None,
     space: Sequence[str] = (),
+    tune: Sequence[str] = (),
     seed: int = 0,
     controls: bool = False,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
@@ -90,7 +91,7 @@ def question(
     )  # fmt: skip
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,
-        final_seeds=final_seeds, space=space, seed=seed, controls=controls,
+        final_seeds=final_seeds, space=space, tune=tune, seed=seed, controls=controls,
     )  # fmt: skip
     trained_by = EngineOptions(engine=engine, compile=compile, device=device)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
