@@ -90,15 +90,15 @@ def _conditions(plan: Plan, trials: int, finals: int) -> Iterator[tuple[str, pl.
         else:
             huge = pl.element().is_finite() & (pl.element().abs() > GREATEST)
             yield f"its {name} can't be so large", listed.eval(huge).list.any()
+    yield "its divergence is in no epoch", ~pl.col("diverged").is_between(0, epochs)
+    for name in ("validation_floor", "test_floor"):
+        yield "what a constant prediction scores is no number", ~pl.col(name).is_finite()
     if plan.science.task.metric == "accuracy" and plan.science.task.scale == SHARE:
         beyond = pl.element().is_finite() & ~pl.element().is_between(0, 1)
         for name in ("validation", "test"):
             yield f"its {name} is no share, and it is an accuracy", pl.col(name).list.eval(beyond).list.any()
         for name in ("validation_floor", "test_floor"):
             yield "what a constant prediction scores is no share", ~pl.col(name).is_between(0, 1)
-    yield "its divergence is in no epoch", ~pl.col("diverged").is_between(0, epochs)
-    for name in ("validation_floor", "test_floor"):
-        yield "what a constant prediction scores is no number", ~pl.col(name).is_finite()
     yield "its seconds are no time", ~(pl.col("seconds").is_finite() & (pl.col("seconds") >= 0))
     yield "its gradients can't be so many", ~pl.col("gradient_evaluations").is_between(0, LARGEST)
     for name in ("split", "init", "batches", "noise"):
