@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,79 +14,20 @@ import polars as pl
 from msgspec import UNSET
 
 from assay import seeds
-from assay.answer.arrays import RecordArrays
+from assay.answer.cells import Arms, Judged, cell, covered, target_of
 from assay.answer.result import changes_sentence, result
-from assay.core import Outcome, Plan, Stages, finite, plain
-from assay.core.verdict import AcrossDetails, AcrossVerdict, Alike, Cell, Descriptive, HeldBack, TaskVerdict, ToTarget
+from assay.core import finite, plain
+from assay.core.verdict import AcrossDetails, AcrossVerdict, Alike, Cell, Descriptive, HeldBack
 from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sentence
-from assay.judge.coverage import covered_level
-from assay.judge.decide import Interval, outcome, resolution, rounding_sd
-from assay.judge.edges import edges, held_back
-from assay.judge.pair import Question
+from assay.judge.decide import Interval, outcome
+from assay.judge.edges import edges
 from assay.judge.second_opinion import holm
 from assay.record import RunFolder
 from assay.record.suite import Entry, Suite
 
 THRESHOLDS = np.arange(-60, 61) / 10  # margins, at which the performance profiles are given
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One run of a suite: its plan and members, and what its own `result.json` says; None where no verdict can be given."""
-
-    entry: Entry
-    plan: Plan
-    frame: pl.DataFrame
-    content: dict[str, Any] | None
-    shared: str = ""  # the source of an earlier run that saw the very same data
-
-    @cached_property
-    def arrays(self) -> RecordArrays:
-        """Its members as arrays."""
-        return RecordArrays(self.plan, self.frame)
-
-    @property
-    def second(self) -> bool:
-        """Whether it is judged by the second edition's rules."""
-        return self.plan.science.protocol.second
-
-    @cached_property
-    def resolution(self) -> float:
-        """What its scores are rounded to."""
-        return resolution([self.arrays.scores(slot) for slot in range(len(self.plan.science.contenders))])
-
-    @property
-    def source(self) -> str:
-        """The data source that the task belongs to."""
-        return self.shared or self.plan.science.task.family or self.plan.science.task.name
-
-    @property
-    def level(self) -> float:
-        """The level of each candidate's interval on the task."""
-        return 1 - self.plan.science.protocol.alpha / max(1, len(self.plan.science.contenders) - 1)
-
-    def slot(self, contender: str) -> int:
-        """The contender's place in the run."""
-        return [c.name for c in self.plan.science.contenders].index(contender)
-
-    def verdict(self, candidate: str) -> TaskVerdict | None:
-        """The candidate's own verdict in this run; None where it doesn't take part, or there is none."""
-        verdicts: list[dict[str, Any]] = [] if self.content is None else self.content["verdicts"]
-        own = (msgspec.convert(v, TaskVerdict) for v in verdicts if v["candidate"] == candidate)
-        return next(own, None)
-
-    def holds_back(self, decided: Outcome, verdict: TaskVerdict) -> bool:
-        """Whether an edge on this task could explain what was decided over all, by the rule of its plan."""
-        if self.plan.science.protocol.edges != "hold back":
-            return False
-        contenders = self.plan.science.contenders
-        candidate, baseline = (
-            (found.edges, contenders[self.slot(found.name)].space)
-            for found in (verdict.details.candidate, verdict.details.baseline)
-        )
-        return held_back(decided, candidate, baseline) is not None
 
 
 def read(entry: Entry, path: Path) -> Judged:
@@ -120,7 +60,7 @@ def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
     if all(run.content is None for run in runs):
         raise NoVerdict("no verdict can be given on any task")
     runs = _with_shared_sources(runs)
-    level = _covered(suite, runs) if runs[0].second else None
+    level = covered(suite, runs) if runs[0].second else None
     verdicts = [_verdict(suite, slot, name, runs, level) for slot, name in enumerate(suite.candidates, start=1)]
     adjusted = holm(np.array([np.nan if v.p_value is None else v.p_value for v in verdicts]))
     for i, p in enumerate(adjusted):
@@ -139,19 +79,9 @@ def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
     )
 
 
-def _covered(suite: Suite, runs: Sequence[Judged]) -> float:
-    """The level of the tasks' own intervals, of all candidates, at the suite's false coverage rate."""
-    arms = [_Arms(run, name) for run in runs for name in suite.candidates if run.verdict(name) is not None]
-
-    def says(own: _Arms) -> Callable[[float], bool]:
-        return lambda alpha: own.outcome(alpha) != "inconclusive"
-
-    return covered_level([says(own) for own in arms], suite.cells_alpha)
-
-
 def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level: float | None) -> AcrossVerdict:
     """`level`: of the tasks' own intervals, from the second edition on."""
-    cells = [_cell(run, candidate, level) for run in runs]
+    cells = [cell(run, candidate, level) for run in runs]
     own = [(run, cell, v) for run, cell in zip(runs, cells, strict=True) if (v := run.verdict(candidate)) is not None]
     if not own:
         said = f"No verdict can be given on {candidate}: it takes part in no task."
@@ -160,7 +90,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
             unit="margins", holds_on=[], tasks=cells, details=AcrossDetails(),
         )  # fmt: skip
     judged = [run for run, _, _ in own]
-    arms = [_Arms(run, candidate) for run in judged]
+    arms = [Arms(run, candidate) for run in judged]
     interval, alike = _intervals(suite, arms, level is not None)
     decided = outcome(interval.low, interval.high, 1.0)
     by = [run.entry.name for run, _, v in own if run.holds_back(decided, v)]
@@ -194,7 +124,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
     return _said(suite, slot, facts, cells, arms, sentence(facts) + _changes(candidate, suite.baseline, runs))
 
 
-def _intervals(suite: Suite, arms: Sequence[_Arms], second: bool) -> tuple[Interval, Interval]:
+def _intervals(suite: Suite, arms: Sequence[Arms], second: bool) -> tuple[Interval, Interval]:
     """The one that decides, and the one over data sources, which is the same in the first edition."""
     means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
     alike = across.headline(means, sources, suite.alpha, len(suite.candidates))
@@ -203,9 +133,7 @@ def _intervals(suite: Suite, arms: Sequence[_Arms], second: bool) -> tuple[Inter
     return across.these([arm.part for arm in arms], sources, suite.alpha, len(suite.candidates)), alike
 
 
-def _said(
-    suite: Suite, slot: int, f: AcrossFacts, cells: list[Cell], arms: Sequence[_Arms], said: str
-) -> AcrossVerdict:
+def _said(suite: Suite, slot: int, f: AcrossFacts, cells: list[Cell], arms: Sequence[Arms], said: str) -> AcrossVerdict:
     means, sources = [float(arm.differences.mean()) for arm in arms], [arm.run.source for arm in arms]
     return AcrossVerdict(
         candidate=f.candidate,
@@ -238,52 +166,7 @@ def _changes(candidate: str, baseline: str, runs: list[Judged]) -> str:
     return told
 
 
-@dataclass(frozen=True)
-class _Arms:
-    """A candidate and the baseline in one run: turned test scores (K, r), diverged ones at the floor."""
-
-    run: Judged
-    candidate: str
-
-    @cached_property
-    def ours(self) -> np.ndarray:
-        return self.run.arrays.scores(self.run.slot(self.candidate))
-
-    @cached_property
-    def theirs(self) -> np.ndarray:
-        return self.run.arrays.scores(0)
-
-    @property
-    def differences(self) -> np.ndarray:
-        """Differences (K,) in margins."""
-        return (self.ours - self.theirs).mean(axis=1) / self.run.arrays.task.margin
-
-    @property
-    def part(self) -> across.Part:
-        """What it adds to the mean over tasks."""
-        stages = self.run.plan.science.protocol.stages
-        least = rounding_sd(self.run.resolution) / self.run.arrays.task.margin
-        return across.Part(self.differences, least, stages.first if isinstance(stages, Stages) else None)
-
-    def interval(self, alpha: float) -> Interval:
-        """That of this task alone at 1 − α, in margins."""
-        f = self.run.arrays
-        protocol = msgspec.structs.replace(f.protocol, alpha=alpha)
-        question = Question(f.task, protocol, 1, f.test_fraction, 0, self.run.resolution)
-        found, margin = question.interval((self.ours - self.theirs).mean(axis=1)), f.task.margin
-        return found._replace(mean=found.mean / margin, low=found.low / margin, high=found.high / margin)
-
-    def outcome(self, alpha: float) -> Outcome:
-        """What that interval says, an edge that could explain it apart."""
-        found = self.interval(alpha)
-        return outcome(found.low, found.high, 1.0)
-
-    def from_baseline(self, scores: np.ndarray) -> np.ndarray:
-        """How far each replicate's score lies from the baseline's mean (K,), in margins."""
-        return (scores.mean(axis=1) - self.theirs.mean()) / self.run.arrays.task.margin
-
-
-def _descriptive(arms: Sequence[_Arms], seed: int) -> Descriptive:
+def _descriptive(arms: Sequence[Arms], seed: int) -> Descriptive:
     differences = [arm.differences for arm in arms]
     pairs = [np.stack([arm.ours, arm.theirs], axis=1) for arm in arms]  # (K, 2, r): both are drawn, for they share data
 
@@ -302,52 +185,6 @@ def _descriptive(arms: Sequence[_Arms], seed: int) -> Descriptive:
         profile=across.profile([arm.from_baseline(arm.ours) for arm in arms], THRESHOLDS).tolist(),
         baseline_profile=across.profile([arm.from_baseline(arm.theirs) for arm in arms], THRESHOLDS).tolist(),
     )
-
-
-def _cell(run: Judged, candidate: str, level: float | None) -> Cell:
-    """One candidate on one task; None for what can't be given, and why. `level`: None where the task's own decides."""
-    task, source, margin, verdict = run.entry.name, run.source, run.arrays.task.margin, run.verdict(candidate)
-    if verdict is None:
-        why = run.entry.skipped.get(candidate, "no verdict can be given: every final run diverged")
-        return Cell(task=task, source=source, margin=margin, why=why)
-    difference, low, high = (
-        None if value is None else value / margin for value in (verdict.difference, verdict.ci_low, verdict.ci_high)
-    )
-    decided: Outcome = verdict.outcome
-    if level is not None:
-        arms = _Arms(run, candidate)
-        found = arms.interval(1 - level)
-        difference, low, high = (finite(value) for value in (found.mean, found.low, found.high))
-        if verdict.details.all_diverged is None:
-            decided = arms.outcome(1 - level)
-            decided = "inconclusive" if run.holds_back(decided, verdict) else decided
-    return Cell(
-        task=task,
-        source=source,
-        margin=margin,
-        outcome=decided,
-        difference=difference,
-        ci_low=low,
-        ci_high=high,
-        steps=_steps(run, run.slot(candidate)),
-    )
-
-
-def _steps(run: Judged, slot: int) -> ToTarget | None:
-    """Steps to the target; None where there is none."""
-    f = run.arrays
-    target = target_of(f)
-    if target is None:
-        return None
-    ours, theirs = (
-        f.steps_per_epoch * speed.epochs_to(f.task.sign * f.curves(s, "validation"), target) for s in (slot, 0)
-    )
-    return speed.to_target(f.task.sign * target, ours, theirs)
-
-
-def target_of(arrays: RecordArrays) -> float | None:
-    """The turned target of a run: what the tuned baseline reaches in its chosen trials, whose seeds are not judged."""
-    return speed.target_of(arrays.task.sign * arrays.contender(0).chosen_validation)
 
 
 def seconds_to_target(run: Judged) -> dict[str, float | None]:

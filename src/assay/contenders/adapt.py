@@ -11,7 +11,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from assay.contenders.interface import needs_closure
 from assay.contenders.registry import LEARNING_RATE, RANGES
@@ -128,17 +128,8 @@ def adapt(
         )
     if signature.wraps and baseline is None:
         raise UsageError(f"{name} wraps another optimizer ({signature.wraps}): it can be a candidate, not the baseline")
-    if signature.wraps and baseline is not None:
-        by_class = signature.beside or signature.given == "optimizer class"
-        make = (_wrapper_of_class if by_class else _wrapper)(target, signature, baseline)
-        note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
-        usual, more = baseline.space, {*baseline.space, *baseline.fixed, "run", "params"}
-        pilot = baseline.pilot
-    else:
-        make, more, own = _direct(target, signature), {*signature.within}, _own_rate(target, signature)
-        usual, note = _usual(name, own) if signature.takes_rate else ({}, "")
-        note = "" if space is not None or "lr" in tuned else note
-        pilot = around(own)
+    make, more, usual, note, pilot = _made_of(target, name, signature, baseline)
+    note = "" if not signature.wraps and (space is not None or "lr" in tuned) else note
     accepts = {*signature.named, *more}
     tuned = {**{each: RANGES[each] for each in tune if each in accepts and each not in (space or {})}, **tuned}
     fixed = {each: value for each, value in fixed.items() if each not in tuned}
@@ -153,6 +144,28 @@ def adapt(
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
     sought = "lr" in space and "lr" not in {*tuned, *fixed}
     return Contender(name, make, space, fixed, closure=closure, pilot=pilot if sought else None, note=note)
+
+
+class _Made(NamedTuple):
+    """How it is made, what it takes beside what it names, and what is tuned, said and looked for where nobody says."""
+
+    make: Callable[..., Any]
+    more: set[str]
+    usual: Space
+    note: str
+    pilot: Float | None
+
+
+def _made_of(target: Callable[..., Any], name: str, signature: Signature, baseline: Contender | None) -> _Made:
+    if signature.wraps and baseline is not None:
+        by_class = signature.beside or signature.given == "optimizer class"
+        make = (_wrapper_of_class if by_class else _wrapper)(target, signature, baseline)
+        note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
+        more = {*baseline.space, *baseline.fixed, "run", "params"}
+        return _Made(make, more, baseline.space, note, baseline.pilot)
+    own = _own_rate(target, signature)
+    usual, note = _usual(name, own) if signature.takes_rate else ({}, "")
+    return _Made(_direct(target, signature), {*signature.within}, usual, note, around(own))
 
 
 def _usual(name: str, own: float | None) -> tuple[Space, str]:

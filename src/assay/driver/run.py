@@ -14,9 +14,10 @@ import polars as pl
 
 from assay import events
 from assay.answer.arrays import RecordArrays
+from assay.answer.cells import Judged
 from assay.answer.reached import reached, with_ranges, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import Judged, result_across, seconds_to_target, step_seconds
+from assay.answer.suite import result_across, seconds_to_target, step_seconds
 from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import PILOT, Contender, WorkerOptions, plan_of

@@ -18,9 +18,10 @@ import polars as pl
 
 from assay import seeds
 from assay.answer.arrays import RecordArrays
+from assay.answer.cells import Judged
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import Judged, read, result_across, seconds_to_target, step_seconds
+from assay.answer.suite import read, result_across, seconds_to_target, step_seconds
 from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
