@@ -96,10 +96,20 @@ class Arms:
         """The baseline's."""
         return self.run.arrays.scores(0)
 
+    @cached_property
+    def verdict(self) -> TaskVerdict | None:
+        """The candidate's own, where the task is asked about alone."""
+        return self.run.verdict(self.candidate)
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Differences (K,) as they are scored."""
+        return (self.ours - self.theirs).mean(axis=1)
+
     @property
     def differences(self) -> np.ndarray:
         """Differences (K,) in margins."""
-        return (self.ours - self.theirs).mean(axis=1) / self.run.arrays.task.margin
+        return self.apart / self.run.arrays.task.margin
 
     @property
     def part(self) -> across.Part:
@@ -113,13 +123,17 @@ class Arms:
         f = self.run.arrays
         protocol = msgspec.structs.replace(f.protocol, alpha=alpha)
         question = Question(f.task, protocol, 1, f.test_fraction, 0, self.run.resolution)
-        found, margin = question.interval((self.ours - self.theirs).mean(axis=1)), f.task.margin
+        found, margin = question.interval(self.apart), f.task.margin
         return found._replace(mean=found.mean / margin, low=found.low / margin, high=found.high / margin)
 
     def outcome(self, alpha: float) -> Outcome:
-        """What that interval says, an edge that could explain it apart."""
+        """What that interval says, unless an edge could explain it; where all runs of one diverged, what the verdict says."""
+        assert self.verdict is not None
+        if self.verdict.details.all_diverged is not None:
+            return self.verdict.outcome
         found = self.interval(alpha)
-        return outcome(found.low, found.high, 1.0)
+        decided = outcome(found.low, found.high, 1.0)
+        return "inconclusive" if self.run.holds_back(decided, self.verdict) else decided
 
     def from_baseline(self, scores: np.ndarray) -> np.ndarray:
         """How far each replicate's score lies from the baseline's mean (K,), in margins."""
@@ -128,7 +142,7 @@ class Arms:
 
 def covered(suite: Suite, runs: Sequence[Judged]) -> float:
     """The level of the tasks' own intervals, of all candidates, at the suite's false coverage rate."""
-    arms = [Arms(run, name) for run in runs for name in suite.candidates if run.verdict(name) is not None]
+    arms = [own for run in runs for name in suite.candidates if (own := Arms(run, name)).verdict is not None]
 
     def says(own: Arms) -> Callable[[float], bool]:
         return lambda alpha: own.outcome(alpha) != "inconclusive"
@@ -138,7 +152,8 @@ def covered(suite: Suite, runs: Sequence[Judged]) -> float:
 
 def cell(run: Judged, candidate: str, level: float | None) -> Cell:
     """One candidate on one task; None for what can't be given, and why. `level`: None where the task's own decides."""
-    task, source, margin, verdict = run.entry.name, run.source, run.arrays.task.margin, run.verdict(candidate)
+    arms = Arms(run, candidate)
+    task, source, margin, verdict = run.entry.name, run.source, run.arrays.task.margin, arms.verdict
     if verdict is None:
         why = run.entry.skipped.get(candidate, "no verdict can be given: every final run diverged")
         return Cell(task=task, source=source, margin=margin, why=why)
@@ -147,12 +162,8 @@ def cell(run: Judged, candidate: str, level: float | None) -> Cell:
     )
     decided: Outcome = verdict.outcome
     if level is not None:
-        arms = Arms(run, candidate)
-        found = arms.interval(1 - level)
+        found, decided = arms.interval(1 - level), arms.outcome(1 - level)
         difference, low, high = (finite(value) for value in (found.mean, found.low, found.high))
-        if verdict.details.all_diverged is None:
-            decided = arms.outcome(1 - level)
-            decided = "inconclusive" if run.holds_back(decided, verdict) else decided
     return Cell(
         task=task,
         source=source,

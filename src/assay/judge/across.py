@@ -63,11 +63,11 @@ def these(parts: Sequence[Part], sources: Sequence[str], alpha: float, candidate
     if counts.min() < 2 or not math.isfinite(mean):
         return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, level)
     spreads = [max(_sd(p.differences[:k]), p.least_sd) for p, k in zip(found, counts, strict=True)]
-    parts_of_it = np.array([s**2 / len(p.differences) for s, p in zip(spreads, found, strict=True)]) / len(found) ** 2
-    se = math.sqrt(parts_of_it.sum())
+    variances = np.array([s**2 / len(p.differences) for s, p in zip(spreads, found, strict=True)]) / len(found) ** 2
+    se = math.sqrt(variances.sum())
     if se == 0:
         return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0, math.nan, 0.0, level)
-    freedom = se**4 / float((parts_of_it**2 / (counts - 1)).sum())
+    freedom = se**4 / float((variances**2 / (counts - 1)).sum())
     half = -float(scipy.special.stdtrit(freedom, alpha / candidates / 2)) * se
     p_value = 2 * float(scipy.special.stdtr(freedom, -abs(mean / se)))
     return Interval(mean, mean - half, mean + half, p_value, math.nan, se, level)

@@ -158,7 +158,7 @@ class _Look:
             yield "", repr(getattr(state, "state", None) or getattr(state, "get_state", state.__repr__)())
         elif kind == "itertools":
             tells = isinstance(value, itertools.count | itertools.repeat)
-            yield "", repr(value) if tells else UNKNOWN()
+            yield "", repr(value) if tells else Unknown()
         elif isinstance(value, Tensor):
             yield "", _of_tensor(value)
         elif isinstance(value, np.ndarray):
@@ -178,17 +178,17 @@ class _Look:
             for place in places(value, {}, shut=_closed):
                 self.looked += 1
                 if self.looked > MOST:
-                    yield " (more than can be looked at)", UNKNOWN()
+                    yield " (more than can be looked at)", Unknown()
                     return
                 if place.kind == "inner":
                     self._code_of(place.value)
                 else:
                     yield f".{place.path}".rstrip("."), _of_place(place)
         except NotVectorizable:  # it can't be looked into
-            yield "", UNKNOWN()
+            yield "", Unknown()
 
 
-class UNKNOWN:
+class Unknown:
     """State that can't be told, and so is taken for changed: it is equal to nothing."""
 
 
@@ -283,7 +283,7 @@ def _of_place(place: Leaf) -> Any:
         return _of_tensor(value)
     told = token(place)
     unpicklable = isinstance(told, tuple) and told[1:] == ("",)
-    return UNKNOWN() if unpicklable and not _stateless(value) else told
+    return Unknown() if unpicklable and not _stateless(value) else told
 
 
 def _of_array(array: np.ndarray) -> tuple[Any, ...]:
