@@ -76,6 +76,8 @@ def test_every_task_has_a_run_folder_and_the_page_shows_them_all(finished):
     assert [v["candidate"] for v in found["verdicts"]] == ["sgd", "rmsprop"]
     page = (finished / "report.html").read_text()
     assert all(f">{name}<" in page for name in ("one", "two", "three"))
+    assert "3 tasks · honest protocol" in page
+    assert "and all intervals of the tasks' columns" in page
     assert (finished / "across_plot.png").stat().st_size > 5000
     assert "seconds" not in (finished / "result.json").read_text()
 
@@ -338,7 +340,9 @@ def test_in_the_second_edition_these_tasks_decide_and_cells_have_a_false_coverag
     assert list(verify.faults(out)) == []
     page = " ".join((out / "report.html").read_text().split())
     assert "means over these tasks" in page
-    assert "false coverage rate" in page
+    assert "3 tasks · honest-2 protocol" in page
+    assert "have a false coverage rate of 5 %: of those that say something" in page
+    assert "all intervals of the tasks' columns" not in page
 
 
 def gaps_of(arrays: RecordArrays, slot: int) -> np.ndarray:
