@@ -12,7 +12,7 @@ The budget is small: 4 trials (2 at random, 2 by the sampler) in a range of abou
 edition of the protocol, at its usual number of replicates and at 4 (its ranges are given, so that there is no pilot; what pilots
 do to the level is in `pilot_level.py`):
 
-    python benchmarks/calibration.py --protocol honest-2 --replicates 14 --also 4 --trials 6 --planted 200 --to FILE
+    python benchmarks/calibration.py --replicates 14 --also 4 --trials 6 --planted 200 --to FILE
 
 Compared are
 
@@ -350,7 +350,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--search", type=int, default=960, help="replicates that the handicaps are found with")
     parser.add_argument("--replicates", type=int, default=4, help="K of a comparison")
     parser.add_argument("--also", type=int, help="a K that all is judged at as well (3 times --replicates)")
-    parser.add_argument("--protocol", default="honest", choices=("honest", "honest-2"))
+    parser.add_argument("--protocol", default="honest", choices=("honest", "honest-1"))
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--final-seeds", type=int, default=2)
     parser.add_argument("--task", default="logistic")

@@ -52,7 +52,7 @@ def claimed(values: np.ndarray, noise: float, replicates: int, comparisons: int)
 
 def line(recorded: dict[str, Any], pilots: int, comparisons: int) -> str:
     """One pair's row."""
-    curve, usual, each = Curve(recorded), USUAL["honest-2"], max(REPLICATES)
+    curve, usual, each = Curve(recorded), USUAL["honest"], max(REPLICATES)
     values = studies(curve, pilots, each, usual["trials"])
     good = np.argsort(curve.scores.mean(axis=1))[-8:]
     final = 2**0.5 * curve.finals[good].std(axis=1, ddof=1).mean() / usual["final_seeds"] ** 0.5

@@ -19,7 +19,7 @@ import scipy.stats
 from assay.driver.compare import Result, compare
 
 TASKS = ("mnist1d-mlp", "digits", "friedman1", "char-attention")
-EDITIONS = {"first": "honest", "second": "honest-2"}
+EDITIONS = {"first": "honest-1", "second": "honest"}
 
 
 def differences(result: Result) -> np.ndarray:

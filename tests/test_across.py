@@ -310,7 +310,7 @@ def second(where) -> Path:
     names = ",".join(f"{where / 'mine.py'}:{name}" for name in ("one", "two", "three"))
     few = ["--trials", "3", "--replicates", "3", "--final-seeds", "2", "--workers", "1", "--engine", "loop", "--quiet"]
     spaces = [word for name in ("adam", "sgd", "rmsprop") for word in ("--space", f"{name}.lr=1e-3..1e-1:log")]
-    command = ["run", "adam", "sgd", "rmsprop", "--task", names, "--protocol", "honest-2"]
+    command = ["run", "adam", "sgd", "rmsprop", "--task", names, "--protocol", "honest"]
     assert call([*command, *few, *spaces, "--out", str(where / "second")]) == 0
     return where / "second"
 
@@ -340,7 +340,7 @@ def test_in_the_second_edition_these_tasks_decide_and_cells_have_a_false_coverag
     assert list(verify.faults(out)) == []
     page = " ".join((out / "report.html").read_text().split())
     assert "means over these tasks" in page
-    assert "3 tasks · honest-2 protocol" in page
+    assert "3 tasks · honest protocol" in page
     assert "have a false coverage rate of 5 %: of those that say something" in page
     assert "all intervals of the tasks' columns" not in page
 

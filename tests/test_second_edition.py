@@ -1,4 +1,4 @@
-"""The second edition of the honest protocol, which is on trial: pilots find ranges, trials go by rounds, a process chooses."""
+"""The honest protocol, in its second edition: pilots find ranges, trials go by rounds, a process chooses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from assay.space import Float
 from . import asked, tiny
 
 LR = Float(1e-3, 1e-1, log=True)
-OPTIONS = {"protocol": "honest-2", "trials": 6, "replicates": 3, "final_seeds": 2, "engine": "loop"}
+OPTIONS = {"protocol": "honest", "trials": 6, "replicates": 3, "final_seeds": 2, "engine": "loop"}
 
 
 def question(out, *names, **changes):
@@ -95,10 +95,10 @@ def test_its_report_asks_the_same_question_again(whole):
     named = replace(plan, science=replace(plan.science, task=replace(plan.science.task, reference="logistic")))
     words = command(named)
     assert words is not None
-    assert "honest-2" in words
+    assert "--protocol" not in words
     assert "--space" not in words
     page = " ".join((whole.folder / "report.html").read_text().split())
-    assert "clouds · honest-2 protocol" in page
+    assert "clouds · honest protocol" in page
     assert "data of the pilots" in page
     assert "lr as its pilot of 6 trials or more found it" in page
 
@@ -222,8 +222,8 @@ def test_what_stands_in_a_tuple_is_tuned_on_a_scale_of_its_own(tmp_path):
 
 def test_the_first_editions_sampler_has_no_such_scale(tmp_path):
     mine = Contender("mine", _adam_with, {"lr": LR, "beta2": Float(0.9, 0.9999, scale="1-log")})
-    with pytest.raises(UsageError, match="use --protocol honest-2"):
-        question(tmp_path / "run", "adam", mine, protocol="honest")
+    with pytest.raises(UsageError, match="use --protocol honest"):
+        question(tmp_path / "run", "adam", mine, protocol="honest-1")
     with pytest.raises(UsageError, match=r"mine\.beta2=0\.9\.\.0\.9999:1-log: the published"):
         question(tmp_path / "run", "adam", mine, protocol="published", replicates=None, final_seeds=None)
 

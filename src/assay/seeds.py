@@ -61,9 +61,11 @@ def fit(root: int, protocol: str, member: Member) -> bool:
 def audited(root: int, slot: int, number: int, total: int) -> bool:
     """Whether a contender's member is audited: of each hundred, counted in any order that is the plan's, one that is drawn.
 
+    Of fewer than a hundred in all it is one; of the last ones of more, one or none, so that it is one in a hundred all over.
+
     Args:
         number: the member's, from 0. total: how many the plan has at first.
     """
     block, place = divmod(number, HUNDRED)
-    size = max(1, min(HUNDRED, total - HUNDRED * block))
+    size = min(HUNDRED, max(1, total))
     return place == hashed("audit", root, slot=slot, block=block) % size

@@ -52,7 +52,8 @@ def make(name: str, to: Path) -> Path:
 
     out = to / name
     for command in PLANS[name]:
-        code = call(["run", *command.split(), "--workers", "2", "--quiet", "--out", str(out)])
+        edition = [] if "--protocol" in command else ["--protocol", "honest-1"]
+        code = call(["run", *command.split(), *edition, "--workers", "2", "--quiet", "--out", str(out)])
         if code:
             raise RuntimeError(f"assay run {command} ended with {code}")
     return out

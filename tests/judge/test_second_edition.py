@@ -173,7 +173,7 @@ def test_an_accuracy_that_no_margin_settles():
 
 
 def test_looks_begin_at_six_and_may_be_had_on_one_data_set(tmp_path):
-    few = {"task": tiny.task(generated=False), "protocol": "honest-2", "trials": 3, "final_seeds": 1, "out": tmp_path}
+    few = {"task": tiny.task(generated=False), "protocol": "honest", "trials": 3, "final_seeds": 1, "out": tmp_path}
     with pytest.raises(UsageError, match="the first needs 6 replicates"):
         asked.plan("adam", "sgd", looks="2,8", **few)
     assert asked.job("adam", "sgd", looks="6,8", **few).science.protocol.looks == (6, 8)

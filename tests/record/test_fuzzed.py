@@ -35,7 +35,7 @@ def records(tmp_path_factory) -> list[Path]:
     """A run with controls, one of the second edition with its pilots, and a comparison across tasks."""
     place = tmp_path_factory.mktemp("fuzzed")
     plain = asked.plan("adam", "sgd", task=tiny.task(), out=place / "run", controls=True, **OPTIONS)
-    second = asked.plan("adam", "sgd", task=tiny.task(), out=place / "second", protocol="honest-2", **OPTIONS)
+    second = asked.plan("adam", "sgd", task=tiny.task(), out=place / "second", protocol="honest", **OPTIONS)
     tasks = [tiny.task(name="one"), tiny.task(name="two", batch_size=50)]
     suite = asked.plan("adam", "sgd", task=tasks, out=place / "suite", **OPTIONS)
     return [asked.run(found, 1).folder for found in (plain, second, suite)]

@@ -102,9 +102,9 @@ class ProtocolOptions(BudgetOptions):
     Parameters
     ----------
     protocol
-        honest: replicates with their own data and tuning, a verdict with an interval. honest-2: its second edition, on
-        trial (docs/plan.md): ranges that nobody gave are looked for, trials are spread and then refined. published: the
-        original study's way, one seed, tuned on the test set.
+        honest: replicates with their own data and tuning, a verdict with an interval; ranges that nobody gave are looked for
+        (docs/plan.md). honest-1: its first edition, the default before 0.2. published: the original study's way, one seed,
+        tuned on the test set.
     looks
         Numbers of replicates at which the answer may end the comparison, as in 12,24: the level is spent over them.
     space
@@ -118,7 +118,7 @@ class ProtocolOptions(BudgetOptions):
         of it changes the verdict.
     """
 
-    protocol: Literal["honest", "honest-2", "published"] = "honest"
+    protocol: Literal["honest", "honest-1", "published"] = "honest"
     looks: str | Sequence[int] | None = None
     space: Sequence[str] = ()
     tune: Sequence[str] = ()

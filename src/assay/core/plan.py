@@ -113,7 +113,7 @@ class Protocol(msgspec.Struct, frozen=True):
     @property
     def word(self) -> str:
         """What --protocol calls it."""
-        return f"{self.name}-{self.edition}" if self.second else self.name
+        return "honest-1" if self.name == "honest" and not self.second else self.name
 
     @property
     def second(self) -> bool:

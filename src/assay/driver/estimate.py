@@ -48,15 +48,15 @@ def demand_of(science: Science, processes: int) -> Demand:
 
     A lone study's trials come one by one, but for the sampler's random start-up trials, which don't depend on each other.
     """
-    p = science.protocol
+    p, count = science.protocol, len(science.contenders)
     at_once, one_by_one = p.replicates, 0
     if p.second:
         at_once = p.replicates * first_round(p.trials)
     elif p.replicates == 1:
         at_once = min(p.trials, int(p.sampler_options["n_startup_trials"]))
         one_by_one = p.trials - at_once + (p.final_seeds == 1)
-    trainings = p.replicates * (p.trials + p.final_seeds)
-    return Demand(trainings, at_once, one_by_one, processes, split=seeds.split(science.seed, 0))
+    trainings = p.replicates * (p.trials + p.final_seeds) + (p.pilot or 0)
+    return Demand(trainings, at_once, one_by_one, processes, seeds.split(science.seed, 0), count)
 
 
 AUDIT = 0.06  # of an engine's time: one member in each hundred, by a loop about four times dearer, some in float64 too

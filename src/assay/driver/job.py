@@ -106,7 +106,7 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     if isinstance(protocol.looks, tuple) and not task.generated and not protocol.second:
         raise UsageError(
             f"--looks: task {task.name} has fixed data, whose replicates overlap, so that no error can be spent over them; "
-            "use --replicates, or --protocol honest-2, whose verdict is one on this data set"
+            "use --replicates, or --protocol honest, whose verdict is one on this data set"
         )
     members = len(contenders) * most_replicates(protocol) * (protocol.trials + protocol.final_seeds)
     if members > MOST:

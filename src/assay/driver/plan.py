@@ -14,7 +14,7 @@ from assay.contenders import contenders as resolve
 from assay.contenders.load import apart
 from assay.core import Brought, Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
 from assay.errors import UsageError, own_frames, said
-from assay.record.extend import folder_for
+from assay.record.extend import folder_for, plan_on_record
 from assay.record.suite import Entry, Suite
 from assay.tasks import SUITE, find, takes
 from assay.training.numerics import check
@@ -35,15 +35,6 @@ class Comparison:
     suite: Suite | None = None
 
 
-@dataclass(frozen=True)
-class Page:
-    """What a suite is called, and the error that is allowed over all headlines and over all tasks' own outcomes."""
-
-    title: str = "suite"
-    alpha: float = 0.05
-    cells_alpha: float = 0.05
-
-
 def plan(
     baseline: Brought,
     *candidates: Brought,
@@ -57,20 +48,40 @@ def plan(
     """Settle what is asked before anything is trained.
 
     `fresh`: no record that there is will be gone on with. `warn` is told, in a line, of what is left out on a task of several:
-    a candidate that can't be made for it, or a stress axis that it doesn't take.
+    a candidate that can't be made for it, or a stress axis that it doesn't take; and of a record of the honest protocol's first
+    edition, which is taken as it is.
 
     Raises:
         UsageError: as in `compare`.
     """
     on, protocol, engine = on or TaskOptions(), protocol or ProtocolOptions(), check(engine or EngineOptions())
     found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune)
-    if _several(on):
-        return plan_suite(found, on, protocol, engine, out, warn)
-    ((task, setting),) = _settings(on, warn)
-    job = job_of(task, found, replace(on, epochs=setting.get("epochs")), protocol, engine)
-    default = default_folder(job.science)
-    folder = Path(out) if out else default if fresh else folder_for(default, job.science)
-    return Comparison((replace(job, folder=folder),), folder)
+
+    def settled(protocol: ProtocolOptions, warn: Warn) -> Comparison:
+        if _several(on):
+            return plan_suite(found, on, protocol, engine, out, warn)
+        ((task, setting),) = _settings(on, warn)
+        job = job_of(task, found, replace(on, epochs=setting.get("epochs")), protocol, engine)
+        default = default_folder(job.science)
+        folder = Path(out) if out else default if fresh else folder_for(default, job.science)
+        return Comparison((replace(job, folder=folder),), folder)
+
+    comparison = settled(protocol, warn)
+    if protocol.protocol != "honest" or fresh or _on_record(comparison):
+        return comparison
+    try:
+        first = settled(replace(protocol, protocol="honest-1"), lambda line: None)
+    except UsageError:  # what is asked is of the second edition only
+        return comparison
+    if not _on_record(first):
+        return comparison
+    warn(f"{first.folder} is of the honest protocol's first edition and is judged as before; --fresh makes it anew by the second")
+    return first
+
+
+def _on_record(comparison: Comparison) -> bool:
+    """Whether there is a record that these plans go on with."""
+    return all(plan_on_record(job.folder, job.science) for job in comparison.jobs)
 
 
 def _several(on: TaskOptions) -> bool:
@@ -132,9 +143,9 @@ def plan_suite(
     engine: EngineOptions,
     out: str | Path | None,
     warn: Warn,
-    page: Page = Page(),
+    title: str = "suite",
 ) -> Comparison:
-    """Settle what is asked on every task.
+    """Settle what is asked on every task; `title` is what the comparison is called.
 
     Args:
         on: each combination of its stress axes is a run. In the suite, a task that doesn't take one is run without it.
@@ -158,7 +169,7 @@ def plan_suite(
     for c in candidates:
         if all(c.name in skipped for _, _, skipped in drafts):
             raise UsageError(f"{c.name} can't be made for any of these tasks: {reasons[c.name]}")
-    return _together(drafts, contenders, on, protocol.seed, out, page)
+    return _together(drafts, contenders, on, protocol.seed, out, title)
 
 
 def _refuse_what_is_for_one_task(on: TaskOptions, protocol: ProtocolOptions) -> None:
@@ -215,7 +226,7 @@ def _together(
     on: TaskOptions,
     seed: int,
     out: str | Path | None,
-    page: Page,
+    title: str,
 ) -> Comparison:
     """The jobs in the folders of one suite.
 
@@ -225,10 +236,9 @@ def _together(
     jobs: list[Job] = []
     entries: list[Entry] = []
     first = drafts[0][0].science.protocol
-    alpha, cells_alpha = (first.alpha, first.alpha) if first.second else (page.alpha, page.cells_alpha)
     for job, at, skipped in drafts:
         task = job.task.name
-        science = job.science if first.second else _at(job.science, cells_alpha / len(drafts))
+        science = job.science if first.second else _at(job.science, first.alpha / len(drafts))
         name = f"{task} ({at})" if at else task
         entries.append(Entry(name, _safe(f"{task} {at}"), task, at, science.plan_hash, skipped))
         jobs.append(replace(job, science=science))
@@ -237,8 +247,8 @@ def _together(
             raise UsageError(f"two tasks are called {entry.name}: give one another name")
     baseline, *names = [c.name for c in contenders]
     axes = {axis: tuple(values) for axis, values in _axes(on).items()}
-    suite = Suite(page.title, baseline, tuple(names), tuple(entries), axes, alpha, cells_alpha, seed)
-    called = f"{_safe('-'.join([page.title, *names]))[:80]}-{suite.hash[:8]}"
+    suite = Suite(title, baseline, tuple(names), tuple(entries), axes, first.alpha, first.alpha, seed)
+    called = f"{_safe('-'.join([title, *names]))[:80]}-{suite.hash[:8]}"
     folder = Path(out) if out else Path("assay-runs") / called
     placed = (replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))
     return Comparison(tuple(placed), folder, suite)

@@ -18,8 +18,8 @@ from assay.space import Float
 from .study import SAMPLER
 
 USUAL = {
-    "honest-2": {"replicates": 14, "trials": 10, "trials_for_two": 20, "final_seeds": 12},
-    "honest": {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8},
+    "honest": {"replicates": 14, "trials": 10, "trials_for_two": 20, "final_seeds": 12},
+    "honest-1": {"replicates": 12, "trials": 20, "trials_for_two": 30, "final_seeds": 8},
     "published": {"replicates": 1, "trials": 30, "trials_for_two": 30, "final_seeds": 1},
 }
 STAGES = Stages(first=12, most=48)  # of --replicates auto
@@ -50,7 +50,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
     usual, name = USUAL[asked.protocol], "published" if asked.protocol == "published" else "honest"
     _see_that_its_scales_are_known(asked.protocol, contenders)
-    two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest-2"
+    two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest"
     protocol = Protocol(
         name=name,
         replicates=replicates or usual["replicates"],
@@ -73,10 +73,10 @@ def _see_that_its_scales_are_known(protocol: str, contenders: Sequence[Contender
     """UsageError for a scale that the first edition's sampler doesn't have."""
     for contender in contenders:
         for name, range_ in contender.space.items():
-            if isinstance(range_, Float) and range_.near_one and protocol != "honest-2":
+            if isinstance(range_, Float) and range_.near_one and protocol != "honest":
                 raise UsageError(
                     f"--space {contender.name}.{name}={range_}: the {protocol} protocol's sampler has no such scale; use "
-                    "--protocol honest-2"
+                    "--protocol honest"
                 )
 
 

@@ -65,7 +65,7 @@ def question(
     width: int | Sequence[int] | None = None,
     batch_size: int | Sequence[int] | None = None,
     label_noise: float | Sequence[float] | None = None,
-    protocol: Literal["honest", "honest-2", "published"] = "honest",
+    protocol: Literal["honest", "honest-1", "published"] = "honest",
     trials: int | None = None,
     replicates: int | str | None = None,
     looks: str | Sequence[int] | None = None,

@@ -145,6 +145,17 @@ def check_earlier(folder: RunFolder, doubtful: Sequence[Change]) -> None:
         )
 
 
+def plan_on_record(path: Path, science: Science) -> Plan | None:
+    """The plan in a folder that this science goes on with: its own, or one that it would lengthen; None where there is none."""
+    if not (path / NAME).exists():
+        return None
+    try:
+        plan = read_plan(path)
+        return plan if plan.science == science or longer_plan(path, science) else None
+    except AssayError:  # not a record of ours to judge here
+        return None
+
+
 def folder_for(default: Path, science: Science) -> Path:
     """The default folder, or the one beside it that has this science already, or that it would lengthen."""
     if default.exists():
@@ -152,11 +163,6 @@ def folder_for(default: Path, science: Science) -> Path:
     stem = default.name.rpartition("-")[0]
     known: list[tuple[int, Path]] = []
     for file in sorted(default.parent.glob(f"{glob.escape(stem)}-????????/{NAME}")):
-        try:
-            plan = read_plan(file.parent)
-            found = plan if plan.science == science else longer_plan(file.parent, science)
-        except AssayError:  # not a record of ours to judge here
-            continue
-        if found is not None:
+        if (plan := plan_on_record(file.parent, science)) is not None:
             known.append((plan.science.protocol.replicates, file.parent))
     return max(known, default=(0, default))[1]

@@ -16,7 +16,7 @@ ENGINES = ("auto", "vectorized", "loop")
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """What is asked of the engine that a contender gets: `trainings` in all, shared out over `processes`.
+    """What is asked of the engine that a contender gets: `trainings` in all, shared out over `processes` by all `contenders`.
 
     `at_once`: how many of them are asked for together, which chunks share out evenly; `one_by_one`: how many of all come
     alone; `split`: seed of a data set that is at hand.
@@ -27,6 +27,12 @@ class Demand(msgspec.Struct, frozen=True):
     one_by_one: int = 0
     processes: int = 1
     split: int = 0
+    contenders: int = 1
+
+    @property
+    def own_processes(self) -> float:
+        """Of the processes those that are the contender's, where all train at once; it is trained by one at least."""
+        return max(1.0, self.processes / self.contenders)
 
     def members_a_step(self, chunk: int) -> float:
         """How many members a step trains on average, in chunks of `chunk` but for those that come alone."""

@@ -30,9 +30,7 @@ from assay.training import loop
 APART = 1e-12  # of each weight, at the twin's start: ten thousand times what float64 rounds off
 ROUNDING = 1e-7  # of a value, and a thousandth of that of its curve's largest, that needs no twin
 GROWN = 10  # times the twin's distance
-NEAR = (
-    3e-3  # as ROUNDING, in a run: what is further apart is asked of a twin, whose training costs as much as the audit
-)
+NEAR = 3e-3  # as ROUNDING, in a run: what is further apart is asked of a twin, which costs as much as the audit
 CURVES = ("train_loss", "grad_norm", "update_norm")
 
 
@@ -48,7 +46,7 @@ def see_that_it_is_the_loops(
     expected = loop.train(task, contender, [member], plain)
 
     def twin() -> Curves:
-        apart = torch.finfo(getattr(torch, numerics.dtype)).eps
+        apart = 10 * torch.finfo(getattr(torch, numerics.dtype)).eps  # what each step rounds off adds up
         return loop.train(
             _moved(task, apart), contender, [msgspec.structs.replace(member, noise=member.noise + 1)], plain
         )

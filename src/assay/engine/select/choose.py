@@ -55,8 +55,8 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
     size = chunk_size(task, contender, few, plain, demand)
     shared = demand.members_a_step(size)
     against = ""
-    if on_cpu and demand.trainings * steps * seconds / demand.processes < REPAYS:
-        against = f"the loop does it all in less than {REPAYS} s, too little to repay compiling"
+    if on_cpu and demand.trainings * steps * seconds / demand.own_processes < REPAYS:
+        against = f"the loop does its trainings in less than {REPAYS} s, too little to repay compiling"
     elif shared < (ON_CPU if on_cpu else ON_GPU):
         against = f"a step would train {shared:.1f} members on average, too few to gain by it"
     if against and not _forced(wanted):
