@@ -52,10 +52,11 @@ from assay.core import (
     EngineOptions,
     Member,
     Numerics,
-    Plan,
     ProtocolOptions,
+    Task,
     TaskOptions,
     WorkerOptions,
+    plan_of,
 )
 from assay.core.verdict import TaskVerdict
 from assay.driver.estimate import settle
@@ -163,6 +164,7 @@ class Bench:
     workers: Workers
     folder: Path
     progress: Progress
+    task: str | Task
 
     def job(self, rivals: Sequence[Contender], replicates: int, seed: int) -> Job:
         o = self.options
@@ -170,7 +172,7 @@ class Bench:
             protocol=o.protocol, trials=o.trials, replicates=replicates, final_seeds=o.final_seeds, seed=seed
         )
         engine = EngineOptions(engine=o.engine, compile="on" if o.engine == "vectorized" else "auto")
-        (job,) = plan(*rivals, on=TaskOptions(task=o.task), protocol=protocol, engine=engine, out=self.folder).jobs
+        (job,) = plan(*rivals, on=TaskOptions(task=self.task), protocol=protocol, engine=engine, out=self.folder).jobs
         if job.science.protocol.edition == 2:
             return job
         sampler = {**job.science.protocol.sampler_options, "n_startup_trials": STARTUP}
@@ -199,7 +201,7 @@ class Bench:
         job = self.job(rivals, count, seed)
         numerics: tuple[Numerics, ...] = tuple(self.numerics[_kind(c)] for c in job.contenders)
         path = self.folder / f"{label}-{first}"
-        folder = resume(path, job.science, torch_build()) or RunFolder.create(path, Plan(job.science, numerics))
+        folder = resume(path, job.science, torch_build()) or RunFolder.create(path, plan_of(job.science, numerics))
         wanted, recorded = trainings(job.science), sum(folder.counts().values())
         if recorded < wanted or folder.unscored():
             scheduler = (Apart if apart else Scheduler)(folder, job.task, job.contenders, self.workers, events.ignore)
@@ -253,7 +255,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         open_workers(WorkerOptions(workers=o.workers)) as workers,
         tempfile.TemporaryDirectory(prefix="calibration-") as folder,
     ):
-        bench = Bench(o, workers, o.records or Path(folder), Progress(total))
+        bench = Bench(o, workers, o.records or Path(folder), Progress(total), o.task)
         bench.settle([adam, off_centre("handicap", STRENGTHS[0], space), sgd], o.truth + planted_size)
         search = bench.population("search", [adam, *_handicaps(STRENGTHS, space)], o.search)
         found = [search.truth(slot) for slot in range(1, len(STRENGTHS) + 1)]

@@ -24,7 +24,7 @@ import numpy as np
 
 from assay import events
 from assay.answer.arrays import RecordArrays
-from assay.core import Plan, ProtocolOptions, TaskOptions, WorkerOptions
+from assay.core import ProtocolOptions, TaskOptions, WorkerOptions, plan_of
 from assay.driver.estimate import settle
 from assay.driver.plan import plan
 from assay.driver.scheduler import Scheduler, chunked
@@ -79,7 +79,7 @@ def recorded(workers: Workers, grid: Grid, folder: Path) -> dict[str, Any]:
     rivals = (grid.optimizer, f"twin={grid.optimizer}")
     (job,) = plan(*rivals, on=TaskOptions(task=grid.task), protocol=asked, out=folder).jobs
     numerics, _ = settle(workers, job, events.ignore)
-    record = RunFolder.create(folder, Plan(job.science, numerics))
+    record = RunFolder.create(folder, plan_of(job.science, numerics))
     values = [at(job.contenders[0].space, np.array(place)) for place in places]
     members = [member(job.science, 0, "final", k, g, dict(v)) for k in range(grid.seeds) for g, v in enumerate(values)]
     scheduler = Scheduler(record, job.task, job.contenders, workers, events.ignore)

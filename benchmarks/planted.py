@@ -33,6 +33,6 @@ class OffCentre(torch.optim.Adam):
 
 
 def off_centre(name: str, strength: float, space: Space) -> Contender:
-    """A contender with this handicap."""
+    """A contender with this handicap, tuned in that range: no pilot looks for another."""
     made = adapt(OffCentre, name, space=space, fixed={"strength": torch.tensor(float(strength))})
-    return replace(made, source=source_of(OffCentre))
+    return replace(made, source=source_of(OffCentre), pilot=None)

@@ -35,10 +35,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def _short_pilots(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture(scope="session", autouse=True)
+def _short_pilots():
     """Where nobody gives a range, one is looked for: here with the fewest trials that find any."""
-    monkeypatch.setattr("assay.judge.pilot.TRIALS", 3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("assay.judge.pilot.TRIALS", 3)
+        yield
 
 
 @pytest.fixture

@@ -29,8 +29,11 @@ from assay.space import Float
 
 from . import asked, tiny
 
-SMALL = {"trials": 2, "replicates": 3, "final_seeds": 2, "engine": "loop"}
-OPTIONS = ["--trials", "2", "--replicates", "3", "--final-seeds", "2", "--workers", "1", "--engine", "loop"]
+SMALL = {"trials": 2, "replicates": 3, "final_seeds": 2, "engine": "loop", "protocol": "honest-1"}
+OPTIONS = [
+    *("--trials", "2", "--replicates", "3", "--final-seeds", "2", "--workers", "1", "--engine", "loop"),
+    *("--protocol", "honest-1"),
+]
 FILE = """
 import dataclasses
 from tests import tiny
@@ -76,7 +79,7 @@ def test_every_task_has_a_run_folder_and_the_page_shows_them_all(finished):
     assert [v["candidate"] for v in found["verdicts"]] == ["sgd", "rmsprop"]
     page = (finished / "report.html").read_text()
     assert all(f">{name}<" in page for name in ("one", "two", "three"))
-    assert "3 tasks · honest protocol" in page
+    assert "3 tasks · honest-1 protocol" in page
     assert "and all intervals of the tasks' columns" in page
     assert (finished / "across_plot.png").stat().st_size > 5000
     assert "seconds" not in (finished / "result.json").read_text()

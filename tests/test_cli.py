@@ -20,6 +20,7 @@ from .test_fuzz import call as in_this_process
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--task", "tests/tiny.py:task", "--workers", "1"]
+PAIR = ["adam", "sgd", *TINY, "--space", "adam.lr=1e-4..1e-1:log", "--space", "sgd.lr=1e-3..1:log"]  # no pilots
 
 
 def apart(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +42,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished honest run of the smallest task."""
     folder = tmp_path_factory.mktemp("cli") / "run"
     options = ["--protocol", "honest", "--trials", "3", "--replicates", "3", "--final-seeds", "2", "--json"]
-    done = apart("run", "adam", "sgd", *TINY, *options, "--out", str(folder))
+    done = apart("run", *PAIR, *options, "--out", str(folder))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((folder / "result.json").read_text())
     return folder
@@ -160,12 +161,12 @@ def test_status_says_how_far_a_run_is(honest):
 
 def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
     done = assay(
-        "run", "adam", "sgd", *TINY, "--plan-only", "--json", "--protocol", "honest", "--out", str(tmp_path / "x")
+        "run", *PAIR, "--plan-only", "--json", "--protocol", "honest", "--out", str(tmp_path / "x")
     )
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
-    assert content["estimate"]["trainings"] == 2 * 12 * 28
-    assert content["estimate"]["steps"] == 2 * 12 * 28 * 8
+    assert content["estimate"]["trainings"] == 2 * 14 * 22
+    assert content["estimate"]["steps"] == 2 * 14 * 22 * 8
     assert content["estimate"]["seconds"] > 0
     assert not (tmp_path / "x").exists()
 
@@ -207,7 +208,7 @@ def test_a_users_fault_is_one_clear_line_and_exit_code_2(arguments, words, capsy
 
 
 def test_another_plan_in_the_folder_is_refused(honest):
-    done = assay("run", "adam", "sgd", *TINY, "--protocol", "honest", "--seed", "3", "--out", str(honest))
+    done = assay("run", *PAIR, "--protocol", "honest", "--seed", "3", "--out", str(honest))
     assert done.returncode == 2
     assert "seed 0 → 3" in done.stderr
 
@@ -294,7 +295,7 @@ def copied(honest: Path, tmp_path: Path) -> Path:
 
 def rerun(folder: Path) -> subprocess.CompletedProcess[str]:
     options = ["--protocol", "honest", "--trials", "3", "--replicates", "3", "--final-seeds", "2", "--quiet"]
-    return assay("run", "adam", "sgd", *TINY, *options, "--out", str(folder))
+    return assay("run", *PAIR, *options, "--out", str(folder))
 
 
 def test_what_a_kill_leaves_half_written_is_swept_away(honest, tmp_path):

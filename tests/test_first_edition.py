@@ -16,7 +16,10 @@ class Mine(torch.optim.SGD):
     def __init__(self, params, lr=0.1):
         super().__init__(params, lr=lr)
 """
-ASKED = "run adam mine.py:Mine --task logistic --epochs 1 --trials 2 --replicates 2 --final-seeds 1 --engine loop --workers 1".split()
+ASKED = [
+    *("run", "adam", "mine.py:Mine", "--task", "logistic", "--epochs", "1", "--engine", "loop", "--workers", "1"),
+    *("--trials", "2", "--replicates", "2", "--final-seeds", "1"),
+]
 
 
 @pytest.fixture
@@ -52,7 +55,8 @@ def test_an_unfinished_one_is_gone_on_with_where_it_is_named(first, capfd):
     assert call([*ASKED, "--out", str(first), "--quiet"]) == 0
     assert edition(first) is None
     assert call(["verify", str(first)]) == 0
-    assert call([*ASKED, "--replicates", "3", "--out", str(first), "--quiet"]) == 0  # and made longer
+    longer = ["3" if before == "--replicates" else word for before, word in zip(["", *ASKED], ASKED, strict=False)]
+    assert call([*longer, "--out", str(first), "--quiet"]) == 0
     assert edition(first) is None
     assert (first / "earlier" / "2").is_dir()
 

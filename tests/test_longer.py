@@ -71,7 +71,7 @@ def test_an_earlier_answer_that_was_changed_is_found(finished):
 
 
 def test_a_change_of_anything_else_is_another_plan(finished, tmp_path):
-    for options in ({"replicates": 5, "trials": 3}, {"replicates": 2}, {"replicates": 5, "seed": 1}, {"looks": "3,5"}):
+    for options in ({"replicates": 5, "trials": 3}, {"replicates": 2}, {"replicates": 5, "seed": 1}, {"looks": "6,8"}):
         with pytest.raises(UsageError, match="holds another plan"):
             run(finished.folder, **options)
     (finished.folder / "result.json").unlink()
@@ -105,16 +105,16 @@ def test_by_default_the_finished_record_is_found(tmp_path, monkeypatch):
 
 
 def test_planned_looks_end_it_where_the_answer_is_clear_and_go_on_where_not(tmp_path):
-    clear, _ = run(tmp_path / "clear", looks="3,5", task=tiny.task(margin=50.0))
+    clear, _ = run(tmp_path / "clear", looks="6,8", task=tiny.task(margin=50.0))
     (verdict,) = clear.verdicts
-    assert verdict.replicates == 3
+    assert verdict.replicates == 6
     assert verdict.outcome in ("equivalent", "negligible")
-    assert "look 1 of the 2 that were planned, at 3, 5 replicates" in verdict.sentence
+    assert "look 1 of the 2 that were planned, at 6, 8 replicates" in verdict.sentence
     assert not list(verify.faults(clear.folder))
-    unclear, _ = run(tmp_path / "unclear", looks=[3, 5], margin=1e-6, space=["sgd.lr=1e-3..1e-2:log"])
+    unclear, _ = run(tmp_path / "unclear", looks=[6, 8], margin=1e-6, space=["sgd.lr=1e-3..1e-2:log"])
     (verdict,) = unclear.verdicts
     assert verdict.details.level == 0.95
-    found = looks.look_interval(verdict_differences(verdict), (3, 5), 0.05)
+    found = looks.look_interval(verdict_differences(verdict), (6, 8), 0.05)
     assert (verdict.ci_low, verdict.ci_high) == (found.low, found.high)
     assert not list(verify.faults(unclear.folder))
     whole = json.loads((unclear.folder / "result.json").read_text())
@@ -127,7 +127,7 @@ def verdict_differences(verdict):
     return np.array(verdict.details.differences)
 
 
-@pytest.mark.parametrize("looks", ["12", "1,5", "5,5", "6,5", "a,b", "", [3, None]])
+@pytest.mark.parametrize("looks", ["12", "5,7", "7,7", "8,7", "a,b", "", [3, None]])
 def test_looks_that_are_none(looks):
     with pytest.raises(UsageError, match="looks"):
         asked.plan("adam", "sgd", task=tiny.task(), looks=looks)
@@ -135,9 +135,9 @@ def test_looks_that_are_none(looks):
 
 def test_looks_need_generated_data_and_no_other_number():
     with pytest.raises(UsageError, match="fixed data"):
-        asked.plan("adam", "sgd", task=tiny.task(generated=False), looks="2,4")
+        asked.plan("adam", "sgd", task=tiny.task(generated=False), looks="2,4", protocol="honest-1")
     with pytest.raises(UsageError, match="leave it out"):
-        asked.plan("adam", "sgd", task=tiny.task(), looks="2,4", replicates=3)
+        asked.plan("adam", "sgd", task=tiny.task(), looks="6,8", replicates=3)
     with pytest.raises(UsageError, match="published"):
         asked.plan("adam", "sgd", task=tiny.task(), looks="2,4", protocol="published")
-    assert most_replicates(asked.job("adam", "sgd", task=tiny.task(), looks="2,4").science.protocol) == 4
+    assert most_replicates(asked.job("adam", "sgd", task=tiny.task(), looks="6,8").science.protocol) == 8

@@ -15,7 +15,7 @@ import pytest
 
 from assay.cli import call
 from assay.contenders import contenders
-from assay.core import Plan, ProtocolOptions, canonical
+from assay.core import Plan, ProtocolOptions, canonical, plan_of
 from assay.driver.job import default_folder, science_of
 from assay.driver.protocol import protocol_of
 from assay.record import RunFolder, manifest
@@ -108,7 +108,7 @@ def test_a_pickle_among_the_weights_is_not_opened(tmp_path, task):
     protocol = protocol_of(ProtocolOptions(trials=2, replicates=2, final_seeds=1), found)
     from assay.training.numerics import loop_here
 
-    plan = Plan(science_of(task, found, protocol, 0), (loop_here(), loop_here()))
+    plan = plan_of(science_of(task, found, protocol, 0), (loop_here(), loop_here()))
     folder = RunFolder.create(tmp_path / "run", plan)
     folder.keep(some(), left())
     (file,) = folder.weights.iterdir()

@@ -95,7 +95,7 @@ def test_its_report_asks_the_same_question_again(whole):
     named = replace(plan, science=replace(plan.science, task=replace(plan.science.task, reference="logistic")))
     words = command(named)
     assert words is not None
-    assert "--protocol" not in words
+    assert words[words.index("--protocol") + 1] == "honest"
     assert "--space" not in words
     page = " ".join((whole.folder / "report.html").read_text().split())
     assert "clouds · honest protocol" in page
@@ -189,7 +189,7 @@ def test_an_optimum_far_from_the_default_is_found(tmp_path, monkeypatch, kind, b
 
 
 def test_its_plan_is_read_by_no_earlier_assay_and_others_are_as_before(whole, tmp_path):
-    first = asked.run(question(tmp_path / "run", protocol="honest", trials=2), 1)
+    first = asked.run(question(tmp_path / "run", protocol="honest-1", trials=2), 1)
     plan = json.loads((first.folder / "plan.json").read_text())
     assert plan["version"] == 2
     assert not {"edition", "pilot"} & plan["science"]["protocol"].keys()

@@ -14,6 +14,7 @@ from scipy import stats
 
 from assay import events
 from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
 from assay.cli import call
 from assay.controls import verified
 from assay.controls.judged import Trained, judged
@@ -113,6 +114,7 @@ def test_equal_differences_of_a_copy_are_no_alarm(controlled, monkeypatch):
 
 def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
     question, own = RunFolder.open(controlled.folder).frame(), RunFolder.open(controlled.folder / "controls").frame()
+    question = question.filter(pl.col("phase") != "pilot")
     again = own.filter(pl.col("slot") == 2)
     final = again.filter(pl.col("phase") == "final")
     assert set(final["index"]) == {2, 3}
@@ -122,14 +124,26 @@ def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
     baseline = question.filter((pl.col("slot") == 0) & (pl.col("phase") == "tune"))
     for shared in ("split", "init", "batches"):  # the trials': hence no "seeds of its own" in the sentence
         assert set(again.filter(pl.col("phase") == "tune")[shared]) == set(baseline[shared])
-    assert not set(again.filter(pl.col("phase") == "tune")["hyperparameters"]) & set(baseline["hyperparameters"])
+    rates = [set(f.filter(pl.col("phase") == "tune")["hyperparameters"]) for f in (again, baseline)]
+    assert len(rates[0] - rates[1]) > 5  # of nine; refined ones may meet at an end of the range
 
 
-def test_the_sceptic_is_the_baseline_of_a_run_with_twice_the_trials(controlled, tmp_path):
-    twice = run(tmp_path / "twice", trials=6, controls=False)
-    sgd = finals(controlled.folder, 1)
-    expected = (sgd - finals(twice.folder, 0)).mean(axis=1)
-    np.testing.assert_array_equal(entry(controlled, "sceptic")["differences"], expected)
+def test_the_first_editions_sceptic_is_the_baseline_of_a_run_with_twice_the_trials(tmp_path):
+    once, twice = (
+        run(tmp_path / str(n), trials=n, controls=n == 3, protocol="honest-1") for n in (3, 6)
+    )
+    expected = (finals(once.folder, 1) - finals(twice.folder, 0)).mean(axis=1)
+    np.testing.assert_array_equal(entry(once, "sceptic")["differences"], expected)
+
+
+def test_the_sceptic_is_the_baseline_with_as_many_trials_again(controlled):
+    """They are refined where the first ones were best, and among all of them the process chooses."""
+    question = RunFolder.open(controlled.folder).frame().filter(pl.col("slot") == 0, pl.col("phase") == "tune")
+    own = RunFolder.open(controlled.folder / "controls").frame().filter(pl.col("slot") == 0)
+    assert sorted(own.filter(pl.col("phase") == "tune")["index"]) == sorted([3, 4, 5] * 3)
+    assert sorted(question["index"]) == sorted([0, 1, 2] * 3)
+    sgd, sceptic = finals(controlled.folder, 1), finals(controlled.folder / "controls", 0)
+    np.testing.assert_allclose(entry(controlled, "sceptic")["differences"], (sgd - sceptic).mean(axis=1), atol=1e-12)
 
 
 def test_a_replay_takes_the_other_replicates_lengths_at_the_baselines_own_settings(controlled):
@@ -352,7 +366,8 @@ def test_a_forged_source_in_the_controls_plan_is_named(controlled, tmp_path, slo
 
 def another_plan(folder: Path) -> bool:
     record = RunFolder.open(folder)
-    found = verified.faults(record, RecordArrays(record.plan, record.frame()))
+    frame = record.frame()
+    found = verified.faults(record, RecordArrays(reached(record.plan, frame), frame))
     return "controls/plan.json is not what the plan of the question makes it" in found
 
 
@@ -429,7 +444,7 @@ class Still:
     ("candidate", "space", "words"),
     [
         ("twin=adam", [], "twin is adam itself under another name"),
-        ("still", [], "the updates of still are all zero"),
+        ("still", ["still.lr=1e-4..0.1:log"], "the updates of still are all zero"),
         ("sgd", ["sgd.lr=1e30..1e35:log"], "final runs of sgd diverged"),
     ],
 )
@@ -523,10 +538,10 @@ def test_the_estimate_counts_them(task):
 
     planned = asked.job("adam", "sgd", "rmsprop", task=task, controls=True)
     found = estimate(planned.science, task, 100, 0.001, 2, controls=True)
-    per_contender = 12 * 28
-    assert found.trainings == 3 * per_contender + 5 * per_contender
+    per_contender = 14 * 22
+    assert found.trainings == 3 * (3 + per_contender) + 5 * per_contender  # pilots of three trials
     assert found.controls == 5 * per_contender
-    assert any("1680 of these trainings are the controls'" in line for line in sentence(found, planned.science))
+    assert any("1540 of these trainings are the controls'" in line for line in sentence(found, planned.science))
 
 
 def test_a_chunked_population_trains_them_too(tmp_path):

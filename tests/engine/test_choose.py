@@ -59,7 +59,10 @@ def test_steps_are_compiled_where_the_loop_takes_long_enough(timed: Any, trainin
 def test_contenders_share_the_processes(timed: Any) -> None:
     assert form(chosen(5_000, contenders=1)) == ("loop", False)  # 75 s of work on two processes
     assert form(chosen(5_000, contenders=2)) == ("vectorized", True)  # on one
-    assert form(chosen(3_000, contenders=5)) == ("loop", False)  # 45 s on one, which compiles no sooner for being shared
+    assert form(chosen(3_000, contenders=5)) == (
+        "loop",
+        False,
+    )  # 45 s on one, which compiles no sooner for being shared
 
 
 def test_a_plans_estimate_reckons_with_what_compiling_gains(timed: Any) -> None:

@@ -20,7 +20,7 @@ from assay.record import checksum, chunks, manifest
 from .. import asked, tiny
 from .forge import column, document, file, forged, members, steps
 
-OPTIONS = {"trials": 2, "replicates": 2, "final_seeds": 2, "engine": "loop", "epochs": 2}
+OPTIONS = {"trials": 2, "replicates": 2, "final_seeds": 2, "engine": "loop", "epochs": 2, "protocol": "honest-1"}
 MILLIONS = 2_000_000
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from assay import seeds
 from assay.contenders import contenders
-from assay.core import Curves, DataFacts, Member, Plan, ProtocolOptions
+from assay.core import Curves, DataFacts, Member, Plan, ProtocolOptions, plan_of
 from assay.driver.job import science_of
 from assay.driver.protocol import protocol_of
 from assay.errors import Interrupted, UsageError
@@ -24,7 +24,7 @@ from assay.training.numerics import loop_here
 def plan(task) -> Plan:
     found = contenders(["adam", "sgd"])
     protocol = protocol_of(ProtocolOptions(trials=2, replicates=2, final_seeds=1), found)
-    return Plan(science_of(task, found, protocol, 0), (loop_here(), loop_here()))
+    return plan_of(science_of(task, found, protocol, 0), (loop_here(), loop_here()))
 
 
 def some(phase="tune", n=2, slot=0) -> list[Member]:

@@ -13,7 +13,7 @@ import pytest
 
 from assay.cli import call
 from assay.contenders import contenders
-from assay.core import Plan, ProtocolOptions, WorkerOptions
+from assay.core import ProtocolOptions, WorkerOptions, plan_of
 from assay.driver.job import science_of
 from assay.driver.protocol import protocol_of
 from assay.driver.scheduler import Scheduler, gather
@@ -101,7 +101,7 @@ class Half:
 def test_a_member_that_hangs_is_named_when_all_else_is_done(tmp_path, task):
     found = contenders(["adam", "sgd"])
     science = science_of(task, found, protocol_of(ProtocolOptions(trials=2, replicates=2, final_seeds=1), found), 0)
-    folder = RunFolder.create(tmp_path / "run", Plan(science, (loop_here(), loop_here())))
+    folder = RunFolder.create(tmp_path / "run", plan_of(science, (loop_here(), loop_here())))
     scheduler = Scheduler(folder, task, found, Half(), lambda event: None)
     chunks = [[member(science, slot, "tune", k, 0, {"lr": 0.1})] for slot in (1, 0) for k in range(2)]
     with pytest.raises(Interrupted, match="waiting for sgd, tune 0 of replicate 0: its worker hangs"):

@@ -75,8 +75,12 @@ def skipped(info: ContenderInfo) -> str | None:
 
 
 def is_the_baseline(candidate: ContenderInfo, baseline: ContenderInfo) -> bool:
-    """Whether a candidate is the baseline under another name. What was made in Python can't be told."""
-    named = replace(candidate, name=baseline.name, note=baseline.note)
+    """Whether a candidate is the baseline under another name. What was made in Python can't be told.
+
+    Of two that nobody gave a range it doesn't matter where their pilots found it.
+    """
+    space = baseline.space if candidate.pilot and baseline.pilot else candidate.space
+    named = replace(candidate, name=baseline.name, note=baseline.note, space=space)
     return bool(baseline.reference) and named == baseline
 
 

@@ -16,7 +16,7 @@ from assay.core import Contender, Numerics, Science, plan_of
 from assay.driver.estimate import settle
 from assay.driver.job import Job
 from assay.driver.scheduler import ChunkStream, Scheduler
-from assay.driver.study import Lockstep, final_streams, in_lockstep, study_stream
+from assay.driver.study import Lockstep, final_streams, in_lockstep, ranged, study_stream
 from assay.errors import BrokenRecord, UsageError
 from assay.record import RunFolder
 from assay.record.extend import made_by, resume
@@ -40,7 +40,7 @@ def train(scheduler: Scheduler, job: Job) -> None:
         tables = lengths.of_record(scheduler.folder, arrays)
     asked = plan.science_of(science, tables)
     record = resume(path, asked, torch_build())
-    contenders = contenders_of(job.contenders, asked, tables)
+    contenders = contenders_of(ranged(job.contenders, science), asked, tables)
     if record is None:
         numerics = _numerics(scheduler, job, contenders, asked)
         path.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
 from assay.judge.design import first_round
-from assay.judge.power import detectable_difference, expected_half_width
+from assay.judge.power import detectable_difference, expected_half_width, spread_range
 from assay.judge.sentence import amount
 from assay.record.extend import resume
 from assay.report.units import duration
@@ -60,18 +60,24 @@ def demand_of(science: Science, processes: int) -> Demand:
 
 
 AUDIT = 0.06  # of an engine's time: one member in each hundred, by a loop about four times dearer, some in float64 too
-RECORDED_SEEDS = 8  # final seeds of the spreads that tasks have on record
+RECORDED_SEEDS, RECORDED_REPLICATES = 12, 14  # of the spreads that tasks have on record
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost and power of a plan. Differences in the metric's file units; None where the task has no recorded spread."""
+    """Cost and power of a plan. Differences in the metric's file units; None where the task has no recorded spread.
+
+    `detectable`, with 80 % probability, and `half_width`, the deciding interval's, are by the recorded spread; in their ranges
+    they are by the ends of its own 95 % interval.
+    """
 
     trainings: int
     steps: int
     seconds: float | None
-    detectable: float | None  # with 80 % probability
-    half_width: float | None  # of the deciding interval, expected
+    detectable: float | None
+    detectable_range: tuple[float, float] | None
+    half_width: float | None
+    half_width_range: tuple[float, float] | None
     margin: float
     controls: int = 0  # of the trainings
     most: int | None = None  # trainings, where there may be more replicates than at first
@@ -104,14 +110,27 @@ def estimate(
     count, replicates = trainings(science, controls), most_replicates(p)
     most = count * replicates // p.replicates if replicates > p.replicates else None
     steps = count * science.task.epochs * steps_per_epoch(train_samples, science.task.batch_size)
-    detectable = half_width = None
-    if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1:
+    detectable = half_width = detectable_range = half_width_range = None
+    # the first edition's interval on fixed data is wider than the spread alone tells
+    if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1 and (p.second or task.generated):
         sd = replicate_sd(task, p.final_seeds)
-        detectable = detectable_difference(sd, p.replicates, p.alpha, candidates)
-        half_width = expected_half_width(sd, p.replicates, p.alpha, candidates)
+        sds = (sd, *spread_range(sd, RECORDED_REPLICATES))
+        detectable, *ends = (detectable_difference(s, p.replicates, p.alpha, candidates) for s in sds)
+        detectable_range = ends[0], ends[1]
+        half_width, *ends = (expected_half_width(s, p.replicates, p.alpha, candidates) for s in sds)
+        half_width_range = ends[0], ends[1]
     seconds = None if step_seconds is None else steps * step_seconds * (1 + audit) / workers
     return Estimate(
-        count, steps, seconds, detectable, half_width, science.task.margin, count - trainings(science), most
+        trainings=count,
+        steps=steps,
+        seconds=seconds,
+        detectable=detectable,
+        detectable_range=detectable_range,
+        half_width=half_width,
+        half_width_range=half_width_range,
+        margin=science.task.margin,
+        controls=count - trainings(science),
+        most=most,
     )
 
 
@@ -144,7 +163,7 @@ def estimate_on(
 
 
 def replicate_sd(task: Task, final_seeds: int) -> float:
-    """The recorded spread of a replicate's paired difference, carried from 8 final seeds to another number.
+    """The recorded spread of a replicate's paired difference, carried from 12 final seeds to another number.
 
     Its variance has a part between replicates, which stays, and a part of the final seeds, 2·seed_sd²/r at most, which
     shrinks with their number r.
@@ -174,12 +193,15 @@ def sentence(e: Estimate, science: Science) -> list[str]:
             else f"that is for {p.stages.first} replicates; their spread decides how many there will be, {p.stages.most} at most "
             f"({e.most} trainings)"
         )
-    if e.detectable is not None:
+    if e.detectable_range is not None and e.half_width_range is not None:
         margin = amount(f"{t.scale * e.margin:.3g}", t.unit)
+        seen, wide = (
+            " to ".join(f"{t.scale * x:.2g}" for x in pair) for pair in (e.detectable_range, e.half_width_range)
+        )
         lines.append(
-            f"{p.replicates} replicates find a difference of {t.scale * e.detectable:.2g} {t.unit} with 80 % probability; "
-            f"the interval will be about ±{t.scale * (e.half_width or 0):.2g} {t.unit}, the margin is {margin}"
-            " (by the spread recorded for this task at its own budget)"
+            f"{p.replicates} replicates find a difference of {seen} {t.unit} with 80 % probability; the interval will be about "
+            f"±{wide.replace(' to ', ' to ±')} {t.unit}, the margin is {margin} (by the spread that {RECORDED_REPLICATES} "
+            "replicates of other optimizers had on this task)"
         )
     if e.too_wide and not isinstance(p.stages, Stages):
         width = f"{2 * t.scale * (e.half_width or 0):.2g}"

@@ -75,7 +75,9 @@ def plan(
         return comparison
     if not _on_record(first):
         return comparison
-    warn(f"{first.folder} is of the honest protocol's first edition and is judged as before; --fresh makes it anew by the second")
+    warn(
+        f"{first.folder} is of the honest protocol's first edition and is judged as before; --fresh makes it anew by the second"
+    )
     return first
 
 

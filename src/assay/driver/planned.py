@@ -31,9 +31,10 @@ class Planned:
     `str(planned)` is what `assay run --plan-only` prints, `planned.data` what it prints with `--json`.
 
     Example:
-        >>> planned = assay.plan("adam", "sgd", task="logistic", trials=2, replicates=2, engine="loop", quiet=True)
-        >>> planned.trainings, planned.tasks[0].estimate.margin
-        (40, 0.01)
+        >>> ranges = ["adam.lr=1e-3..1:log", "sgd.lr=1e-2..10:log"]
+        >>> planned = assay.plan("adam", "sgd", task="logistic", replicates=4, space=ranges, engine="loop", quiet=True)
+        >>> planned.trainings, planned.tasks[0].estimate.margin  # 2 contenders of 4 times 10 trials and 12 final runs
+        (176, 0.01)
     """
 
     folder: Path

@@ -40,7 +40,7 @@ from .job import Job, trainings
 from .plan import Comparison
 from .protocol import most_replicates
 from .scheduler import ChunkStream, Scheduler, result_of
-from .study import final_streams, in_lockstep, member, pilot_stream, study_stream
+from .study import final_streams, in_lockstep, member, pilot_stream, ranged, study_stream
 
 
 def run(
@@ -296,8 +296,7 @@ class _Run:
             for k in sought
         )
         scheduler.science = with_ranges(self.folder.plan, self.folder.frame()).science
-        infos = scheduler.science.contenders
-        return tuple(replace(c, space=info.space) for c, info in zip(self.job.contenders, infos, strict=True))
+        return ranged(self.job.contenders, scheduler.science)
 
     def _make_data(self, replicates: range) -> None:
         """The data sets of these replicates, made and kept, the same as those on record.

@@ -8,8 +8,8 @@ sampler's, seeded by (replicate, trial, slot).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,6 +84,11 @@ def in_lockstep(science: Science, numerics: Mapping[int, Numerics], replicates: 
         for first in range(0, len(replicates), together):
             found.append(Lockstep(slot, replicates[first : first + together], n.chunk_size))
     return sorted(found, key=lambda together: (together.replicates.start, together.slot))
+
+
+def ranged(contenders: Sequence[Contender], science: Science) -> tuple[Contender, ...]:
+    """The question's contenders with the ranges that this science has for them, which pilots may have found."""
+    return tuple(replace(c, space=info.space) for c, info in zip(contenders, science.contenders, strict=True))
 
 
 def study_stream(

@@ -41,6 +41,23 @@ def expected_half_width(replicate_sd: float, replicates: int, alpha: float, cand
     return float(critical(replicates, alpha, candidates)) * replicate_sd * shrunk * float(error_factor(replicates))
 
 
+def spread_range(replicate_sd: float, replicates: int) -> tuple[float, float]:
+    """The 95 % interval of a spread that was measured on that many replicates: s·√(ν/χ²), ν = K − 1.
+
+    ValueError for fewer than 2 of them, or a spread below 0 or not finite.
+
+        >>> low, high = spread_range(1.0, 14)
+        >>> f"{low:.2f} to {high:.2f}"
+        '0.72 to 1.61'
+    """
+    _check_spread(replicate_sd)
+    if replicates < 2:
+        raise ValueError(f"{replicates} replicates have no spread")
+    freedom = replicates - 1
+    low, high = (replicate_sd * math.sqrt(freedom / scipy.special.chdtri(freedom, q)) for q in (0.025, 0.975))
+    return low, high
+
+
 def settling_margin(low: float, high: float) -> float:
     """max(|low|, |high|): with any larger margin the interval would have been equivalent or negligible."""
     return max(abs(low), abs(high))

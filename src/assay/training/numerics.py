@@ -84,8 +84,11 @@ def torch_build() -> str:
 
 
 def cpu_model() -> str:
-    """The processor's name, as the operating system gives it."""
+    """The processor's name, as the operating system gives it; with family and model, where it tells: rented machines of
+    several generations, whose numbers differ in their last bits, are all called "AMD EPYC".
+    """
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if os.access(info, os.R_OK) else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, None) or platform.processor() or platform.machine()
+    told = dict([part.strip() for part in line.split(":", 1)] for line in reversed(lines) if ":" in line)  # the first's
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name

@@ -6,6 +6,7 @@ Function modes and global hooks have no public form in torch; the private names 
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import os
 import random
@@ -153,10 +154,17 @@ _first: dict[str, dict[str, Any]] = {}  # as they were when they were first seen
 
 def _compiler() -> dict[str, Any]:
     """What is set otherwise than at first, of the parts of torch's compiler that are loaded. (Workers have loaded all.)"""
-    now = {name: sys.modules[name].save_config_portable() for name in _COMPILER if name in sys.modules}
+    now = {name: _configured(sys.modules[name]) for name in _COMPILER if name in sys.modules}
     for name, values in now.items():
         _first.setdefault(name, values)
     return {f"{n}.{key}": v for n, values in now.items() for key, v in values.items() if v != _first[n].get(key)}
+
+
+def _configured(module: Any) -> dict[str, Any]:
+    """Its settings; a copy is made of those only that can be changed where they stand: of all it takes a millisecond."""
+    kept = module.save_config_portable(readonly_values=True)
+    changing = {key: copy.copy(getattr(module, key)) for key, v in kept.items() if isinstance(v, list | dict | set)}
+    return {**kept, **changing}
 
 
 def _put_compiler(before: dict[str, Any]) -> None:
