@@ -160,9 +160,7 @@ def test_status_says_how_far_a_run_is(honest):
 
 
 def test_plan_only_trains_nothing_and_says_what_it_would_cost(tmp_path):
-    done = assay(
-        "run", *PAIR, "--plan-only", "--json", "--protocol", "honest", "--out", str(tmp_path / "x")
-    )
+    done = assay("run", *PAIR, "--plan-only", "--json", "--protocol", "honest", "--out", str(tmp_path / "x"))
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert content["estimate"]["trainings"] == 2 * 14 * 22

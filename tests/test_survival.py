@@ -31,11 +31,16 @@ OPTIONS = [
     "2",
     "--engine",
     "loop",
+    "--space",
+    "adam.lr=1e-4..0.1:log",
 ]
+OF_SGD = ["--space", "sgd.lr=1e-3..1:log"]  # given, so that there are no pilots
+PAIR = ["run", "adam", "sgd", *OPTIONS, *OF_SGD]
 
 
 def command(out: Path, *more: str, contender: str = "sgd", workers: str = "1") -> list[str]:
-    start = [sys.executable, "-m", "assay", "run", "adam", contender, *OPTIONS, "--workers", workers]
+    spaces = OF_SGD if contender == "sgd" else []
+    start = [sys.executable, "-m", "assay", "run", "adam", contender, *OPTIONS, *spaces, "--workers", workers]
     return [*start, "--quiet", "--out", str(out), *more]
 
 
@@ -106,7 +111,7 @@ def test_a_full_disk_as_a_library_words_it(tmp_path):
 
 def test_a_place_that_cant_be_written(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert call(["run", "adam", "sgd", *OPTIONS, "--out", "/proc/assay/run"]) == 2
+    assert call([*PAIR, "--out", "/proc/assay/run"]) == 2
     shown = capsys.readouterr().err
     assert "can't be written" in shown
     assert "make its folder writable" in shown
@@ -150,8 +155,8 @@ def test_a_first_verdict_that_was_changed_is_not_kept_as_one(tmp_path, whole, mo
     shutil.copytree(whole, folder)
     (folder / "result.json").write_text((folder / "result.json").read_text().replace("inconclusive", "better") + " ")
     monkeypatch.chdir(ROOT)
-    longer = [("3" if a == "2" and OPTIONS[i - 1] == "--replicates" else a) for i, a in enumerate(OPTIONS)]
-    assert call(["run", "adam", "sgd", *longer, "--workers", "1", "--quiet", "--out", str(folder)]) == 2
+    longer = [("3" if a == "2" and PAIR[i - 1] == "--replicates" else a) for i, a in enumerate(PAIR)]
+    assert call([*longer, "--workers", "1", "--quiet", "--out", str(folder)]) == 2
     assert "was changed since the record was sealed" in capsys.readouterr().err
     assert not (folder / "earlier").exists()
 
@@ -274,7 +279,7 @@ def test_a_worker_killed_while_it_begins_is_no_traceback(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(WorkerProcess, "__init__", gone)
     monkeypatch.chdir(ROOT)
-    assert call(["run", "adam", "sgd", *OPTIONS, "--workers", "1", "--quiet", "--out", str(tmp_path / "run")]) == 3
+    assert call([*PAIR, "--workers", "1", "--quiet", "--out", str(tmp_path / "run")]) == 3
     assert "a worker process was lost" in capsys.readouterr().err
 
 

@@ -129,9 +129,7 @@ def test_a_a_has_final_seeds_and_a_sampler_of_its_own(controlled):
 
 
 def test_the_first_editions_sceptic_is_the_baseline_of_a_run_with_twice_the_trials(tmp_path):
-    once, twice = (
-        run(tmp_path / str(n), trials=n, controls=n == 3, protocol="honest-1") for n in (3, 6)
-    )
+    once, twice = (run(tmp_path / str(n), trials=n, controls=n == 3, protocol="honest-1") for n in (3, 6))
     expected = (finals(once.folder, 1) - finals(twice.folder, 0)).mean(axis=1)
     np.testing.assert_array_equal(entry(once, "sceptic")["differences"], expected)
 

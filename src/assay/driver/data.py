@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assay import events, seeds
+from assay.core import PILOT
 from assay.driver.job import Job
 from assay.driver.scheduler import another_each_time, gather
 from assay.errors import UsageError
@@ -46,8 +47,9 @@ def believe(folder: Path, task: str, recorded: Mapping[int, str], now: Mapping[i
     """
     for replicate in sorted(recorded.keys() & now.keys()):
         if recorded[replicate] != now[replicate]:
+            which = "the pilots'" if replicate == PILOT else f"replicate {replicate}"
             raise UsageError(
-                f"{folder} was trained on other data (replicate {replicate}): what task {task} reads or draws was changed since; "
+                f"{folder} was trained on other data ({which}): what task {task} reads or draws was changed since; "
                 "put it back, or train anew with --fresh, which sets the earlier record aside, or choose another --out"
             )
 
