@@ -1,6 +1,6 @@
 """Is the instrument true? Thousands of real comparisons whose right answer is known, judged as any other.
 
-    python benchmarks/calibration.py --to benchmarks/calibration.json      (about a quarter of an hour on 2 cores)
+    python benchmarks/calibration.py --to benchmarks/calibration.json      (about half an hour on 2 cores)
     python benchmarks/calibration.py --from benchmarks/calibration.json    (the table again, from the raw figures)
 
 Every replicate goes through the whole honest protocol on the `logistic` task: its own data, its own tuning by the same
@@ -8,11 +8,8 @@ studies, the same selection, fresh final seeds, test scores after all selection.
 population of them is trained block by block and then cut into groups of K: each group is a comparison of its own and is
 given to the judge that `assay run` calls.
 
-The budget is small: 4 trials (2 at random, 2 by the sampler) in a range of about one decade, and 2 final seeds. The second
-edition of the protocol, at its usual number of replicates and at 4 (its ranges are given, so that there is no pilot; what pilots
-do to the level is in `pilot_level.py`):
-
-    python benchmarks/calibration.py --replicates 14 --also 4 --trials 6 --planted 200 --to FILE
+The budget is small: 6 trials (4 spread, 2 refined) in a range of about one decade, and 2 final seeds; judged at the usual number
+of replicates and at 4. The ranges are given, so that there is no pilot: what pilots do to the level is in `pilot_level.py`.
 
 Compared are
 
@@ -267,7 +264,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         compared = bench.population("planted", rivals, planted_size)
         shared = bench.population("aa", [adam, twin], half)
         apart = bench.population("aa-apart", [adam, twin], half, apart=True)
-    lines = list(_lines((k, o.also or 3 * k), shared, apart, compared, truths))
+    lines = list(_lines((k, o.also), shared, apart, compared, truths))
     return {
         "made": _made(bench.progress, time.perf_counter() - started),
         "settings": {
@@ -347,13 +344,13 @@ def _made(progress: Progress, seconds: float) -> dict[str, Any]:
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comparisons", type=int, default=1000, help="of A with A, half of them sharing no seeds")
-    parser.add_argument("--planted", type=int, default=360, help="comparisons with each handicap and with SGD")
+    parser.add_argument("--planted", type=int, default=200, help="comparisons with each handicap and with SGD")
     parser.add_argument("--truth", type=int, default=1440, help="replicates that measure what is true of these")
     parser.add_argument("--search", type=int, default=960, help="replicates that the handicaps are found with")
-    parser.add_argument("--replicates", type=int, default=4, help="K of a comparison")
-    parser.add_argument("--also", type=int, help="a K that all is judged at as well (3 times --replicates)")
+    parser.add_argument("--replicates", type=int, default=14, help="K of a comparison")
+    parser.add_argument("--also", type=int, default=4, help="a K that all is judged at as well")
     parser.add_argument("--protocol", default="honest", choices=("honest", "honest-1"))
-    parser.add_argument("--trials", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--final-seeds", type=int, default=2)
     parser.add_argument("--task", default="logistic")
     parser.add_argument("--engine", default="auto", choices=("auto", "vectorized", "loop"))

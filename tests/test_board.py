@@ -104,6 +104,6 @@ def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
         assert task["level"] == pytest.approx(1 - 0.05 / 2)  # as where it is asked about alone
     page = (tmp_path / "board" / "report.html").read_text()
     assert "Who beats tuned adam?" in page
-    assert "at a false coverage rate of 5 %" in " ".join(page.split())
+    assert "have a false coverage rate of 5 %" in " ".join(page.split())
     assert f"assay board --task {tasks}" in page.replace("</span> <span>", " ")
     assert call(["verify", str(tmp_path / "board")]) == 0

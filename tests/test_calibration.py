@@ -39,7 +39,7 @@ def run(calibration: ModuleType, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("calibration")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "STRENGTHS", (0.3, 0.6))
-        sizes = "--comparisons 6 --planted 3 --truth 6 --search 8 --replicates 2 --trials 3 --workers 1 --engine loop"
+        sizes = "--comparisons 6 --planted 3 --truth 6 --search 8 --replicates 2 --also 6 --trials 3 --workers 1 --engine loop"
         file, records = folder / "raw.json", folder / "records"
         task = f"{Path(__file__).parent / 'tiny.py'}:task"
         calibration.main([*sizes.split(), "--task", task, "--to", str(file), "--records", str(records)])

@@ -20,6 +20,7 @@ ASKED = [
     *("run", "adam", "mine.py:Mine", "--task", "logistic", "--epochs", "1", "--engine", "loop", "--workers", "1"),
     *("--trials", "2", "--replicates", "2", "--final-seeds", "1"),
 ]
+LONGER = ["3" if before == "--replicates" else word for before, word in zip(["", *ASKED], ASKED, strict=False)]
 
 
 @pytest.fixture
@@ -55,8 +56,7 @@ def test_an_unfinished_one_is_gone_on_with_where_it_is_named(first, capfd):
     assert call([*ASKED, "--out", str(first), "--quiet"]) == 0
     assert edition(first) is None
     assert call(["verify", str(first)]) == 0
-    longer = ["3" if before == "--replicates" else word for before, word in zip(["", *ASKED], ASKED, strict=False)]
-    assert call([*longer, "--out", str(first), "--quiet"]) == 0
+    assert call([*LONGER, "--out", str(first), "--quiet"]) == 0
     assert edition(first) is None
     assert (first / "earlier" / "2").is_dir()
 
@@ -72,6 +72,41 @@ def test_fresh_makes_the_answer_by_the_second(first):
 def test_one_that_asks_something_else_is_not_taken(first):
     assert call([*ASKED, "--seed", "1", "--quiet"]) == 0
     assert sorted(str(edition(folder)) for folder in first.parent.iterdir()) == ["2", "None"]
+
+
+def test_a_second_one_beside_it_is_the_answer_and_its_damage_is_said(first, capfd):
+    assert call([*ASKED, "--fresh", "--quiet"]) == 0
+    (second,) = [folder for folder in first.parent.iterdir() if folder != first]
+    assert call(ASKED) == 0
+    assert "first edition" not in capfd.readouterr().err
+    (second / "plan.json").write_text("{")
+    assert call(ASKED) == 2
+    assert "plan.json is damaged" in capfd.readouterr().err
+
+
+def test_one_that_was_made_longer_is_no_shorter_one_by_the_second(first, capfd):
+    assert call([*LONGER, "--quiet"]) == 0
+    assert edition(first) is None
+    assert call([*ASKED, "--quiet"]) == 2
+    assert "protocol.replicates 3 → 2" in capfd.readouterr().err
+    assert len(list(first.parent.iterdir())) == 1
+
+
+def test_half_of_a_fresh_suite_is_gone_on_with(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    command = [*ASKED, "--quiet"]
+    command[command.index("logistic")] = "logistic,quadratic"
+    command[command.index("mine.py:Mine")] = "sgd"
+    assert call([*command, "--protocol", "honest-1"]) == 0
+    (before,) = (tmp_path / "assay-runs").iterdir()
+    assert call([*command, "--fresh"]) == 0
+    (fresh,) = [folder for folder in before.parent.iterdir() if folder != before]
+    for left in ("quadratic/result.json", "quadratic/manifest.json", "result.json", "manifest.json"):
+        (fresh / left).unlink()
+    capfd.readouterr()
+    assert call(command) == 0
+    assert "first edition" not in capfd.readouterr().err
+    assert (fresh / "result.json").exists()
 
 
 def test_a_comparison_across_tasks_is_too(tmp_path, capsys):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from assay.space import Choice, Float, Int
     from assay.tasks import metrics
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0.dev1"
 
 # No function or class has the name of a room: importing a room would put the module in its place.
 _HOMES = {

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
 from assay.judge.decide import outcome
-from assay.judge.power import detectable_difference, expected_half_width, settling_margin, settling_replicates
+from assay.judge.power import (
+    detectable_difference,
+    expected_half_width,
+    settling_margin,
+    settling_replicates,
+    spread_range,
+)
 
 
 @pytest.mark.parametrize(("replicates", "candidates"), [(2, 1), (4, 1), (12, 1), (12, 3), (30, 1), (200, 4)])
@@ -76,3 +82,12 @@ def test_a_margin_above_the_settling_one_settles(low, width):
 def test_bad_input_is_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_a_spread_lies_in_its_range_as_often_as_it_says():
+    """Against samples: the true spread is 2."""
+    drawn = np.random.default_rng(0).normal(0, 2, (20_000, 12)).std(axis=1, ddof=1)
+    low, high = spread_range(1.0, 12)
+    assert np.mean((low * drawn <= 2) & (high * drawn >= 2)) == pytest.approx(0.95, abs=0.005)
+    with pytest.raises(ValueError, match="1 replicates"):
+        spread_range(1.0, 1)

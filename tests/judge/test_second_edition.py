@@ -178,7 +178,7 @@ def test_looks_begin_at_six_and_may_be_had_on_one_data_set(tmp_path):
         asked.plan("adam", "sgd", looks="2,8", **few)
     assert asked.job("adam", "sgd", looks="6,8", **few).science.protocol.looks == (6, 8)
     with pytest.raises(UsageError, match="has fixed data"):
-        asked.plan("adam", "sgd", looks="6,8", **{**few, "protocol": "honest"})
+        asked.plan("adam", "sgd", looks="6,8", **{**few, "protocol": "honest-1"})
 
 
 def test_two_stages_on_one_data_set_ask_for_what_its_own_error_needs():

@@ -180,7 +180,7 @@ def in_outline(outline: bool):
 @hypothesis.given(st.data())
 def test_a_mutated_record_ends_in_a_line(records, data):
     whole = data.draw(st.sampled_from(records))
-    with tempfile.TemporaryDirectory() as place, in_outline(data.draw(st.integers(0, 9)) > 0):
+    with tempfile.TemporaryDirectory() as place, in_outline(data.draw(st.integers(0, 39)) > 0):
         folder = Path(shutil.copytree(whole, Path(place) / "run"))
         known = sorted(p for p in folder.rglob("*") if p.suffix in CHANGES)
         kinds = sorted({p.suffix for p in known})

@@ -123,7 +123,7 @@ def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], dr
         out.print(line(f"mismatch: {fault}"))
     for r in again:
         word = "the same to the bit" if r.exact else "as close as another machine comes" if r.sound else "NOT the same"
-        where = f"{r.contender}, {r.member.phase} {r.member.index} of replicate {r.member.replicate}"
+        where = f"{r.contender}, {r.member.words}"
         losses = f"loss after one epoch {r.first_loss[0]:.6g}, now {r.first_loss[1]:.6g}"
         out.print(line(f"retrained {where}: {word} ({losses})"))
         if r.unlike:

@@ -43,6 +43,11 @@ class Member(msgspec.Struct, frozen=True):
     batches: int
     noise: int
 
+    @property
+    def words(self) -> str:
+        """Which of its contender's it is: `tune 3 of replicate 2`, or `pilot 3`."""
+        return f"{self.phase} {self.index}" + ("" if self.replicate == PILOT else f" of replicate {self.replicate}")
+
 
 @dataclass(frozen=True)
 class Curves:

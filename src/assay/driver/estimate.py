@@ -17,6 +17,7 @@ from assay.judge.power import detectable_difference, expected_half_width, spread
 from assay.judge.sentence import amount
 from assay.record.extend import resume
 from assay.report.units import duration
+from assay.tasks import SPREADS
 from assay.training.numerics import Demand, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
@@ -60,7 +61,7 @@ def demand_of(science: Science, processes: int) -> Demand:
 
 
 AUDIT = 0.06  # of an engine's time: one member in each hundred, by a loop about four times dearer, some in float64 too
-RECORDED_SEEDS, RECORDED_REPLICATES = 12, 14  # of the spreads that tasks have on record
+RECORDED_SEEDS = 8  # final seeds of the spreads that tasks have on record
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Estimate:
     """Cost and power of a plan. Differences in the metric's file units; None where the task has no recorded spread.
 
     `detectable`, with 80 % probability, and `half_width`, the deciding interval's, are by the recorded spread; in their ranges
-    they are by the ends of its own 95 % interval.
+    they are by the ends of its own 95 % interval, where it is known how many replicates it was measured on.
     """
 
     trainings: int
@@ -114,11 +115,12 @@ def estimate(
     # the first edition's interval on fixed data is wider than the spread alone tells
     if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1 and (p.second or task.generated):
         sd = replicate_sd(task, p.final_seeds)
-        sds = (sd, *spread_range(sd, RECORDED_REPLICATES))
-        detectable, *ends = (detectable_difference(s, p.replicates, p.alpha, candidates) for s in sds)
-        detectable_range = ends[0], ends[1]
-        half_width, *ends = (expected_half_width(s, p.replicates, p.alpha, candidates) for s in sds)
-        half_width_range = ends[0], ends[1]
+        detectable = detectable_difference(sd, p.replicates, p.alpha, candidates)
+        half_width = expected_half_width(sd, p.replicates, p.alpha, candidates)
+        if measured_on := SPREADS.get((task.name, task.replicate_sd)):  # both grow with the spread as it does
+            low, high = spread_range(1.0, measured_on)
+            detectable_range = low * detectable, high * detectable
+            half_width_range = low * half_width, high * half_width
     seconds = None if step_seconds is None else steps * step_seconds * (1 + audit) / workers
     return Estimate(
         trainings=count,
@@ -163,7 +165,7 @@ def estimate_on(
 
 
 def replicate_sd(task: Task, final_seeds: int) -> float:
-    """The recorded spread of a replicate's paired difference, carried from 12 final seeds to another number.
+    """The recorded spread of a replicate's paired difference, carried from 8 final seeds to another number.
 
     Its variance has a part between replicates, which stays, and a part of the final seeds, 2·seed_sd²/r at most, which
     shrinks with their number r.
@@ -193,23 +195,27 @@ def sentence(e: Estimate, science: Science) -> list[str]:
             else f"that is for {p.stages.first} replicates; their spread decides how many there will be, {p.stages.most} at most "
             f"({e.most} trainings)"
         )
-    if e.detectable_range is not None and e.half_width_range is not None:
-        margin = amount(f"{t.scale * e.margin:.3g}", t.unit)
+    if e.detectable is not None and e.half_width is not None:
         seen, wide = (
-            " to ".join(f"{t.scale * x:.2g}" for x in pair) for pair in (e.detectable_range, e.half_width_range)
+            _shown(x, t.scale) for x in (e.detectable_range or (e.detectable,), e.half_width_range or (e.half_width,))
         )
+        margin = amount(f"{t.scale * e.margin:.3g}", t.unit)
+        of = ", of a pair of optimizers tuned by the first edition" if e.detectable_range else ""
         lines.append(
-            f"{p.replicates} replicates find a difference of {seen} {t.unit} with 80 % probability; the interval will be about "
-            f"±{wide.replace(' to ', ' to ±')} {t.unit}, the margin is {margin} (by the spread that {RECORDED_REPLICATES} "
-            "replicates of other optimizers had on this task)"
+            f"{p.replicates} replicates find a difference of {' to '.join(seen)} {t.unit} with 80 % probability; the interval "
+            f"will be about ±{' to ±'.join(wide)} {t.unit}, the margin is {margin} (by the spread on record for this task{of})"
         )
     if e.too_wide and not isinstance(p.stages, Stages):
-        width = f"{2 * t.scale * (e.half_width or 0):.2g}"
+        width = amount(f"{2 * t.scale * (e.half_width or 0):.2g}", t.unit)
         lines.append(
-            f"warning: from end to end that interval is {width} wide, more than the margin, so that the answer may well be "
-            "inconclusive; more --replicates would narrow it"
+            f"warning: by that spread the interval is {width} from end to end, more than the margin, so that the answer may well "
+            "be inconclusive; more --replicates would narrow it"
         )
     return lines
+
+
+def _shown(values: Sequence[float], scale: float) -> list[str]:
+    return [f"{scale * value:.2g}" for value in values]
 
 
 def as_data(e: Estimate) -> dict[str, Any]:

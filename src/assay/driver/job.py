@@ -29,6 +29,7 @@ from assay.record.plan import MOST
 
 from .protocol import most_replicates, protocol_of
 
+RUNS = Path("assay-runs")  # where folders are that nobody named
 LEAST_MARGIN = 1e-37  # metrics are of float32 numbers, and the smallest of those is 1.2e-38
 
 
@@ -178,7 +179,7 @@ def default_folder(science: Science) -> Path:
     """`assay-runs/<task>-<candidate>-<hash8>`."""
     candidates = "-".join(c.name for c in science.contenders[1:])
     safe = "".join(ch if ch.isalnum() or ch in "-_.+" else "_" for ch in f"{science.task.name}-{candidates}")[:80]
-    return Path("assay-runs") / f"{safe}-{science.plan_hash[:8]}"
+    return RUNS / f"{safe}-{science.plan_hash[:8]}"
 
 
 def trainings(science: Science, controls: bool = False) -> int:

@@ -19,7 +19,7 @@ from assay.record.suite import Entry, Suite
 from assay.tasks import SUITE, find, takes
 from assay.training.numerics import check
 
-from .job import Job, default_folder, job_of
+from .job import RUNS, Job, default_folder, job_of
 
 Warn = Callable[[str], None]
 Setting = dict[str, Any]  # by stress axis, the value of one run
@@ -67,13 +67,14 @@ def plan(
         return Comparison((replace(job, folder=folder),), folder)
 
     comparison = settled(protocol, warn)
-    if protocol.protocol != "honest" or fresh or _on_record(comparison):
+    begun = Path(out) if out else RUNS
+    if protocol.protocol != "honest" or fresh or not begun.exists() or _is_there(comparison, named=bool(out)):
         return comparison
     try:
         first = settled(replace(protocol, protocol="honest-1"), lambda line: None)
     except UsageError:  # what is asked is of the second edition only
         return comparison
-    if not _on_record(first):
+    if not _is_there(first, named=bool(out)):
         return comparison
     warn(
         f"{first.folder} is of the honest protocol's first edition and is judged as before; --fresh makes it anew by the second"
@@ -81,9 +82,11 @@ def plan(
     return first
 
 
-def _on_record(comparison: Comparison) -> bool:
-    """Whether there is a record that these plans go on with."""
-    return all(plan_on_record(job.folder, job.science) for job in comparison.jobs)
+def _is_there(comparison: Comparison, named: bool) -> bool:
+    """Whether there is a record of it. In a folder that the user `named` there may be one of another comparison."""
+    if not named:
+        return comparison.folder.exists()
+    return any(plan_on_record(job.folder, job.science) for job in comparison.jobs)
 
 
 def _several(on: TaskOptions) -> bool:
@@ -251,7 +254,7 @@ def _together(
     axes = {axis: tuple(values) for axis, values in _axes(on).items()}
     suite = Suite(title, baseline, tuple(names), tuple(entries), axes, first.alpha, first.alpha, seed)
     called = f"{_safe('-'.join([title, *names]))[:80]}-{suite.hash[:8]}"
-    folder = Path(out) if out else Path("assay-runs") / called
+    folder = Path(out) if out else RUNS / called
     placed = (replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))
     return Comparison(tuple(placed), folder, suite)
 

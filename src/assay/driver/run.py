@@ -27,7 +27,7 @@ from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
 from assay.record.suite import Entry, Suite, start
-from assay.training.numerics import cpu_model, torch_build
+from assay.training.numerics import may_be_this_cpu, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
@@ -243,7 +243,7 @@ class _Run:
         for name in record.set_damaged_aside():
             yield f"{name} is damaged: set aside, and made again"
         then = record.plan.numerics[0].cpu
-        if cpu_model() != then:
+        if not may_be_this_cpu(then):
             yield f"the record was begun on {then}: new members won't match it to the bit"
 
     def _begun(self) -> RunFolder:

@@ -117,7 +117,7 @@ class Scheduler:
             asker.curves = [self._recorded(chunk) for chunk in asker.chunks]
         for place in asker.lacks():
             chunk, first = asker.chunks[place], asker.chunks[place][0]
-            name = f"{self.names[first.slot]}, {first.phase} {first.index} of replicate {first.replicate}"
+            name = f"{self.names[first.slot]}, {first.words}"
             packed = self.packed_task, self.packed_contenders[first.slot]
             audited = [place for place, member in enumerate(chunk) if self._audited(member)]
             arguments = (*packed, chunk, self.numerics[first.slot], audited)
@@ -129,9 +129,11 @@ class Scheduler:
         if self.numerics[member.slot].engine == "loop":
             return False
         p = self.science.protocol
-        each = p.trials + p.final_seeds
+        each, pilot = p.trials + p.final_seeds, (p.pilot or 0) if self.science.contenders[member.slot].pilot else 0
         number = member.replicate * each + member.index + (p.trials if member.phase == "final" else 0)
-        return seeds.audited(self.science.seed, member.slot, number, p.replicates * each)
+        if member.phase == "pilot":  # after all others
+            number = p.replicates * each + member.index
+        return seeds.audited(self.science.seed, member.slot, number, p.replicates * each + pilot)
 
     def _keep_next(self) -> _Asker:
         """Wait for a chunk and keep its curves; the stream that asked for it."""

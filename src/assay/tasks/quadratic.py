@@ -75,7 +75,6 @@ def quadratic(width: int = 100, label_noise: float = 1.0) -> Task:
         batch_size=16,
         margin=0.1,
         margin_reason="a tenth of a decade: a fifth of the loss above the optimum",
-        note="the optimum is known, and is both what trials are chosen by and what is judged: validation and test are one",
         seed_sd=0.103,  # both spreads: assay run adam nadam --task quadratic, 6 replicates of 8 trials and 8 final seeds
         replicate_sd=0.092,
     )

@@ -91,4 +91,13 @@ def cpu_model() -> str:
     lines = info.read_text().splitlines() if os.access(info, os.R_OK) else []
     told = dict([part.strip() for part in line.split(":", 1)] for line in reversed(lines) if ":" in line)  # the first's
     name = told.get("model name") or platform.processor() or platform.machine()
-    return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name
+    return (
+        f"{name} (family {told['cpu family']}, model {told['model']})"
+        if {"cpu family", "model"} <= told.keys()
+        else name
+    )
+
+
+def may_be_this_cpu(name: str) -> bool:
+    """Whether that is the processor here, or, in records from before family and model were told, one of its brand."""
+    return cpu_model() == name or cpu_model().startswith(f"{name} (family ")

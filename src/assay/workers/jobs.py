@@ -208,7 +208,7 @@ def _trained(task: Task, contender: Contender, members: Sequence[Member], numeri
 
 def _which(members: Sequence[Member]) -> str:
     """A chunk's first member, in words."""
-    return f" ({(m := members[0]).phase} {m.index} of replicate {m.replicate})" if members else ""
+    return f" ({members[0].words})" if members else ""
 
 
 def audit_member(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> str | None:

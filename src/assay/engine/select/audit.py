@@ -55,7 +55,7 @@ def see_that_it_is_the_loops(
         unlike := audit(task, contender, member, numerics)
     ):
         raise UsageError(
-            f"{contender.name}, {member.phase} {member.index} of replicate {member.replicate}: its engine doesn't give the "
+            f"{contender.name}, {member.words}: its engine doesn't give the "
             f"loop's numbers: {unlike}. Its train_loss by epoch: {_listed(curves.train_loss[place])}; by the loop: "
             f"{_listed(expected.train_loss[0])}. Run it with --engine loop --fresh, and please report it"
         )
