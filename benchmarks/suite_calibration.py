@@ -15,6 +15,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def text(raw: dict[str, Any]) -> str:
     )
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--suites", type=int, default=500, help=f"of {min(KS)} replicates")
     options.add_argument("--truth", type=int, default=960, help="replicates of a task that measure what is true of it")
@@ -165,7 +166,11 @@ def main() -> None:
     options.add_argument(
         "--from", type=Path, metavar="FILE", dest="source", help="train nothing: print from raw figures"
     )
-    asked = options.parse_args()
+    return options.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    asked = arguments(given)
     raw = json.loads(asked.source.read_text()) if asked.source else measure(asked)
     if asked.to:
         asked.to.write_text(json.dumps(raw, separators=(",", ":")) + "\n")

@@ -16,6 +16,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from assay.record import RunFolder
 
+from . import tiny
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -193,3 +195,27 @@ def test_the_page_shows_the_tables_of_the_figures_on_file(calibration, table):
     assert len(rows) > 40
     assert [row for row in rows if row not in page] == []
     assert printed[0] in page
+
+
+def test_a_suites_headline_is_welchs_of_the_members(calibration: ModuleType, monkeypatch, tmp_path, capsys):
+    """suite_calibration.py, a small one for real: two tasks of their own, three suites of two replicates."""
+    import suite_calibration as suites  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(suites, "tasks", lambda: [tiny.task(name="one"), tiny.task(name="two", batch_size=50)])
+    monkeypatch.setattr(suites, "KS", (2, 3))
+    file = tmp_path / "raw.json"
+    small = "--suites 3 --truth 2 --trials 3 --final-seeds 1 --workers 1 --engine loop"
+    suites.main([*small.split(), "--to", str(file), "--records", str(tmp_path / "records")])
+    printed = capsys.readouterr().out
+    raw = json.loads(file.read_text())
+    frame = RunFolder.open(tmp_path / "records" / "one" / "suites-one-0").frame()
+    final = frame.filter(pl.col("phase") == "final").sort("slot", "replicate")["test_score"].to_numpy().reshape(3, 6)
+    np.testing.assert_allclose(raw["tasks"][0]["differences"], (final[1:] - final[0]) / tiny.task().margin, atol=1e-5)
+    one, two = (np.array(t["differences"][1]) for t in raw["tasks"])
+    for place, ends in enumerate(suites.headlines(raw, 2, 3)):
+        a, b = one[3 * place :][:3], two[3 * place :][:3]
+        if min(a.std(ddof=1), b.std(ddof=1)) > raw["tasks"][0]["least_sd"]:
+            wanted = scipy.stats.ttest_ind(a, -b, equal_var=False).confidence_interval(0.95)
+            assert tuple(2 * ends) == pytest.approx((wanted.low, wanted.high))
+    assert "| Adam and itself: a difference is claimed | 2 | 3 |" in printed
+    assert "| handicap: the 95 % interval covers the truth | 3 | 2 |" in printed
