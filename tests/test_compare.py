@@ -146,7 +146,7 @@ def test_luck_in_validation_does_not_reach_the_verdict(tmp_path, protocol):
     A smooth curve through all trials, by which the second edition chooses, promises little.
     """
     space = ["one.lr=1e-4..0.1:log", "two.lr=1e-4..0.1:log"]  # a pilot's luck would be that of all replicates
-    asked_for = {"replicates": 6, "trials": 8, "protocol": protocol, "space": space}
+    asked_for = {"replicates": 6, "trials": 8, "protocol": protocol, "space": space, "engine": "loop"}
     result = run(tmp_path, "one=adam", "two=adam", task=tiny.task(data=lucky), **asked_for)
     (verdict,) = result.verdicts
     curse = (
