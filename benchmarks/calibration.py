@@ -28,7 +28,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import metadata
@@ -266,7 +266,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         apart = bench.population("aa-apart", [adam, twin], half, apart=True)
     lines = list(_lines((k, o.also), shared, apart, compared, truths))
     return {
-        "made": _made(bench.progress, time.perf_counter() - started),
+        "made": made(bench.progress, time.perf_counter() - started),
         "settings": {
             n: getattr(o, n) for n in ("protocol", "task", "trials", "final_seeds", "replicates", "truth", "seed")
         },
@@ -326,7 +326,7 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
-def _made(progress: Progress, seconds: float) -> dict[str, Any]:
+def made(progress: Progress, seconds: float) -> dict[str, Any]:
     packages = ("torch", "optuna", "numpy", "scipy")
     return {
         "date": date.today().isoformat(),
@@ -349,10 +349,15 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--search", type=int, default=960, help="replicates that the handicaps are found with")
     parser.add_argument("--replicates", type=int, default=14, help="K of a comparison")
     parser.add_argument("--also", type=int, default=4, help="a K that all is judged at as well")
+    parser.add_argument("--task", default="logistic")
+    return with_usual(parser).parse_args(given)
+
+
+def with_usual(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The options that a calibration has, whatever it calibrates."""
     parser.add_argument("--protocol", default="honest", choices=("honest", "honest-1"))
     parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--final-seeds", type=int, default=2)
-    parser.add_argument("--task", default="logistic")
     parser.add_argument("--engine", default="auto", choices=("auto", "vectorized", "loop"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=cores())
@@ -363,15 +368,23 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--from", type=Path, metavar="FILE", dest="source", help="train nothing: print from raw figures"
     )
-    return parser.parse_args(given)
+    return parser
+
+
+def shown(
+    options: argparse.Namespace,
+    measured: Callable[[argparse.Namespace], dict[str, Any]],
+    text: Callable[[dict[str, Any]], str],
+) -> None:
+    """Print the tables, of figures on file or measured now, which are kept where that is asked for."""
+    raw = json.loads(options.source.read_text()) if options.source else measured(options)
+    if options.to:
+        options.to.write_text(json.dumps(raw, separators=(",", ":")) + "\n")
+    print(text(raw))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    options = arguments(given)
-    raw = json.loads(options.source.read_text()) if options.source else measure(options)
-    if options.to:
-        options.to.write_text(json.dumps(raw, separators=(",", ":")) + "\n")
-    print(calibration_table.text(raw))
+    shown(arguments(given), measure, calibration_table.text)
 
 
 if __name__ == "__main__":

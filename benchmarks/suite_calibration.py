@@ -1,6 +1,6 @@
 """Is a verdict across tasks true? Hundreds of comparisons on four cheap tasks, whose right answer is known.
 
-    python benchmarks/suite_calibration.py --to FILE      (about a quarter of an hour on 2 cores)
+    python benchmarks/suite_calibration.py --to FILE      (about half an hour on 2 cores)
     python benchmarks/suite_calibration.py --from FILE    (the table again)
 
 As `calibration.py`, on four variants of the logistic task at once. Replicates are cut into groups of K, one of each task makes a
@@ -12,7 +12,6 @@ measured by a large run of its own.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from calibration import Bench, Population, Progress, _made, contenders
+from calibration import Bench, Population, Progress, contenders, made, shown, with_usual
 from calibration_table import Line, _markdown, expected_range
 from planted import off_centre
 
@@ -30,7 +29,6 @@ from assay.judge.across import Part, these
 from assay.judge.decide import outcome, resolution, rounding_sd
 from assay.tasks import find
 from assay.workers.choose import open_workers
-from assay.workers.local import cores
 
 STRENGTH = 0.09  # of the handicap
 KS = (4, 6, 14)  # replicates of a suite's runs
@@ -66,7 +64,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
             truth = bench.population(f"truth-{task.name}", [rivals[0], rivals[2]], o.truth)
             found.append(_of(task, own, truth))
     return {
-        "made": _made(progress, time.perf_counter() - started),
+        "made": made(progress, time.perf_counter() - started),
         "settings": {n: getattr(o, n) for n in ("trials", "final_seeds", "suites", "truth", "seed")},
         "tasks": found,
     }
@@ -132,14 +130,14 @@ def _power(raw: dict[str, Any], truth: float, replicates: int, draws: int = 4000
 
 def text(raw: dict[str, Any]) -> str:
     """The tables, as Markdown."""
-    made, s = raw["made"], raw["settings"]
+    by, s = raw["made"], raw["settings"]
     head = ["", "K", "suites", "found, % (95 % exact interval)", "expected, % (99 % range)", "holds", ""]
     tasks_head = ["task", "handicap, margins", "sd"]
     rows = [(t["name"], f"{t['truth']:.2f} ± {t['se']:.2f}", f"{t['sd']:.2f}") for t in raw["tasks"]]
     return "\n".join(
         [
-            f"{made['trainings']:,} trainings in {made['seconds']} s on {made['cores']} cores of {made['cpu']}; Python "
-            f"{made['python']}, torch {made['torch']}, {made['date']}. {s['trials']} trials, {s['final_seeds']} final seeds, "
+            f"{by['trainings']:,} trainings in {by['seconds']} s on {by['cores']} cores of {by['cpu']}; Python "
+            f"{by['python']}, torch {by['torch']}, {by['date']}. {s['trials']} trials, {s['final_seeds']} final seeds, "
             f"seed {s['seed']}.",
             "",
             *_markdown(head, [line.cells() for line in lines(raw)]),
@@ -149,32 +147,11 @@ def text(raw: dict[str, Any]) -> str:
     )
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--suites", type=int, default=500, help=f"of {min(KS)} replicates")
-    options.add_argument("--truth", type=int, default=960, help="replicates of a task that measure what is true of it")
-    options.add_argument("--trials", type=int, default=6)
-    options.add_argument("--final-seeds", type=int, default=2)
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--workers", type=int, default=cores())
-    options.add_argument("--protocol", default="honest", choices=("honest", "honest-1"))
-    options.add_argument("--engine", default="auto", choices=("auto", "vectorized", "loop"))
-    options.add_argument(
-        "--records", type=Path, metavar="DIR", help="keep all members there; what is there isn't trained again"
-    )
-    options.add_argument("--to", type=Path, metavar="FILE", help="keep the raw figures")
-    options.add_argument(
-        "--from", type=Path, metavar="FILE", dest="source", help="train nothing: print from raw figures"
-    )
-    return options.parse_args(given)
-
-
 def main(given: Sequence[str] | None = None) -> None:
-    asked = arguments(given)
-    raw = json.loads(asked.source.read_text()) if asked.source else measure(asked)
-    if asked.to:
-        asked.to.write_text(json.dumps(raw, separators=(",", ":")) + "\n")
-    print(text(raw))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suites", type=int, default=500, help=f"of {min(KS)} replicates")
+    parser.add_argument("--truth", type=int, default=960, help="replicates of a task that measure what is true of it")
+    shown(with_usual(parser).parse_args(given), measure, text)
 
 
 if __name__ == "__main__":

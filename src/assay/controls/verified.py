@@ -36,7 +36,7 @@ def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
             shift = trained.first_seed(control) if phase == "final" else 0
             for member, digest in zip(chunks.to_members(rows), rows["digest"], strict=True):
                 own = msgspec.structs.replace(member, index=member.index + shift)
-                where = f"{name}, {phase} {own.index} of replicate {member.replicate}"
+                where = f"{name}, {own.words}"
                 asked = given.get(member.replicate, {})
                 if phase == "final":
                     asked = found.chosen(control.slot, member.replicate)

@@ -185,7 +185,7 @@ def _wrong_seeds(arrays: RecordArrays) -> Iterator[str]:
         for phase in PHASES:
             for found in chunks.to_members(arrays.members(slot, phase)):
                 if not seeds.fit(science.seed, science.protocol.name, found):
-                    yield f"{contender.name}, {phase} {found.index} of replicate {found.replicate}: not the plan's seeds"
+                    yield f"{contender.name}, {found.words}: not the plan's seeds"
 
 
 def _unpaired(frame: pl.DataFrame, generated: bool) -> Iterator[str]:
