@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -298,6 +299,36 @@ def mine(tmp_path: Path, body: str) -> str:
     file = tmp_path / "mine.py"
     file.write_text(MINE.format(body=body))
     return f"{file}:Mine"
+
+
+def test_too_few_open_files_are_said_before_a_worker_starts(tmp_path):
+    limited = ["bash", "-c", f"ulimit -n 40; {shlex.join(command(tmp_path / 'run'))}"]
+    done = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, check=False)
+    one_line(done, 2, "ulimit -n 64")
+
+
+BRITTLE = """
+import multiprocessing
+import torch
+
+def here():
+    if multiprocessing.parent_process() is not None:
+        raise OSError("no such weights")
+
+class Brittle:
+    def __reduce__(self):
+        return here, ()
+
+class Mine(torch.optim.SGD):
+    table = Brittle()
+"""
+
+
+def test_code_that_cant_be_loaded_in_a_worker_is_named(tmp_path):
+    (tmp_path / "brittle.py").write_text(BRITTLE)
+    done = run(tmp_path / "run", contender=f"{tmp_path / 'brittle.py'}:Mine", workers="2")
+    assert done.returncode == 2
+    assert done.stderr.startswith("assay: the code of Mine can't be loaded in a worker: OSError: no such weights\n")
 
 
 def test_no_memory_is_resumable(tmp_path):

@@ -15,6 +15,10 @@ class AssayError(Exception):
 
     exit_code = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the line that the command line prints, without assay's frames."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageError(AssayError):
     """Wrong usage or bad input: exit code 2."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,13 +14,16 @@ from hypothesis import strategies as st
 
 from assay import seeds
 from assay.cli.printed import verified
+from assay.core import Curves
 from assay.driver.estimate import estimate
 from assay.driver.retrain import Retrained, retrain
 from assay.driver.scheduler import Calls
 from assay.engine.eager.population import Population
-from assay.engine.select.audit import audit
+from assay.engine.select import audit as module
+from assay.engine.select.audit import audit, see_that_it_is_the_loops
 from assay.engine.select.parity import probe
 from assay.errors import UsageError
+from assay.training import loop
 from assay.workers.jobs import pack, train_chunk
 
 from .. import asked
@@ -43,8 +48,6 @@ def test_a_sound_engine_passes_even_where_rounding_grows(compiled: bool) -> None
 
 
 def test_a_fault_that_begins_after_the_probe_is_named_with_both_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.engine.select import audit as module
-
     task, arm = make_task(epochs=16), contender(torch.optim.Adam)
     assert probe(task, arm, numerics(), kind=Drifting) is None
     monkeypatch.setattr(module, "Population", Drifting)
@@ -80,7 +83,6 @@ def test_in_a_run_a_fault_that_begins_late_stops_it_with_both_curves(
     fault: type[Population], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from assay.engine import train as engine
-    from assay.engine.select import audit as module
 
     monkeypatch.setattr(engine, "Population", fault)
     monkeypatch.setattr(module, "Population", fault)
@@ -93,6 +95,43 @@ def test_in_a_run_a_fault_that_begins_late_stops_it_with_both_curves(
         train_chunk(*packed, chunk, by_engine, [2])
     assert "--engine loop --fresh" in str(said.value)
     train_chunk(*packed, chunk, numerics("float32", engine="loop"), [2])  # the loop is what it is compared with
+
+
+def test_a_twin_that_ends_early_says_what_a_whole_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, lengths = loop.train, list[int]()
+
+    def early(*given: Any) -> Curves:
+        made = whole(*given)
+        if len(given) == 5:
+            lengths.append(int(np.isfinite(made.train_loss).sum()))
+        return made
+
+    def said() -> list[str]:
+        texts: list[str] = []
+        for lr in (0.003, 0.3, 3.0):
+            (member,) = members(1, lr=lr)
+            plain = whole(task, arm, [member], by_loop)
+            for epoch in (0, 3, 15):
+                for factor in (1 + 1e-5, 1.01, 1.5):
+                    loss = plain.train_loss.copy()
+                    loss[:, epoch:] *= factor
+                    try:
+                        see_that_it_is_the_loops(task, arm, member, by_loop, replace(plain, train_loss=loss), 0)
+                        texts.append("")
+                    except UsageError as error:
+                        texts.append(str(error))
+        return texts
+
+    # a float64 audit that finds a fault whatever it looks at: what remains is the word of the twin in float32
+    monkeypatch.setattr(module, "audit", lambda *_: "a fault")
+    task, arm, by_loop = make_task(epochs=16), contender(torch.optim.Adam), numerics("float32", engine="loop")
+    monkeypatch.setattr(loop, "train", early)
+    by_early = said()
+    monkeypatch.setattr(loop, "train", lambda *given: whole(*given[:4]))
+    assert said() == by_early
+    assert any(by_early)
+    assert not all(by_early)
+    assert min(lengths) < 16
 
 
 @given(st.integers(0, 2**40), st.integers(0, 5), st.integers(1, 700))

@@ -18,7 +18,7 @@ from .plan import (
     plan_of,
 )
 from .task import Loaders, Metric, Split, Splits, Task, steps_per_epoch
-from .training import PHASES, PILOT, Curves, DataFacts, Hyperparameters, Member, Phase
+from .training import PHASES, PILOT, Curves, DataFacts, Hyperparameters, Member, Phase, called
 from .verdict import Outcome, Verdict, verdicts_of
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "TaskOptions",
     "Verdict",
     "WorkerOptions",
+    "called",
     "canonical",
     "digest",
     "finite",

@@ -45,8 +45,13 @@ class Member(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """Which of its contender's it is: `tune 3 of replicate 2`, or `pilot 3`."""
-        return f"{self.phase} {self.index}" + ("" if self.replicate == PILOT else f" of replicate {self.replicate}")
+        """Which of its contender's it is, as in `called`."""
+        return called(self.phase, self.index, self.replicate)
+
+
+def called(phase: str, index: int, replicate: int) -> str:
+    """A training in words: `tune 3 of replicate 2`, or `pilot 3`."""
+    return f"{phase} {index}" + ("" if replicate == PILOT else f" of replicate {replicate}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assay.core import Plan, steps_per_epoch
+from assay.core import PILOT, Plan, called, steps_per_epoch
 from assay.record import checksum, chunks
 from assay.record.folder import RunFolder
 
@@ -32,7 +32,8 @@ def _uneven(frame: pl.DataFrame) -> Iterator[str]:
     counted = frame.group_by("replicate").agg(pl.col(name).n_unique() for name in FACTS).sort("replicate")
     for row in counted.to_dicts():
         if differing := [name.replace("_", " ") for name in FACTS if row[name] > 1]:
-            yield f"replicate {row['replicate']}: its members differ in {', '.join(differing)}"
+            of = "the pilots" if row["replicate"] == PILOT else f"replicate {row['replicate']}"
+            yield f"{of}: its members differ in {', '.join(differing)}"
     if any(frame[name].n_unique() > 1 for name in FACTS[:2]):
         yield "replicates differ in the number of their samples"
 
@@ -55,7 +56,7 @@ def _not_as_diverged(frame: pl.DataFrame, epochs: int) -> Iterator[str]:
 
 
 def _called(row: dict[str, Any]) -> str:
-    return f"{row['contender']}, {row['phase']} {row['index']} of replicate {row['replicate']}"
+    return f"{row['contender']}, {called(row['phase'], row['index'], row['replicate'])}"
 
 
 def _other_gradients(plan: Plan, frame: pl.DataFrame) -> Iterator[str]:

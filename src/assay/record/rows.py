@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from assay.core import PHASES, PILOT, ContenderInfo, Hyperparameters, Plan, Stages, canonical
+from assay.core import PHASES, PILOT, ContenderInfo, Hyperparameters, Plan, Stages, called, canonical
 from assay.record.chunks import CURVES
 from assay.space import Choice, Dimension, Float, Int, Space
 
@@ -123,7 +123,7 @@ def _called(wrong: pl.DataFrame, plan: Plan) -> str:
     slot, phase, replicate, index = wrong.select(PLACE).row(0)
     names = [c.name for c in plan.science.contenders]
     name = names[slot] if isinstance(slot, int) and 0 <= slot < len(names) else f"contender {slot}"
-    return f"{name}, {phase!r} {index} of replicate {replicate}"
+    return f"{name}, {called(repr(phase), index, replicate)}"
 
 
 def _chosen_from(space: Space, text: str, more: bool) -> bool:

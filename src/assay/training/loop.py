@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,14 +16,26 @@ from assay.training.data import load
 from assay.training.step import make_model, own_randomness, scored, set_mode, set_up
 
 
-def train(task: Task, contender: Contender, members: Sequence[Member], numerics: Numerics) -> Curves:
-    """Train the members, one after the other, and return what each left over the epochs. UsageError if there is none."""
+def train(
+    task: Task,
+    contender: Contender,
+    members: Sequence[Member],
+    numerics: Numerics,
+    enough: Callable[[np.ndarray], bool] | None = None,
+) -> Curves:
+    """Train the members, one after the other, and return what each left over the epochs. UsageError if there is none.
+
+    `enough`: is given (5, epochs so far) after each epoch: validation, test, loss, gradient norm, update norm; a training of
+    which it says so ends there, what it would have left is NaN.
+    """
     if not members:
         raise UsageError("there are no members to train")
-    return Curves.concatenate([_train_one(task, contender, member, numerics) for member in members])
+    return Curves.concatenate([_train_one(task, contender, member, numerics, enough) for member in members])
 
 
-def _train_one(task: Task, contender: Contender, member: Member, numerics: Numerics) -> Curves:
+def _train_one(
+    task: Task, contender: Contender, member: Member, numerics: Numerics, enough: Callable[[np.ndarray], bool] | None
+) -> Curves:
     started = time.perf_counter()
     data = load(task, member.split, numerics.dtype, numerics.device)
     steps = steps_per_epoch(len(data.train[0]), task.batch_size)
@@ -50,6 +62,8 @@ def _train_one(task: Task, contender: Contender, member: Member, numerics: Numer
             traces[0, epoch] = score(task, model, *data.validation)
             if member.phase == "final":
                 traces[1, epoch] = score(task, model, *data.test)
+            if enough is not None and enough(traces[:, : epoch + 1]):
+                break
 
     return Curves(
         validation=traces[None, 0],

@@ -45,7 +45,9 @@ def pack(thing: Task | Contender) -> bytes:
             f"{thing.name} can't be sent to a worker process: {said(error)}; make what it names inside the function that uses it"
         ) from None
     cells = {name: entry for name, entry in linecache.cache.items() if len(entry) > 1 and name.encode() in packed}
-    return pickle.dumps((packed, {name: entry for name, entry in cells.items() if not os.path.exists(name)}))
+    return pickle.dumps(
+        (packed, thing.name, {name: entry for name, entry in cells.items() if not os.path.exists(name)})
+    )
 
 
 def _as_it_is_here(thing: Task | Contender) -> bytes:
@@ -90,8 +92,8 @@ class _Pickler(cloudpickle.Pickler):
 
 @lru_cache(maxsize=64)
 def _open(packed: bytes) -> Any:
-    with _blaming("its code was loaded", "code of the task or a contender can't be loaded in a worker"):
-        thing, cells = pickle.loads(packed)
+    thing, name, cells = pickle.loads(packed)
+    with _blaming(f"the code of {name} was loaded", f"the code of {name} can't be loaded in a worker"):
         linecache.cache.update(cells)
         return cloudpickle.loads(thing)
 

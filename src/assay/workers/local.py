@@ -18,6 +18,7 @@ from assay.workers.interface import OnPrinted, Result, Watchdog, not_kept
 from assay.workers.process import THREAD_VARIABLES, Answer, WorkerProcess
 from assay.workers.serve import PRELOADED
 
+FEWEST_FILES = 64  # that a process must be allowed to have open
 A_GPU = 4  # processes that keep one busy, each of which takes memory of it
 
 
@@ -169,8 +170,14 @@ def fork_server() -> Any:
     if kind == "spawn":
         return context
     context.set_forkserver_preload(PRELOADED)
+    import resource
     from multiprocessing import forkserver
 
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= allowed < FEWEST_FILES:
+        raise UsageError(
+            f"a process may open only {allowed} files here, too few for workers: ulimit -n {FEWEST_FILES}, or more"
+        )
     with one_thread():
         # born with Ctrl-C blocked, for it loads torch before it ignores it, and with a terminal's end, too
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})

@@ -32,6 +32,7 @@ ROUNDING = 1e-7  # of a value, and a thousandth of that of its curve's largest, 
 GROWN = 10  # times the twin's distance
 NEAR = 3e-3  # as ROUNDING, in a run: what is further apart is asked of a twin, which costs as much as the audit
 CURVES = ("train_loss", "grad_norm", "update_norm")
+_Enough = Callable[[np.ndarray], bool]  # of loop.train
 
 
 def see_that_it_is_the_loops(
@@ -45,11 +46,10 @@ def see_that_it_is_the_loops(
     plain = msgspec.structs.replace(numerics, engine="loop", compiled=False, chunk_size=1)
     expected = loop.train(task, contender, [member], plain)
 
-    def twin() -> Curves:
+    def twin(enough: _Enough) -> Curves:
         apart = 10 * torch.finfo(getattr(torch, numerics.dtype)).eps  # what each step rounds off adds up
-        return loop.train(
-            _moved(task, apart), contender, [msgspec.structs.replace(member, noise=member.noise + 1)], plain
-        )
+        other = msgspec.structs.replace(member, noise=member.noise + 1)
+        return loop.train(_moved(task, apart), contender, [other], plain, enough)
 
     if _unlike(expected, curves, place, NEAR, twin) is not None and (
         unlike := audit(task, contender, member, numerics)
@@ -82,15 +82,32 @@ def audit(task: Task, contender: Contender, member: Member, numerics: Numerics) 
         found = train_with(kind, task, contender, [member], exact)
     except Exception as error:
         return f"the engine refuses it by itself: {refusal(error)}"
-    return _unlike(expected, found, 0, ROUNDING, lambda: loop.train(_moved(task, APART), contender, [member], exact))
+
+    def twin(enough: _Enough) -> Curves:
+        return loop.train(_moved(task, APART), contender, [member], exact, enough)
+
+    return _unlike(expected, found, 0, ROUNDING, twin)
 
 
-def _unlike(expected: Curves, found: Curves, place: int, rounding: float, twin_of: Callable[[], Curves]) -> str | None:
+def _unlike(
+    expected: Curves, found: Curves, place: int, rounding: float, twin_of: Callable[[_Enough], Curves]
+) -> str | None:
     """A line where the member at `place` is further from what was expected than rounding, as a twin shows it."""
     scored = list(_scores_apart(expected, found, place, rounding))
     if _apart(expected, found, place, rounding, None) is None and not scored:
         return None
-    twin = twin_of()
+
+    def enough(so_far: np.ndarray) -> bool:
+        """Whether rounding has taken the twin as far as the engine ever is: nothing later can be wrong any more."""
+        epochs = so_far.shape[1]
+        for name, twin in zip(CURVES, so_far[2:], strict=True):
+            a, b = getattr(expected, name)[0], getattr(found, name)[place]
+            if not GROWN * np.abs(twin - a[:epochs]).max() >= np.abs(a - b)[epochs:].max(initial=0.0):  # NaN: not yet
+                return False
+        validation = expected.validation[:1, :epochs]
+        return not scored or scored_otherwise(validation, so_far[None, 0], rounding) is not None
+
+    twin = twin_of(enough)
     grown = any(_scores_apart(expected, twin, 0, rounding))
     return _apart(expected, found, place, rounding, twin) or (None if grown else next(iter(scored), None))
 
