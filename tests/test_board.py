@@ -15,7 +15,9 @@ from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
 from assay.driver.plan import why_not
+from assay.driver.scheduler import Calls
 from assay.tasks import find
+from assay.workers import jobs
 
 from . import tiny
 
@@ -24,7 +26,7 @@ def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
     monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")
     lines: list[str] = []
     found = [c.name for c in board.available(lines.append)]
-    assert found[0] == "adam"
+    assert found[0] == "adamw"
     assert "lion" not in found
     (line,) = [text for text in lines if text.startswith("lion")]
     assert "no_such_package_here" in line
@@ -70,7 +72,9 @@ def test_every_contender_on_the_board_makes_an_optimizer_that_learns():
     for contender in board.available(lambda line: None):
         torch.manual_seed(0)
         model = task.model()
-        optimizer = contender.make(model, Run(60, 1, 60), lr=0.01, **contender.fixed)
+        given = {"lr": 0.01, "weight_decay": 0.01}
+        taken = {name: value for name, value in given.items() if name in contender.space}
+        optimizer = contender.make(model, Run(60, 1, 60), **contender.fixed, **taken)
         if callable(getattr(optimizer, "train", None)):  # schedule-free
             optimizer.train()
         losses = []
@@ -103,7 +107,57 @@ def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
     for task in found["tasks"]:
         assert task["level"] == pytest.approx(1 - 0.05 / 2)  # as where it is asked about alone
     page = (tmp_path / "board" / "report.html").read_text()
-    assert "Who beats tuned adam?" in page
+    assert "Who beats tuned adamw?" in page
     assert "have a false coverage rate of 5 %" in " ".join(page.split())
-    assert f"assay board --task {tasks}" in page.replace("</span> <span>", " ")
+    asked = f"assay board --task {tasks} --schedule warmup5+cosine"
+    assert asked in page.replace("</span> <span>", " ")
     assert call(["verify", str(tmp_path / "board")]) == 0
+
+
+def test_a_users_optimizer_comes_onto_the_page_and_the_others_are_not_trained_again(tmp_path, capsys, monkeypatch):
+    for name in list(board.CANDIDATES):
+        if name != "sgd-momentum":
+            monkeypatch.delitem(board.CANDIDATES, name)
+    monkeypatch.chdir(tiny.__file__.rpartition("/tests/")[0])
+    (tmp_path / "mine.py").write_text("import torch\n\n\nclass Mine(torch.optim.Adagrad):\n    pass\n")
+    small = [
+        "--trials",
+        "2",
+        "--replicates",
+        "2",
+        "--final-seeds",
+        "1",
+        "--engine",
+        "loop",
+        "--workers",
+        "1",
+        "--quiet",
+    ]
+    asked = ["--task", "tests/tiny.py:task", "--schedule", "none", *small]
+    assert call(["board", *asked, "--out", str(tmp_path / "board")]) == 0
+    (folder,) = (p.parent for p in tmp_path.glob("board/*/members"))
+    before = {p.name: p.read_bytes() for p in folder.glob("members/*")}
+    mine = f"{tmp_path / 'mine.py'}:Mine"
+    added = ["board", mine, *asked, "--from", str(tmp_path / "board"), "--out", str(tmp_path / "more")]
+    trained: list[int] = []
+    submit = Calls.submit
+
+    def noted(self, purpose, name, function, *arguments):
+        if function is jobs.train_chunk:
+            trained.append(arguments[2][0].slot)
+        submit(self, purpose, name, function, *arguments)
+
+    monkeypatch.setattr(Calls, "submit", noted)
+    assert call(added) == 0
+    capsys.readouterr()
+    assert set(trained) == {2}
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "more" / folder.name / "members").glob("*")}
+    assert before.items() <= kept.items()
+    found = json.loads((tmp_path / "more" / "result.json").read_text())
+    assert [v["candidate"] for v in found["verdicts"]] == ["sgd-momentum", "Mine"]
+    assert call(["verify", str(tmp_path / "more")]) == 0
+    asked_again = (tmp_path / "more" / "report.html").read_text().replace("</span> <span>", " ")
+    assert f"assay board {mine} --task" in asked_again
+    other = ["board", mine, *asked[:-1], "--seed", "1", "--from", str(tmp_path / "board"), "--out", str(tmp_path / "x")]
+    assert call(other) == 2
+    assert "seed 0 → 1" in capsys.readouterr().err

@@ -68,19 +68,28 @@ def run(
 
 @app.command
 def board(
-    *,
+    *candidates: str,
     task: str = "suite",
+    schedule: str = "warmup5+cosine",
+    earlier: Annotated[Path | None, Parameter(name="--from")] = None,
     budget: Budget = BudgetOptions(),
     engine: Engine = EngineOptions(),
     workers: Workers = WorkerOptions(),
     output: Output = OutputOptions(),
 ) -> int:
-    """Well-known optimizers against tuned Adam: who beats it, where, by how much, at which cost, on one page.
+    """Well-known optimizers against tuned AdamW: who beats it, where, by how much, at which cost, on one page.
 
-    Trials are 10 by default, replicates 10, and final seeds 2.
+    Each tunes its learning rate and, where it has one, its weight decay. Trials are 20 by default, replicates 6, final seeds 4.
 
     Parameters
     ----------
+    candidates
+        Your optimizers, named as in assay run: they come onto the page, and of what a board without them has trained
+        nothing is trained again.
+    schedule
+        Of the learning rate, for all that want one, as in adam+warmup5+cosine; or none.
+    earlier
+        The folder of that board; by default where assay board would have put it.
     task
         The tasks, parted by commas; all of them by default.
     """
@@ -88,7 +97,16 @@ def board(
     def settled(told: Callable[[str], None]) -> Comparison:
         from assay.driver.board import plan_board
 
-        return plan_board(task, budget, engine, output.out, told)
+        return plan_board(
+            *candidates,
+            tasks=task,
+            schedule=schedule,
+            budget=budget,
+            engine=engine,
+            out=output.out,
+            earlier=earlier,
+            warn=told,
+        )
 
     return _carried_out(settled, workers, output)
 

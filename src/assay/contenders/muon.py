@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-DECAY = 0.01  # AdamW's default, for both: decay is not what is compared
+DECAY = 0.01  # AdamW's default
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
@@ -23,14 +23,14 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
     return [p for p in model.parameters() if p.dim() == 2 and id(p) not in left_out]
 
 
-def muon(model: nn.Module, lr: float = 1e-3) -> Together:
-    """Muon on `hidden_matrices`, AdamW on the rest. ValueError where the model has no such matrix."""
+def muon(model: nn.Module, lr: float = 1e-3, weight_decay: float = DECAY) -> Together:
+    """Muon on `hidden_matrices`, AdamW on the rest, one rate and decay for both. ValueError where there is no such matrix."""
     matrices = hidden_matrices(model)
     if not matrices:
         raise ValueError("no hidden matrix")
     rest = [p for p in model.parameters() if all(p is not matrix for matrix in matrices)]
-    first = torch.optim.Muon(matrices, lr=lr, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
-    return Together(first, torch.optim.AdamW(rest, lr=lr, weight_decay=DECAY))
+    first = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return Together(first, torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay))
 
 
 class Together:

@@ -35,6 +35,11 @@ PACKAGED = {
     "muon": "assay.contenders.muon:muon",
     "lion": "lion_pytorch:Lion",
     "schedule-free-adamw": "schedulefree:AdamWScheduleFree",
+    "soap": "pytorch_optimizer:SOAP",
+    "prodigy": "pytorch_optimizer:Prodigy",
+    "ademamix": "pytorch_optimizer:AdEMAMix",
+    "adan": "pytorch_optimizer:Adan",
+    "came": "pytorch_optimizer:CAME",
 }
 """Known by name, too, but not adapted by hand: some come in packages that `pip install 'assay[board]'` brings."""
 

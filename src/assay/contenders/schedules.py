@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cloudpickle
 
+from assay.core import Contender
 from assay.errors import UsageError, described, nearest, own_frames
 
 PROBED = 1000  # fractions of training
-SHAPES = ("constant", "cosine", "linear")
+SHAPES = ("constant", "cosine", "linear", "wsd")
+DECAYED = 0.2  # of training, at its end, that `wsd` takes to come down
 _FIRST = 0.01  # of the rate, at the first step of a warm-up: a rate of 0 would waste it
 
 
@@ -22,15 +24,19 @@ class Schedule:
     """A factor on the initial learning rate: up to 1 over the first `warmup` of training, then down to 0 (or level).
 
     cosine: ½ (1 + cos(π x)) (Loshchilov & Hutter 2017, arXiv:1608.03983); linear: 1 − x; x in [0, 1] after the warm-up.
+    wsd, warm-up, stable, decay: level, and linearly down over the last fifth of training (Hu et al. 2024, arXiv:2404.06395;
+    Hägele et al. 2024, arXiv:2405.18392).
     """
 
-    shape: Literal["constant", "cosine", "linear"] = "constant"
+    shape: Literal["constant", "cosine", "linear", "wsd"] = "constant"
     warmup: float = 0.0
 
     def __call__(self, done: float) -> float:
         """The factor at a fraction of training in [0, 1]."""
         if done < self.warmup:
             return _FIRST + (1 - _FIRST) * done / self.warmup
+        if self.shape == "wsd":
+            return min(1.0, (1 - done) / DECAYED)
         x = (done - self.warmup) / (1 - self.warmup)
         if self.shape == "cosine":
             return 0.5 * (1 + math.cos(math.pi * x))
@@ -70,6 +76,18 @@ def see_that_it_schedules(name: str, schedule: Callable[[float], float]) -> None
             raise UsageError(
                 f"{name}: its schedule fails at {100 * done:.4g} % of training: {own_frames(error)}"
             ) from None
+
+
+def with_schedule(contender: Contender, text: str) -> Contender:
+    """The contender with the schedule of that name, as in `warmup5+cosine`, unless it has one of its own; `none` is none.
+
+    Raises:
+        UsageError: it isn't a schedule's name.
+    """
+    if text == "none" or contender.schedule is not None:
+        return contender
+    schedule = split_schedule(f"--schedule +{text}")[1]
+    return replace(contender, schedule=schedule, reference=contender.reference and f"{contender.reference}+{text}")
 
 
 def split_schedule(reference: str) -> tuple[str, Schedule | None]:

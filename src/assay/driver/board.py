@@ -1,4 +1,4 @@
-"""The board: well-known optimizers against tuned Adam, on the whole suite, on one page.
+"""The board: well-known optimizers against tuned AdamW, on the whole suite, on one page.
 
 Of the column of all tasks together no interval is wrong with 95 % probability (each at α divided by its candidates); of the
 cells that say something 5 % are wrong at most, in the mean (`judge.coverage`).
@@ -6,42 +6,61 @@ cells that say something 5 % are wrong at most, in the mean (`judge.coverage`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assay.contenders import contenders as resolve
 from assay.contenders.registry import PACKAGED
-from assay.core import BudgetOptions, Contender, EngineOptions, ProtocolOptions, TaskOptions
+from assay.core import Brought, BudgetOptions, Contender, EngineOptions, ProtocolOptions, TaskOptions
 from assay.errors import UsageError
 from assay.training.numerics import check
 
 from .plan import Comparison, Warn, plan_suite
 
-BASELINE = "adam"
-_REGISTERED = ("sgd-momentum", "adamw", "nadam", "radam", "rmsprop", "adafactor")
+BASELINE = "adamw"
+_REGISTERED = ("adam", "sgd-momentum", "nadam", "radam", "rmsprop", "adafactor")
 CANDIDATES = {**{name: name for name in _REGISTERED}, **PACKAGED, "gns-adam": "gns-adam"}
-REPLICATES, TRIALS, FINAL_SEEDS = 10, 10, 2  # where nobody says how many
+SCHEDULE = "warmup5+cosine"
+WITHOUT = ("schedule-free-adamw",)  # whose authors have them go without a schedule
+REPLICATES, TRIALS, FINAL_SEEDS = 6, 20, 4  # where nobody says how many
+TUNED = ("weight_decay",)  # besides the rate, where it is taken
 
 
-def available(warn: Warn) -> tuple[Contender, ...]:
-    """The baseline and those candidates whose packages are installed; `warn` is told of each other one, in a line."""
-    found = [*resolve([BASELINE])]
+def available(warn: Warn, more: Sequence[Brought] = (), schedule: str = SCHEDULE) -> tuple[Contender, ...]:
+    """The baseline, those candidates whose packages are installed, and `more`; `warn` is told of each one that is skipped.
+
+    Raises:
+        UsageError: one of `more` can't be made.
+    """
+    found: list[Brought] = [BASELINE]
     for name, reference in CANDIDATES.items():
+        own = f"{name}={reference}" + ("+constant" if name in WITHOUT and schedule != "none" else "")
         try:
-            found += resolve([f"{name}={reference}"])
+            resolve([own])
         except UsageError as error:
             warn(f"{name} is skipped: {error} (pip install 'assay[board]' brings what the board needs)")
-    return tuple(found)
+        else:
+            found.append(own)
+    return resolve([*found, *more], tune=TUNED, schedule=schedule)
 
 
 def plan_board(
+    *more: Brought,
     tasks: str = "suite",
+    schedule: str = SCHEDULE,
     budget: BudgetOptions = BudgetOptions(),
     engine: EngineOptions = EngineOptions(),
     out: str | Path | None = None,
+    earlier: Path | None = None,
     warn: Warn = lambda line: None,
 ) -> Comparison:
-    """The board's plan: fixed contenders on `tasks`.
+    """The board's plan: fixed contenders, and `more`, on `tasks`.
 
+    Args:
+        schedule: of all who want one, as in `warmup5+cosine`; or `none`.
+        earlier: the folder of a board of the same without `more`, whose trainings are taken over; by default where that
+            would be.
     Raises:
         UsageError: as in `plan`.
     """
@@ -51,4 +70,16 @@ def plan_board(
         final_seeds=FINAL_SEEDS if budget.final_seeds is None else budget.final_seeds,
         seed=budget.seed,
     )
-    return plan_suite(available(warn), TaskOptions(task=tasks), protocol, check(engine), out, warn, "board")
+    on, engine = TaskOptions(task=tasks), check(engine)
+    contenders = available(warn, more, schedule)
+    asked = plan_suite(contenders, on, protocol, engine, out, warn, "board")
+    if not more:
+        return asked
+    without = plan_suite(contenders[: -len(more)], on, protocol, engine, None, lambda line: None, "board")
+    where = earlier or without.folder
+    if not where.exists():
+        return asked
+    warn(f"the trainings of the board in {where} are taken over")
+    folders = {entry.folder: where / entry.folder for entry in without.suite.entries} if without.suite else {}
+    jobs = (replace(job, earlier=folders.get(job.folder.name)) for job in asked.jobs)
+    return replace(asked, jobs=tuple(jobs))

@@ -43,6 +43,7 @@ class Job:
     folder: Path
     engine: EngineOptions
     controls: bool = False  # beside the question; no part of the science
+    earlier: Path | None = None  # a record of the first of these contenders, whose trainings are taken over
 
 
 def job_of(

@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,10 +251,15 @@ class _Run:
         """A new record: engines are chosen on data that has been made, the cost is told, the plan is frozen."""
         job, workers = self.job, self.workers
         self._make_data(range(job.science.protocol.replicates))
-        numerics, step_seconds = settle(workers, job, self.on_event)
+        earlier = None if job.earlier is None else extend.to_take_over(job.earlier, job.science, torch_build())
+        known = () if earlier is None else earlier.plan.numerics
+        numerics, step_seconds = settle(workers, replace(job, contenders=job.contenders[len(known) :]), self.on_event)
+        numerics = (*known, *numerics)
         folder = RunFolder.create(
             job.folder, plan_of(job.science, numerics)
         )  # UsageError if its members are another plan's
+        if earlier is not None:
+            extend.take_over(folder, earlier)
         found = estimate_on(workers, job, numerics, step_seconds, self.on_event)
         alone = (found.seconds or 0.0) * workers.size / found.trainings
         workers.watchdog.saw(alone * max(n.chunk_size for n in numerics))

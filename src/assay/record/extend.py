@@ -1,6 +1,7 @@
 """Going on with a record: with the plan it has, or with more replicates than it was planned for.
 
-A finished record that is asked for more keeps its members and its first answer, and the new one is marked.
+A finished record that is asked for more keeps its members and its first answer, and the new one is marked. What was trained
+is also taken over by a record of the same question with more contenders.
 """
 
 from __future__ import annotations
@@ -119,6 +120,30 @@ def begin(folder: RunFolder, controls: bool = False) -> None:
         (path / "result.json").unlink(missing_ok=True)
     except OSError as error:
         raise fault(error, path) from error
+
+
+def to_take_over(path: Path, science: Science, torch: str) -> RunFolder | None:
+    """The record in a folder of a comparison of the first of these contenders, otherwise the same; None where there is none.
+
+    Raises:
+        UsageError: it is another comparison, or was made with another torch.
+    """
+    if not (path / NAME).exists():
+        return None
+    contenders = read_plan(path).science.contenders
+    fewer = msgspec.structs.replace(science, contenders=science.contenders[: len(contenders)])
+    return resume(path, fewer, torch)
+
+
+def take_over(folder: RunFolder, earlier: RunFolder) -> None:
+    """Copy what an earlier record has of the first contenders' trainings; a file is there whole or not at all."""
+    for place in ("members", "scores"):
+        try:
+            (folder.path / place).mkdir(exist_ok=True)
+            for path in sorted((earlier.path / place).glob("*.parquet")):
+                write_bytes(folder.path / place / path.name, path.read_bytes())
+        except OSError as error:
+            raise fault(error, folder.path) from error
 
 
 def check_earlier(folder: RunFolder, doubtful: Sequence[Change]) -> None:

@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 
-from assay.contenders.registry import CONTENDERS
+from assay.contenders.registry import CONTENDERS, PACKAGED
 from assay.core import ContenderInfo, Plan, Protocol, Science, Stages
 from assay.record.suite import Suite
 from assay.space import Choice, Dimension, scale_of
@@ -104,17 +104,24 @@ def _divided_back(margin: float, scale: float) -> str:
     return next((text for text in texts if float(text) / scale == margin), repr(near))
 
 
+def _added(contenders: Sequence[ContenderInfo]) -> list[str]:
+    """The contenders of a board that a user has added, as they were named."""
+    known, schedule = {*CONTENDERS, *PACKAGED}, contenders[0].schedule
+    return [str(_name(c)).removesuffix(f"+{schedule}") for c in contenders if c.name not in known]
+
+
 def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
     """The command of a comparison across tasks; None if Python alone can repeat it."""
     if any(command(plan) is None for plan in plans):
         return None
     fullest, board = max(plans, key=lambda plan: len(plan.science.contenders)), suite.title == "board"
-    words = ["assay", "board"] if board else ["assay", "run", *(str(_name(c)) for c in fullest.science.contenders)]
+    contenders = fullest.science.contenders
+    words = ["assay", "board", *_added(contenders)] if board else ["assay", "run", *(str(_name(c)) for c in contenders)]
     words += ["--task", ",".join(dict.fromkeys(p.science.task.reference for p in plans))]
     for axis, values in suite.axes.items():
         for value in values:
             words += [f"--{axis.replace('_', '-')}", f"{value:g}"]
-    words += [] if board else _spaces(fullest.science, {})
+    words += ["--schedule", contenders[0].schedule or "none"] if board else _spaces(fullest.science, {})
     p = fullest.science.protocol
     words += [] if p.word == "honest" else ["--protocol", p.word]
     numbers = {"trials": p.trials, "replicates": p.replicates, "final-seeds": p.final_seeds, "seed": suite.seed}
