@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.events.text import Screen, line, say_json
+from assay.judge.speedup_sentence import seconds_sentence
 from assay.record import manifest, output
+from assay.record.timings import read_timings
 
 if TYPE_CHECKING:
     from assay.driver.planned import Planned
@@ -42,7 +44,8 @@ def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bo
             Screen(stderr=True, highlight=False, soft_wrap=True).print(*note)
         say_json((folder / "result.json").read_text(encoding="utf-8"))
         return
-    out, sentences = console(), [Text(v["sentence"]) for v in content["verdicts"]]
+    timed = read_timings(folder).get("speedup", {})
+    out, sentences = console(), [Text(_sentence(v, timed.get(v["candidate"]))) for v in content["verdicts"]]
     if quiet:
         out.print(Text("\n").join([*sentences, *note]))
         return
@@ -60,6 +63,12 @@ def concluded(folder: Path, content: Mapping[str, Any], *, json: bool, quiet: bo
     for text in (*sentences, *note, Text("\n").join(where)):
         out.print()
         out.print(text)
+
+
+def _sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any] | None) -> str:
+    """The verdict's own, and what a speed-up is in seconds, where steps were timed."""
+    said: str = verdict["sentence"]
+    return said if timed is None else f"{said} {seconds_sentence(verdict, timed)}"
 
 
 def _contenders(content: Mapping[str, Any]) -> Table:

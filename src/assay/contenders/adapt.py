@@ -143,7 +143,10 @@ def adapt(
         raise _nothing_to_tune(name, signature)
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
     sought = "lr" in space and "lr" not in {*tuned, *fixed}
-    return Contender(name, make, space, fixed, closure=closure, pilot=pilot if sought else None, note=note)
+    sees_run = "run" in signature.named or (bool(signature.wraps) and baseline is not None and baseline.sees_run)
+    return Contender(
+        name, make, space, fixed, closure=closure, pilot=pilot if sought else None, sees_run=sees_run, note=note
+    )
 
 
 class _Made(NamedTuple):

@@ -36,6 +36,8 @@ class Contender:
     `make(model, run, **hyperparameters)` returns a fresh optimizer, draws no randomness and gets plain Python numbers.
     `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
     `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
+    `sees_run`: whether what is made may depend on the run, on how long it will be trained for one; of a class that isn't given
+    one it can't.
     `pilot`: where a pilot looks for the range of `lr`; None where somebody gave it.
     `reference` and `source` say where it comes from and which version of it (a package version or a hash of its file), `reach`
     is a digest of all that its code reaches, and `beyond` names what no digest holds; assay fills them in.
@@ -57,6 +59,7 @@ class Contender:
     reference: str = ""
     source: str = ""
     pilot: Float | None = None
+    sees_run: bool = True
     note: str = ""  # what a reader of the report must know of how it was adapted
     reach: str = ""
     beyond: tuple[str, ...] = ()

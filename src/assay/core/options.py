@@ -113,6 +113,12 @@ class ProtocolOptions(BudgetOptions):
     tune
         What to tune besides the learning rate, over usual ranges: weight_decay, momentum, beta1, beta2, eps, amsgrad, parted
         by commas. Every contender that takes it tunes it.
+    schedule
+        Of the learning rate, for every contender that has none of its own: constant, cosine, linear or wsd, a warm-up before
+        it as in warmup5+cosine; or none.
+    speedup
+        Also say how many of the baseline's steps each candidate is worth: the baseline is tuned and trained at other lengths,
+        too.
     controls
         Also run the baseline against itself, crippled, tuned twice as long, and with each candidate's step lengths; none
         of it changes the verdict.
@@ -122,6 +128,8 @@ class ProtocolOptions(BudgetOptions):
     looks: str | Sequence[int] | None = None
     space: Sequence[str] = ()
     tune: Sequence[str] = ()
+    schedule: str = "none"
+    speedup: bool = False
     controls: bool = False
 
 

@@ -120,6 +120,21 @@ class Speed(ToTarget, frozen=True, kw_only=True):
     faster: Chance  # P(candidate is faster)
 
 
+class SpeedUp(Struct, frozen=True, kw_only=True):
+    """What is known beside a speed-up; budgets in multiples of the planned one.
+
+    `pieces`: stretches of the baseline's budgets that are worth as much as the candidate's. `shortest`, `longest`: that were
+    tried. `ahead`: the candidate's mean is above the baseline's at each of them, or below. `longer_helps`: the first longer
+    budget is better for the baseline than the planned one.
+    """
+
+    pieces: list[tuple[float, float]]
+    shortest: float
+    longest: float
+    ahead: bool | None
+    longer_helps: bool | None
+
+
 class Earlier(Struct, frozen=True):
     """A verdict that was seen before more replicates were added."""
 
@@ -162,6 +177,7 @@ class Details(Struct, frozen=True, kw_only=True):
     stability: Stability
     wider: dict[str, dict[str, str]]  # ranges that should be wider, by contender and hyperparameter
     held_back: HeldBack | UnsetType = UNSET  # what the interval alone would say, where an edge could explain it
+    speedup: SpeedUp | UnsetType = UNSET  # `ladder.judged` adds it where a ladder was asked for
     speed: Speed | UnsetType | None = UNSET  # the judge sees no curves: `answer.result` adds it
     exploratory: bool | UnsetType = UNSET
     earlier: list[Earlier] | UnsetType = UNSET
@@ -175,6 +191,9 @@ class TaskVerdict(Verdict, frozen=True, kw_only=True):
     margin: float
     replicates: int
     published_conclusion: None = None
+    speedup: float | UnsetType | None = UNSET  # of the baseline's steps, where a ladder was asked for (`judge.speedup`)
+    speedup_low: float | UnsetType | None = UNSET  # None: open
+    speedup_high: float | UnsetType | None = UNSET
     details: Details
 
 

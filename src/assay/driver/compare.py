@@ -55,7 +55,8 @@ class Result:
     @property
     def beyond(self) -> list[str]:
         """What the plan can't hold of the code that was compared, a line for the task and each contender; empty if nothing."""
-        plans = [read_plan(path.parent) for path in sorted(self.folder.glob(f"**/{NAME}")) if EARLIER not in path.parts]
+        found = sorted(self.folder.glob(f"**/{NAME}"))
+        plans = [read_plan(path.parent, fewest=1) for path in found if EARLIER not in path.parts]
         return list(dict.fromkeys(line for plan in plans for line in plan.science.beyond))
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
-from assay.driver.job import Job, trainings
+from assay.driver.job import Job, rungs, trainings
 from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
@@ -81,6 +81,7 @@ class Estimate:
     half_width_range: tuple[float, float] | None
     margin: float
     controls: int = 0  # of the trainings
+    ladder: int = 0  # as well, at other lengths
     most: int | None = None  # trainings, where there may be more replicates than at first
 
     @property
@@ -97,6 +98,7 @@ def estimate(
     workers: int,
     controls: bool = False,
     audit: float = 0.0,
+    rungs: Sequence[int] = (),
 ) -> Estimate:
     """The cost and power of a plan.
 
@@ -106,11 +108,15 @@ def estimate(
         workers: processes that share the work.
         controls: whether they are trained, too.
         audit: the time that audits add, as a share.
+        rungs: lengths in epochs at which the baseline is trained, too.
     """
     p, candidates = science.protocol, len(science.contenders) - 1
-    count, replicates = trainings(science, controls), most_replicates(p)
+    asked, replicates = trainings(science, controls), most_replicates(p)
+    each = trainings(science, rungs=[0]) - trainings(science)
+    count = asked + each * len(rungs)
     most = count * replicates // p.replicates if replicates > p.replicates else None
-    steps = count * science.task.epochs * steps_per_epoch(train_samples, science.task.batch_size)
+    epochs = asked * science.task.epochs + each * sum(rungs)
+    steps = epochs * steps_per_epoch(train_samples, science.task.batch_size)
     detectable = half_width = detectable_range = half_width_range = None
     # the first edition's interval on fixed data is wider than the spread alone tells
     if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1 and (p.second or task.generated):
@@ -131,7 +137,8 @@ def estimate(
         half_width=half_width,
         half_width_range=half_width_range,
         margin=science.task.margin,
-        controls=count - trainings(science),
+        controls=asked - trainings(science),
+        ladder=count - asked,
         most=most,
     )
 
@@ -159,7 +166,7 @@ def estimate_on(
     arguments = (jobs.pack(job.task), jobs.pack(baseline), probe, numerics[0])
     samples, seconds = result_of(workers.submit(jobs.time_step, *arguments))
     audit = AUDIT * sum(n.engine != "loop" for n in numerics) / len(numerics)
-    found = estimate(science, job.task, samples, step_seconds or seconds, workers.size, job.controls, audit)
+    found = estimate(science, job.task, samples, step_seconds or seconds, workers.size, job.controls, audit, rungs(job))
     on_event(events.Estimated(tuple(sentence(found, science))))
     return found
 
@@ -184,6 +191,11 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     lines = [cost + (f", about {duration(e.seconds)} here" if e.seconds is not None else "")]
     if e.controls:
         lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
+    if e.ladder:
+        lines.append(
+            f"{e.ladder} of these trainings are the baseline's at other lengths, for the speed-up; there are more where a "
+            "candidate is worth much more, or less, than its own steps"
+        )
     if isinstance(p.looks, tuple):
         lines.append(
             f"that is for the first look, at {p.looks[0]} replicates; {e.most} trainings if it goes to the last, at {p.looks[-1]}"

@@ -25,6 +25,7 @@ from assay.core import (
     canonical,
 )
 from assay.errors import UsageError
+from assay.ladder import plan as ladder
 from assay.record.plan import MOST
 
 from .protocol import most_replicates, protocol_of
@@ -43,6 +44,7 @@ class Job:
     folder: Path
     engine: EngineOptions
     controls: bool = False  # beside the question; no part of the science
+    speedup: bool = False  # as well
     earlier: Path | None = None  # a record of the first of these contenders, whose trainings are taken over
 
 
@@ -58,7 +60,9 @@ def job_of(
     contenders = tuple(_begun(c) if settled.pilot else c for c in contenders)
     task = _overridden(task, on)
     science = science_of(task, contenders, settled, protocol.seed)
-    return Job(science, task.under(settled.name), contenders, Path(), engine, protocol.controls)
+    if protocol.speedup:
+        ladder.first(science)
+    return Job(science, task.under(settled.name), contenders, Path(), engine, protocol.controls, protocol.speedup)
 
 
 def _begun(contender: Contender) -> Contender:
@@ -183,12 +187,22 @@ def default_folder(science: Science) -> Path:
     return RUNS / f"{safe}-{science.plan_hash[:8]}"
 
 
-def trainings(science: Science, controls: bool = False) -> int:
+def rungs(job: Job) -> list[int]:
+    """The lengths in epochs, beside the planned one, that the baseline is tuned at in any case; none without a ladder."""
+    if not job.speedup:
+        return []
+    shorter, _, longer = ladder.first(job.science)
+    prefix = job.contenders[0].schedule is None and not job.contenders[0].sees_run
+    return [longer] if prefix else [shorter, longer]
+
+
+def trainings(science: Science, controls: bool = False, rungs: Sequence[int] = ()) -> int:
     """How many trainings a plan asks for as planned (of two stages the first, of pilots those that they begin with).
 
-    `controls` add a contender's for each of three, and for a replay of each candidate.
+    `controls` add a contender's for each of three, and for a replay of each candidate; each of the `rungs` adds the baseline's.
     """
     p, contenders = science.protocol, len(science.contenders)
     pilots = sum(bool(c.pilot) for c in science.contenders) * (p.pilot or 0)
     studied = contenders + (3 + contenders - 1 if controls else 0)
-    return pilots + studied * p.replicates * (p.trials + p.final_seeds)
+    climbed = len(rungs) * p.replicates * (p.trials + min(ladder.FINALS, p.final_seeds))
+    return pilots + studied * p.replicates * (p.trials + p.final_seeds) + climbed

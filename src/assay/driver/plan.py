@@ -55,7 +55,7 @@ def plan(
         UsageError: as in `compare`.
     """
     on, protocol, engine = on or TaskOptions(), protocol or ProtocolOptions(), check(engine or EngineOptions())
-    found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune)
+    found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune, schedule=protocol.schedule)
 
     def settled(protocol: ProtocolOptions, warn: Warn) -> Comparison:
         if _several(on):

@@ -65,7 +65,11 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
     )
     protocol = _with_looks(protocol, asked)
     if asked.controls:
-        _check_controls(protocol)
+        _check_beside(protocol, "--controls")
+    if asked.speedup:
+        _check_beside(protocol, "--speedup")
+    if asked.controls and isinstance(protocol.looks, tuple):
+        raise UsageError("--controls and --looks: controls have no looks; take one of the two")
     return protocol
 
 
@@ -125,16 +129,14 @@ def _with_looks(protocol: Protocol, asked: ProtocolOptions) -> Protocol:
     return msgspec.structs.replace(protocol, replicates=found[0], looks=found)
 
 
-def _check_controls(protocol: Protocol) -> None:
-    """UsageError for a protocol that gives controls no interval."""
+def _check_beside(protocol: Protocol, option: str) -> None:
+    """UsageError for a protocol that gives what is asked for beside the question no interval."""
     if protocol.name == "published":
         raise UsageError(
-            "--controls: the published protocol has one seed, which gives no interval; use --protocol honest"
+            f"{option}: the published protocol has one seed, which gives no interval; use --protocol honest"
         )
     if protocol.replicates < 2:
-        raise UsageError(f"--controls: --replicates {protocol.replicates} gives no interval; take 2 at least")
-    if isinstance(protocol.looks, tuple):
-        raise UsageError("--controls and --looks: controls have no looks; take one of the two")
+        raise UsageError(f"{option}: --replicates {protocol.replicates} gives no interval; take 2 at least")
 
 
 def most_replicates(protocol: Protocol) -> int:

@@ -73,6 +73,8 @@ def question(
     space: Sequence[str] = (),
     tune: Sequence[str] = (),
     seed: int = 0,
+    schedule: str = "none",
+    speedup: bool = False,
     controls: bool = False,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
@@ -91,7 +93,8 @@ def question(
     )  # fmt: skip
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,
-        final_seeds=final_seeds, space=space, tune=tune, seed=seed, controls=controls,
+        final_seeds=final_seeds, space=space, tune=tune, seed=seed,
+        schedule=schedule, speedup=speedup, controls=controls,
     )  # fmt: skip
     trained_by = EngineOptions(engine=engine, compile=compile, device=device)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)

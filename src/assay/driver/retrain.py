@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from assay.core import Contender, Curves, Member, Numerics, Plan, WorkerOptions
 from assay.driver.controls import contenders_again
 from assay.driver.scheduler import Chunk, gather
 from assay.errors import UsageError
+from assay.ladder.judged import records as rungs_of
 from assay.record import RunFolder, chunks
 from assay.record.suite import is_suite
 from assay.tasks import again as task_again
@@ -88,16 +89,20 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
     science, then = folder.plan.science, folder.plan.numerics[0]
     contenders = again(science.contenders)
     task = task_again(science.task).under(science.protocol.name)
-    trained = _trained(folder, contenders)
+    trained, tasks = _trained(folder, contenders), {id(folder.plan): task}
     if has_controls(folder):
         controls = controls_record(folder)
+        tasks[id(controls.plan)] = task
         trained += _trained(controls, contenders_again(controls, contenders))
+    for rung in rungs_of(folder):
+        tasks[id(rung.plan)] = replace(task, epochs=rung.plan.science.task.epochs)
+        trained += _trained(rung, contenders)
     chosen = np.random.default_rng().choice(len(trained), size=min(number, len(trained)), replace=False)
     drawn = [trained[i] for i in sorted(chosen)]
-    packed = jobs.pack(task)
-    calls = [(jobs.train_chunk, (packed, jobs.pack(t.contender), t.chunk, t.engine)) for t in drawn]
+    packed = {plan: jobs.pack(task) for plan, task in tasks.items()}
+    calls = [(jobs.train_chunk, (packed[id(t.plan)], jobs.pack(t.contender), t.chunk, t.engine)) for t in drawn]
     audited = [t for t in drawn if t.engine.engine == "vectorized" and not t.row["fallback"].item()]
-    audits = [(jobs.audit_member, (packed, jobs.pack(t.contender), t.member, t.engine)) for t in audited]
+    audits = [(jobs.audit_member, (packed[id(t.plan)], jobs.pack(t.contender), t.member, t.engine)) for t in audited]
     with open_workers(WorkerOptions(workers=asked), then.device) as workers:
         found = gather(workers, calls)
         unlike = dict(zip(map(id, audited), gather(workers, audits), strict=True))

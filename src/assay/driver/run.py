@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from assay import events
@@ -23,6 +24,7 @@ from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import PILOT, Contender, WorkerOptions, plan_of
 from assay.errors import AssayError, Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
+from assay.ladder.judged import has_ladder, in_timings, with_speedups
 from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
@@ -34,9 +36,9 @@ from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
 
 from . import controls as controls_
-from . import data
+from . import data, ladder
 from .estimate import estimate_on, settle
-from .job import Job, trainings
+from .job import Job, rungs, trainings
 from .plan import Comparison
 from .protocol import most_replicates
 from .scheduler import ChunkStream, Scheduler, result_of
@@ -182,12 +184,13 @@ class _Run:
         self.trained_anew = 0  # members
         self.data: data.Digests = {}  # of the replicates whose data is at hand
         self.controls = job.controls or (record is not None and has_controls(record))
+        self.speedup = job.speedup or (record is not None and has_ladder(record))
         sweep(job.folder)
         for warning in self._warnings(record):
             on_event(events.Warned(warning))
         self.recorded = {} if record is None else record.data_digests()
         self.made = "" if record is None else made_at(job.folder)
-        on_event(events.Started(trainings(job.science, job.controls), str(job.folder)))
+        on_event(events.Started(trainings(job.science, job.controls, rungs(job)), str(job.folder)))
         self.folder = self._begun() if record is None else self._resumed(record)
         self.scheduler = Scheduler(
             self.folder, job.task, job.contenders, workers, self.on_event, step_norms=self.controls
@@ -213,6 +216,9 @@ class _Run:
         result_of(exported or self._export())
         self.folder.keep_plan()
         content = result(self.folder.plan, self.folder.frame())
+        if self.speedup:
+            ladder.train(self.scheduler, self.job)
+            content = with_speedups(self.folder, content)
         if self.controls:
             controls_.train(self.scheduler, self.job)
             content["controls"] = judged(self.folder)
@@ -267,8 +273,8 @@ class _Run:
 
     def _resumed(self, record: RunFolder) -> RunFolder:
         """A record to go on with, under its longer plan where there is one."""
-        extend.begin(record, self.controls)
-        if self.controls and not has_controls(record):
+        extend.begin(record, beside="controls" if self.controls else "a ladder" if self.speedup else "")
+        if (self.controls and not has_controls(record)) or (self.speedup and not has_ladder(record)):
             manifest.unseal(record.path)  # finished, perhaps; from now on not
         return record
 
@@ -324,16 +330,23 @@ class _Run:
         probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
         arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
         try:
-            seconds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
+            rounds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
         except AssayError as error:  # all is trained, and judged: it costs the time of a step, and nothing else
             self.on_event(events.Warned(f"steps alone are not timed: {error}"))
-            seconds = [math.nan] * len(scheduler.names)
-        timed = {name: s for name, s in zip(scheduler.names, seconds, strict=True) if math.isfinite(s)}
+            rounds = np.full((1, 1 + len(settings)), math.nan)
+        alone = np.median(rounds[:, 1:], axis=0).tolist()
+        timed = {name: s for name, s in zip(scheduler.names, alone, strict=True) if math.isfinite(s)}
         records = {"training_seconds": self.folder}
         if has_controls(self.folder):
             records["controls_training_seconds"] = controls_record(self.folder)
         summed = {name: float(record.frame()["seconds"].sum()) for name, record in records.items()}
-        return {"optimizer_step_seconds": timed, **summed}
+        whole = rounds[:, 1:] + rounds[:, :1]  # steps with their gradient
+        speedups = {
+            v["candidate"]: in_timings(v, whole[:, slot] / whole[:, 0])
+            for slot, v in enumerate(content["verdicts"], start=1)
+            if v.get("speedup") is not None and {v["candidate"], v["baseline"]} <= timed.keys()
+        }
+        return {"optimizer_step_seconds": timed, **summed, **({"speedup": speedups} if speedups else {})}
 
 
 def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: range) -> None:
@@ -380,8 +393,8 @@ def finished(job: Job) -> dict[str, Any] | None:
     if not manifest.sealed(job.folder) or manifest.changes(job.folder):
         return None
     content = read_data(job.folder / "result.json")
-    asked = content["plan_hash"] == job.science.plan_hash and (content.get("controls") or not job.controls)
-    return content if asked else None
+    beside = (content.get("controls") or not job.controls) and (content.get("ladder") or not job.speedup)
+    return content if content["plan_hash"] == job.science.plan_hash and beside else None
 
 
 def _conclude(

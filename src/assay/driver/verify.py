@@ -29,6 +29,10 @@ from assay.core import PHASES
 from assay.driver import asked
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
+from assay.ladder import verified as climbed
+from assay.ladder.judged import has_ladder, seconds_of, with_speedups
+from assay.ladder.judged import records as rungs_of
+from assay.ladder.plan import FOLDER as LADDER
 from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
 from assay.record.inspection import inspect
@@ -127,6 +131,8 @@ def _recomputed(path: Path) -> Iterator[str]:
         yield from agreement.faults(controls, controls.frame(), f"{FOLDER}/")
         yield from verified.faults(folder, arrays)
         yield from asked.faults_of_controls(arrays, controls)
+    if has_ladder(folder):
+        yield from _ladder(folder, arrays)
     yield from _beyond(arrays)
     yield from _wrong_seeds(arrays)
     yield from _unpaired(frame, folder.plan.science.task.generated)
@@ -136,6 +142,24 @@ def _recomputed(path: Path) -> Iterator[str]:
     yield from _another_answer(folder, frame)
     yield from _other_times(folder)
     yield from _other_beginnings(folder, frame)
+
+
+def _ladder(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
+    """Every rung by itself, then the ladder that they are."""
+    for rung in rungs_of(folder):
+        where = f"{LADDER}/{rung.path.name}"
+        frame = rung.frame()
+        own = RecordArrays(rung.plan, frame)
+        faults_ = (
+            *_misnamed(rung),
+            *agreement.faults(rung, frame),
+            *_beyond(own),
+            *_wrong_seeds(own),
+            *asked.faults(rung.plan, own),
+            *_not_as_chosen(own),
+        )
+        yield from (f"{where}: {fault}" for fault in faults_)
+    yield from climbed.faults(folder, arrays)
 
 
 def _suite(path: Path) -> Iterator[str]:
@@ -211,6 +235,8 @@ def _not_as_chosen(arrays: RecordArrays) -> Iterator[str]:
 def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """`result.json` says what the members say. Library versions are those of the run, not of this machine."""
     content = result(folder.plan, frame)
+    if has_ladder(folder):
+        content = with_speedups(folder, content)
     if has_controls(folder):
         content["controls"] = judged(folder)
     yield from _differing(folder.path, content)
@@ -239,6 +265,12 @@ def _other_times(folder: RunFolder) -> Iterator[str]:
     for name, record in records.items():
         if name in timings and not _close(timings[name], float(record.frame()["seconds"].sum())):
             yield f"timings.json: {name} is not what the members took"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # said before
+        verdicts = {v["candidate"]: v for v in read_data(folder.path / "result.json")["verdicts"]}
+        for name, found in timings.get("speedup", {}).items():
+            own = seconds_of(verdicts[name], found["step_ratio"], found["step_ratio_log_se"])
+            if not _same(own, {key: found[key] for key in own}):
+                yield f"timings.json: the speed-up of {name} in seconds is not what its steps and their times give"
 
 
 def _other_times_across(path: Path, runs: list[Judged]) -> Iterator[str]:

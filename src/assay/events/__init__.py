@@ -36,8 +36,9 @@ class Stage:
     """A part of the work begins; `total` counts what it consists of, 0 where that isn't told."""
 
     name: Literal[
-        "settle", "estimate", "data", "pilot", "tune", "score", "final", "controls", "controls_final", "report"
-    ]
+        "settle", "estimate", "data", "pilot", "tune", "score", "final",
+        "controls", "controls_final", "ladder", "ladder_final", "report",
+    ]  # fmt: skip
     total: int = 0
 
 

@@ -16,6 +16,8 @@ STAGES = {
     "final": "final runs",
     "controls": "tuning the controls",
     "controls_final": "running the controls",
+    "ladder": "tuning the baseline at another length",
+    "ladder_final": "running the baseline at another length",
     "report": "drawing the report",
 }
 

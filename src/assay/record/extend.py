@@ -24,7 +24,18 @@ from assay.record.plan import NAME, read_plan, write_plan
 
 EARLIER = "earlier"
 KEPT = (NAME, "result.json")
-LEFT = ("members", "weights", "scores", "steps", "controls", "studies.db", "result.json", "timings.json", manifest.NAME)
+LEFT = (
+    "members",
+    "weights",
+    "scores",
+    "steps",
+    "controls",
+    "speedup",
+    "studies.db",
+    "result.json",
+    "timings.json",
+    manifest.NAME,
+)
 
 
 def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
@@ -38,7 +49,7 @@ def resume(path: Path, science: Science, torch: str) -> RunFolder | None:
         if path.exists() and (not path.is_dir() or any(not _is_of_a_run(p, lost) for p in path.iterdir())):
             raise UsageError(f"{path} is there and is no run folder; choose another with --out")
         return None
-    plan = read_plan(path)
+    plan = read_plan(path, min(2, len(science.contenders)))
     if plan.science.plan_hash != science.plan_hash:
         plan = longer_plan(path, science) or plan
     if plan.science.plan_hash != science.plan_hash:
@@ -87,18 +98,18 @@ def longer_plan(path: Path, science: Science) -> Plan | None:
     return msgspec.structs.replace(plan, science=science, earlier=counts)
 
 
-def begin(folder: RunFolder, controls: bool = False) -> None:
+def begin(folder: RunFolder, beside: str = "") -> None:
     """Make the longer plan the record's; what the earlier one came to goes to `earlier/<replicates>`.
 
     A command that is killed in here finds the folder as it was, or longer; either way the same command goes on.
 
     Raises:
-        UsageError: a longer plan with `controls`, or a first verdict that was changed.
+        UsageError: a longer plan with something `beside` that has the replicates it had, or a first verdict that was changed.
     """
     path = folder.path
-    if folder.plan.earlier and controls:
+    if folder.plan.earlier and beside:
         raise UsageError(
-            f"{path} has controls for {folder.plan.earlier[-1]} replicates, and can't be made longer; "
+            f"{path} has {beside} for {folder.plan.earlier[-1]} replicates, and can't be made longer; "
             "choose another folder with --out"
         )
     on_record = read_plan(path)

@@ -53,9 +53,9 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
-        """The record in a folder. UsageError where there is none, or it is of another version or damaged."""
-        return cls(path, read_plan(path))
+    def open(cls, path: Path, fewest: int = 2) -> RunFolder:
+        """The record in a folder, as `read_plan`. UsageError where there is none, or it is of another version or damaged."""
+        return cls(path, read_plan(path, fewest))
 
     def keep_plan(self) -> None:
         """Write the plan again where its file is gone: without it nothing could be resumed."""

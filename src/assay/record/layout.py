@@ -10,7 +10,9 @@ from assay.errors import BrokenRecord, UsageError
 
 SUITE = "suite.json"
 OWN = ("plan.json", "manifest.json", "members", "result.json")  # any of which makes a folder a run's, damaged perhaps
-FOLDERS = re.compile(r"(controls/)?(members|scores|steps|weights)|controls|earlier(/[0-9]{1,9})?")
+FOLDERS = re.compile(
+    r"((controls|speedup/[0-9]{1,9})/)?(members|scores|steps|weights)|controls|speedup(/[0-9]{1,9})?|earlier(/[0-9]{1,9})?"
+)
 
 
 def files(folder: Path) -> list[str]:

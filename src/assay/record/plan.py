@@ -28,8 +28,11 @@ def write_plan(folder: Path, plan: Plan) -> None:
     write_struct(folder / NAME, plan)
 
 
-def read_plan(folder: Path) -> Plan:
-    """The plan in a folder. UsageError where there is none, or it is of another version or damaged."""
+def read_plan(folder: Path, fewest: int = 2) -> Plan:
+    """The plan in a folder, of so many contenders at least: a rung of a ladder has one.
+
+    UsageError where there is none, or it is of another version or damaged.
+    """
     file = folder / NAME
     try:
         version = read_struct(file, _Versioned).version
@@ -39,6 +42,8 @@ def read_plan(folder: Path) -> Plan:
                 "it"
             )
         plan = read_struct(file, Plan)
+        if len(plan.science.contenders) < fewest:
+            raise ValueError(f"fewer than {'two contenders' if fewest == 2 else 'one contender'}")
         if found := _impossible(plan):
             raise ValueError(found)
         return plan
@@ -55,7 +60,6 @@ def _impossible(plan: Plan) -> str | None:
     looks, earlier = p.looks or (), plan.earlier or ()
     stages = p.stages if isinstance(p.stages, Stages) else Stages(p.replicates, p.replicates)
     checks = {
-        "fewer than two contenders": len(contenders) < 2,
         "two contenders of one name": len(set(names)) < len(names),
         "numerics for another number of contenders": len(plan.numerics) != len(contenders),
         "a number of replicates, trials or final seeds below 1": min(p.replicates, p.trials, p.final_seeds) < 1,

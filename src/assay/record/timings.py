@@ -16,6 +16,19 @@ Seconds = Annotated[float, Meta(ge=0)]
 Moment = Annotated[str, Meta(pattern=r"^[0-9: -]{19} UTC\Z")]
 
 
+Factor = Annotated[float, Meta(gt=0)]
+
+
+class SpeedUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ratio of a step's times, candidate to baseline, the standard error of its logarithm, and the speed-up in seconds."""
+
+    step_ratio: Factor
+    step_ratio_log_se: Seconds
+    speedup: Factor | None
+    speedup_low: Factor | None
+    speedup_high: Factor | None
+
+
 class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds; of a suite by task and contender, None for a target that was missed."""
 
@@ -24,6 +37,7 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training_seconds: Seconds | UnsetType = UNSET
     controls_training_seconds: Seconds | UnsetType = UNSET
     optimizer_step_seconds: dict[str, Seconds] | UnsetType = UNSET
+    speedup: dict[str, SpeedUp] | UnsetType = UNSET
     seconds_to_target: dict[str, dict[str, Seconds | None]] | UnsetType = UNSET
     step_seconds: dict[str, dict[str, Seconds]] | UnsetType = UNSET
 

@@ -8,7 +8,7 @@ from assay.judge import speed
 from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
 from assay.judge.sentence import listed
-from assay.report import controls, tuning
+from assay.report import controls, ladder, tuning
 from assay.report.figures import Card, Series, compared, lines
 from assay.report.figures.rows import strips
 from assay.report.reading import Arm, Reading
@@ -25,7 +25,7 @@ def cards(reading: Reading) -> list[Card]:
         *tuning.pilots(reading),
         tuning.trials(reading),
         tuning.incumbents(reading),
-        _speed(reading),
+        ladder.card(reading) or _speed(reading),
         _stability(reading),
         _norms(reading),
         _curse(reading),
@@ -114,7 +114,8 @@ def _speed(reading: Reading) -> Card | None:
         "speed",
         "Epochs to the target",
         f"To get to {reading.units.score(target)} on the validation split (the baseline's median less one margin), "
-        f"in the median {'; '.join(said)}.",
+        f"in the median {'; '.join(said)}. A first crossing favours whoever's curve is noisy, and nobody was tuned for it: "
+        "--speedup asks how many steps it is worth.",
         lines.reach(arrivals, task.epochs),
     )
 

@@ -13,7 +13,7 @@ from assay.space import Choice, Dimension, scale_of
 
 
 def command(
-    plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None, controls: bool = False
+    plan: Plan, wider: Mapping[str, Mapping[str, str]] | None = None, controls: bool = False, speedup: bool = False
 ) -> list[str] | None:
     """`assay run …` with everything that differs from a default, as arguments; None if Python alone can repeat it.
 
@@ -34,7 +34,7 @@ def command(
     if "--margin" in science.task.margin_reason:
         words += ["--margin", _divided_back(science.task.margin, science.task.scale)]
     words += _spaces(science, wider or {})
-    words += ["--controls"] if controls else []
+    words += [option for option, given in (("--speedup", speedup), ("--controls", controls)) if given]
     engine = "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"
     return [*words, "--seed", str(science.seed), "--engine", engine, "--device", plan.numerics[0].device]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assay.report import controls
+from assay.report import controls, ladder
 from assay.report.cards import cards
 from assay.report.command import command
 from assay.report.facts import facts, numbers
@@ -25,11 +25,12 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "reading": reading,
         "verdicts": content["verdicts"],
         "chosen": _chosen,
+        "seconds": ladder.in_seconds(reading),
         "controls": [(controls.name_of(entry), entry) for entry in made],
         "numbers": numbers(reading),
         "facts": facts(reading),
-        "command": command(plan, controls=bool(made)),
-        "wider": command(plan, wider, controls=bool(made)) if wider else None,
+        "command": command(plan, controls=bool(made), speedup="ladder" in content),
+        "wider": command(plan, wider, controls=bool(made), speedup="ladder" in content) if wider else None,
     }
     return cards(reading), "page.html.j2", shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,11 +28,12 @@ def step_seconds(task: Task, contender: Contender, member: Member, numerics: Num
 
 def optimizer_seconds(
     task: Task, contenders: Sequence[Contender], members: Sequence[Member], numerics: Numerics
-) -> list[float]:
-    """Seconds of one `optimizer.step()` alone for each contender at one member's hyperparameters.
+) -> np.ndarray:
+    """Seconds (rounds, 1 + contenders): of one gradient, then of one `optimizer.step()` alone for each contender at a member's
+    hyperparameters.
 
-    In turn, round by round, on a gradient that stays; medians over the rounds. NaN with a closure, and for a step that fails
-    where its gradient isn't new (one that takes gradients off, say): it isn't timed.
+    In turn, round by round, on a gradient that stays. NaN with a closure, and for a step that fails where its gradient isn't new
+    (one that takes gradients off, say): it isn't timed.
     """
     data = load(task, members[0].split, numerics.dtype, numerics.device)
     x, y = (part[: task.batch_size] for part in data.train)
@@ -42,20 +43,27 @@ def optimizer_seconds(
             step = set_up(task, contender, member, numerics, Run(ROUNDS * STEPS, 1, ROUNDS * STEPS, fused=True))
             task.loss(step.model(x), y).backward()
             optimizers.append(step.optimizer if step.closure == "no" else None)
-        seconds = np.full((ROUNDS, len(contenders)), np.nan)
+        model = set_up(task, contenders[0], members[0], numerics, Run(STEPS, 1, STEPS)).model
+
+        def gradient() -> None:
+            model.zero_grad()
+            task.loss(model(x), y).backward()
+
+        seconds = np.full((ROUNDS, 1 + len(contenders)), np.nan)
         for r in range(ROUNDS):
+            seconds[r, 0] = _timed(gradient)
             for i, optimizer in enumerate(optimizers):
                 if optimizer is None:
                     continue
                 try:
-                    seconds[r, i] = _timed(optimizer)
+                    seconds[r, 1 + i] = _timed(optimizer.step)
                 except Exception:
-                    optimizers[i], seconds[:, i] = None, np.nan
-    return np.median(seconds[1:], axis=0).tolist()
+                    optimizers[i], seconds[:, 1 + i] = None, np.nan
+    return seconds[1:]
 
 
-def _timed(optimizer: Any) -> float:
+def _timed(does: Callable[[], Any]) -> float:
     started = time.perf_counter()
     for _ in range(STEPS):
-        optimizer.step()
+        does()
     return (time.perf_counter() - started) / STEPS

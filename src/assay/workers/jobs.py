@@ -285,7 +285,7 @@ def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numer
 
 def time_optimizers(
     packed_task: bytes, packed_contenders: Sequence[bytes], members: Sequence[Member], numerics: Numerics
-) -> list[float]:
+) -> np.ndarray:
     """`timing.optimizer_seconds`."""
     from assay.training.timing import optimizer_seconds
 

@@ -1,0 +1,109 @@
+"""Does the interval of a speed-up cover the true one, and how far is the estimate off? On curves that are known; no training.
+
+    python benchmarks/speedup_simulation.py [--simulations 400]
+
+A replicate's score of the baseline at budget b is f(b) and noise; the candidate's, at its own budget, is f(s) and noise, s being
+the true speed-up. The ladder begins with three rungs and grows as in a run. Scores are in margins. `constant`: as of a constant
+rate, where each doubling is worth much; `cosine`: as of a schedule to its end, where it is worth less; `overfitting`: best at
+2.2 times the budget, and falling from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from assay.judge.decide import paired_interval
+from assay.judge.speedup import FIRST, FURTHEST, Ladder, Worth, factor_of, wanted, worth
+
+Curve = Callable[[float], float]
+
+CURVES: dict[str, Curve] = {
+    "constant": lambda b: -9 * b**-0.8,
+    "cosine": lambda b: -6 * b**-0.5,
+    "overfitting": lambda b: -3.5 * math.log(b / 2.2) ** 2,
+}
+BETWEEN = 0.45  # sd between replicates, in margins, of what tuning and data do to one contender
+SEED = 1.1  # sd of a final run
+FINALS = (12, 4)  # final runs at the planned budget, and at the others
+TRUE = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6)
+KS = (8, 12, 24)
+
+
+def deciding(differences: np.ndarray):
+    """The verdict's interval."""
+    return paired_interval(differences, 0.05)
+
+
+def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generator) -> Worth:
+    """What one run would say."""
+
+    def scores(budget: float, finals: int) -> np.ndarray:
+        sd = math.hypot(BETWEEN, SEED / math.sqrt(finals))
+        return curve(budget) + sd * rng.standard_normal(replicates)
+
+    ours = scores(true, FINALS[0])
+    rungs = {rung: scores(factor_of(rung), FINALS[0 if rung == 0 else 1]) for rung in FIRST}
+    while True:
+        known = sorted(rungs)
+        ladder = Ladder(np.array([factor_of(r) for r in known]), np.stack([rungs[r] for r in known], axis=1))
+        found = worth(ours - rungs[0], ladder, deciding)
+        assert found is not None
+        ends = {"shorter": known[0] - 1, "longer": known[-1] + 1}
+        more = [ends[end] for end in wanted([found]) if abs(ends[end]) <= FURTHEST]
+        if not more:
+            return found
+        rungs |= {rung: scores(factor_of(rung), FINALS[1]) for rung in more}
+
+
+class Cell(NamedTuple):
+    """Of one curve, true speed-up and number of replicates: shares, and medians over those that have a value."""
+
+    coverage: float
+    bias: float  # of the median estimate, as a share
+    width: float  # ln high − ln low, where both are closed
+    open: float  # no end on one side
+    rungs: float
+
+
+def cell(curve: str, true: float, replicates: int, simulations: int, seed: int = 0) -> Cell:
+    """Many runs."""
+    rng = np.random.default_rng([seed, replicates, round(100 * true), list(CURVES).index(curve)])
+    found = [simulated(CURVES[curve], true, replicates, rng) for _ in range(simulations)]
+    widths = [math.log(w.high / w.low) for w in found if w.low is not None and w.high is not None]
+    return Cell(
+        coverage=float(np.mean([covers(w, true) for w in found])),
+        bias=float(np.median([w.factor for w in found if w.factor is not None])) / true - 1,
+        width=float(np.median(widths)) if widths else math.nan,
+        open=float(np.mean([w.low is None or w.high is None for w in found])),
+        rungs=float(np.mean([1 + 2 * math.log2(w.tried[1] / w.tried[0]) for w in found])),
+    )
+
+
+def covers(found: Worth, true: float) -> bool:
+    """Whether the true speed-up lies in the set."""
+    return any(low <= true <= high for low, high in found.pieces)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--simulations", type=int, default=400)
+    asked = options.parse_args()
+    print("| curve | K | true | coverage | bias | width (ln) | open | rungs |\n|---|---|---|---|---|---|---|---|")
+    for curve in CURVES:
+        for replicates in KS:
+            for true in TRUE:
+                c = cell(curve, true, replicates, asked.simulations)
+                print(
+                    f"| {curve} | {replicates} | {true} | {c.coverage:.1%} | {c.bias:+.1%} | {c.width:.2f} | {c.open:.0%} | "
+                    f"{c.rungs:.1f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

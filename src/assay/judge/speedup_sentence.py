@@ -1,0 +1,68 @@
+"""What a candidate is worth in steps of the baseline, in a sentence that follows the verdict's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from assay.judge.speedup import Worth
+
+
+def sentence(found: Worth, baseline: str, level: float, helps: bool | None) -> str:
+    """`level`: of the interval. `helps`: whether longer training helps the baseline; None where it isn't known."""
+    shortest, longest = (factor(end) for end in found.tried)
+    said = _said(found, baseline, f"{100 * level:.4g} %", shortest, longest)
+    if helps is False:
+        said += f" Longer training isn't seen to help {baseline} here."
+    return said
+
+
+def _said(found: Worth, baseline: str, level: str, shortest: str, longest: str) -> str:
+    steps = f"{baseline}'s steps"
+    if found.empty:
+        side, end = ("better", f"up to {longest}") if found.ahead else ("worse", f"down to {shortest}")
+        return f"It is {side} than {baseline} trained for any number of steps that was tried, {end} its own."
+    low, high = (None if end is None else factor(end) for end in (found.low, found.high))
+    if low is None and high is None:
+        return f"How many of {steps} it is worth can't be told: {shortest} as many and {longest} as many are both possible."
+    if found.factor is None and high is None:
+        return f"It is worth more than {low} {steps} ({level} interval from {low}; {longest} is the longest that was tried)."
+    if found.factor is None and low is None:
+        return f"It is worth less than {high} {steps} ({level} interval up to {high}; {shortest} is the shortest that was tried)."
+    if low is None:
+        ends = f"up to {high}; {shortest} is the shortest that was tried"
+    elif high is None:
+        ends = f"from {low}; {longest} is the longest that was tried"
+    else:
+        ends = f"{low[:-1]} to {high[:-1]}"
+    if len(found.pieces) > 1:
+        ends += ", of which only " + " and ".join(f"{a:.2f} to {b:.2f}" for a, b in found.pieces)
+    if found.factor is None:
+        return (
+            f"At no length that was tried does {baseline} score as well in the mean ({level} interval {ends} {steps})."
+        )
+    return f"It is worth {factor(found.factor)} {steps} ({level} interval {ends})."
+
+
+def factor(value: float) -> str:
+    """1.18×."""
+    return f"{value:.2f}×"
+
+
+def seconds_sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any]) -> str:
+    """What it is worth in seconds. `timed`: what `timings.json` has of the verdict's candidate."""
+    name, baseline, ratio = verdict["candidate"], verdict["baseline"], timed["step_ratio"]
+    slower = f"a step of {name} takes {ratio:.2f} times as long as one of {baseline}"
+    middle, low, high = (timed[key] for key in ("speedup", "speedup_low", "speedup_high"))
+    if middle is None:
+        return f"{slower[0].upper()}{slower[1:]}."
+    ends = (
+        f"{low:.2f} to {high:.2f}"
+        if low and high
+        else f"from {low:.2f}"
+        if low
+        else f"up to {high:.2f}"
+        if high
+        else "open"
+    )
+    return f"{name} is worth {factor(middle)} {baseline}'s seconds ({ends}), for {slower} here."

@@ -1,0 +1,177 @@
+"""What the rungs say: each candidate's worth in steps of the baseline, from the records of the question and of the rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
+from assay.core import plain
+from assay.core.verdict import SpeedUp
+from assay.judge.decide import Interval, critical, resolution
+from assay.judge.pair import Question
+from assay.judge.speedup import Ladder, Worth, in_seconds, wanted, worth
+from assay.judge.speedup_sentence import sentence
+from assay.ladder import plan
+from assay.record import RunFolder
+
+NORMAL = 1.4826  # the standard deviation of a normal spread, in median distances
+MEDIAN = 1.2533  # √(π/2): a median's standard error, in those of a mean
+
+
+def has_ladder(folder: RunFolder) -> bool:
+    """Whether a record has a ladder, finished or not."""
+    return any((folder.path / plan.FOLDER).glob("*/plan.json"))
+
+
+def records(folder: RunFolder) -> list[RunFolder]:
+    """The records of its rungs, the shortest first."""
+    found = [RunFolder.open(path.parent, fewest=1) for path in (folder.path / plan.FOLDER).glob("*/plan.json")]
+    return sorted(found, key=lambda rung: rung.plan.science.task.epochs)
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """A question's arrays, with the rungs that were trained."""
+
+    question: RecordArrays
+    rungs: Sequence[RunFolder]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Climbed:
+        """The ladder of a record, as far as it is there. BrokenRecord where members are missing."""
+        frame = folder.frame()
+        return cls(RecordArrays(reached(folder.plan, frame), frame), records(folder))
+
+    @cached_property
+    def trained(self) -> dict[int, RecordArrays]:
+        """Arrays of the rungs, by epochs."""
+        return {rung.plan.science.task.epochs: RecordArrays(rung.plan, rung.frame()) for rung in self.rungs}
+
+    @property
+    def shorter_trained(self) -> bool:
+        """Whether shorter lengths are rungs of their own; else they are prefixes."""
+        return any(epochs < self.question.task.epochs for epochs in self.trained)
+
+    @cached_property
+    def scores(self) -> dict[int, np.ndarray]:
+        """The baseline's mean scores (K,), turned, by length in epochs: of rungs trained, of prefixes, and as planned."""
+        planned = self.question.task.epochs
+        found = {epochs: arrays.scores(0).mean(axis=1) for epochs, arrays in self.trained.items()}
+        if not self.shorter_trained:
+            shorter = (epochs for epochs in plan.lengths(self.question.plan.science) if epochs < planned)
+            found |= {epochs: self.prefix(epochs) for epochs in shorter}
+        found[planned] = self.question.scores(0).mean(axis=1)
+        return dict(sorted(found.items()))
+
+    def prefix(self, epochs: int) -> np.ndarray:
+        """The baseline's mean scores (K,), turned, where its final runs were after so many epochs."""
+        return self.question.scores_of(self.question.curves(0, "test")[:, :, epochs - 1]).mean(axis=1)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """What the judge looks at."""
+        factors = np.array([epochs / self.question.task.epochs for epochs in self.scores])
+        return Ladder(factors, np.stack(list(self.scores.values()), axis=1))
+
+    @cached_property
+    def deciding(self) -> Question:
+        """How the verdicts of this question decide."""
+        arrays, slots = self.question, range(len(self.question.plan.science.contenders))
+        step = resolution([arrays.scores(slot) for slot in slots])
+        return Question(arrays.task, arrays.protocol, len(slots) - 1, arrays.test_fraction, 0, step)
+
+    def interval(self, differences: np.ndarray) -> Interval:
+        """The interval that decides; none of differences that are not finite."""
+        return self.deciding.interval(differences)
+
+    @cached_property
+    def worths(self) -> list[Worth | None]:
+        """Each candidate's worth."""
+        arrays, theirs = self.question, self.question.scores(0)
+        apart = [(arrays.scores(slot) - theirs).mean(axis=1) for slot in range(1, len(arrays.plan.science.contenders))]
+        return [worth(differences, self.ladder, self.interval) for differences in apart]
+
+    @cached_property
+    def helps(self) -> bool | None:
+        """Whether the baseline gains by the first longer training."""
+        return self.ladder.helps(self.interval)
+
+
+def with_speedups(folder: RunFolder, content: dict[str, Any]) -> dict[str, Any]:
+    """The content of `result.json` with what the ladder says: fields and a sentence of each verdict, and the rungs.
+
+    Raises:
+        BrokenRecord: members are missing.
+    """
+    climbed = Climbed.of(folder)
+    verdicts = [
+        {**verdict, **_fields(climbed, found, verdict)}
+        for verdict, found in zip(content["verdicts"], climbed.worths, strict=True)
+    ]
+    rungs = [
+        {
+            "epochs": epochs,
+            "factor": epochs / climbed.question.task.epochs,
+            "trained": epochs in climbed.trained,
+            "scores": (climbed.question.task.sign * scores).tolist(),
+        }
+        for epochs, scores in climbed.scores.items()
+    ]
+    trainings = sum(len(arrays.frame) for arrays in climbed.trained.values())
+    ladder = {"rungs": rungs, "trainings": trainings, "curvature": climbed.ladder.curvatures.tolist()}
+    return {**content, "verdicts": verdicts, "ladder": plain(ladder)}
+
+
+def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> dict[str, Any]:
+    if found is None:
+        return {"speedup": None, "speedup_low": None, "speedup_high": None}
+    level = float(verdict["details"]["level"])
+    details = SpeedUp(
+        pieces=found.pieces,
+        shortest=found.tried[0],
+        longest=found.tried[1],
+        ahead=found.ahead,
+        longer_helps=climbed.helps,
+    )
+    return {
+        "sentence": f"{verdict['sentence']} {sentence(found, verdict['baseline'], level, climbed.helps)}",
+        "speedup": found.factor,
+        "speedup_low": found.low,
+        "speedup_high": found.high,
+        "details": {**verdict["details"], "speedup": plain(msgspec.to_builtins(details))},
+    }
+
+
+def further(climbed: Climbed) -> list[int]:
+    """The lengths that a ladder still lacks: one beyond each end that a candidate's set touches, as far as there are any."""
+    known, here = plan.lengths(climbed.question.plan.science), list(climbed.scores)
+    places = {"shorter": known.index(here[0]) - 1, "longer": known.index(here[-1]) + 1}
+    return [known[places[end]] for end in sorted(wanted(climbed.worths)) if 0 <= places[end] < len(known)]
+
+
+def in_timings(verdict: Mapping[str, Any], ratios: np.ndarray) -> dict[str, float | None]:
+    """What `timings.json` has of a verdict with a speed-up: the ratio of a step's times, and the speed-up in seconds.
+
+    `ratios` (rounds,): measured, candidate to baseline; the median of their logarithms is what counts.
+    """
+    logs = np.log(ratios)
+    middle = float(np.median(logs))
+    sd = NORMAL * float(np.median(np.abs(logs - middle)))
+    # a round that something else disturbed hardly counts
+    ratio, log_se = float(np.exp(middle)), MEDIAN * sd / len(logs) ** 0.5
+    return {"step_ratio": ratio, "step_ratio_log_se": log_se, **seconds_of(verdict, ratio, log_se)}
+
+
+def seconds_of(verdict: Mapping[str, Any], ratio: float, log_se: float) -> dict[str, float | None]:
+    """The speed-up in seconds with its interval, from that in steps."""
+    quantile = float(critical(verdict["replicates"], 1 - verdict["details"]["level"]))
+    steps = (verdict["speedup"], verdict["speedup_low"], verdict["speedup_high"])
+    names = ("speedup", "speedup_low", "speedup_high")
+    return dict(zip(names, in_seconds(steps, ratio, log_se, quantile), strict=True))

@@ -1,0 +1,79 @@
+"""The ladder: the baseline's score against how long it was trained, and how much of that each candidate is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from assay.report.style import INK, Look, canvas, legend
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SPREAD = 0.012  # of a rung's dots, in logarithms
+TICKS = (0.25, 0.35, 0.5, 0.71, 1, 1.41, 2, 2.83, 4)
+ROOM = 0.1  # of the axis' height, for each candidate's interval
+
+
+class Level(NamedTuple):
+    """A candidate: its mean score with the interval of that, and its worth, as stretches and as a factor."""
+
+    label: str
+    look: Look
+    score: float
+    band: tuple[float, float]
+    pieces: Sequence[tuple[float, float]]
+    factor: float | None
+
+
+class Rungs(NamedTuple):
+    """The baseline: scores (K, R) at the factors (R,), and the mean curve with its band at others (P,), in text units."""
+
+    label: str
+    look: Look
+    factors: np.ndarray
+    scores: np.ndarray
+    at: np.ndarray
+    mean: np.ndarray
+    band: tuple[np.ndarray, np.ndarray]
+
+
+def ladder(base: Rungs, candidates: Sequence[Level], axis: str, worse_is_higher: bool) -> Figure:
+    """Score against budget, whose axis is logarithmic: a dot a replicate, the mean curve, each candidate's level and worth."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    figure, (axes,) = canvas([base.label, *(c.label for c in candidates)])
+    colour, _, dash = base.look
+    for place, factor in enumerate(base.factors):
+        own = base.scores[:, place]
+        x = factor * np.exp(SPREAD * ((np.arange(len(own)) % 5) - 2))
+        axes.plot(x, own, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+    axes.fill_between(base.at, *base.band, color=colour, alpha=0.16, linewidth=0)
+    lines = axes.plot(base.at, base.mean, color=colour, linestyle=dash, label=base.label)
+    low, high = axes.get_ylim()
+    step = ROOM * (high - low)
+    for place, c in enumerate(candidates):
+        axes.axhspan(*c.band, color=c.look.colour, alpha=0.14, linewidth=0)
+        lines += [axes.axhline(c.score, color=c.look.colour, linestyle=c.look.dash, label=c.label)]
+        y = high + step * (place + 0.7) if worse_is_higher else low - step * (place + 0.7)
+        for piece in c.pieces:
+            axes.plot(piece, [y, y], color=c.look.colour, linewidth=3, solid_capstyle="butt")
+        if c.factor is not None:
+            edge = {"markersize": 6, "markeredgecolor": INK, "markeredgewidth": 0.7}
+            axes.plot([c.factor], [y], marker=c.look.marker, color=c.look.colour, **edge)
+            axes.plot([c.factor, c.factor], [y, c.score], color=c.look.colour, linewidth=0.8, linestyle=":")
+    more = step * (len(candidates) + 0.4)
+    axes.set_ylim((low, high + more) if worse_is_higher else (low - more, high))
+    axes.axvline(1, color=INK, linewidth=0.7, zorder=1)
+    axes.set_xscale("log")
+    first, last = 0.99 * base.factors[0], 1.01 * base.factors[-1]
+    ticks = [tick for tick in TICKS if first <= tick <= last]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
+    axes.set_title(axis)
+    axes.set_xlabel(f"{base.label}'s training, in steps as planned", labelpad=2)
+    legend(figure, lines)
+    return figure

@@ -1,0 +1,155 @@
+"""The speed-up: its set holds 1 just where the verdict's interval holds 0, and the true speed-up as often as it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.judge.decide import Interval, paired_interval
+from assay.judge.speedup import Ladder, factor_of, in_seconds, wanted, worth
+from assay.judge.speedup_sentence import seconds_sentence, sentence
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speedup_simulation.py"
+RUNGS = np.array([factor_of(rung) for rung in (-2, -1, 0, 1, 2)])
+
+
+def deciding(differences: np.ndarray) -> Interval:
+    return paired_interval(differences, 0.05)
+
+
+def power(b: np.ndarray | float) -> np.ndarray | float:
+    return 10 - 6 * np.asarray(b) ** -0.7
+
+
+def ladder_of(replicates: int = 10, noise: float = 0.0, seed: int = 0, curve=power) -> Ladder:
+    rng = np.random.default_rng(seed)
+    return Ladder(RUNGS, curve(RUNGS) + noise * rng.standard_normal((replicates, len(RUNGS))))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 30), st.floats(-3, 3), st.floats(0.01, 3))
+def test_one_is_in_it_just_where_nought_is_in_the_verdicts_interval(
+    seed: int, replicates: int, mean: float, noise: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    differences = mean + noise * rng.standard_normal(replicates)
+    verdict = deciding(differences)
+    found = worth(differences, ladder_of(replicates, noise, seed), deciding)
+    assert found is not None
+    assert any(low <= 1 <= high for low, high in found.pieces) == (verdict.low <= 0 <= verdict.high)
+
+
+@pytest.mark.parametrize("true", [0.6, 0.8, 1.0, 1.2, 1.6])
+def test_a_power_law_is_inverted_where_nothing_is_noise(true: float) -> None:
+    differences = np.full(10, power(true) - power(1.0)) + np.linspace(-1e-3, 1e-3, 10)
+    found = worth(differences, ladder_of(), deciding)
+    assert found is not None
+    assert found.factor == pytest.approx(true, rel=2e-3)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= found.factor <= found.high
+
+
+def test_between_rungs_the_curve_is_the_power_law_that_goes_through_three() -> None:
+    three = Ladder(RUNGS[1:4], np.tile(power(RUNGS[1:4]), (4, 1)))
+    for b in (0.75, 0.9, 1.1, 1.3):
+        assert three.at(math.log(b)) == pytest.approx(np.full(4, power(b)), abs=1e-9)
+    line = Ladder(RUNGS[1:3], np.array([[0.0, 1.0], [2.0, 5.0]]))  # two rungs have no curvature
+    assert line.at(0.5 * math.log(RUNGS[1])) == pytest.approx([0.5, 3.5])
+
+
+def test_the_ends_are_where_the_paired_test_turns_by_scipy() -> None:
+    rng = np.random.default_rng(1)
+    ladder = ladder_of(12, 0.3, 2)
+    differences = 0.8 + 0.4 * rng.standard_normal(12)
+    found = worth(differences, ladder, deciding)
+    assert found is not None
+    for end in (found.low, found.high):
+        assert end is not None
+        there = differences + ladder.scores[:, 2] - ladder.at(math.log(end))
+        assert scipy.stats.ttest_1samp(there, 0).pvalue == pytest.approx(0.05, abs=1e-6)
+
+
+def test_open_ends_and_empty_sets_ask_for_more_rungs_and_are_said() -> None:
+    ahead = worth(np.full(10, 5.0) + np.linspace(-0.1, 0.1, 10), ladder_of(), deciding)
+    behind = worth(np.full(10, -9.0) + np.linspace(-0.1, 0.1, 10), ladder_of(), deciding)
+    wide = worth(np.linspace(-14, 14, 10), ladder_of(), deciding)
+    assert ahead is not None
+    assert behind is not None
+    assert wide is not None
+    assert (ahead.empty, ahead.ahead, wanted([ahead])) == (True, True, {"longer"})
+    assert (behind.empty, behind.ahead, wanted([behind])) == (True, False, {"shorter"})
+    assert wanted([wide, None]) == {"longer", "shorter"}
+    assert "better than adam trained for any number of steps that was tried, up to 2.00×" in sentence(
+        ahead, "adam", 0.95, True
+    )
+    assert "down to 0.50×" in sentence(behind, "adam", 0.95, True)
+    assert "can't be told" in sentence(wide, "adam", 0.95, None)
+    assert sentence(wide, "adam", 0.95, False).endswith("Longer training isn't seen to help adam here.")
+
+
+def test_a_baseline_that_overfits_leaves_two_stretches() -> None:
+    def hump(b: np.ndarray | float) -> np.ndarray | float:
+        return -8 * np.log(np.asarray(b) / 1.1) ** 2
+
+    ladder = ladder_of(curve=hump)
+    level = float(hump(0.7)) - float(hump(1.0))  # the baseline is as good at 0.7 and at 1.73
+    found = worth(np.full(10, level) + np.linspace(-0.05, 0.05, 10), ladder, deciding)
+    assert found is not None
+    assert len(found.pieces) == 2
+    assert found.factor == pytest.approx(0.7, abs=0.02)  # the fewest steps that do
+    assert "of which only" in sentence(found, "adam", 0.95, True)
+    assert ladder.helps(deciding) is False
+
+
+def test_seconds_add_variances_of_logarithms() -> None:
+    same = in_seconds((1.2, 1.1, 1.3), 1.0, 0.0, 2.0)
+    assert same == pytest.approx((1.2, 1.1, 1.3))
+    factor, low, high = in_seconds((1.2, 1.1, None), 2.0, 0.1, 2.0)
+    assert factor == pytest.approx(0.6)
+    assert low == pytest.approx(0.6 * math.exp(-math.hypot(math.log(1.2 / 1.1), 0.2)))
+    assert high is None
+    assert in_seconds((None, 1.5, None), 1.0, 0.1, 2.0) == (None, None, None)
+    verdict = {"candidate": "mine", "baseline": "adam"}
+    timed = {"step_ratio": 1.15, "speedup": 1.02, "speedup_low": 0.94, "speedup_high": 1.11}
+    assert seconds_sentence(verdict, timed) == (
+        "mine is worth 1.02× adam's seconds (0.94 to 1.11), for a step of mine takes 1.15 times as long as one of adam here."
+    )
+
+
+def test_no_interval_no_speed_up() -> None:
+    assert worth(np.array([1.0, np.nan]), ladder_of(2), deciding) is None
+    for factors, scores in (([1.0], [[1.0]]), ([0.5, 2.0], [[1.0, 2.0]]), ([1.0, 2.0], [[1.0, 2.0, 3.0]])):
+        with pytest.raises(ValueError, match="must be"):
+            Ladder(np.array(factors), np.array(scores))
+
+
+@pytest.fixture(scope="module")
+def simulation() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("speedup_simulation", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("curve", ["constant", "cosine", "overfitting"])
+def test_it_covers_the_true_speed_up_as_often_as_it_says_and_is_hardly_biased(
+    simulation: ModuleType, curve: str
+) -> None:
+    cells = [simulation.cell(curve, true, 12, 150) for true in (0.6, 1.0, 1.4)]
+    n = 150 * len(cells)
+    covered = round(sum(cell.coverage for cell in cells) * 150)
+    assert scipy.stats.binom.cdf(covered, n, 0.92) > 0.005  # 92 % at least, as far as so many tell
+    for cell in cells:
+        allowed = 0.015 + 3 * cell.width / 3.92 * 1.2533 / math.sqrt(150)  # and what a median of 150 leaves open
+        assert abs(cell.bias) < allowed

@@ -1,0 +1,288 @@
+"""--speedup as users ask for it: rungs beside the question, which stays as it is; resumed, verified, refused, drawn."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.stats
+
+import assay
+from assay.cli import call
+from assay.driver.scheduler import Calls
+from assay.errors import UsageError
+from assay.record import RunFolder
+from assay.workers import jobs
+
+from . import tiny
+
+SMALL = {"trials": 3, "replicates": 5, "final_seeds": 2, "engine": "loop", "quiet": True}
+ARGUMENTS = [
+    "--trials",
+    "3",
+    "--replicates",
+    "5",
+    "--final-seeds",
+    "2",
+    "--engine",
+    "loop",
+    "--workers",
+    "1",
+    "--quiet",
+]
+RANGES = ["adam.lr=1e-4..0.03:log", "sgd.lr=1e-3..1:log"]
+
+
+def ask(out: Path, **more) -> assay.Result:
+    asked = {"task": tiny.task(epochs=4), "space": RANGES, "workers": 1, **SMALL, **more}
+    return assay.compare("adam", "sgd", out=out, **asked)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> assay.Result:
+    return ask(tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> assay.Result:
+    return ask(tmp_path_factory.mktemp("climbed") / "run", speedup=True)
+
+
+def test_the_question_stays_what_it_was_and_the_verdict_says_what_it_is_worth(plain, climbed):
+    before, after = plain.content["verdicts"][0], climbed.content["verdicts"][0]
+    for key in ("outcome", "difference", "ci_low", "ci_high", "p_value"):
+        assert before[key] == after[key]
+    assert after["sentence"].startswith(before["sentence"])
+    assert "speedup" not in before
+    assert {"speedup", "speedup_low", "speedup_high"} <= after.keys()
+    (verdict,) = climbed.verdicts
+    assert verdict.details.speedup.shortest <= 1 <= verdict.details.speedup.longest
+    names = {p.name for p in (climbed.folder / "speedup").iterdir()}
+    assert names >= {"6"}  # 4·√2, trained
+    assert names <= {"6", "8", "11", "16"}  # shorter ones are prefixes of Adam's own runs, for it has no schedule
+    for folder in ("members", "scores"):
+        kept = {p.name for p in (plain.folder / folder).iterdir()}
+        assert kept == {p.name for p in (climbed.folder / folder).iterdir()}
+
+
+def test_rungs_are_what_the_members_say_by_polars_and_scipy(climbed):
+    rungs = {r["epochs"]: r for r in climbed.content["ladder"]["rungs"]}
+    own = climbed.frame().filter((pl.col("contender") == "adam") & (pl.col("phase") == "final"))
+    for epochs in (1, 2, 3, 4):
+        at = own.with_columns(score=pl.col("test").list.get(epochs - 1))
+        mean = at.group_by("replicate").agg(pl.col("score").mean()).sort("replicate")["score"].to_list()
+        assert rungs[epochs]["scores"] == pytest.approx(mean)
+        assert not rungs[epochs]["trained"]
+    longer = RunFolder.open(climbed.folder / "speedup" / "6", fewest=1).frame().filter(pl.col("phase") == "final")
+    mean = longer.group_by("replicate").agg(pl.col("test_score").mean()).sort("replicate")["test_score"].to_list()
+    assert rungs[6]["scores"] == pytest.approx(mean)
+    assert rungs[6]["trained"]
+    (verdict,) = climbed.verdicts
+    gain = scipy.stats.ttest_rel(rungs[6]["scores"], rungs[4]["scores"]).confidence_interval(0.95)
+    assert verdict.details.speedup.longer_helps == bool(gain.low > 0)
+
+
+def test_the_data_of_a_replicate_is_the_same_at_every_length(climbed):
+    seen = {row[0]: row[1] for row in climbed.frame().select("replicate", "digest").unique().rows()}
+    rung = RunFolder.open(climbed.folder / "speedup" / "6", fewest=1)
+    assert {row[0]: row[1] for row in rung.frame().select("replicate", "digest").unique().rows()} == seen
+    assert rung.plan.science.task.epochs == 6
+    assert [c.name for c in rung.plan.science.contenders] == ["adam"]
+
+
+def test_one_lies_in_it_where_nought_lies_in_the_interval(climbed):
+    (verdict,) = climbed.verdicts
+    inside = any(low <= 1 <= high for low, high in verdict.details.speedup.pieces)
+    assert inside == (verdict.ci_low <= 0 <= verdict.ci_high)
+
+
+def test_a_finished_record_gets_a_ladder_and_nothing_else_is_trained(plain, climbed, tmp_path, monkeypatch):
+    copy = tmp_path / "run"
+    shutil.copytree(plain.folder, copy)
+    lengths: list[int] = []
+    submit = Calls.submit
+
+    def noted(self, purpose, name, function, *arguments):
+        if function is jobs.train_chunk:
+            lengths.append(arguments[2][0].replicate)
+        submit(self, purpose, name, function, *arguments)
+
+    monkeypatch.setattr(Calls, "submit", noted)
+    again = ask(copy, speedup=True)
+    trained = climbed.content["ladder"]["trainings"]
+    assert len(lengths) == trained  # the loop trains one in a chunk
+    assert (copy / "result.json").read_bytes() == (climbed.folder / "result.json").read_bytes()
+    lengths.clear()
+    assert "from the record" in ask(copy, speedup=True).recorded
+    assert "from the record" in ask(copy).recorded  # which then has it, too
+    assert not lengths
+    assert again.content["ladder"] == climbed.content["ladder"]
+
+
+def test_workers_and_interruptions_change_nothing(climbed, tmp_path):
+    assert ask(tmp_path / "two", speedup=True, workers=2).content == climbed.content
+    copy = tmp_path / "half"
+    shutil.copytree(climbed.folder, copy)
+    for name in ("result.json", "manifest.json"):
+        (copy / name).unlink()
+    for place in ("members", "speedup/6/members"):
+        for path in sorted((copy / place).iterdir())[::3]:
+            path.unlink()
+    assert ask(copy, speedup=True).content == climbed.content
+
+
+def test_a_baseline_with_a_schedule_is_trained_at_shorter_lengths_too(tmp_path):
+    found = ask(tmp_path / "run", speedup=True, schedule="cosine", replicates=3)
+    rungs = {r["epochs"]: r["trained"] for r in found.content["ladder"]["rungs"]}
+    assert (rungs[3], rungs[4], rungs[6]) == (True, False, True)
+    science = RunFolder.open(found.folder).plan.science
+    assert [c.schedule for c in science.contenders] == ["cosine", "cosine"]
+    assert call(["verify", str(found.folder)]) == 0
+
+
+def test_so_is_one_that_may_know_how_long_it_is_trained(tmp_path):
+    def planned(model, run, lr):
+        assert run.total_steps
+        return assay.optim.GNSAdam(model.parameters(), lr=lr)
+
+    space = {"lr": assay.Float(1e-4, 0.03, log=True)}
+    mine = assay.Contender("planned", planned, space)
+    task = tiny.task(epochs=4)
+    asked = {**SMALL, "replicates": 2, "trials": 2}
+    found = assay.compare(
+        mine, "sgd", task=task, space=RANGES[1:], out=tmp_path / "run", speedup=True, workers=1, **asked
+    )
+    assert {r["epochs"] for r in found.content["ladder"]["rungs"] if r["trained"]} >= {3, 6}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda run: (run / "speedup" / "6" / "members").rename(run / "speedup" / "6" / "gone"),
+            "record has none there",
+        ),
+        (lambda run: shutil.rmtree(run / "speedup" / "6"), "speedup/6/"),
+        (lambda run: next((run / "speedup" / "6" / "members").iterdir()).unlink(), "is missing"),
+    ],
+)
+def test_verify_sees_what_is_wrong_with_a_rung(climbed, tmp_path, capsys, change, said):
+    copy = tmp_path / "run"
+    shutil.copytree(climbed.folder, copy)
+    assert call(["verify", str(copy)]) == 0
+    change(copy)
+    assert call(["verify", str(copy)]) == 1
+    told = capsys.readouterr()
+    assert said in " ".join((told.out + told.err).split())
+
+
+def test_forged_ladders_are_named_though_they_are_sealed_again(climbed, tmp_path, capsys):
+    from assay.record import manifest
+
+    def forged(name, change) -> str:
+        copy = tmp_path / name
+        shutil.copytree(climbed.folder, copy)
+        change(copy)
+        manifest.seal(copy)
+        assert call(["verify", str(copy)]) == 1
+        told = capsys.readouterr()
+        return told.out + told.err
+
+    def verdict(run: Path) -> None:
+        content = json.loads((run / "result.json").read_text())
+        content["verdicts"][0]["speedup"] = 1.4
+        (run / "result.json").write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+    def seconds(run: Path) -> None:
+        timings = json.loads((run / "timings.json").read_text())
+        own = {"step_ratio": 1.0, "step_ratio_log_se": 0.01, "speedup": 3.0, "speedup_low": 2.0, "speedup_high": 4.0}
+        timings["speedup"] = {"sgd": own}
+        (run / "timings.json").write_text(json.dumps(timings, indent=2))
+
+    def plan(run: Path) -> None:
+        file = run / "speedup" / "6" / "plan.json"
+        file.write_text(file.read_text().replace('"epochs": 6', '"epochs": 7'))
+
+    assert "result.json: verdicts is not what the members give" in forged("verdict", verdict)
+    assert "the speed-up of sgd in seconds is not what" in forged("seconds", seconds)
+    assert "speedup/6" in forged("plan", plan)
+    assert "result.json: ladder is not what the members give" in forged(
+        "fewer", lambda run: shutil.rmtree(run / "speedup")
+    )
+
+
+def test_the_page_shows_the_ladder_and_the_command_asks_for_it(climbed):
+    page = (climbed.folder / "report.html").read_text()
+    assert "How many of adam&#39;s steps is it worth?" in page or "How many of adam's steps is it worth?" in page
+    assert (climbed.folder / "speedup.png").exists()
+    assert not (climbed.folder / "speed.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--epochs", "1"], "trains for 1 epoch, and no other whole number of epochs is √2 as long or as short"),
+        (["--protocol", "published"], "--speedup: the published protocol"),
+        (["--replicates", "1"], "--speedup: --replicates 1 gives no interval"),
+        (["--schedule", "cosin"], "did you mean cosine?"),
+        (["--schedule", "cosine+warmup5"], "a warm-up comes before the shape"),
+    ],
+)
+def test_what_cant_be_asked_is_one_line(tmp_path, capsys, more, said):
+    asked = ["run", "adam", "sgd", "--task", "logistic", "--speedup", "--quiet", "--out", str(tmp_path / "run")]
+    assert call([*asked, *more]) == 2
+    told = capsys.readouterr().err
+    assert said in " ".join(told.split())
+    assert told.startswith("assay: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_record_with_a_ladder_isnt_made_longer(climbed, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(climbed.folder, copy)
+    with pytest.raises(UsageError, match="has a ladder for 5 replicates, and can't be made longer"):
+        ask(copy, replicates=6)
+
+
+def test_a_candidate_far_ahead_makes_the_ladder_longer_and_one_far_behind_is_said_to_be(tmp_path):
+    """A baseline whose range lets it hardly move, against one that trains: no length that is tried makes up for it."""
+    slow = {**SMALL, "replicates": 4}
+    task = tiny.task(epochs=2)
+    spaces = ["adam.lr=1e-7..1e-6:log", "sgd.lr=0.1..1:log"]
+    found = assay.compare("adam", "sgd", task=task, space=spaces, out=tmp_path / "run", speedup=True, workers=1, **slow)
+    lengths = [r["epochs"] for r in found.content["ladder"]["rungs"]]
+    assert max(lengths) == 8  # four times, the most
+    (verdict,) = found.verdicts
+    assert verdict.speedup is None
+    assert "better than adam trained for any number of steps that was tried, up to 4.00× its own" in verdict.sentence
+    other = assay.compare(
+        "sgd", "adam", task=task, space=spaces, out=tmp_path / "turned", speedup=True, workers=1, **slow
+    )
+    assert min(r["epochs"] for r in other.content["ladder"]["rungs"]) == 1
+
+
+def test_plans_tell_what_it_costs():
+    asked = {"task": "logistic", "replicates": 4, "engine": "loop", "quiet": True, "space": RANGES}
+    plain, climbing, scheduled = (
+        assay.plan("adam", "sgd", **asked, **more)
+        for more in ({}, {"speedup": True}, {"speedup": True, "schedule": "cosine"})
+    )
+    rung = 4 * (10 + 4)
+    assert climbing.trainings == plain.trainings + rung
+    assert scheduled.trainings == plain.trainings + 2 * rung
+    assert f"{rung} of these trainings are the baseline's at other lengths" in str(climbing)
+    assert climbing.plan_hash == plain.plan_hash != scheduled.plan_hash
+
+
+def test_wsd_is_level_and_then_comes_down():
+    from assay.contenders.schedules import Schedule
+
+    wsd = Schedule("wsd", 0.1)
+    assert [wsd(x) for x in (0.1, 0.5, 0.79)] == [1.0, 1.0, 1.0]
+    assert wsd(0.9) == pytest.approx(0.5)
+    assert wsd(0.0) == pytest.approx(0.01)
+    assert np.isclose(wsd(1.0), 0.0)
