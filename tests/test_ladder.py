@@ -286,3 +286,23 @@ def test_wsd_is_level_and_then_comes_down():
     assert wsd(0.9) == pytest.approx(0.5)
     assert wsd(0.0) == pytest.approx(0.01)
     assert np.isclose(wsd(1.0), 0.0)
+
+
+def test_across_tasks_it_is_the_geometric_mean_by_the_rule_of_these_tasks(tmp_path):
+    tasks = [tiny.task(name="one", epochs=3), tiny.task(name="two", epochs=4, batch_size=16)]
+    asked = {**SMALL, "replicates": 4, "trials": 2, "workers": 1, "space": [RANGES[0], "slow.lr=1e-3..0.02:log"]}
+    slow = "slow=adam"
+    found = assay.compare("adam", slow, task=tasks, out=tmp_path / "run", speedup=True, **asked)
+    (verdict,) = found.verdicts
+    own = [
+        json.loads((tmp_path / "run" / name / "result.json").read_text())["verdicts"][0]["speedup"]
+        for name in ("one", "two")
+    ]
+    if None in own:
+        assert verdict.speedup is None
+        assert "no speed-up in steps" in verdict.sentence
+    else:
+        assert verdict.speedup == pytest.approx(float(np.sqrt(own[0] * own[1])))
+        assert verdict.speedup_low <= verdict.speedup <= verdict.speedup_high
+        assert "the geometric mean over 2 tasks" in verdict.sentence
+    assert call(["verify", str(tmp_path / "run")]) == 0

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.judge.decide import Interval, paired_interval
-from assay.judge.speedup import Ladder, factor_of, in_seconds, wanted, worth
+from assay.judge.speedup import Ladder, factor_of, in_seconds, log_factors, wanted, worth
 from assay.judge.speedup_sentence import seconds_sentence, sentence
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "speedup_simulation.py"
@@ -153,3 +153,19 @@ def test_it_covers_the_true_speed_up_as_often_as_it_says_and_is_hardly_biased(
     for cell in cells:
         allowed = 0.015 + 3 * cell.width / 3.92 * 1.2533 / math.sqrt(150)  # and what a median of 150 leaves open
         assert abs(cell.bias) < allowed
+
+
+def test_the_delta_method_has_the_width_that_the_set_has_where_noise_is_small() -> None:
+    rng = np.random.default_rng(3)
+    ladder = ladder_of(20, 0.05, 4)
+    differences = 0.5 + 0.05 * rng.standard_normal(20)
+    found = worth(differences, ladder, deciding)
+    assert found is not None
+    assert found.factor is not None
+    assert found.low is not None
+    assert found.high is not None
+    logs = log_factors(differences, ladder, found)
+    assert logs.mean() == pytest.approx(math.log(found.factor), abs=1e-6)
+    linear = deciding(logs)
+    assert math.exp(linear.low) == pytest.approx(found.low, rel=0.01)
+    assert math.exp(linear.high) == pytest.approx(found.high, rel=0.01)

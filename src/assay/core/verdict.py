@@ -266,6 +266,11 @@ class AcrossDetails(Struct, frozen=True, kw_only=True):
 class AcrossVerdict(Verdict, frozen=True, kw_only=True):
     """The answer across several tasks, in margins."""
 
+    speedup: float | UnsetType | None = (
+        UNSET  # of the baseline's steps: the geometric mean over the tasks, where ladders were asked for
+    )
+    speedup_low: float | UnsetType | None = UNSET
+    speedup_high: float | UnsetType | None = UNSET
     holds_on: list[str]  # the tasks whose own outcome agrees
     tasks: list[Cell]
     details: AcrossDetails

@@ -18,12 +18,13 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.cells import Judged
 from assay.answer.reached import reached, with_ranges, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import result_across, seconds_to_target, step_seconds
+from assay.answer.suite import seconds_to_target, step_seconds
 from assay.contenders.load import changes_in, take_printed
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.core import PILOT, Contender, WorkerOptions, plan_of
 from assay.errors import AssayError, Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
+from assay.ladder import across
 from assay.ladder.judged import has_ladder, in_timings, with_speedups
 from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
@@ -89,7 +90,7 @@ def _suite(comparison: Comparison, suite: Suite, work: WorkerOptions, on_event: 
         for place, (entry, job) in enumerate(zip(entries, comparison.jobs, strict=True), start=1):
             on_event(events.TaskBegins(entry.name, place, len(entries)))
             runs.append(_judged(entry, job, work, on_event))
-        content = result_across(suite, runs)
+        content = across.answered(suite, runs, comparison.folder)
         if manifest.sealed(comparison.folder) and not manifest.changes(comparison.folder):
             return content  # each run has told that it is from the record
         timings = {

@@ -21,7 +21,7 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.cells import Judged
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
-from assay.answer.suite import read, result_across, seconds_to_target, step_seconds
+from assay.answer.suite import read, seconds_to_target, step_seconds
 from assay.controls import verified
 from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
@@ -29,6 +29,7 @@ from assay.core import PHASES
 from assay.driver import asked
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
+from assay.ladder import across
 from assay.ladder import verified as climbed
 from assay.ladder.judged import has_ladder, seconds_of, with_speedups
 from assay.ladder.judged import records as rungs_of
@@ -107,7 +108,7 @@ def check_result(path: Path) -> None:
         raise UsageError(f"{path} has no result yet; run the command that made it again, it goes on")
     if is_suite(path):
         suite = open_suite(path)
-        differing = _differing(path, result_across(suite, [read(entry, path) for entry in suite.entries]))
+        differing = _differing(path, across.answered(suite, [read(entry, path) for entry in suite.entries], path))
     else:
         folder = RunFolder.open(path)
         differing = _another_answer(folder, folder.frame())
@@ -176,7 +177,7 @@ def _suite(path: Path) -> Iterator[str]:
             yield f"{entry.folder}: {error}"
     if len(judged_) < len(suite.entries):
         return
-    yield from _differing(path, result_across(suite, judged_))
+    yield from _differing(path, across.answered(suite, judged_, path))
     yield from _other_times_across(path, judged_)
 
 

@@ -27,6 +27,7 @@ FURTHEST = 4  # rungs to each side: a quarter, and four times
 CURVATURE = (-1.0, 2.5)  # that is believed
 POINTS = 16  # of each stretch between two rungs, at which the set is looked for
 HALVINGS = 26
+NUDGE = 1e-4  # of ln b, over which a slope is taken
 
 Deciding = Callable[[np.ndarray], Interval]  # from differences (K,) to the interval that decides
 End = Literal["shorter", "longer"]
@@ -87,6 +88,12 @@ class Ladder:
     def beyond(self, differences: np.ndarray, log: float) -> np.ndarray:
         """The candidate less the baseline at that budget (K,), from the `differences` (K,) at the planned one."""
         return differences + (self.scores[:, self.one] - self.at(log)) if log else differences
+
+    def slope(self, log: float) -> float:
+        """How fast the mean score grows along ln b there."""
+        ends = np.clip([log - NUDGE, log + NUDGE], self.logs[0], self.logs[-1])
+        low, high = (float(self.at(end).mean()) for end in ends)
+        return (high - low) / float(ends[1] - ends[0])
 
     def helps(self, deciding: Deciding) -> bool | None:
         """Whether the first longer budget is better than the planned one; None where there is no such rung."""
@@ -157,6 +164,18 @@ def worth(differences: np.ndarray, ladder: Ladder, deciding: Deciding) -> Worth 
         tried=(float(ladder.factors[0]), float(ladder.factors[-1])),
         ahead=True if min(means) > 0 else False if max(means) < 0 else None,
     )
+
+
+def log_factors(differences: np.ndarray, ladder: Ladder, found: Worth) -> np.ndarray:
+    """The logarithm of the speed-up as a mean of values of the replicates (K,), to first order: the delta method.
+
+    Each is ln b̂ and what the replicate's difference there, over the slope of the mean, adds. ValueError without a factor.
+    """
+    if found.factor is None:
+        raise ValueError("there is no speed-up to be a mean of anything")
+    log = math.log(found.factor)
+    slope = ladder.slope(log)
+    return np.full(len(differences), log) + ladder.beyond(differences, log) / (slope if slope else math.nan)
 
 
 def _grid(rungs: Sequence[float]) -> list[float]:

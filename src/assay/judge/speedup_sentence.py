@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assay.judge.sentence import counted
 from assay.judge.speedup import Worth
 
 
@@ -47,6 +48,18 @@ def _said(found: Worth, baseline: str, level: str, shortest: str, longest: str) 
 def factor(value: float) -> str:
     """1.18×."""
     return f"{value:.2f}×"
+
+
+def across_sentence(
+    baseline: str, ends: tuple[float | None, float | None, float | None], level: float, tasks: int
+) -> str:
+    """The geometric mean over tasks. `ends`: factor, low, high."""
+    middle, low, high = ends
+    interval = (
+        f" ({100 * level:.4g} % interval {low:.2f} to {high:.2f})" if low is not None and high is not None else ""
+    )
+    steps = f"{middle:.2f}× {baseline}'s steps"
+    return f"It is worth {steps} on these tasks{interval}, the geometric mean over {counted(tasks, 'task')}."
 
 
 def seconds_sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any]) -> str:

@@ -94,9 +94,12 @@ class Climbed:
     @cached_property
     def worths(self) -> list[Worth | None]:
         """Each candidate's worth."""
-        arrays, theirs = self.question, self.question.scores(0)
-        apart = [(arrays.scores(slot) - theirs).mean(axis=1) for slot in range(1, len(arrays.plan.science.contenders))]
-        return [worth(differences, self.ladder, self.interval) for differences in apart]
+        slots = range(1, len(self.question.plan.science.contenders))
+        return [worth(self.apart(slot), self.ladder, self.interval) for slot in slots]
+
+    def apart(self, slot: int) -> np.ndarray:
+        """A candidate's differences (K,) from the baseline, as the verdict has them."""
+        return (self.question.scores(slot) - self.question.scores(0)).mean(axis=1)
 
     @cached_property
     def helps(self) -> bool | None:

@@ -1,0 +1,74 @@
+"""The speed-up across tasks: the geometric mean, with the interval of these tasks on the scale of logarithms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.answer.cells import Judged
+from assay.answer.suite import result_across
+from assay.judge import across
+from assay.judge.sentence import listed
+from assay.judge.speedup import log_factors
+from assay.judge.speedup_sentence import across_sentence
+from assay.ladder.judged import Climbed, has_ladder
+from assay.record import RunFolder
+from assay.record.suite import Suite
+
+
+def answered(suite: Suite, runs: list[Judged], path: Path) -> dict[str, Any]:
+    """The content of a suite's `result.json`, with speed-ups where each of its runs has a ladder.
+
+    Raises:
+        NoVerdict: none can be given on any task. BrokenRecord: members are missing.
+    """
+    content = result_across(suite, runs)
+    folders = [RunFolder.open(path / run.entry.folder) for run in runs if run.content is not None]
+    if not all(map(has_ladder, folders)):
+        return content
+    return _with_speedups(suite, runs, [Climbed.of(folder) for folder in folders], content)
+
+
+def _with_speedups(
+    suite: Suite, runs: Sequence[Judged], ladders: Sequence[Climbed], content: dict[str, Any]
+) -> dict[str, Any]:
+    """`ladders`: of the runs that have a verdict."""
+    judged = [run for run in runs if run.content is not None]
+    verdicts = [{**v, **_fields(suite, judged, ladders, v)} for v in content["verdicts"]]
+    return {**content, "verdicts": verdicts}
+
+
+def _fields(
+    suite: Suite, runs: Sequence[Judged], ladders: Sequence[Climbed], verdict: dict[str, Any]
+) -> dict[str, Any]:
+    """Only where the candidate has a speed-up on every task that it takes part in: a mean over the others would flatter it."""
+    parts: list[across.Part] = []
+    sources: list[str] = []
+    without: list[str] = []
+    for run, climbed in zip(runs, ladders, strict=True):
+        names = [c.name for c in run.plan.science.contenders]
+        if verdict["candidate"] not in names:
+            continue
+        slot = names.index(verdict["candidate"])
+        found = climbed.worths[slot - 1]
+        if found is None or found.factor is None:
+            without.append(run.entry.name)
+            continue
+        parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0))
+        sources.append(run.source)
+    said = (
+        f"On {listed(without)} it has no speed-up in steps, so that there is no mean over the tasks." if without else ""
+    )
+    if without or not parts:
+        return {
+            "speedup": None,
+            "speedup_low": None,
+            "speedup_high": None,
+            "sentence": f"{verdict['sentence']} {said}".rstrip(),
+        }
+    found = across.these(parts, sources, suite.alpha, len(suite.candidates))
+    middle, low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.mean, found.low, found.high))
+    told = across_sentence(verdict["baseline"], (middle, low, high), found.level, len(parts))
+    return {"speedup": middle, "speedup_low": low, "speedup_high": high, "sentence": f"{verdict['sentence']} {told}"}
