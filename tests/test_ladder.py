@@ -306,3 +306,31 @@ def test_across_tasks_it_is_the_geometric_mean_by_the_rule_of_these_tasks(tmp_pa
         assert verdict.speedup_low <= verdict.speedup <= verdict.speedup_high
         assert "the geometric mean over 2 tasks" in verdict.sentence
     assert call(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_several_schedules_are_several_settings_and_the_command_says_so(tmp_path, capsys):
+    asked = [
+        "run",
+        "adam",
+        "sgd",
+        "--task",
+        "tests/tiny.py:task",
+        "--trials",
+        "2",
+        "--replicates",
+        "2",
+        "--final-seeds",
+        "1",
+    ]
+    spaces = [word for text in RANGES for word in ("--space", text)]
+    more = ["--engine", "loop", "--workers", "1", "--quiet", "--out", str(tmp_path / "run")]
+    assert call([*asked, *spaces, "--schedule", "none", "--schedule", "warmup5+cosine", *more]) == 0
+    content = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert [t["name"] for t in content["tasks"]] == ["clouds (schedule none)", "clouds (schedule warmup5+cosine)"]
+    found = [RunFolder.open(p.parent).plan.science.contenders for p in sorted(tmp_path.glob("run/*/plan.json"))]
+    assert sorted(str(c[0].schedule) for c in found) == ["None", "warmup5+cosine"]
+    page = (tmp_path / "run" / "report.html").read_text().replace("</span> <span>", " ")
+    assert "--schedule none --schedule warmup5+cosine" in page
+    assert call(["verify", str(tmp_path / "run")]) == 0
+    assert call([*asked, *spaces, "--schedule", "cosine", "--schedule", "cosine", *more[:-1], str(tmp_path / "x")]) == 2
+    assert "--schedule cosine comes twice" in capsys.readouterr().err

@@ -71,6 +71,7 @@ def board(
     *candidates: str,
     task: str = "suite",
     schedule: str = "warmup5+cosine",
+    speedup: bool = False,
     earlier: Annotated[Path | None, Parameter(name="--from")] = None,
     budget: Budget = BudgetOptions(),
     engine: Engine = EngineOptions(),
@@ -88,6 +89,8 @@ def board(
         nothing is trained again.
     schedule
         Of the learning rate, for all that want one, as in adam+warmup5+cosine; or none.
+    speedup
+        Also say how many of the baseline's steps each is worth.
     earlier
         The folder of that board; by default where assay board would have put it.
     task
@@ -101,6 +104,7 @@ def board(
             *candidates,
             tasks=task,
             schedule=schedule,
+            speedup=speedup,
             budget=budget,
             engine=engine,
             out=output.out,

@@ -13,7 +13,7 @@ from assay.contenders.adapt import adapt, parameters_of
 from assay.contenders.load import Origin, changes_of, load, origin_of
 from assay.contenders.place import name_of, reference_of
 from assay.contenders.registry import CONTENDERS, PACKAGED, RANGES
-from assay.contenders.schedules import split_schedule, with_schedule
+from assay.contenders.schedules import split_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
 from assay.space import Choice, Dimension, Float, Int
@@ -26,13 +26,11 @@ def contenders(
     spaces: Sequence[str] = (),
     *,
     tune: Sequence[str] = (),
-    schedule: str = "none",
     untuned: bool = False,
 ) -> tuple[Contender, ...]:
     """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log|:1-log]` laid over them.
 
     `tune`: hyperparameters that each tunes besides its own, where it takes them (`registry.RANGES`).
-    `schedule`: of those that have none of their own, as in `warmup5+cosine`.
     `untuned`: may they have nothing to tune? They may to be checked, not to be compared.
 
     Raises:
@@ -58,7 +56,7 @@ def contenders(
     for name in more:
         if not any(name in c.space for c in found):
             raise UsageError(f"--tune {name}: none of {', '.join(names_found)} takes it as a value of its own")
-    return tuple(with_schedule(c, schedule) for c in found)
+    return tuple(found)
 
 
 def _besides(tune: Sequence[str]) -> list[str]:

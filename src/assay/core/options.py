@@ -18,7 +18,7 @@ class Options:
     def __post_init__(self) -> None:
         for name, annotation in _types(type(self)).items():
             value: Any = getattr(self, name)
-            if name in ("space", "tune") and isinstance(value, str):
+            if name in ("space", "tune", "schedule") and isinstance(value, str):
                 value = [value]
             if name != "task":  # which `TaskOptions` sees to
                 object.__setattr__(self, name, converted(value, annotation, name))
@@ -115,7 +115,7 @@ class ProtocolOptions(BudgetOptions):
         by commas. Every contender that takes it tunes it.
     schedule
         Of the learning rate, for every contender that has none of its own: constant, cosine, linear or wsd, a warm-up before
-        it as in warmup5+cosine; or none.
+        it as in warmup5+cosine; or none. Given twice, each is run, and whether the order turns round is said.
     speedup
         Also say how many of the baseline's steps each candidate is worth: the baseline is tuned and trained at other lengths,
         too.
@@ -128,7 +128,7 @@ class ProtocolOptions(BudgetOptions):
     looks: str | Sequence[int] | None = None
     space: Sequence[str] = ()
     tune: Sequence[str] = ()
-    schedule: str = "none"
+    schedule: Sequence[str] = ("none",)
     speedup: bool = False
     controls: bool = False
 

@@ -42,13 +42,14 @@ def available(warn: Warn, more: Sequence[Brought] = (), schedule: str = SCHEDULE
             warn(f"{name} is skipped: {error} (pip install 'assay[board]' brings what the board needs)")
         else:
             found.append(own)
-    return resolve([*found, *more], tune=TUNED, schedule=schedule)
+    return resolve([*found, *more], tune=TUNED)
 
 
 def plan_board(
     *more: Brought,
     tasks: str = "suite",
     schedule: str = SCHEDULE,
+    speedup: bool = False,
     budget: BudgetOptions = BudgetOptions(),
     engine: EngineOptions = EngineOptions(),
     out: str | Path | None = None,
@@ -59,6 +60,7 @@ def plan_board(
 
     Args:
         schedule: of all who want one, as in `warmup5+cosine`; or `none`.
+        speedup: whether the baseline's ladder is trained, too.
         earlier: the folder of a board of the same without `more`, whose trainings are taken over; by default where that
             would be.
     Raises:
@@ -69,6 +71,8 @@ def plan_board(
         trials=TRIALS if budget.trials is None else budget.trials,
         final_seeds=FINAL_SEEDS if budget.final_seeds is None else budget.final_seeds,
         seed=budget.seed,
+        schedule=[schedule],
+        speedup=speedup,
     )
     on, engine = TaskOptions(task=tasks), check(engine)
     contenders = available(warn, more, schedule)

@@ -12,6 +12,7 @@ import msgspec
 
 from assay.contenders import contenders as resolve
 from assay.contenders.load import apart
+from assay.contenders.schedules import with_schedule
 from assay.core import Brought, Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
 from assay.errors import UsageError, own_frames, said
 from assay.record.extend import folder_for, plan_on_record
@@ -55,13 +56,15 @@ def plan(
         UsageError: as in `compare`.
     """
     on, protocol, engine = on or TaskOptions(), protocol or ProtocolOptions(), check(engine or EngineOptions())
-    found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune, schedule=protocol.schedule)
+    found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune)
 
     def settled(protocol: ProtocolOptions, warn: Warn) -> Comparison:
-        if _several(on):
+        if _several(on) or len(protocol.schedule) > 1:
             return plan_suite(found, on, protocol, engine, out, warn)
         ((task, setting),) = _settings(on, warn)
-        job = job_of(task, found, replace(on, epochs=setting.get("epochs")), protocol, engine)
+        job = job_of(
+            task, _scheduled(found, protocol.schedule[0]), replace(on, epochs=setting.get("epochs")), protocol, engine
+        )
         default = default_folder(job.science)
         folder = Path(out) if out else default if fresh else folder_for(default, job.science)
         return Comparison((replace(job, folder=folder),), folder)
@@ -87,6 +90,10 @@ def _is_there(comparison: Comparison, named: bool) -> bool:
     if not named:
         return comparison.folder.exists()
     return any(plan_on_record(job.folder, job.science) for job in comparison.jobs)
+
+
+def _scheduled(contenders: Sequence[Contender], schedule: str) -> tuple[Contender, ...]:
+    return tuple(with_schedule(c, schedule) for c in contenders)
 
 
 def _several(on: TaskOptions) -> bool:
@@ -163,18 +170,23 @@ def plan_suite(
     baseline, *candidates = contenders
     drafts: list[tuple[Job, str, dict[str, str]]] = []  # with the setting in words, and who has no part in it
     reasons: dict[str, str] = {}
-    for task, setting in _settings(on, warn):
+    schedules = protocol.schedule
+    if doubled := next((s for s in schedules if list(schedules).count(s) > 1), None):
+        raise UsageError(f"--schedule {doubled} comes twice")
+    for schedule, (task, setting) in product(schedules, _settings(on, warn)):
+        baseline, *candidates = _scheduled(contenders, schedule)
         skipped = _skipped(task, baseline, candidates, warn)
         reasons = {**skipped, **reasons}
         taking_part = [c for c in candidates if c.name not in skipped]
         if taking_part or not candidates:
             asked = replace(on, epochs=setting.get("epochs"))
             job = job_of(task, (baseline, *taking_part), asked, protocol, engine)
-            drafts.append((job, _in_words(setting, on), skipped))
+            words = [_in_words(setting, on), f"schedule {schedule}" if len(schedules) > 1 else ""]
+            drafts.append((job, ", ".join(filter(None, words)), skipped))
     for c in candidates:
         if all(c.name in skipped for _, _, skipped in drafts):
             raise UsageError(f"{c.name} can't be made for any of these tasks: {reasons[c.name]}")
-    return _together(drafts, contenders, on, protocol.seed, out, title)
+    return _together(drafts, contenders, on, protocol, out, title)
 
 
 def _refuse_what_is_for_one_task(on: TaskOptions, protocol: ProtocolOptions) -> None:
@@ -229,7 +241,7 @@ def _together(
     drafts: Sequence[tuple[Job, str, dict[str, str]]],
     contenders: Sequence[Contender],
     on: TaskOptions,
-    seed: int,
+    protocol: ProtocolOptions,
     out: str | Path | None,
     title: str,
 ) -> Comparison:
@@ -251,8 +263,10 @@ def _together(
         if [e.folder for e in entries].count(entry.folder) > 1:
             raise UsageError(f"two tasks are called {entry.name}: give one another name")
     baseline, *names = [c.name for c in contenders]
-    axes = {axis: tuple(values) for axis, values in _axes(on).items()}
-    suite = Suite(title, baseline, tuple(names), tuple(entries), axes, first.alpha, first.alpha, seed)
+    axes: dict[str, tuple[Any, ...]] = {axis: tuple(values) for axis, values in _axes(on).items()}
+    if len(protocol.schedule) > 1:
+        axes["schedule"] = tuple(protocol.schedule)
+    suite = Suite(title, baseline, tuple(names), tuple(entries), axes, first.alpha, first.alpha, protocol.seed)
     called = f"{_safe('-'.join([title, *names]))[:80]}-{suite.hash[:8]}"
     folder = Path(out) if out else RUNS / called
     placed = (replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))

@@ -73,7 +73,7 @@ def question(
     space: Sequence[str] = (),
     tune: Sequence[str] = (),
     seed: int = 0,
-    schedule: str = "none",
+    schedule: str | Sequence[str] = "none",
     speedup: bool = False,
     controls: bool = False,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
@@ -94,7 +94,7 @@ def question(
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,
         final_seeds=final_seeds, space=space, tune=tune, seed=seed,
-        schedule=schedule, speedup=speedup, controls=controls,
+        schedule=[schedule] if isinstance(schedule, str) else schedule, speedup=speedup, controls=controls,
     )  # fmt: skip
     trained_by = EngineOptions(engine=engine, compile=compile, device=device)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)

@@ -147,12 +147,16 @@ def to_take_over(path: Path, science: Science, torch: str) -> RunFolder | None:
 
 
 def take_over(folder: RunFolder, earlier: RunFolder) -> None:
-    """Copy what an earlier record has of the first contenders' trainings; a file is there whole or not at all."""
-    for place in ("members", "scores"):
+    """Copy what an earlier record has of the first contenders' trainings, and of a ladder; a file is there whole or not."""
+    rungs = sorted(earlier.path.glob(f"speedup/*/{NAME}"))
+    # of the baseline alone, whoever the candidates are
+    places = [path.relative_to(earlier.path).parent for path in rungs]
+    files = [path for place in (Path(), *places) for path in sorted((earlier.path / place).glob("[ms]*s/*.parquet"))]
+    for path in (*rungs, *files):
+        copy = folder.path / path.relative_to(earlier.path)
         try:
-            (folder.path / place).mkdir(exist_ok=True)
-            for path in sorted((earlier.path / place).glob("*.parquet")):
-                write_bytes(folder.path / place / path.name, path.read_bytes())
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(copy, path.read_bytes())
         except OSError as error:
             raise fault(error, folder.path) from error
 

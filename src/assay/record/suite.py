@@ -35,7 +35,9 @@ class Suite(msgspec.Struct, frozen=True):
     baseline: str
     candidates: tuple[str, ...]
     entries: tuple[Entry, ...]
-    axes: dict[str, tuple[int | float, ...]]  # what was asked for on the stress axes: one value, or several to compare
+    axes: dict[
+        str, tuple[int | float | str, ...]
+    ]  # what was asked for on the stress axes: one value, or several to compare
     alpha: float
     cells_alpha: float
     seed: int

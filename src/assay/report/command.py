@@ -120,7 +120,7 @@ def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
     words += ["--task", ",".join(dict.fromkeys(p.science.task.reference for p in plans))]
     for axis, values in suite.axes.items():
         for value in values:
-            words += [f"--{axis.replace('_', '-')}", f"{value:g}"]
+            words += [f"--{axis.replace('_', '-')}", value if isinstance(value, str) else f"{value:g}"]
     words += ["--schedule", contenders[0].schedule or "none"] if board else _spaces(fullest.science, {})
     p = fullest.science.protocol
     words += [] if p.word == "honest" else ["--protocol", p.word]
