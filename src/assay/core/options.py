@@ -50,6 +50,9 @@ class TaskOptions(Options):
         Width of the task's network (docs/tasks.md says of what).
     batch_size
         Samples in a batch.
+    scale
+        Sizes of one task to be run at, as in width=32,64,128,256 (or batch-size, train-samples, epochs), each tuned anew:
+        says whether an advantage lasts as they grow.
     label_noise
         Noise on the training targets: a share of labels replaced, or standard deviations added.
     """
@@ -58,10 +61,11 @@ class TaskOptions(Options):
     epochs: int | Sequence[int] | None = None
     margin: float | None = None
     margin_in_text: float | None = None
-    train_samples: int | None = None
+    train_samples: int | Sequence[int] | None = None
     width: int | Sequence[int] | None = None
     batch_size: int | Sequence[int] | None = None
     label_noise: float | Sequence[float] | None = None
+    scale: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -263,14 +263,32 @@ class AcrossDetails(Struct, frozen=True, kw_only=True):
     alike: Alike | UnsetType = UNSET  # where these tasks decide
 
 
+class Scale(Struct, frozen=True, kw_only=True):
+    """How a candidate's advantage goes with a size: its `values` at each with their ends, and the slope over ln size with its.
+
+    Of the difference in margins, or of the logarithm of the speed-up; `values` are then factors.
+    """
+
+    axis: str
+    sizes: list[float]
+    of: Literal["speedup", "difference"]
+    values: list[float]
+    lows: list[float | None]
+    highs: list[float | None]
+    slope: float
+    low: float | None
+    high: float | None
+
+
 class AcrossVerdict(Verdict, frozen=True, kw_only=True):
     """The answer across several tasks, in margins."""
 
     speedup: float | UnsetType | None = (
-        UNSET  # of the baseline's steps: the geometric mean over the tasks, where ladders were asked for
+        UNSET  # of the baseline's steps, the geometric mean over the tasks, with ladders
     )
     speedup_low: float | UnsetType | None = UNSET
     speedup_high: float | UnsetType | None = UNSET
+    scale: Scale | UnsetType = UNSET  # where the runs are one task at several sizes
     holds_on: list[str]  # the tasks whose own outcome agrees
     tasks: list[Cell]
     details: AcrossDetails

@@ -15,6 +15,7 @@ from assay.contenders.load import apart
 from assay.contenders.schedules import with_schedule
 from assay.core import Brought, Contender, EngineOptions, ProtocolOptions, Run, Science, Task, TaskOptions
 from assay.errors import UsageError, own_frames, said
+from assay.judge.scale import FEWEST
 from assay.record.extend import folder_for, plan_on_record
 from assay.record.suite import Entry, Suite
 from assay.tasks import SUITE, find, takes
@@ -24,6 +25,7 @@ from .job import RUNS, Job, default_folder, job_of
 
 Warn = Callable[[str], None]
 Setting = dict[str, Any]  # by stress axis, the value of one run
+SIZES = ("width", "batch_size", "train_samples", "epochs")  # of --scale
 AXES = ("epochs", "width", "batch_size", "label_noise", "train_samples")
 
 
@@ -55,7 +57,11 @@ def plan(
     Raises:
         UsageError: as in `compare`.
     """
-    on, protocol, engine = on or TaskOptions(), protocol or ProtocolOptions(), check(engine or EngineOptions())
+    on, protocol, engine = (
+        _at_sizes(on or TaskOptions()),
+        protocol or ProtocolOptions(),
+        check(engine or EngineOptions()),
+    )
     found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune)
 
     def settled(protocol: ProtocolOptions, warn: Warn) -> Comparison:
@@ -139,6 +145,30 @@ def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
     if doubled or not names:
         raise UsageError(f"--task {task}: {f'{doubled[0]} comes twice' if doubled else 'no task is named'}")
     return [*names]
+
+
+def _at_sizes(on: TaskOptions) -> TaskOptions:
+    """The options with the sizes of `--scale` on their axis.
+
+    Raises:
+        UsageError: no such axis, fewer than three sizes, or something that is no size.
+    """
+    if on.scale is None:
+        return on
+    name, given, values = on.scale.partition("=")
+    axis = name.strip().replace("-", "_")
+    if not given or axis not in SIZES:
+        known = ", ".join(size.replace("_", "-") for size in SIZES)
+        raise UsageError(f"--scale {on.scale}: write a size and its values, as in width=32,64,128; sizes are {known}")
+    if getattr(on, axis) is not None:
+        raise UsageError(f"--scale {on.scale} and --{name}: give the values in one of the two")
+    try:
+        sizes = [int(value) for value in values.split(",")]
+    except ValueError:
+        raise UsageError(f"--scale {on.scale}: {values!r} isn't whole numbers parted by commas") from None
+    if len(set(sizes)) < max(FEWEST, len(sizes)) or min(sizes) < 1:
+        raise UsageError(f"--scale {on.scale}: a slope needs {FEWEST} different sizes at least, each above 0")
+    return replace(on, **{axis: sizes}, scale=None)
 
 
 def _axes(on: TaskOptions) -> dict[str, list[Any]]:

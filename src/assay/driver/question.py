@@ -61,10 +61,11 @@ def question(
     task: str | Task | Sequence[str | Task] = "mnist1d-mlp",
     epochs: int | Sequence[int] | None = None,
     margin: float | None = None,
-    train_samples: int | None = None,
+    train_samples: int | Sequence[int] | None = None,
     width: int | Sequence[int] | None = None,
     batch_size: int | Sequence[int] | None = None,
     label_noise: float | Sequence[float] | None = None,
+    scale: str | None = None,
     protocol: Literal["honest", "honest-1", "published"] = "honest",
     trials: int | None = None,
     replicates: int | str | None = None,
@@ -89,7 +90,7 @@ def question(
     """The question that these options ask. UsageError for one of another type."""
     on = TaskOptions(
         task=task, epochs=epochs, margin=margin, train_samples=train_samples,
-        width=width, batch_size=batch_size, label_noise=label_noise,
+        width=width, batch_size=batch_size, label_noise=label_noise, scale=scale,
     )  # fmt: skip
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,

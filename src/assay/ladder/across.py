@@ -14,12 +14,13 @@ from assay.judge.sentence import listed
 from assay.judge.speedup import log_factors
 from assay.judge.speedup_sentence import across_sentence
 from assay.ladder.judged import Climbed, has_ladder
+from assay.ladder.scale import with_slopes
 from assay.record import RunFolder
 from assay.record.suite import Suite
 
 
 def answered(suite: Suite, runs: list[Judged], path: Path) -> dict[str, Any]:
-    """The content of a suite's `result.json`, with speed-ups where each of its runs has a ladder.
+    """The content of a suite's `result.json`, with speed-ups where each of its runs has a ladder, and slopes over sizes.
 
     Raises:
         NoVerdict: none can be given on any task. BrokenRecord: members are missing.
@@ -27,8 +28,9 @@ def answered(suite: Suite, runs: list[Judged], path: Path) -> dict[str, Any]:
     content = result_across(suite, runs)
     folders = [RunFolder.open(path / run.entry.folder) for run in runs if run.content is not None]
     if not all(map(has_ladder, folders)):
-        return content
-    return _with_speedups(suite, runs, [Climbed.of(folder) for folder in folders], content)
+        return with_slopes(suite, runs, None, content)
+    ladders = [Climbed.of(folder) for folder in folders]
+    return with_slopes(suite, runs, ladders, _with_speedups(suite, runs, ladders, content))
 
 
 def _with_speedups(

@@ -21,6 +21,7 @@ from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
 from assay.report.facts import Facts
 from assay.report.figures import Card, Series, compared
+from assay.report.figures.ladder import Growing, scale
 from assay.report.figures.lines import profiles
 from assay.report.figures.rows import forest
 from assay.report.reading import written
@@ -87,7 +88,8 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "command": command(suite, reading.plans),
     }
     tasks = [_tasks(reading)] if len(reading.verdicts) <= FEW else []
-    return [_forest(reading), *tasks, _profiles(reading)], "suite.html.j2", shown
+    scales = [_scale(reading)] if any("scale" in v for v in reading.verdicts) else []
+    return [_forest(reading), *scales, *tasks, _profiles(reading)], "suite.html.j2", shown
 
 
 def _forest(reading: Reading) -> Card:
@@ -102,6 +104,28 @@ def _forest(reading: Reading) -> Card:
         f"Right of the line is better than {base}. Large marks are means over {over} with the interval that decides, "
         "small dots the tasks; in the grey band a difference is too small to matter. The axis is linear up to 2.",
         forest(rows, "difference in margins"),
+    )
+
+
+def _scale(reading: Reading) -> Card:
+    """Each candidate's advantage over the sizes that it was asked at."""
+    known = [(v, v["scale"]) for v in reading.verdicts if "scale" in v]
+    factors, axis = all(s["of"] == "speedup" for _, s in known), known[0][1]["axis"].replace("_", " ")
+    rows: list[Growing] = []
+    for v, s in known:
+        sizes, values = np.array(s["sizes"]), np.array(s["values"])
+        middle = np.log(values).mean() if s["of"] == "speedup" else values.mean()
+        line = middle + s["slope"] * (np.log(sizes) - np.log(sizes).mean())
+        ends = list(zip(s["lows"], s["highs"], strict=True))
+        fitted = np.exp(line) if s["of"] == "speedup" else line
+        rows.append(Growing(v["candidate"], reading.look(v["candidate"]), sizes, values, ends, fitted))
+    what = "speed-up, in steps" if factors else "difference in margins"
+    return Card(
+        "scale",
+        f"Does it last as {axis} grows?",
+        "Marks are what it is worth at each size, with the interval there; the line has the slope that the sentence gives. Each "
+        "size was tuned anew.",
+        scale(rows, f"{what} against tuned {reading.suite.baseline}", axis, factors),
     )
 
 

@@ -11,6 +11,7 @@ from assay.report.style import INK, Look, canvas, legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 SPREAD = 0.012  # of a rung's dots, in logarithms
 TICKS = (0.25, 0.35, 0.5, 0.71, 1, 1.41, 2, 2.83, 4)
@@ -75,5 +76,42 @@ def ladder(base: Rungs, candidates: Sequence[Level], axis: str, worse_is_higher:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
     axes.set_title(axis)
     axes.set_xlabel(f"{base.label}'s training, in steps as planned", labelpad=2)
+    legend(figure, lines)
+    return figure
+
+
+class Growing(NamedTuple):
+    """A candidate's advantage (S,) at sizes (S,), its ends there, and the line that its slope is of."""
+
+    label: str
+    look: Look
+    sizes: np.ndarray
+    values: np.ndarray
+    ends: Sequence[tuple[float | None, float | None]]
+    line: np.ndarray
+
+
+def scale(candidates: Sequence[Growing], axis: str, size: str, factors: bool) -> Figure:
+    """An advantage against a size, both logarithmic where it is a factor, with its interval at each size."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    figure, (axes,) = canvas([c.label for c in candidates])
+    lines: list[Line2D] = []
+    for place, (label, (colour, marker, dash), sizes, values, ends, line) in enumerate(candidates):
+        beside = sizes * np.exp(0.03 * (place - (len(candidates) - 1) / 2))  # so that intervals don't hide each other
+        for x, value, (low, high) in zip(beside, values, ends, strict=True):
+            axes.plot(
+                [x, x], [value if low is None else low, value if high is None else high], color=colour, linewidth=2
+            )
+        edge = {"markersize": 5.5, "markeredgecolor": INK, "markeredgewidth": 0.7, "linestyle": "none"}
+        axes.plot(beside, values, marker=marker, color=colour, **edge)
+        lines += axes.plot(sizes, line, color=colour, linestyle=dash, linewidth=1.2, label=label)
+    axes.axhline(1.0 if factors else 0.0, color=INK, linewidth=0.9, zorder=1.5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted({float(s) for c in candidates for s in c.sizes})))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_title(axis)
+    axes.set_xlabel(size, labelpad=2)
     legend(figure, lines)
     return figure

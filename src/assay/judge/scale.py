@@ -1,0 +1,49 @@
+"""Does an advantage last as models grow? Its slope over the logarithm of a size, with an interval.
+
+Replicates share their data and seeds over the sizes, so each has a slope of its own, by least squares, and the paired t interval
+of these is that of the slope: whatever a replicate's luck has in common at all sizes is no part of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from assay.judge.decide import Interval, paired_interval
+
+FEWEST = 3  # sizes, without which a slope is no more than a difference
+
+
+def slope(sizes: Sequence[float], values: Sequence[np.ndarray], alpha: float, candidates: int = 1) -> Interval:
+    """The slope of values (K,) at each of S sizes over ln size, at 1 − α/c. Of replicates as many as all sizes have.
+
+    ValueError for fewer than two sizes, or one that isn't above 0.
+    """
+    if len(sizes) < 2 or len(set(sizes)) < len(sizes) or min(sizes) <= 0:
+        raise ValueError(f"sizes must be two different ones at least, above 0, got {list(sizes)}")
+    common = min(len(v) for v in values)
+    x = np.log(np.array(sizes, dtype=float))
+    x -= x.mean()
+    y = np.stack([v[:common] for v in values])  # (S, K)
+    return paired_interval((x @ y) / float(x @ x), alpha, candidates)
+
+
+def sentence(axis: str, ends: Sequence[tuple[float, str]], found: Interval, what: str) -> str:
+    """What is said of a slope, that of `what`. `ends`: the smallest and the largest size, with the value there in words."""
+    (small, first), (large, last) = ends
+    at = f"{first} at {small:g}, {last} at {large:g}"
+    told = f"slope {_signed(found.mean)}"
+    if found.exists:
+        told += f" ({100 * found.level:.4g} % interval {_signed(found.low)} to {_signed(found.high)})"
+    if not found.exists or found.low <= 0 <= found.high:
+        return (
+            f"Whether its advantage grows or shrinks with {axis} can't be told: {at}, {told} of {what} over ln({axis})."
+        )
+    way = "grows" if found.low > 0 else "shrinks"
+    return f"Its advantage {way} with {axis}: {at}, {told} of {what} over ln({axis})."
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−") if math.isfinite(value) else "–"
