@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assay.judge.sentence import counted
 from assay.judge.speedup import Worth
 
 
@@ -51,15 +50,15 @@ def factor(value: float) -> str:
 
 
 def across_sentence(
-    baseline: str, ends: tuple[float | None, float | None, float | None], level: float, tasks: int
+    baseline: str, ends: tuple[float | None, float | None, float | None], level: float, over: str
 ) -> str:
-    """The geometric mean over tasks. `ends`: factor, low, high."""
+    """The geometric mean. `ends`: factor, low, high; `over`: so many tasks or settings."""
     middle, low, high = ends
     interval = (
         f" ({100 * level:.4g} % interval {low:.2f} to {high:.2f})" if low is not None and high is not None else ""
     )
     steps = f"{middle:.2f}× {baseline}'s steps"
-    return f"It is worth {steps} on these tasks{interval}, the geometric mean over {counted(tasks, 'task')}."
+    return f"It is worth {steps}{interval}, the geometric mean over {over}."
 
 
 def seconds_sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any]) -> str:

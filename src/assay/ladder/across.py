@@ -10,7 +10,7 @@ from typing import Any
 from assay.answer.cells import Judged
 from assay.answer.suite import result_across
 from assay.judge import across
-from assay.judge.sentence import listed
+from assay.judge.sentence import counted, listed
 from assay.judge.speedup import log_factors
 from assay.judge.speedup_sentence import across_sentence
 from assay.ladder.judged import Climbed, has_ladder
@@ -70,7 +70,9 @@ def _fields(
             "speedup_high": None,
             "sentence": f"{verdict['sentence']} {said}".rstrip(),
         }
+    several = len({run.entry.task for run in runs}) < len(runs)
+    over = counted(len(parts), "setting" if several else "task")
     found = across.these(parts, sources, suite.alpha, len(suite.candidates))
     middle, low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.mean, found.low, found.high))
-    told = across_sentence(verdict["baseline"], (middle, low, high), found.level, len(parts))
+    told = across_sentence(verdict["baseline"], (middle, low, high), found.level, over)
     return {"speedup": middle, "speedup_low": low, "speedup_high": high, "sentence": f"{verdict['sentence']} {told}"}
