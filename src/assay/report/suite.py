@@ -15,6 +15,7 @@ from assay.core import Plan
 from assay.errors import BrokenRecord
 from assay.judge.digits import percent
 from assay.judge.sentence import counted
+from assay.judge.speedup_sentence import factor
 from assay.record import manifest
 from assay.record.plan import read_plan
 from assay.record.suite import Suite, open_suite, runs
@@ -80,6 +81,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "verdicts": reading.verdicts,
         "words": WORDS,
         "costs": [costs(reading, v) for v in reading.verdicts],
+        "climbed": any("speedup" in v for v in reading.verdicts),
         "scored": scored,
         "units": units,
         "edges": any(c.get("edges") for task in reading.content["tasks"] for c in task["contenders"].values()),
@@ -178,12 +180,15 @@ def costs(reading: Reading, v: dict[str, Any]) -> dict[str, str]:
     there = [
         percent(float(np.mean([s[f"{who}_reached"] for s in known]))) for who in ("candidate", "baseline") if known
     ]
+    ends = v.get("speedup_low"), v.get("speedup_high")
     steps = [(s["candidate_median"], s["baseline_median"]) for s in known]
     return {
         "step": _middle(_times(reading, "step_seconds", v["candidate"])),
         "steps": _middle(steps),
         "reached": f"{there[0]} of runs get there, {there[1]} of its" if there else "",
         "seconds": _middle(_times(reading, "seconds_to_target", v["candidate"])),
+        "worth": MISSING if v.get("speedup") is None else factor(v["speedup"]),
+        "worth_interval": "" if None in ends else f"{ends[0]:.2f} to {ends[1]:.2f}",
         "mean": signed(described.get("interquartile_mean")),
         "mean_interval": _pair(described.get("interquartile_mean_interval"), signed),
         "improvement": percent(described["improvement"]) if described else MISSING,
