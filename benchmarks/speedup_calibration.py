@@ -1,11 +1,11 @@
 """Is a speed-up true? Comparisons on real trainings whose right answer is known: Adam, given 0.8, 1 and 1.2 times the steps.
 
-    python benchmarks/speedup_calibration.py --to FILE      (about a quarter of an hour on 2 cores)
+    python benchmarks/speedup_calibration.py --to FILE      (ten minutes on 2 cores)
     python benchmarks/speedup_calibration.py --from FILE    (the table again)
 
 The candidate is Adam under another name with a sampler and final seeds of its own, tuned and trained for so many times the
-steps that the comparison counts: what it is worth is known, therefore. Replicates of the logistic task, 10 epochs as planned,
-are cut into comparisons of K, each with a ladder that begins and grows as in a run.
+steps that the comparison counts: what it is worth is known, therefore. Replicates of the logistic task, 5 epochs of 4 large
+batches, where longer training helps, are cut into comparisons of K, each with a ladder that begins and grows as in a run.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ from assay.judge.speedup import Ladder, Worth, wanted, worth
 from assay.tasks import find
 from assay.workers.choose import open_workers
 
-PLANNED = 10  # epochs
-RUNGS = (5, 7, 10, 14, 20)
-TRUE = {0.8: 8, 1.0: 10, 1.2: 12}
+PLANNED, BATCH = 5, 256  # epochs, and samples in a batch
+RUNGS = (2, 4, 5, 7, 10, 14)
+FIRST = (4, 5, 7)  # that every ladder has
+TRUE = {0.8: 4, 1.0: 5, 1.2: 6}
 KS = (8, 14)
 
 
 def measure(o: argparse.Namespace) -> dict[str, Any]:
     """All trainings: the mean scores (replicate) of Adam at every rung, and of its twin at every true speed-up."""
     rivals, started = (
-        contenders(["adam", "twin=adam"], [f"{n}.lr=0.005..0.1:log" for n in ("adam", "twin")]),
+        contenders(["adam", "twin=adam"], [f"{n}.lr=0.02..0.3:log" for n in ("adam", "twin")]),
         time.perf_counter(),
     )
     lengths, replicates = sorted({*RUNGS, *TRUE.values()}), o.comparisons * min(KS)
@@ -48,7 +49,7 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="calibration-") as folder,
     ):
         for epochs in lengths:
-            task = replace(find("logistic"), epochs=epochs)
+            task = replace(find("logistic"), epochs=epochs, batch_size=BATCH)
             bench = Bench(o, workers, (o.records or Path(folder)) / str(epochs), progress, task)
             bench.settle(rivals, replicates)
             found[epochs] = bench.population("speed-ups", rivals, replicates, apart=True)
@@ -75,16 +76,16 @@ def comparisons(raw: dict[str, Any], true: float, replicates: int) -> list[Worth
 
     found: list[Worth] = []
     for first in range(0, len(ours) - replicates + 1, replicates):
-        own, known = slice(first, first + replicates), [7, 10, 14]
+        own, known = slice(first, first + replicates), [*FIRST]
         while True:
             ladder = Ladder(np.array(known) / PLANNED, np.stack([rungs[e][own] for e in known], axis=1))
             said = worth(ours[own] - rungs[PLANNED][own], ladder, deciding)
             assert said is not None
-            more = {"shorter": RUNGS[0], "longer": RUNGS[-1]}
-            further = {more[end] for end in wanted([said])} - {*known}
+            places = {"shorter": RUNGS.index(known[0]) - 1, "longer": RUNGS.index(known[-1]) + 1}
+            further = [RUNGS[places[end]] for end in wanted([said]) if 0 <= places[end] < len(RUNGS)]
             if not further:
                 break
-            known = sorted({*known, *further})
+            known = sorted([*known, *further])
         found.append(said)
     return found
 
@@ -99,7 +100,8 @@ def lines(raw: dict[str, Any]) -> list[Line]:
             least, most = expected_range(len(said), [0.95])
             middle = float(np.median([w.factor for w in said if w.factor is not None]))
             ends = [np.log(w.high / w.low) for w in said if w.low is not None and w.high is not None]
-            note = f"median {middle:.3f}, width {np.median(ends):.2f} of a logarithm, {len(said) - len(ends)} open"
+            width = f"{np.median(ends):.2f}" if ends else "–"
+            note = f"median {middle:.2f}, middle width {width} of a logarithm, {len(said) - len(ends)} open at an end"
             found.append(
                 Line(
                     f"{true:g}× the steps: the interval holds {true:g}",
@@ -133,7 +135,7 @@ def text(raw: dict[str, Any]) -> str:
 
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comparisons", type=int, default=40, help=f"of {min(KS)} replicates")
+    parser.add_argument("--comparisons", type=int, default=100, help=f"of {min(KS)} replicates")
     shown(with_usual(parser).parse_args(given), measure, text)
 
 

@@ -78,7 +78,7 @@ def test_sizes_from_the_command_line(tmp_path, capsys) -> None:
     assert "batch size" in verdict["sentence"]
     assert verdict["scale"]["sizes"] == [8, 16, 32]
     assert verdict["scale"]["of"] in ("speedup", "difference")
-    assert (out / "scale.png").exists()
+    assert (out / {"speedup": "scale.png", "difference": "scale_margins.png"}[verdict["scale"]["of"]]).exists()
     assert call(["verify", str(out)]) == 0
     page = (out / "report.html").read_text().replace("</span> <span>", " ")
     assert "--batch-size 8 --batch-size 16 --batch-size 32" in page

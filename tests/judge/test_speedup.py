@@ -106,7 +106,7 @@ def test_a_baseline_that_overfits_leaves_two_stretches() -> None:
     assert found is not None
     assert len(found.pieces) == 2
     assert found.factor == pytest.approx(0.7, abs=0.02)  # the fewest steps that do
-    assert "of which only" in sentence(found, "adam", 0.95, True)
+    assert "but not all between: " in sentence(found, "adam", 0.95, True)
     assert ladder.helps(deciding) is False
 
 

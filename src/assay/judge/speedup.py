@@ -67,16 +67,17 @@ class Ladder:
 
     @cached_property
     def curvatures(self) -> np.ndarray:
-        """How fast the slope of the mean falls along ln b, of each stretch (R − 1,): what its one or two triples of rungs say."""
+        """How fast the slope of the mean falls along ln b, of each stretch (R − 1,): what its one or two triples of rungs say.
+
+        A triple over which the mean doesn't grow says nothing; where none does, the stretch is straight.
+        """
         steps = np.diff(self.logs)
-        slopes = np.diff(self.scores.mean(axis=0)) / steps
-        inner = [
-            float(np.clip(math.log(before / after) / (0.5 * (left + right)), *CURVATURE))
-            if before > 0 and after > 0
-            else 0.0
-            for before, after, left, right in zip(slopes, slopes[1:], steps, steps[1:], strict=False)
+        slopes = (np.diff(self.scores.mean(axis=0)) / steps).tolist()
+        triples = [
+            _curvature(*pair, 0.5 * (a + b)) for pair, (a, b) in zip(pairwise(slopes), pairwise(steps), strict=True)
         ]
-        return np.array([float(np.mean(inner[max(0, j - 1) : j + 1] or [0.0])) for j in range(len(steps))])
+        beside = ([c for c in triples[max(0, j - 1) : j + 1] if c is not None] for j in range(len(steps)))
+        return np.array([float(np.mean(known)) if known else 0.0 for known in beside])
 
     def at(self, log: float) -> np.ndarray:
         """Each replicate's score (K,) at the budget exp(`log`), within the ladder."""
@@ -176,6 +177,11 @@ def log_factors(differences: np.ndarray, ladder: Ladder, found: Worth) -> np.nda
     log = math.log(found.factor)
     slope = ladder.slope(log)
     return np.full(len(differences), log) + ladder.beyond(differences, log) / (slope if slope else math.nan)
+
+
+def _curvature(before: float, after: float, apart: float) -> float | None:
+    """That of three rungs, from the two slopes between them, so far apart."""
+    return float(np.clip(math.log(before / after) / apart, *CURVATURE)) if before > 0 and after > 0 else None
 
 
 def _grid(rungs: Sequence[float]) -> list[float]:

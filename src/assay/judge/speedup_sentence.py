@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assay.judge.sentence import listed
 from assay.judge.speedup import Worth
 
 
@@ -36,7 +37,7 @@ def _said(found: Worth, baseline: str, level: str, shortest: str, longest: str) 
     else:
         ends = f"{low[:-1]} to {high[:-1]}"
     if len(found.pieces) > 1:
-        ends += ", of which only " + " and ".join(f"{a:.2f} to {b:.2f}" for a, b in found.pieces)
+        ends += ", but not all between: " + listed([f"{a:.2f} to {b:.2f}" for a, b in found.pieces])
     if found.factor is None:
         return (
             f"At no length that was tried does {baseline} score as well in the mean ({level} interval {ends} {steps})."

@@ -61,7 +61,7 @@ def _fields(
         parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0))
         sources.append(run.source)
     said = (
-        f"On {listed(without)} it has no speed-up in steps, so that there is no mean over the tasks." if without else ""
+        f"What it is worth in steps is open on {listed(without)}, so that there is no mean over all." if without else ""
     )
     if without or not parts:
         return {

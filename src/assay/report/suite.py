@@ -90,8 +90,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "command": command(suite, reading.plans),
     }
     tasks = [_tasks(reading)] if len(reading.verdicts) <= FEW else []
-    scales = [_scale(reading)] if any("scale" in v for v in reading.verdicts) else []
-    return [_forest(reading), *scales, *tasks, _profiles(reading)], "suite.html.j2", shown
+    return [_forest(reading), *_scales(reading), *tasks, _profiles(reading)], "suite.html.j2", shown
 
 
 def _forest(reading: Reading) -> Card:
@@ -109,21 +108,27 @@ def _forest(reading: Reading) -> Card:
     )
 
 
-def _scale(reading: Reading) -> Card:
-    """Each candidate's advantage over the sizes that it was asked at."""
-    known = [(v, v["scale"]) for v in reading.verdicts if "scale" in v]
-    factors, axis = all(s["of"] == "speedup" for _, s in known), known[0][1]["axis"].replace("_", " ")
+def _scales(reading: Reading) -> list[Card]:
+    """Advantages over the sizes that they were asked at: a figure of those in steps, and one of those in margins."""
+    kinds = {"speedup": "scale", "difference": "scale_margins"}
+    known = {of: [v for v in reading.verdicts if "scale" in v and v["scale"]["of"] == of] for of in kinds}
+    return [_scale(reading, name, of == "speedup", known[of]) for of, name in kinds.items() if known[of]]
+
+
+def _scale(reading: Reading, name: str, factors: bool, verdicts: Sequence[dict[str, Any]]) -> Card:
+    axis = verdicts[0]["scale"]["axis"].replace("_", " ")
     rows: list[Growing] = []
-    for v, s in known:
+    for v in verdicts:
+        s = v["scale"]
         sizes, values = np.array(s["sizes"]), np.array(s["values"])
-        middle = np.log(values).mean() if s["of"] == "speedup" else values.mean()
-        line = middle + s["slope"] * (np.log(sizes) - np.log(sizes).mean())
+        y = np.log(values) if factors else values
+        line = y.mean() + s["slope"] * (np.log(sizes) - np.log(sizes).mean())
         ends = list(zip(s["lows"], s["highs"], strict=True))
-        fitted = np.exp(line) if s["of"] == "speedup" else line
-        rows.append(Growing(v["candidate"], reading.look(v["candidate"]), sizes, values, ends, fitted))
-    what = "speed-up, in steps" if factors else "difference in margins"
+        look_ = reading.look(v["candidate"])
+        rows.append(Growing(v["candidate"], look_, sizes, values, ends, np.exp(line) if factors else line))
+    what = "speed-up, in steps," if factors else "difference in margins"
     return Card(
-        "scale",
+        name,
         f"Does it last as {axis} grows?",
         "Marks are what it is worth at each size, with the interval there; the line has the slope that the sentence gives. Each "
         "size was tuned anew.",
