@@ -82,7 +82,7 @@ def comparisons(raw: dict[str, Any], true: float, replicates: int) -> list[Worth
             said = worth(ours[own] - rungs[PLANNED][own], ladder, deciding)
             assert said is not None
             places = {"shorter": RUNGS.index(known[0]) - 1, "longer": RUNGS.index(known[-1]) + 1}
-            further = [RUNGS[places[end]] for end in wanted([said]) if 0 <= places[end] < len(RUNGS)]
+            further = [RUNGS[places[end]] for end in wanted([said], ladder, deciding) if 0 <= places[end] < len(RUNGS)]
             if not further:
                 break
             known = sorted([*known, *further])

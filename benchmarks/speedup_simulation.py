@@ -54,7 +54,7 @@ def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generat
         found = worth(ours - rungs[0], ladder, deciding)
         assert found is not None
         ends = {"shorter": known[0] - 1, "longer": known[-1] + 1}
-        more = [ends[end] for end in wanted([found]) if abs(ends[end]) <= FURTHEST]
+        more = [ends[end] for end in wanted([found], ladder, deciding) if abs(ends[end]) <= FURTHEST]
         if not more:
             return found
         rungs |= {rung: scores(factor_of(rung), FINALS[1]) for rung in more}
@@ -85,8 +85,13 @@ def cell(curve: str, true: float, replicates: int, simulations: int, seed: int =
 
 
 def covers(found: Worth, true: float) -> bool:
-    """Whether the true speed-up lies in the set."""
-    return any(low <= true <= high for low, high in found.pieces)
+    """Whether the true speed-up lies in the set, which goes on beyond an open end."""
+    longest, shortest = found.tried[1], found.tried[0]
+    ahead = found.empty and found.ahead is True
+    beyond = (found.high is None and true > longest and (bool(found.pieces) or ahead)) or (
+        found.low is None and true < shortest and bool(found.pieces)
+    )
+    return beyond or any(low <= true <= high for low, high in found.pieces)
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ class ProtocolOptions(BudgetOptions):
         by commas. Every contender that takes it tunes it.
     schedule
         Of the learning rate, for every contender that has none of its own: constant, cosine, linear or wsd, a warm-up before
-        it as in warmup5+cosine; or none. Given twice, each is run, and whether the order turns round is said.
+        it as in warmup5+cosine; or none. Given twice, each is run, and where the order turns round, that is said.
     speedup
         Also say how many of the baseline's steps each candidate is worth: the baseline is tuned and trained at other lengths,
         too.

@@ -14,6 +14,8 @@ from assay.contenders import contenders as resolve
 from assay.contenders.registry import PACKAGED
 from assay.core import Brought, BudgetOptions, Contender, EngineOptions, ProtocolOptions, TaskOptions
 from assay.errors import UsageError
+from assay.record.plan import NAME as PLAN
+from assay.record.suite import is_suite
 from assay.training.numerics import check
 
 from .plan import Comparison, Warn, plan_suite
@@ -77,13 +79,16 @@ def plan_board(
     on, engine = TaskOptions(task=tasks), check(engine)
     contenders = available(warn, more, schedule)
     asked = plan_suite(contenders, on, protocol, engine, out, warn, "board")
+    if earlier is not None and not (more and is_suite(earlier)):
+        why = "it is the folder of no board" if more else "name the optimizers that come onto its page"
+        raise UsageError(f"--from {earlier}: {why}")
     if not more:
         return asked
     without = plan_suite(contenders[: -len(more)], on, protocol, engine, None, lambda line: None, "board")
     where = earlier or without.folder
-    if not where.exists():
-        return asked
-    warn(f"the trainings of the board in {where} are taken over")
-    folders = {entry.folder: where / entry.folder for entry in without.suite.entries} if without.suite else {}
+    entries = without.suite.entries if without.suite else ()
+    folders = {e.folder: where / e.folder for e in entries if (where / e.folder / PLAN).is_file()}
+    if folders:
+        warn(f"the trainings of {len(folders)} of {len(entries)} tasks are taken over from the board in {where}")
     jobs = (replace(job, earlier=folders.get(job.folder.name)) for job in asked.jobs)
     return replace(asked, jobs=tuple(jobs))

@@ -193,8 +193,8 @@ def sentence(e: Estimate, science: Science) -> list[str]:
         lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
     if e.ladder:
         lines.append(
-            f"{e.ladder} of these trainings are the baseline's at other lengths, for the speed-up; there are more where a "
-            "candidate is worth much more, or less, than its own steps"
+            f"{e.ladder} of these trainings are the baseline's at other lengths, for the speed-up; the ladder grows where the "
+            "answer touches its end, as long as longer training still helps, up to four times the length and a quarter"
         )
     if isinstance(p.looks, tuple):
         lines.append(

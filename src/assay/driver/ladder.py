@@ -12,7 +12,7 @@ from assay.driver.job import Job, rungs
 from assay.driver.scheduler import Scheduler
 from assay.driver.study import final_streams, in_lockstep, ranged, study_stream
 from assay.ladder import plan
-from assay.ladder.judged import Climbed, further
+from assay.ladder.judged import Climbed, further, records
 from assay.record import RunFolder
 from assay.record.extend import resume
 from assay.training.numerics import torch_build
@@ -27,7 +27,9 @@ def train(scheduler: Scheduler, job: Job) -> None:
     folder = scheduler.folder
     science = reached(folder.plan, folder.frame()).science
     baseline = ranged(job.contenders, science)[0]
-    lengths = rungs(job)
+    lengths = sorted(
+        {*rungs(job), *(rung.plan.science.task.epochs for rung in records(folder))}
+    )  # begun before, perhaps
     while lengths:
         for epochs in lengths:
             _rung(scheduler, replace(job, contenders=(baseline,)), science, epochs)

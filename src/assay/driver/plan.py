@@ -57,11 +57,10 @@ def plan(
     Raises:
         UsageError: as in `compare`.
     """
-    on, protocol, engine = (
-        _at_sizes(on or TaskOptions()),
-        protocol or ProtocolOptions(),
-        check(engine or EngineOptions()),
-    )
+    on, protocol = _at_sizes(on or TaskOptions()), protocol or ProtocolOptions()
+    engine = check(engine or EngineOptions())
+    if not protocol.schedule:
+        raise UsageError("no schedule is named: leave it out, or write none")
     found = resolve([baseline, *candidates], protocol.space, tune=protocol.tune)
 
     def settled(protocol: ProtocolOptions, warn: Warn) -> Comparison:

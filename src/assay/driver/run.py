@@ -26,6 +26,7 @@ from assay.errors import AssayError, Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
 from assay.ladder import across
 from assay.ladder.judged import has_ladder, in_timings, with_speedups
+from assay.ladder.judged import records as rungs_of
 from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
@@ -337,10 +338,12 @@ class _Run:
             rounds = np.full((1, 1 + len(settings)), math.nan)
         alone = np.median(rounds[:, 1:], axis=0).tolist()
         timed = {name: s for name, s in zip(scheduler.names, alone, strict=True) if math.isfinite(s)}
-        records = {"training_seconds": self.folder}
+        records = {"training_seconds": [self.folder]}
         if has_controls(self.folder):
-            records["controls_training_seconds"] = controls_record(self.folder)
-        summed = {name: float(record.frame()["seconds"].sum()) for name, record in records.items()}
+            records["controls_training_seconds"] = [controls_record(self.folder)]
+        if has_ladder(self.folder):
+            records["ladder_training_seconds"] = rungs_of(self.folder)
+        summed = {name: float(sum(r.frame()["seconds"].sum() for r in found)) for name, found in records.items()}
         whole = rounds[:, 1:] + rounds[:, :1]  # steps with their gradient
         speedups = {
             v["candidate"]: in_timings(v, whole[:, slot] / whole[:, 0])

@@ -37,7 +37,7 @@ from assay.ladder.plan import FOLDER as LADDER
 from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
 from assay.record.inspection import inspect
-from assay.record.plan import read_plan
+from assay.record.plan import NAME, read_plan
 from assay.record.suite import is_suite, open_suite, runs
 from assay.record.timings import read_timings
 from assay.report import verified as reported
@@ -147,11 +147,15 @@ def _recomputed(path: Path) -> Iterator[str]:
 
 def _ladder(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
     """Every rung by itself, then the ladder that they are."""
+    for entry in sorted((folder.path / LADDER).iterdir()):
+        if not (entry / NAME).is_file():
+            yield f"{LADDER}/{entry.name} is no rung of a ladder"
     for rung in rungs_of(folder):
         where = f"{LADDER}/{rung.path.name}"
         frame = rung.frame()
         own = RecordArrays(rung.plan, frame)
         faults_ = (
+            *foreign.faults(rung, own={NAME}),
             *_misnamed(rung),
             *agreement.faults(rung, frame),
             *_beyond(own),
@@ -260,15 +264,21 @@ def _other_versions(folder: RunFolder) -> Iterator[str]:
 def _other_times(folder: RunFolder) -> Iterator[str]:
     """`timings.json`: what is summed over the members has their sum. Other times follow from nothing."""
     timings = read_timings(folder.path)
-    records = {"training_seconds": folder}
+    records = {"training_seconds": [folder]}
     if has_controls(folder):
-        records["controls_training_seconds"] = controls_record(folder)
-    for name, record in records.items():
-        if name in timings and not _close(timings[name], float(record.frame()["seconds"].sum())):
+        records["controls_training_seconds"] = [controls_record(folder)]
+    if has_ladder(folder):
+        records["ladder_training_seconds"] = rungs_of(folder)
+    for name, found in records.items():
+        if name in timings and not _close(timings[name], float(sum(r.frame()["seconds"].sum() for r in found))):
             yield f"timings.json: {name} is not what the members took"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # said before
         verdicts = {v["candidate"]: v for v in read_data(folder.path / "result.json")["verdicts"]}
-        for name, found in timings.get("speedup", {}).items():
+        timed = timings.get("speedup", {})
+        if not timed.keys() <= {name for name, v in verdicts.items() if v.get("speedup") is not None}:
+            yield "timings.json: it has a speed-up in seconds of a candidate that has none in steps"
+            return
+        for name, found in timed.items():
             own = seconds_of(verdicts[name], found["step_ratio"], found["step_ratio_log_se"])
             if not _same(own, {key: found[key] for key in own}):
                 yield f"timings.json: the speed-up of {name} in seconds is not what its steps and their times give"

@@ -38,11 +38,10 @@ def sentence(axis: str, ends: Sequence[tuple[float, str]], found: Interval, what
     if found.exists:
         told += f" ({100 * found.level:.4g} % interval {_signed(found.low)} to {_signed(found.high)})"
     if not found.exists or found.low <= 0 <= found.high:
-        return (
-            f"Whether its advantage grows or shrinks with {axis} can't be told: {at}, {told} of {what} over ln({axis})."
-        )
-    way = "grows" if found.low > 0 else "shrinks"
-    return f"Its advantage {way} with {axis}: {at}, {told} of {what} over ln({axis})."
+        way = f"Whether what it is worth beside the baseline rises or falls with {axis} can't be told"
+    else:
+        way = f"What it is worth beside the baseline {'rises' if found.low > 0 else 'falls'} with {axis}"
+    return f"{way}: {at}, {told} of {what} over ln({axis})."
 
 
 def _signed(value: float) -> str:

@@ -98,17 +98,25 @@ class Ladder:
 
     def helps(self, deciding: Deciding) -> bool | None:
         """Whether the first longer budget is better than the planned one; None where there is no such rung."""
-        if self.one + 1 == len(self.logs):
-            return None
-        return bool(deciding(self.scores[:, self.one + 1] - self.scores[:, self.one]).low > 0)
+        return None if self.one + 1 == len(self.logs) else deciding(self._gains(self.one)).low > 0
+
+    def still_grows(self, deciding: Deciding) -> bool:
+        """Whether its longest budget gained a standard error over the one before: else a longer one would hardly say more."""
+        found = deciding(self._gains(len(self.logs) - 2))
+        return found.mean > found.se
+
+    def _gains(self, rung: int) -> np.ndarray:
+        """What each replicate gains (K,) by the rung after this one."""
+        return self.scores[:, rung + 1] - self.scores[:, rung]
 
 
 class Worth(NamedTuple):
     """Which of the baseline's budgets are worth as much as the candidate's, in multiples of its own.
 
-    `factor`: where the mean difference is 0, the smallest such; None where it is nowhere on the ladder. `pieces`: the set, as
-    stretches; none where it is empty. `low`, `high`: its ends; None where it is open there, or empty. `tried`: the ladder's ends.
-    `ahead`: whether the candidate's mean is above the baseline's at every budget tried (True), below (False), or neither.
+    `factor`: where the mean difference is 0, the smallest such; None where it is nowhere on the ladder, or both ends are open.
+    `pieces`: the set, as stretches; none where it is empty. `low`, `high`: its ends; None where it is open there, or empty.
+    `tried`: the ladder's ends. `ahead`: whether the candidate's mean is above the baseline's at every budget tried (True), below
+    (False), or neither.
     """
 
     factor: float | None
@@ -122,6 +130,11 @@ class Worth(NamedTuple):
     def empty(self) -> bool:
         """No budget on the ladder is worth as much."""
         return not self.pieces
+
+    @property
+    def settled(self) -> bool:
+        """A factor within one stretch that is closed at both ends: what a mean over tasks, or a slope, can be taken of."""
+        return None not in (self.factor, self.low, self.high) and len(self.pieces) == 1
 
 
 def worth(differences: np.ndarray, ladder: Ladder, deciding: Deciding) -> Worth | None:
@@ -157,8 +170,9 @@ def worth(differences: np.ndarray, ladder: Ladder, deciding: Deciding) -> Worth 
                 start = None
     if start is not None:
         pieces.append((math.exp(start), math.exp(grid[-1])))
+    untold = member[0] and member[-1]  # anything on the ladder, and beyond it: a root says nothing then
     return Worth(
-        factor=math.exp(roots[0]) if roots else None,
+        factor=math.exp(roots[0]) if roots and not untold else None,
         low=pieces[0][0] if pieces and not member[0] else None,
         high=pieces[-1][1] if pieces and not member[-1] else None,
         pieces=pieces,
@@ -203,14 +217,15 @@ def _between(holds: Callable[[float], bool], a: float, b: float) -> float:
     return a if at_a else b
 
 
-def wanted(found: Sequence[Worth | None]) -> set[End]:
+def wanted(found: Sequence[Worth | None], ladder: Ladder, deciding: Deciding) -> set[End]:
     """The ends at which the ladder should go on, by what is known of each candidate: those that its set touches.
 
-    So does a set that is empty, where the candidate is ahead everywhere, or behind.
+    So does a set that is empty, where the candidate is ahead everywhere, or behind. It doesn't go on to longer budgets where its
+    last step gained no more than a standard error: of a flat baseline they would cost several runs and say nothing.
     """
     ends: set[End] = set()
     for one in filter(None, found):
-        if (one.pieces and one.high is None) or (one.empty and one.ahead is True):
+        if ((one.pieces and one.high is None) or (one.empty and one.ahead is True)) and ladder.still_grows(deciding):
             ends.add("longer")
         if (one.pieces and one.low is None) or (one.empty and one.ahead is False):
             ends.add("shorter")

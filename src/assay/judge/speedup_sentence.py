@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assay.judge.sentence import listed
 from assay.judge.speedup import Worth
 
 
@@ -14,7 +13,7 @@ def sentence(found: Worth, baseline: str, level: float, helps: bool | None) -> s
     shortest, longest = (factor(end) for end in found.tried)
     said = _said(found, baseline, f"{100 * level:.4g} %", shortest, longest)
     if helps is False:
-        said += f" Longer training isn't seen to help {baseline} here."
+        said += f" Longer training isn't seen to help {baseline} here, so that steps say little."
     return said
 
 
@@ -37,7 +36,7 @@ def _said(found: Worth, baseline: str, level: str, shortest: str, longest: str) 
     else:
         ends = f"{low[:-1]} to {high[:-1]}"
     if len(found.pieces) > 1:
-        ends += ", but not all between: " + listed([f"{a:.2f} to {b:.2f}" for a, b in found.pieces])
+        ends = "anywhere in " + " or ".join(f"{a:.2f} to {b:.2f}" for a, b in found.pieces)
     if found.factor is None:
         return (
             f"At no length that was tried does {baseline} score as well in the mean ({level} interval {ends} {steps})."

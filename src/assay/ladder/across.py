@@ -55,13 +55,16 @@ def _fields(
             continue
         slot = names.index(verdict["candidate"])
         found = climbed.worths[slot - 1]
-        if found is None or found.factor is None:
+        if found is None or not found.settled or not climbed.helps:
             without.append(run.entry.name)
             continue
         parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0))
         sources.append(run.source)
     said = (
-        f"What it is worth in steps is open on {listed(without)}, so that there is no mean over all." if without else ""
+        f"What it is worth in steps is open on {listed(without)}, or longer training isn't seen to help there, so that there "
+        "is no mean over all."
+        if without
+        else ""
     )
     if without or not parts:
         return {

@@ -55,18 +55,17 @@ class Climbed:
         return {rung.plan.science.task.epochs: RecordArrays(rung.plan, rung.frame()) for rung in self.rungs}
 
     @property
-    def shorter_trained(self) -> bool:
-        """Whether shorter lengths are rungs of their own; else they are prefixes."""
-        return any(epochs < self.question.task.epochs for epochs in self.trained)
+    def prefixed(self) -> bool:
+        """Whether the next shorter lengths are prefixes, for the first of them isn't a rung of its own."""
+        return plan.first(self.question.plan.science)[0] not in self.trained
 
     @cached_property
     def scores(self) -> dict[int, np.ndarray]:
         """The baseline's mean scores (K,), turned, by length in epochs: of rungs trained, of prefixes, and as planned."""
         planned = self.question.task.epochs
         found = {epochs: arrays.scores(0).mean(axis=1) for epochs, arrays in self.trained.items()}
-        if not self.shorter_trained:
-            shorter = (epochs for epochs in plan.lengths(self.question.plan.science) if epochs < planned)
-            found |= {epochs: self.prefix(epochs) for epochs in shorter}
+        if self.prefixed:
+            found |= {epochs: self.prefix(epochs) for epochs in plan.prefixes(self.question.plan.science)}
         found[planned] = self.question.scores(0).mean(axis=1)
         return dict(sorted(found.items()))
 
@@ -136,6 +135,9 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
     if found is None:
         return {"speedup": None, "speedup_low": None, "speedup_high": None}
     level = float(verdict["details"]["level"])
+    said = sentence(found, verdict["baseline"], level, climbed.helps)
+    if "held_back" in verdict["details"]:
+        said = f"By that interval alone, with the same reserve: {said[0].lower()}{said[1:]}"
     details = SpeedUp(
         pieces=found.pieces,
         shortest=found.tried[0],
@@ -144,7 +146,7 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
         longer_helps=climbed.helps,
     )
     return {
-        "sentence": f"{verdict['sentence']} {sentence(found, verdict['baseline'], level, climbed.helps)}",
+        "sentence": f"{verdict['sentence']} {said}",
         "speedup": found.factor,
         "speedup_low": found.low,
         "speedup_high": found.high,
@@ -153,10 +155,16 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
 
 
 def further(climbed: Climbed) -> list[int]:
-    """The lengths that a ladder still lacks: one beyond each end that a candidate's set touches, as far as there are any."""
+    """The lengths that a ladder still lacks: those within it, then one beyond each end that a candidate's set touches, if any."""
     known, here = plan.lengths(climbed.question.plan.science), list(climbed.scores)
+    if holes := [epochs for epochs in known if here[0] < epochs < here[-1] and epochs not in here]:
+        return holes
     places = {"shorter": known.index(here[0]) - 1, "longer": known.index(here[-1]) + 1}
-    return [known[places[end]] for end in sorted(wanted(climbed.worths)) if 0 <= places[end] < len(known)]
+    return [
+        known[places[end]]
+        for end in sorted(wanted(climbed.worths, climbed.ladder, climbed.interval))
+        if 0 <= places[end] < len(known)
+    ]
 
 
 def in_timings(verdict: Mapping[str, Any], ratios: np.ndarray) -> dict[str, float | None]:

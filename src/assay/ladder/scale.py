@@ -18,7 +18,7 @@ from assay.judge.speedup_sentence import factor
 from assay.ladder.judged import Climbed
 from assay.record.suite import Suite
 
-WORDS = {"speedup": "ln(speed-up)", "difference": "the difference in margins"}
+WORDS = {"speedup": "ln(speed-up)", "difference": "the difference in margins"}  # what a slope is of
 
 
 def axis_of(suite: Suite, runs: Sequence[Judged]) -> str | None:
@@ -86,10 +86,10 @@ class _Advantages(NamedTuple):
 
 
 def _in_steps(name: str, runs: Sequence[Judged], ladders: Sequence[Climbed]) -> _Advantages | None:
-    """Speed-ups; None where there isn't one at every size."""
+    """Speed-ups; None where there isn't a settled one at every size."""
     slots = [run.slot(name) for run in runs]
     worths = [climbed.worths[slot - 1] for climbed, slot in zip(ladders, slots, strict=True)]
-    if any(w is None or w.factor is None for w in worths):
+    if any(w is None or not w.settled for w in worths) or not all(climbed.helps for climbed in ladders):
         return None
     known = [w for w in worths if w is not None]
     logs = [log_factors(c.apart(slot), c.ladder, w) for c, slot, w in zip(ladders, slots, known, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -17,12 +17,13 @@ WRITTEN = re.compile(
 )
 
 
-def faults(folder: RunFolder, where: str = "") -> Iterator[str]:
-    """What is none of a record's. `where`: how lines begin."""
+def faults(folder: RunFolder, where: str = "", own: Container[str] | None = None) -> Iterator[str]:
+    """What is none of a record's. `where`: how lines begin. `own`: the files that it may have, where it isn't a run's."""
     for name in _unknown(read_data(folder.path / NAME), msgspec.to_builtins(folder.plan)):
         yield f"{where}{NAME} has {name}, which no plan has"
     for name in sorted(path.name for path in folder.path.iterdir() if path.is_file()):
-        if not WRITTEN.fullmatch(name):
+        known = WRITTEN.fullmatch(name) if own is None else name in own or name.endswith(".damaged")
+        if not known:
             yield f"{where}{name} is no file of a run's"
 
 

@@ -36,6 +36,7 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall_seconds: Seconds | UnsetType = UNSET
     training_seconds: Seconds | UnsetType = UNSET
     controls_training_seconds: Seconds | UnsetType = UNSET
+    ladder_training_seconds: Seconds | UnsetType = UNSET
     optimizer_step_seconds: dict[str, Seconds] | UnsetType = UNSET
     speedup: dict[str, SpeedUp] | UnsetType = UNSET
     seconds_to_target: dict[str, dict[str, Seconds | None]] | UnsetType = UNSET

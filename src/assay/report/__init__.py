@@ -24,6 +24,11 @@ def draw(folder: str | Path) -> Path:
     found = drawn(path)
     for name, content in found.items():
         write_bytes(path / name, content)
-    if "speedup.png" in found:  # which takes the place of the epochs to a target
-        (path / "speed.png").unlink(missing_ok=True)
+    for name in {
+        "speed.png",
+        "speedup.png",
+        "scale.png",
+        "scale_margins.png",
+    } - found.keys():  # which take each other's place
+        (path / name).unlink(missing_ok=True)
     return path / PAGE

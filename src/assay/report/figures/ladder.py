@@ -93,15 +93,28 @@ class Growing(NamedTuple):
 
 def scale(candidates: Sequence[Growing], axis: str, size: str, factors: bool) -> Figure:
     """An advantage against a size, both logarithmic where it is a factor, with its interval at each size."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     figure, (axes,) = canvas([c.label for c in candidates])
     lines: list[Line2D] = []
+    drawn = [
+        v
+        for c in candidates
+        for v in (*c.values, *c.line, *(end for pair in c.ends for end in pair if end is not None))
+    ]
+    room = 1.25 if factors else 0.1 * (max(drawn) - min(drawn) or 1.0)
+    least, most = (min(drawn) / room, max(drawn) * room) if factors else (min(drawn) - room, max(drawn) + room)
+    axes.set_yscale("log" if factors else "linear")
+    axes.set_ylim(least, most)  # an open end goes on to the edge
+    if factors:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}×"))
     for place, (label, (colour, marker, dash), sizes, values, ends, line) in enumerate(candidates):
         beside = sizes * np.exp(0.03 * (place - (len(candidates) - 1) / 2))  # so that intervals don't hide each other
-        for x, value, (low, high) in zip(beside, values, ends, strict=True):
+        for x, (low, high) in zip(beside, ends, strict=True):
             axes.plot(
-                [x, x], [value if low is None else low, value if high is None else high], color=colour, linewidth=2
+                [x, x], [least if low is None else low, most if high is None else high], color=colour, linewidth=2
             )
         edge = {"markersize": 5.5, "markeredgecolor": INK, "markeredgewidth": 0.7, "linestyle": "none"}
         axes.plot(beside, values, marker=marker, color=colour, **edge)
