@@ -92,11 +92,11 @@ def test_open_ends_and_empty_sets_ask_for_more_rungs_and_are_said() -> None:
     assert wanted([ahead, wide], flat, deciding) == {"shorter"}  # which longer training doesn't help any more
     assert wide.factor is None  # a root says nothing where both ends are open
     assert "better than adam trained for any number of steps that was tried, up to 2.00×" in sentence(
-        ahead, "adam", 0.95, True
+        ahead, "mine", "adam", 0.95, True
     )
-    assert "down to 0.50×" in sentence(behind, "adam", 0.95, True)
-    assert "can't be told" in sentence(wide, "adam", 0.95, None)
-    assert sentence(wide, "adam", 0.95, False).endswith(
+    assert "down to 0.50×" in sentence(behind, "mine", "adam", 0.95, True)
+    assert "can't be told" in sentence(wide, "mine", "adam", 0.95, None)
+    assert sentence(wide, "mine", "adam", 0.95, False).endswith(
         "Longer training isn't seen to help adam here, so that steps say little."
     )
 
@@ -111,7 +111,7 @@ def test_a_baseline_that_overfits_leaves_two_stretches() -> None:
     assert found is not None
     assert len(found.pieces) == 2
     assert found.factor == pytest.approx(0.7, abs=0.02)  # the fewest steps that do
-    assert "anywhere in " in sentence(found, "adam", 0.95, True)
+    assert "anywhere in " in sentence(found, "mine", "adam", 0.95, True)
     assert ladder.helps(deciding) is False
 
 

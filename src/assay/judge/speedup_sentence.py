@@ -8,27 +8,30 @@ from typing import Any
 from assay.judge.speedup import Worth
 
 
-def sentence(found: Worth, baseline: str, level: float, helps: bool | None) -> str:
+def sentence(found: Worth, candidate: str, baseline: str, level: float, helps: bool | None) -> str:
     """`level`: of the interval. `helps`: whether longer training helps the baseline; None where it isn't known."""
     shortest, longest = (factor(end) for end in found.tried)
-    said = _said(found, baseline, f"{100 * level:.4g} %", shortest, longest)
+    said = _said(found, candidate, baseline, f"{100 * level:.4g} %", shortest, longest)
     if helps is False:
         said += f" Longer training isn't seen to help {baseline} here, so that steps say little."
     return said
 
 
-def _said(found: Worth, baseline: str, level: str, shortest: str, longest: str) -> str:
+def _said(found: Worth, candidate: str, baseline: str, level: str, shortest: str, longest: str) -> str:
     steps = f"{baseline}'s steps"
     if found.empty:
         side, end = ("better", f"up to {longest}") if found.ahead else ("worse", f"down to {shortest}")
-        return f"It is {side} than {baseline} trained for any number of steps that was tried, {end} its own."
+        return f"{candidate} is {side} than {baseline} trained for any number of steps that was tried, {end} its own."
     low, high = (None if end is None else factor(end) for end in (found.low, found.high))
     if low is None and high is None:
-        return f"How many of {steps} it is worth can't be told: {shortest} as many and {longest} as many are both possible."
+        both = f"{shortest} as many and {longest} as many are both possible"
+        return f"How many of {steps} {candidate} is worth can't be told: {both}."
     if found.factor is None and high is None:
-        return f"It is worth more than {low} {steps} ({level} interval from {low}; {longest} is the longest that was tried)."
+        why = f"in the mean it is ahead of {baseline} at {longest}, too, the longest that was tried"
+        return f"{candidate} is worth {low} {steps} at least ({level}); no upper end is known, for {why}."
     if found.factor is None and low is None:
-        return f"It is worth less than {high} {steps} ({level} interval up to {high}; {shortest} is the shortest that was tried)."
+        why = f"in the mean it is behind {baseline} at {shortest}, too, the shortest that was tried"
+        return f"{candidate} is worth {high} {steps} at most ({level}); no lower end is known, for {why}."
     if low is None:
         ends = f"up to {high}; {shortest} is the shortest that was tried"
     elif high is None:
@@ -41,7 +44,7 @@ def _said(found: Worth, baseline: str, level: str, shortest: str, longest: str) 
         return (
             f"At no length that was tried does {baseline} score as well in the mean ({level} interval {ends} {steps})."
         )
-    return f"It is worth {factor(found.factor)} {steps} ({level} interval {ends})."
+    return f"{candidate} is worth {factor(found.factor)} {steps} ({level} interval {ends})."
 
 
 def factor(value: float) -> str:
@@ -50,7 +53,7 @@ def factor(value: float) -> str:
 
 
 def across_sentence(
-    baseline: str, ends: tuple[float | None, float | None, float | None], level: float, over: str
+    candidate: str, baseline: str, ends: tuple[float | None, float | None, float | None], level: float, over: str
 ) -> str:
     """The geometric mean. `ends`: factor, low, high; `over`: so many tasks or settings."""
     middle, low, high = ends
@@ -58,7 +61,7 @@ def across_sentence(
         f" ({100 * level:.4g} % interval {low:.2f} to {high:.2f})" if low is not None and high is not None else ""
     )
     steps = f"{middle:.2f}× {baseline}'s steps"
-    return f"It is worth {steps}{interval}, the geometric mean over {over}."
+    return f"{candidate} is worth {steps}{interval}, the geometric mean over {over}."
 
 
 def seconds_sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any]) -> str:

@@ -77,5 +77,5 @@ def _fields(
     over = counted(len(parts), "setting" if several else "task")
     found = across.these(parts, sources, suite.alpha, len(suite.candidates))
     middle, low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.mean, found.low, found.high))
-    told = across_sentence(verdict["baseline"], (middle, low, high), found.level, over)
+    told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), found.level, over)
     return {"speedup": middle, "speedup_low": low, "speedup_high": high, "sentence": f"{verdict['sentence']} {told}"}

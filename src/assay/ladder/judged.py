@@ -135,9 +135,9 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
     if found is None:
         return {"speedup": None, "speedup_low": None, "speedup_high": None}
     level = float(verdict["details"]["level"])
-    said = sentence(found, verdict["baseline"], level, climbed.helps)
+    said = sentence(found, verdict["candidate"], verdict["baseline"], level, climbed.helps)
     if "held_back" in verdict["details"]:
-        said = f"By that interval alone, with the same reserve: {said[0].lower()}{said[1:]}"
+        said = f"By that interval alone, with the same reserve: {said}"
     details = SpeedUp(
         pieces=found.pieces,
         shortest=found.tried[0],

@@ -110,7 +110,7 @@ def _added(contenders: Sequence[ContenderInfo]) -> list[str]:
     return [str(_name(c)).removesuffix(f"+{schedule}") for c in contenders if c.name not in known]
 
 
-def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
+def across(suite: Suite, plans: Sequence[Plan], speedup: bool = False) -> list[str] | None:
     """The command of a comparison across tasks; None if Python alone can repeat it."""
     if any(command(plan) is None for plan in plans):
         return None
@@ -122,6 +122,7 @@ def across(suite: Suite, plans: Sequence[Plan]) -> list[str] | None:
         for value in values:
             words += [f"--{axis.replace('_', '-')}", value if isinstance(value, str) else f"{value:g}"]
     words += ["--schedule", contenders[0].schedule or "none"] if board else _spaces(fullest.science, {})
+    words += ["--speedup"] if speedup else []
     p = fullest.science.protocol
     words += [] if p.word == "honest" else ["--protocol", p.word]
     numbers = {"trials": p.trials, "replicates": p.replicates, "final-seeds": p.final_seeds, "seed": suite.seed}

@@ -31,10 +31,9 @@ def card(reading: Reading) -> Card | None:
     for arm, v in reading.pairs:
         own = scale * arm.scores("test")[:, :, -1].mean(axis=1)[:, None]
         low, high = (float(end[0]) for end in _bands(own, reading))
-        known = v["details"].get("speedup", {})
-        levels.append(
-            Level(arm.name, arm.look, float(own.mean()), (low, high), known.get("pieces", []), v.get("speedup"))
-        )
+        pieces = [(a, b) for a, b in v["details"].get("speedup", {}).get("pieces", [])]
+        gone_on = bool(pieces) and v["speedup_low"] is None, bool(pieces) and v["speedup_high"] is None
+        levels.append(Level(arm.name, arm.look, float(own.mean()), (low, high), pieces, gone_on, v.get("speedup")))
     return Card(
         "speedup",
         f"How many of {base.name}'s steps is it worth?",

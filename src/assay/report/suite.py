@@ -75,19 +75,20 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
     """The figures, the page's template, and what that shows. Raises as `read` does."""
     reading = read(path)
     suite, plain = reading.suite, f"{', '.join(reading.suite.candidates)} against {reading.suite.baseline}"
+    climbed = any("speedup" in v for v in reading.verdicts)
     shown = {
         "title": f"Who beats tuned {suite.baseline}?" if suite.title == "board" else plain,
         "reading": reading,
         "verdicts": reading.verdicts,
         "words": WORDS,
         "costs": [costs(reading, v) for v in reading.verdicts],
-        "climbed": any("speedup" in v for v in reading.verdicts),
+        "climbed": climbed,
         "scored": scored,
         "units": units,
         "edges": any(c.get("edges") for task in reading.content["tasks"] for c in task["contenders"].values()),
         "aimed": aimed(reading),
         "facts": [facts(reading)],
-        "command": command(suite, reading.plans),
+        "command": command(suite, reading.plans, speedup=climbed),
     }
     tasks = [_tasks(reading)] if len(reading.verdicts) <= FEW else []
     return [_forest(reading), *_scales(reading), *tasks, _profiles(reading)], "suite.html.j2", shown
@@ -130,8 +131,8 @@ def _scale(reading: Reading, name: str, factors: bool, verdicts: Sequence[dict[s
     return Card(
         name,
         f"Does it last as {axis} grows?",
-        "Marks are what it is worth at each size, with the interval there; the line has the slope that the sentence gives. Each "
-        "size was tuned anew.",
+        "Marks are what it is worth at each size, with the interval of that size's own run; the line has the slope that the "
+        "sentence gives. Each size was tuned anew, for the same number of epochs.",
         scale(rows, f"{what} against tuned {reading.suite.baseline}", axis, factors),
     )
 

@@ -26,6 +26,7 @@ class Level(NamedTuple):
     score: float
     band: tuple[float, float]
     pieces: Sequence[tuple[float, float]]
+    open: tuple[bool, bool]  # whether it goes on beyond the first, and the last
     factor: float | None
 
 
@@ -61,6 +62,11 @@ def ladder(base: Rungs, candidates: Sequence[Level], axis: str, worse_is_higher:
         y = high + step * (place + 0.7) if worse_is_higher else low - step * (place + 0.7)
         for piece in c.pieces:
             axes.plot(piece, [y, y], color=c.look.colour, linewidth=3, solid_capstyle="butt")
+        for end, arrow, goes_on in zip(
+            (c.pieces or [(1, 1)])[0][:1] + (c.pieces or [(1, 1)])[-1][1:], "<>", c.open, strict=True
+        ):
+            if goes_on:
+                axes.plot([end], [y], marker=arrow, markersize=9, color=c.look.colour, clip_on=False)
         if c.factor is not None:
             edge = {"markersize": 6, "markeredgecolor": INK, "markeredgewidth": 0.7}
             axes.plot([c.factor], [y], marker=c.look.marker, color=c.look.colour, **edge)
