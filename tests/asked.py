@@ -7,13 +7,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from assay import events
-from assay.core import Contender, EngineOptions, ProtocolOptions, TaskOptions, WorkerOptions
+from assay.core import Contender, EngineOptions, Member, ProtocolOptions, TaskOptions, WorkerOptions
 from assay.driver import plan as planning
 from assay.driver import run as running
 from assay.driver.compare import Result
 from assay.driver.job import Job
 from assay.driver.plan import Comparison
+from assay.driver.scheduler import Calls
+from assay.workers import jobs
 
 
 def plan(
@@ -36,6 +40,20 @@ def plan(
 def job(*contenders: str | Contender, **options: Any) -> Job:
     """The one job of a plan."""
     (found,) = plan(*contenders, **options).jobs
+    return found
+
+
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Member]:
+    """A list that the first member of each chunk comes to that workers are asked to train from now on."""
+    found: list[Member] = []
+    submit = Calls.submit
+
+    def noted(self: Calls, purpose: Any, name: str, function: Any, *arguments: Any) -> None:
+        if function is jobs.train_chunk:
+            found.append(arguments[2][0])
+        submit(self, purpose, name, function, *arguments)
+
+    monkeypatch.setattr(Calls, "submit", noted)
     return found
 
 

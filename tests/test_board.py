@@ -15,10 +15,9 @@ from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
 from assay.driver.plan import why_not
-from assay.driver.scheduler import Calls
 from assay.tasks import find
-from assay.workers import jobs
 
+from . import asked as asked_for
 from . import tiny
 
 
@@ -139,18 +138,10 @@ def test_a_users_optimizer_comes_onto_the_page_and_the_others_are_not_trained_ag
     before = {p.name: p.read_bytes() for p in folder.glob("members/*")}
     mine = f"{tmp_path / 'mine.py'}:Mine"
     added = ["board", mine, *asked, "--from", str(tmp_path / "board"), "--out", str(tmp_path / "more")]
-    trained: list[int] = []
-    submit = Calls.submit
-
-    def noted(self, purpose, name, function, *arguments):
-        if function is jobs.train_chunk:
-            trained.append(arguments[2][0].slot)
-        submit(self, purpose, name, function, *arguments)
-
-    monkeypatch.setattr(Calls, "submit", noted)
+    trained = asked_for.trained(monkeypatch)
     assert call(added) == 0
     capsys.readouterr()
-    assert set(trained) == {2}
+    assert {member.slot for member in trained} == {2}
     kept = {p.name: p.read_bytes() for p in (tmp_path / "more" / folder.name / "members").glob("*")}
     assert before.items() <= kept.items()
     found = json.loads((tmp_path / "more" / "result.json").read_text())

@@ -13,12 +13,10 @@ import scipy.stats
 
 import assay
 from assay.cli import call
-from assay.driver.scheduler import Calls
 from assay.errors import UsageError
 from assay.record import RunFolder
-from assay.workers import jobs
 
-from . import tiny
+from . import asked, tiny
 
 SMALL = {"trials": 3, "replicates": 5, "final_seeds": 2, "engine": "loop", "quiet": True}
 ARGUMENTS = [
@@ -104,23 +102,15 @@ def test_one_lies_in_it_where_nought_lies_in_the_interval(climbed):
 def test_a_finished_record_gets_a_ladder_and_nothing_else_is_trained(plain, climbed, tmp_path, monkeypatch):
     copy = tmp_path / "run"
     shutil.copytree(plain.folder, copy)
-    lengths: list[int] = []
-    submit = Calls.submit
-
-    def noted(self, purpose, name, function, *arguments):
-        if function is jobs.train_chunk:
-            lengths.append(arguments[2][0].replicate)
-        submit(self, purpose, name, function, *arguments)
-
-    monkeypatch.setattr(Calls, "submit", noted)
+    now = asked.trained(monkeypatch)
     again = ask(copy, speedup=True)
     trained = climbed.content["ladder"]["trainings"]
-    assert len(lengths) == trained  # the loop trains one in a chunk
+    assert len(now) == trained  # the loop trains one in a chunk
     assert (copy / "result.json").read_bytes() == (climbed.folder / "result.json").read_bytes()
-    lengths.clear()
+    now.clear()
     assert "from the record" in ask(copy, speedup=True).recorded
     assert "from the record" in ask(copy).recorded  # which then has it, too
-    assert not lengths
+    assert not now
     assert again.content["ladder"] == climbed.content["ladder"]
 
 

@@ -22,11 +22,7 @@ _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
 
 def contenders(
-    names: Sequence[Brought],
-    spaces: Sequence[str] = (),
-    *,
-    tune: Sequence[str] = (),
-    untuned: bool = False,
+    names: Sequence[Brought], spaces: Sequence[str] = (), *, tune: Sequence[str] = (), untuned: bool = False
 ) -> tuple[Contender, ...]:
     """The baseline and its candidates, in order, with the spaces of `--space NAME.hp=lo..hi[:log|:1-log]` laid over them.
 

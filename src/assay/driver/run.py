@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from assay import events
@@ -20,20 +18,18 @@ from assay.answer.reached import reached, with_ranges, with_replicates
 from assay.answer.result import result
 from assay.answer.suite import seconds_to_target, step_seconds
 from assay.contenders.load import changes_in, take_printed
-from assay.controls.judged import controls_record, has_controls, judged
+from assay.controls.judged import has_controls, judged
 from assay.core import PILOT, Contender, WorkerOptions, plan_of
-from assay.errors import AssayError, Interrupted, NoVerdict, UsageError
+from assay.errors import Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
 from assay.ladder import across
-from assay.ladder.judged import has_ladder, in_timings, with_speedups
-from assay.ladder.judged import records as rungs_of
+from assay.ladder.judged import has_ladder, with_speedups
 from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
 from assay.record.suite import Entry, Suite, start
 from assay.training.numerics import may_be_this_cpu, torch_build
-from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
 
@@ -44,7 +40,8 @@ from .job import Job, rungs, trainings
 from .plan import Comparison
 from .protocol import most_replicates
 from .scheduler import ChunkStream, Scheduler, result_of
-from .study import final_streams, in_lockstep, member, pilot_stream, ranged, study_stream
+from .study import final_streams, in_lockstep, pilot_stream, ranged, study_stream
+from .timed import timings as timings_of
 
 
 def run(
@@ -225,7 +222,7 @@ class _Run:
             controls_.train(self.scheduler, self.job)
             content["controls"] = judged(self.folder)
             _warn_of_controls(content, self.on_event)
-        timings = self._timings(content)
+        timings = timings_of(self.scheduler, content, self.on_event)
         if self.made and not self.trained_anew:
             self.on_event(events.FromRecord(str(self.folder.path), self.made))
             timings |= {MADE: self.made}
@@ -324,33 +321,6 @@ class _Run:
 
     def _export(self) -> Any:
         return self.workers.submit_here(export.studies, self.folder.path)
-
-    def _timings(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Seconds of training, and of one step of each optimizer alone, at what was typically chosen."""
-        scheduler = self.scheduler
-        settings = [content["contenders"][name]["hyperparameters"] for name in scheduler.names]
-        probes = [member(scheduler.science, slot, "tune", 0, 0, values) for slot, values in enumerate(settings)]
-        arguments = (scheduler.packed_task, scheduler.packed_contenders, probes, scheduler.numerics[0])
-        try:
-            rounds = result_of(self.workers.submit(jobs.time_optimizers, *arguments))  # NaN with a closure
-        except AssayError as error:  # all is trained, and judged: it costs the time of a step, and nothing else
-            self.on_event(events.Warned(f"steps alone are not timed: {error}"))
-            rounds = np.full((1, 1 + len(settings)), math.nan)
-        alone = np.median(rounds[:, 1:], axis=0).tolist()
-        timed = {name: s for name, s in zip(scheduler.names, alone, strict=True) if math.isfinite(s)}
-        records = {"training_seconds": [self.folder]}
-        if has_controls(self.folder):
-            records["controls_training_seconds"] = [controls_record(self.folder)]
-        if has_ladder(self.folder):
-            records["ladder_training_seconds"] = rungs_of(self.folder)
-        summed = {name: float(sum(r.frame()["seconds"].sum() for r in found)) for name, found in records.items()}
-        whole = rounds[:, 1:] + rounds[:, :1]  # steps with their gradient
-        speedups = {
-            v["candidate"]: in_timings(v, whole[:, slot] / whole[:, 0])
-            for slot, v in enumerate(content["verdicts"], start=1)
-            if v.get("speedup") is not None and {v["candidate"], v["baseline"]} <= timed.keys()
-        }
-        return {"optimizer_step_seconds": timed, **summed, **({"speedup": speedups} if speedups else {})}
 
 
 def tune(scheduler: Scheduler, contenders: Sequence[Contender], replicates: range) -> None:

@@ -27,6 +27,7 @@ from assay.controls.judged import controls_record, has_controls, judged
 from assay.controls.plan import FOLDER
 from assay.core import PHASES
 from assay.driver import asked
+from assay.driver.timed import training_seconds
 from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
 from assay.ladder import across
@@ -264,13 +265,8 @@ def _other_versions(folder: RunFolder) -> Iterator[str]:
 def _other_times(folder: RunFolder) -> Iterator[str]:
     """`timings.json`: what is summed over the members has their sum. Other times follow from nothing."""
     timings = read_timings(folder.path)
-    records = {"training_seconds": [folder]}
-    if has_controls(folder):
-        records["controls_training_seconds"] = [controls_record(folder)]
-    if has_ladder(folder):
-        records["ladder_training_seconds"] = rungs_of(folder)
-    for name, found in records.items():
-        if name in timings and not _close(timings[name], float(sum(r.frame()["seconds"].sum() for r in found))):
+    for name, seconds in training_seconds(folder).items():
+        if name in timings and not _close(timings[name], seconds):
             yield f"timings.json: {name} is not what the members took"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # said before
         verdicts = {v["candidate"]: v for v in read_data(folder.path / "result.json")["verdicts"]}

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from assay.core import Science
 from assay.errors import UsageError
 from assay.judge.speedup import FIRST, FURTHEST, factor_of
+from assay.record.layout import LADDER
 
-FOLDER = "speedup"
+FOLDER = LADDER
 FINALS = 4  # final runs of a rung's replicate: its own noise adds little to what tuning leaves
 
 

@@ -19,6 +19,7 @@ from assay.record import manifest, output
 from assay.record.documents import read_data
 from assay.record.files import TEMPORARY, fault, write_bytes
 from assay.record.folder import RunFolder
+from assay.record.layout import LADDER
 from assay.record.manifest import Change
 from assay.record.plan import NAME, read_plan, write_plan
 
@@ -30,7 +31,7 @@ LEFT = (
     "scores",
     "steps",
     "controls",
-    "speedup",
+    LADDER,
     "studies.db",
     "result.json",
     "timings.json",
@@ -148,7 +149,7 @@ def to_take_over(path: Path, science: Science, torch: str) -> RunFolder | None:
 
 def take_over(folder: RunFolder, earlier: RunFolder) -> None:
     """Copy what an earlier record has of the first contenders' trainings, and of a ladder; a file is there whole or not."""
-    rungs = sorted(earlier.path.glob(f"speedup/*/{NAME}"))
+    rungs = sorted(earlier.path.glob(f"{LADDER}/*/{NAME}"))
     # of the baseline alone, whoever the candidates are
     places = [path.relative_to(earlier.path).parent for path in rungs]
     files = [path for place in (Path(), *places) for path in sorted((earlier.path / place).glob("[ms]*s/*.parquet"))]

@@ -10,8 +10,9 @@ from assay.errors import BrokenRecord, UsageError
 
 SUITE = "suite.json"
 OWN = ("plan.json", "manifest.json", "members", "result.json")  # any of which makes a folder a run's, damaged perhaps
+LADDER = "speedup"  # the rungs of a ladder, a folder each
 FOLDERS = re.compile(
-    r"((controls|speedup/[0-9]{1,9})/)?(members|scores|steps|weights)|controls|speedup(/[0-9]{1,9})?|earlier(/[0-9]{1,9})?"
+    rf"((controls|{LADDER}/[0-9]{{1,9}})/)?(members|scores|steps|weights)|controls|({LADDER}|earlier)(/[0-9]{{1,9}})?"
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.judge.decide import critical, level_of
+from assay.judge.decide import critical
 from assay.judge.sentence import listed
 from assay.judge.speedup import Ladder
 from assay.judge.speedup_sentence import factor, seconds_sentence
@@ -47,7 +47,6 @@ def card(reading: Reading) -> Card | None:
 def _bands(values: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     """The t interval of the mean over replicates, of values (K, P), at 1 − α."""
     replicates, alpha = len(values), reading.plan.science.protocol.alpha
-    level_of(alpha)
     half = float(critical(replicates, alpha)) * values.std(axis=0, ddof=1) / replicates**0.5
     return values.mean(axis=0) - half, values.mean(axis=0) + half
 
