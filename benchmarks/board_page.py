@@ -1,103 +1,114 @@
-"""The board as a page of the docs: the tables of a finished `assay board`, and its figure beside them.
+"""The board as a page of the docs: the tables of a finished `assay board`, and its figure before them.
 
-    assay board --out /tmp/board
-    python benchmarks/board_page.py /tmp/board docs/board.md [--note "…"]
+    assay board --speedup --out /tmp/board
+    assay board --schedule none --out /tmp/constant
+    python benchmarks/board_page.py /tmp/board docs/board.md --constant /tmp/constant [--note "…"]
 
-All numbers are those of the folder's `result.json` and `timings.json`, as its report.html shows them.
+All numbers are those of the folders' `result.json` and `timings.json`, as their report.html shows them.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from assay.report import suite as page
 from assay.report.command import across, quoted
-from assay.report.units import duration, per_cent, signed, span
+from assay.report.drawn import drawn
+from assay.report.units import MISSING, duration, per_cent, signed, span
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a finished board")
     parser.add_argument("out", type=Path, help="the page to write; figures go beside it")
+    parser.add_argument("--constant", type=Path, help="the folder of the same board with --schedule none")
     parser.add_argument("--note", default="", help="a remark on the machine")
     options = parser.parse_args()
-    reading = page.read(options.run)
     figures = {name: options.out.with_name(f"board-{name}.png") for name in ("across_plot", "profiles")}
+    pictures = drawn(options.run)
     for name, target in figures.items():
-        shutil.copyfile(options.run / f"{name}.png", target)
-    options.out.write_text(text(reading, figures, options.note), encoding="utf-8")
+        target.write_bytes(pictures[f"{name}.png"])
+    constant = page.read(options.constant) if options.constant else None
+    options.out.write_text(text(page.read(options.run), constant, figures, options.note), encoding="utf-8")
     print(options.out)
 
 
-def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
+def text(reading: page.Reading, constant: page.Reading | None, figures: dict[str, Path], note: str) -> str:
     """The page as Markdown."""
     suite, tasks, facts = reading.suite, reading.content["tasks"], dict(page.facts(reading).rows)
     base, costs = suite.baseline, [page.costs(reading, v) for v in reading.verdicts]
     headlines, cells = (per_cent(reading.content["levels"][k]) for k in ("headlines", "tasks"))
-    command = quoted(across(suite, reading.plans) or [])
     trials, finals = facts["trials for each contender"], facts["final runs for each contender"]
-    replicates = facts["replicates of each task"]
+    made = [once(each, note) for each in (reading, constant) if each is not None]
+    decided = sum(v["outcome"] != "inconclusive" for v in reading.verdicts)
+    beside = {v["candidate"]: v for v in constant.verdicts} if constant else {}
     return "\n".join(
         [
             f"# The board: who beats tuned {base}?",
             "",
-            f"Made by `{' '.join(command)}`, then `python benchmarks/board_page.py`: {trials} trials and {finals} final "
-            f"runs for each contender in each of {replicates} replicates of each task. Machine: {facts['processor']}, torch "
-            f"{facts['torch']}, {duration(reading.timings['wall_seconds'])} in one command{f' ({note})' if note else ''}.",
+            f"![Each optimizer against tuned {base}, over all tasks]({figures['across_plot'].name})",
+            "",
+            f"{decided} of {len(reading.verdicts)} headlines are decided. Learning rate and weight decay of each are tuned "
+            f"with {trials} trials in each of {facts['replicates of each task']} replicates of each task, from a range that "
+            f"a pilot found, and trained {finals} times more; so are those of {base}. All follow a schedule but those whose "
+            "authors have them go without. Made by",
+            "",
+            *[f"    {line}" for line, _ in made],
+            "",
+            f"and `python benchmarks/board_page.py`, on {facts['processor']}, torch {facts['torch']}: "
+            f"{'; '.join(said for _, said in made)}.",
             "",
             "All numbers are differences in margins, positive is better: 1 is the smallest difference that matters on a "
-            "task ([tasks.md](tasks.md)). Errors are controlled over the whole page: with "
-            f"{per_cent(1 - suite.alpha - suite.cells_alpha)} probability all intervals of the first table hold "
-            f"(Bonferroni: the column of all tasks at {headlines}, each cell at {cells}). So wide an interval is the "
-            "price of so many questions at once: what it "
-            "does show is shown, what it doesn't is open.",
+            f"task ([tasks.md](tasks.md)). All intervals of the column of all tasks hold together with "
+            f"{per_cent(1 - suite.alpha)} probability (each at {headlines}); those of the tasks (each at {cells}) have a false "
+            f"coverage rate of {per_cent(suite.cells_alpha)}: of those that say something, no more are wrong in the mean.",
             "",
             *sentences(reading),
-            "",
-            f"![Each optimizer against tuned {base}, over all tasks]({figures['across_plot'].name})",
             "",
             "+ better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive.",
             "",
             *table(
-                ["contender", f"all tasks ({headlines})", *(task["name"] for task in tasks)],
-                (
-                    [
-                        v["candidate"],
-                        f"**{signed(v['difference'])} {v['outcome']}** ({span(v)})",
-                        *(cell(c) for c in v["tasks"]),
-                    ]
-                    for v in reading.verdicts
-                ),
-            ),
-            "",
-            "## At which cost, and other descriptions",
-            "",
-            f"Nothing here decides. Times are measured, relative to {base}'s, medians over the tasks; to the target, over "
-            f"the {page.aimed(reading)} tasks on which {base}'s own median run gets there. The target is the median "
-            f"validation score of {base}'s chosen trials, whose seeds are not judged; a run that never gets there takes "
-            "infinitely long. Interquartile mean (in margins) and probability of improvement after Agarwal et al. 2021.",
-            "",
-            *table(
                 [
                     "contender",
-                    "time of a step",
-                    "steps to the target",
-                    "runs that get there",
-                    "time to it",
-                    "interquartile mean",
-                    "probability of improvement",
+                    f"all tasks ({headlines})",
+                    f"worth, of {base}'s steps",
+                    *(["all tasks, at a constant rate"] if beside else []),
+                    *(task["name"] for task in tasks),
                 ],
                 (
                     [
                         v["candidate"],
+                        headline(v),
+                        worth(row),
+                        *(
+                            [headline(beside[v["candidate"]]) if v["candidate"] in beside else MISSING]
+                            if beside
+                            else []
+                        ),
+                        *(cell(c) for c in v["tasks"]),
+                    ]
+                    for v, row in zip(reading.verdicts, costs, strict=True)
+                ),
+            ),
+            "",
+            f"What each is worth is the geometric mean over the tasks ([speedup.md](speedup.md)); {MISSING} where it has no "
+            f"number on one of them.",
+            *([CONSTANT.format(base=base)] if beside else []),
+            "",
+            "## At which cost, and other descriptions",
+            "",
+            f"Nothing here decides. Times of a step are measured, relative to {base}'s, medians over the tasks. Interquartile "
+            "mean (in margins) and probability of improvement after Agarwal et al. 2021.",
+            "",
+            *table(
+                ["contender", "time of a step", "interquartile mean", "probability of improvement"],
+                (
+                    [
+                        v["candidate"],
                         row["step"],
-                        row["steps"],
-                        row["reached"],
-                        row["seconds"],
                         f"{row['mean']} ({row['mean_interval']})",
                         f"{row['improvement']} ({row['improvement_interval']})",
                     ]
@@ -109,9 +120,9 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
             "",
             "## Scores",
             "",
-            "Test scores (means over replicates) and the learning rates that were chosen (their middle). Where a rate was "
-            "chosen in the outer tenth of its range in a third of the replicates or more, a wider range may change what is "
-            "said of that task. Ten trials are what Optuna's sampler draws at random before it begins to learn.",
+            "Test scores (means over replicates) and the settings that were chosen (their middle). Where one was chosen in "
+            "the outer tenth of its range in a third of the replicates or more, a wider range may change what is said of "
+            "that task.",
             "",
             *table(
                 ["contender", *(f"{t['name']}, {page.units(t).axis}" for t in tasks)],
@@ -120,6 +131,29 @@ def text(reading: page.Reading, figures: dict[str, Path], note: str) -> str:
             "",
         ]
     )
+
+
+CONSTANT = (
+    " At a constant rate {base} goes without a schedule, too: each column compares like with like, and they don't compare "
+    "with each other."
+)
+
+
+def once(reading: page.Reading, note: str) -> tuple[str, str]:
+    """The command that made a board, and how long it took."""
+    command = across(reading.suite, reading.plans, speedup=any("speedup" in v for v in reading.verdicts))
+    took = duration(reading.timings["wall_seconds"])
+    return " ".join(quoted(command or [])), f"{took}{f' ({note})' if note else ''}"
+
+
+def headline(verdict: dict[str, Any]) -> str:
+    """A candidate over all tasks."""
+    return f"**{signed(verdict['difference'])} {verdict['outcome']}** ({span(verdict)})"
+
+
+def worth(costs: dict[str, str]) -> str:
+    """A candidate's speed-up over all tasks."""
+    return f"{costs['worth']} ({costs['worth_interval']})" if costs["worth_interval"] else costs["worth"]
 
 
 def sentences(reading: page.Reading) -> list[str]:

@@ -14,6 +14,7 @@ from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
+from assay.report.style import OUTCOMES
 from assay.driver.plan import why_not
 from assay.tasks import find
 
@@ -88,7 +89,7 @@ def test_every_contender_on_the_board_makes_an_optimizer_that_learns():
 
 def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
     for name in list(board.CANDIDATES):
-        if name not in ("sgd-momentum", "muon"):
+        if name not in ("sgd-momentum", "adam", "rmsprop", "muon"):
             monkeypatch.delitem(board.CANDIDATES, name)
     monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")
     monkeypatch.chdir(tiny.__file__.rpartition("/tests/")[0])
@@ -99,15 +100,19 @@ def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert "lion is skipped" in told.err
     assert "'assay[board]'" in told.err  # and not taken for markup
     found = json.loads((tmp_path / "board" / "result.json").read_text())
-    assert [v["candidate"] for v in found["verdicts"]] == ["sgd-momentum", "muon"]
-    assert found["levels"]["headlines"] == pytest.approx(1 - 0.05 / 2)
+    assert [v["candidate"] for v in found["verdicts"]] == ["adam", "sgd-momentum", "rmsprop", "muon"]
+    assert found["levels"]["headlines"] == pytest.approx(1 - 0.05 / 4)
     decided = [cell for v in found["verdicts"] for cell in v["tasks"] if cell["outcome"] != "inconclusive"]
-    assert found["levels"]["tasks"] == pytest.approx(1 - max(1, len(decided)) * 0.05 / 2)  # a false coverage rate
+    assert found["levels"]["tasks"] == pytest.approx(1 - max(1, len(decided)) * 0.05 / 4)  # a false coverage rate
     for task in found["tasks"]:
-        assert task["level"] == pytest.approx(1 - 0.05 / 2)  # as where it is asked about alone
+        assert task["level"] == pytest.approx(1 - 0.05 / 4)  # as where it is asked about alone
     page = (tmp_path / "board" / "report.html").read_text()
     assert "Who beats tuned adamw?" in page
     assert "have a false coverage rate of 5 %" in " ".join(page.split())
+    assert page.index('<figure id="across_plot">') < page.index("<table")  # the picture comes first
+    assert {v["outcome"] for v in found["verdicts"]} <= {word for word in OUTCOMES if f">{word}</text>" in page}
+    for folder in (tmp_path / "board").glob("*/report.html"):  # each cell leads to its run
+        assert page.count(f'href="{folder.parent.name}/report.html"') == len(found["verdicts"])
     asked = f"assay board --task {tasks} --schedule warmup5+cosine"
     assert asked in page.replace("</span> <span>", " ")
     assert call(["verify", str(tmp_path / "board")]) == 0

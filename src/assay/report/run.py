@@ -23,6 +23,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
     shown = {
         "title": f"{' and '.join(names[1:])} against {names[0]} on {asked.name}",
         "reading": reading,
+        "leading": 0,
         "verdicts": content["verdicts"],
         "chosen": _chosen,
         "seconds": ladder.in_seconds(reading),

@@ -75,6 +75,15 @@ def look(slot: int) -> Look:
     return Look(PALETTE[slot % len(PALETTE)], MARKERS[other % len(MARKERS)], DASHES[other % len(DASHES)])
 
 
+OUTCOMES = {
+    "better": Look(PALETTE[2], "^", "-"),
+    "worse": Look(PALETTE[1], "v", "-"),
+    "equivalent": Look(PALETTE[0], "s", "-"),
+    "negligible": Look(PALETTE[0], "D", "-"),
+    "inconclusive": Look(FAINT, "o", "-"),
+}  # how a row is drawn where what was found counts, not who
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Figures made and saved within it have this style. A glyph that the font lacks is no cause for a warning."""

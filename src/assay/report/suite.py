@@ -26,7 +26,7 @@ from assay.report.figures.ladder import Growing, scale
 from assay.report.figures.lines import profiles
 from assay.report.figures.rows import forest
 from assay.report.reading import written
-from assay.report.style import Look, look
+from assay.report.style import OUTCOMES, Look, look
 from assay.report.units import MISSING, Units, duration, number, per_cent, settings, signed
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
@@ -79,6 +79,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
     shown = {
         "title": f"Who beats tuned {suite.baseline}?" if suite.title == "board" else plain,
         "reading": reading,
+        "leading": 1,
         "verdicts": reading.verdicts,
         "words": WORDS,
         "costs": [costs(reading, v) for v in reading.verdicts],
@@ -88,6 +89,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "edges": any(c.get("edges") for task in reading.content["tasks"] for c in task["contenders"].values()),
         "aimed": aimed(reading),
         "facts": [facts(reading)],
+        "pages": {name: f"{folder.name}/report.html" for name, folder in runs(path).items()},
         "command": command(suite, reading.plans, speedup=climbed),
     }
     tasks = [_tasks(reading)] if len(reading.verdicts) <= FEW else []
@@ -95,17 +97,22 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
 
 
 def _forest(reading: Reading) -> Card:
+    """Who is better: many candidates are told apart by what was found, few by who they are."""
+    many = len(reading.verdicts) > FEW
     rows = []
     for v in reading.verdicts:
         dots = [c["difference"] for c in v["tasks"] if c["difference"] is not None]
-        rows.append(compared(v["candidate"], reading.look(v["candidate"]), dots, v))
+        drawn = OUTCOMES[v["outcome"]] if many else reading.look(v["candidate"])
+        rows.append(compared(v["candidate"], drawn, dots, v))
+    found = {v["outcome"] for v in reading.verdicts}
+    looks = {name: drawn for name, drawn in OUTCOMES.items() if name in found} if many else None
     base, over = reading.suite.baseline, "these tasks" if reading.second else "the data sources"
     return Card(
         "across_plot",
         f"Against tuned {base}, all tasks together",
         f"Right of the line is better than {base}. Large marks are means over {over} with the interval that decides, "
         "small dots the tasks; in the grey band a difference is too small to matter. The axis is linear up to 2.",
-        forest(rows, "difference in margins"),
+        forest(rows, "difference in margins", looks),
     )
 
 

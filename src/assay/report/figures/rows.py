@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.report.figures import Series
-from assay.report.style import FAINT, HEIGHT, INK, LEGEND_ROW, WIDTH, canvas, plain
+from assay.report.style import FAINT, HEIGHT, INK, LEGEND_ROW, WIDTH, Look, canvas, legend, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,11 +43,18 @@ def strips(rows: Sequence[Series], axis: str, zero: bool, margin: float | None =
     return figure
 
 
-def forest(rows: Sequence[Series], axis: str) -> Figure:
+def forest(rows: Sequence[Series], axis: str, looks: Mapping[str, Look] | None = None) -> Figure:
     """Differences in margins, beside the line of none and the band of those that don't matter: a mark with its interval,
-    small dots above. Far ones are drawn in, near ones kept apart: the axis is linear near 0 only.
+    small dots above. Far ones are drawn in, near ones kept apart: the axis is linear near 0 only. `looks` are explained
+    above it, by name.
     """
-    figure, (axes,) = canvas(height=max(HEIGHT, 0.75 + 0.24 * len(rows)))
+    labels = list(looks or ())
+    figure, (axes,) = canvas(labels, height=max(HEIGHT, 0.75 + 0.24 * len(rows)))
+    if looks:
+        from matplotlib.lines import Line2D
+
+        edge = {"linewidth": 2.4, "markersize": 5.5, "markeredgecolor": INK, "markeredgewidth": 0.7}
+        legend(figure, [Line2D([], [], label=name, color=c, marker=m, **edge) for name, (c, m, _) in looks.items()])
     everything = [abs(x) for r in rows for x in (r.mark, *(r.interval or ()), *r.values) if x is not None]
     far = max(1.3 * NEAR, 1.3 * max(everything, default=1.0))
     axes.set_xscale("symlog", linthresh=NEAR, linscale=1.2)
