@@ -14,8 +14,8 @@ from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
-from assay.report.style import OUTCOMES
 from assay.driver.plan import why_not
+from assay.report.style import OUTCOMES
 from assay.tasks import find
 
 from . import asked as asked_for

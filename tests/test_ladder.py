@@ -14,6 +14,7 @@ import scipy.stats
 import assay
 from assay.cli import call
 from assay.errors import UsageError
+from assay.ladder.plan import lengths
 from assay.record import RunFolder
 
 from . import asked, tiny
@@ -254,6 +255,19 @@ def test_a_candidate_far_ahead_makes_the_ladder_longer_and_one_far_behind_is_sai
         "sgd", "adam", task=task, space=spaces, out=tmp_path / "turned", speedup=True, workers=1, **slow
     )
     assert min(r["epochs"] for r in other.content["ladder"]["rungs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("candidates", "ends", "said"), [(3, (2, 32), "four times the length"), (4, (4, 16), "twice the")]
+)
+def test_many_candidates_have_a_shorter_ladder(candidates, ends, said):
+    named = [f"c{i}=sgd" for i in range(candidates)]
+    spaces = ["adam.lr=1e-3..1:log", *(f"c{i}.lr=1e-2..1:log" for i in range(candidates))]
+    few = {"replicates": 3, "trials": 2, "engine": "loop", "quiet": True}
+    planned = assay.plan("adam", *named, task=tiny.task(epochs=8), speedup=True, space=spaces, **few)
+    found = lengths(planned.tasks[0].science)
+    assert (found[0], found[-1]) == ends
+    assert f"up to {said}" in str(planned)
 
 
 def test_plans_tell_what_it_costs():

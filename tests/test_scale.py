@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.stats
 
 import assay
+from assay.answer.carried import factor
 from assay.cli import call
 from assay.judge.scale import sentence, slope
+from assay.record import RunFolder
 
 SIZES = (32, 64, 128, 256)
+ASKED = (
+    "adam slow=adam --task logistic --epochs 2 --trials 2 --replicates 3 --final-seeds 1 --engine loop --workers 1 --quiet "
+    "--space adam.lr=1e-3..0.1:log --space slow.lr=1e-4..1e-2:log"
+)
 
 
 def test_the_slope_is_that_of_least_squares_by_scipy() -> None:
@@ -53,21 +61,7 @@ def test_what_is_said_of_a_slope() -> None:
 
 
 def test_sizes_from_the_command_line(tmp_path, capsys) -> None:
-    small = [
-        "--trials",
-        "2",
-        "--replicates",
-        "3",
-        "--final-seeds",
-        "1",
-        "--engine",
-        "loop",
-        "--workers",
-        "1",
-        "--quiet",
-    ]
-    spaces = ["--space", "adam.lr=1e-3..0.1:log", "--space", "slow.lr=1e-4..1e-2:log"]
-    asked = ["run", "adam", "slow=adam", "--task", "logistic", "--epochs", "2", *small, *spaces]
+    asked = ["run", *ASKED.split()]
     out = tmp_path / "run"
     assert call([*asked, "--scale", "batch-size=8,16,32", "--speedup", "--out", str(out)]) == 0
     said = capsys.readouterr().out
@@ -108,3 +102,84 @@ def test_sizes_from_python(tmp_path) -> None:
     (verdict,) = found.verdicts
     assert verdict.scale.of == "difference"
     assert len(verdict.scale.values) == 3
+
+
+def test_rules_by_which_rates_are_carried_over() -> None:
+    assert [factor("1/width", "width", 256, 32), factor("sqrt", "width", 128, 32)] == [1 / 8, 1 / 2]
+    assert [factor("sqrt", "batch_size", 128, 32), factor("none", "epochs", 90, 30)] == [2, 1]
+    with pytest.raises(ValueError, match="the rule 1/width says nothing about batch size"):
+        factor("1/width", "batch_size", 64, 32)
+
+
+def _settings(folder, name: str = "slow") -> list[dict]:
+    """What a contender's final runs had, by replicate."""
+    frame = RunFolder.open(folder).frame().filter(pl.col("contender") == name, pl.col("phase") == "final")
+    return [json.loads(text) for text in frame.sort("replicate")["hyperparameters"]]
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory):
+    out = tmp_path_factory.mktemp("carried") / "run"
+    asked = ["run", *ASKED.split(), "--scale", "batch-size=32,8,16", "--transfer", "sqrt", "--out", str(out)]
+    assert call(asked) == 0
+    return out, asked
+
+
+def test_settings_are_tuned_at_the_smallest_size_and_carried_over(carried, capsys) -> None:
+    out, asked = carried
+    small, middle, large = (_settings(out / f"logistic-batch-size-{size}") for size in (8, 16, 32))
+    for first, second, third in zip(small, middle, large, strict=True):
+        assert second["lr"] == pytest.approx(2**0.5 * first["lr"])
+        assert third["lr"] == pytest.approx(2 * first["lr"])
+    trials = RunFolder.open(out / "logistic-batch-size-32").frame().filter(pl.col("phase") == "tune")
+    assert len(trials) == 2 * 3  # one for each contender and replicate
+    (verdict,) = json.loads((out / "result.json").read_text())["verdicts"]
+    assert verdict["scale"]["sizes"] == [8, 16, 32]
+    assert "at batch size 8 (settings carried over from there, learning rates by the rule sqrt)" in verdict["sentence"]
+    own = json.loads((out / "logistic-batch-size-32" / "result.json").read_text())["verdicts"][0]["sentence"]
+    assert "slow as tuned at batch size 8 (lr × 2)" in own
+    assert call(["verify", str(out)]) == 0
+    before = (out / "result.json").read_bytes()
+    capsys.readouterr()
+    assert call([word for word in asked if word != "--quiet"]) == 0  # on record
+    assert "from the record" in capsys.readouterr().out
+    assert (out / "result.json").read_bytes() == before
+    page = (out / "report.html").read_text().replace("</span> <span>", " ")
+    assert "--transfer sqrt" in page
+
+
+def test_settings_that_the_smallest_size_did_not_choose_are_named(carried, tmp_path, capsys) -> None:
+    out, _ = carried
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    plan = json.loads((copy / "logistic-batch-size-32" / "plan.json").read_text())
+    chosen = plan["science"]["protocol"]["carried"]["chosen"][0]
+    chosen[0], chosen[1] = chosen[1], chosen[0]
+    (copy / "logistic-batch-size-32" / "plan.json").write_text(json.dumps(plan))
+    assert call(["verify", str(copy)]) != 0
+    assert "its plan isn't the one that suite.json names" in capsys.readouterr().out
+    chosen[0]["lr"] = 1e9
+    (copy / "logistic-batch-size-32" / "plan.json").write_text(json.dumps(plan))
+    assert call(["verify", str(copy)]) != 0
+    assert "settings carried over that don't fit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "say over which sizes"),
+        ("--scale width=8,16,32 --transfer cubed", "Choose from: "),
+        ("--scale batch-size=8,16,32 --transfer 1/width", "says nothing about batch size; use --transfer none"),
+        ("--scale batch-size=8,16,32 --speedup", "leave out one of the two"),
+        ("--scale batch-size=8,16,32 --controls", "leave out --controls"),
+        ("--scale batch-size=8,16,32 --replicates=auto", "give a number"),
+        ("--scale batch-size=8,16,32 --protocol honest-1", "use --protocol honest"),
+        ("--scale batch-size=8,16,32 --schedule cosine --schedule none", "name one schedule"),
+    ],
+)
+def test_what_can_not_be_carried_over_is_one_line(more: str, said: str, tmp_path, capsys) -> None:
+    rule = [] if "--transfer" in more else ["--transfer", "sqrt"]
+    asked = ASKED.replace("--replicates 3", "") if "--replicates" in more else ASKED
+    assert call(["run", *asked.split(), *rule, *more.split(), "--out", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -156,6 +156,15 @@ def _at(dimension: Dimension, unit: float) -> Any:
     return round(value) if isinstance(dimension, Int) else value
 
 
+def holds(dimension: Dimension, value: Any) -> bool:
+    """Whether a value, of whatever type, is one that the dimension has."""
+    if isinstance(dimension, Choice):
+        return any(type(value) is type(option) and value == option for option in dimension.options)
+    if isinstance(value, bool | str) or (isinstance(dimension, Int) and not isinstance(value, int)):
+        return False
+    return math.isfinite(value) and dimension.low <= value <= dimension.high
+
+
 def midpoint(dimension: Dimension) -> Any:
     """A value in the middle of the range as the space measures it; of a choice, the first option."""
     if isinstance(dimension, Choice):

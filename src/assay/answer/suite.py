@@ -16,7 +16,7 @@ from msgspec import UNSET
 from assay import seeds
 from assay.answer.cells import Arms, Judged, cell, covered, target_of
 from assay.answer.result import changes_sentence, result
-from assay.core import finite, plain
+from assay.core import Protocol, finite, plain
 from assay.core.verdict import AcrossDetails, AcrossVerdict, Alike, Cell, Descriptive, HeldBack
 from assay.errors import NoVerdict
 from assay.judge import across, speed
@@ -24,6 +24,7 @@ from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sente
 from assay.judge.decide import Interval, outcome
 from assay.judge.edges import edges
 from assay.judge.second_opinion import holm
+from assay.judge.sentence import how_tuned
 from assay.record import RunFolder
 from assay.record.suite import Entry, Suite
 
@@ -109,7 +110,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
             for run, cell in zip(runs, cells, strict=True)
         ],
         task_level=max(run.level for run in judged),
-        trials=judged[0].plan.science.protocol.trials,
+        tuned=_how_tuned(suite, judged[0].plan.science.protocol),
         flips=across.flips(
             [
                 (run.entry.task, run.entry.setting, cell.ci_low, cell.ci_high)
@@ -122,6 +123,13 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
         alike=(alike, outcome(alike.low, alike.high, 1.0)) if looked_at else None,
     )
     return _said(suite, slot, facts, cells, arms, sentence(facts) + _changes(candidate, suite.baseline, runs))
+
+
+def _how_tuned(suite: Suite, first: Protocol) -> str:
+    if not suite.transfer:
+        return how_tuned(first)
+    rule = "as they are" if suite.transfer == "none" else f"learning rates by the rule {suite.transfer}"
+    return f"{how_tuned(first)} at {suite.entries[0].setting} (settings carried over from there, {rule})"
 
 
 def _intervals(suite: Suite, arms: Sequence[Arms], second: bool) -> tuple[Interval, Interval]:

@@ -38,7 +38,9 @@ def asked(
     science: Science, slot: int, replicate: int, round_: Round, process: Callable[[], Process]
 ) -> list[Hyperparameters]:
     """The hyperparameters of a round of one contender's study; `process` tells what the trials before it came to."""
-    info = science.contenders[slot]
+    info, carried = science.contenders[slot], science.protocol.carried
+    if carried:
+        return [dict(carried.chosen[slot][replicate])]
     seed, count = _seed(science, slot, replicate, round_.part), len(round_.trials)
     spread = partial(design.spread, count, _options(info), seed)
     places = design.refined(process(), count, round_.cells, seed) if round_.cells else spread()

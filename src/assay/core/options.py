@@ -120,6 +120,9 @@ class ProtocolOptions(BudgetOptions):
     schedule
         Of the learning rate, for every contender that has none of its own: constant, cosine, linear or wsd, a warm-up before
         it as in warmup5+cosine; or none. Given twice, each is run, and where the order turns round, that is said.
+    transfer
+        With --scale: tune at the smallest size only, and carry the settings over to the others, learning rates by a rule:
+        none (as they are), 1/width, or sqrt (with the root of the batch size, or of 1/width).
     speedup
         Also say how many of the baseline's steps each candidate is worth: the baseline is tuned and trained at other lengths,
         too.
@@ -133,6 +136,7 @@ class ProtocolOptions(BudgetOptions):
     space: Sequence[str] = ()
     tune: Sequence[str] = ()
     schedule: Sequence[str] = ("none",)
+    transfer: Literal["none", "1/width", "sqrt"] | None = None
     speedup: bool = False
     controls: bool = False
 

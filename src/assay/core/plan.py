@@ -9,6 +9,7 @@ import msgspec
 from assay.space import Dimension
 
 from .canonical import digest
+from .training import Hyperparameters
 
 PLAN_VERSION = 3
 EARLIER_VERSION = 2  # of plans of what it could hold: all but the second edition of the honest protocol
@@ -84,12 +85,31 @@ class Stages(msgspec.Struct, frozen=True):
     most: int
 
 
+Rule = Literal["none", "1/width", "sqrt"]
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """Hyperparameters that were tuned at another size of the task and are taken over, instead of tuning.
+
+    `of`: the hash of the plan that they were tuned by, at the size `at` ("width 32"); learning rates are multiplied by `factor`,
+    by the `rule`. `chosen`: the outcome, for each contender and replicate.
+    """
+
+    of: str
+    at: str
+    rule: Rule
+    factor: float
+    chosen: tuple[tuple[Hyperparameters, ...], ...]
+
+
 class Protocol(msgspec.Struct, frozen=True):
     """How the comparison is made: K replicates of n trials, then r final seeds each, judged at level α.
 
     `edition`: of the honest protocol; plans of the first edition lack it, and so have the same hash as ever. From the second
     on trials are spread and then refined (`judge.design`), what is chosen is the maximum of a process (`judge.process`), and
     `pilot` trials of each contender find the range that nobody gave.
+
+    With `carried` there is one trial, of what was chosen at another size.
 
     With `stages`, the plan's K is that of the first stage, with `looks` that of the first look; how many there are in the
     end, the record says (`answer.reached`).
@@ -105,6 +125,7 @@ class Protocol(msgspec.Struct, frozen=True):
     pilot: int | msgspec.UnsetType = msgspec.UNSET
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
+    carried: Carried | msgspec.UnsetType = msgspec.UNSET
     looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it
     edges: Literal["hold back"] | msgspec.UnsetType = (
         msgspec.UNSET

@@ -15,6 +15,8 @@ from assay.driver.study import member
 from assay.judge.design import first_round
 from assay.judge.power import detectable_difference, expected_half_width, spread_range
 from assay.judge.sentence import amount
+from assay.judge.speedup import FURTHEST
+from assay.ladder.plan import furthest
 from assay.record.extend import resume
 from assay.report.units import duration
 from assay.tasks import SPREADS
@@ -192,9 +194,10 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     if e.controls:
         lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
     if e.ladder:
+        limits = "four times the length and a quarter" if furthest(science) == FURTHEST else "twice the length and half"
         lines.append(
             f"{e.ladder} of these trainings are the baseline's at other lengths, for the speed-up; the ladder grows where the "
-            "answer touches its end, as long as longer training still helps, up to four times the length and a quarter"
+            f"answer touches its end, as long as longer training still helps, up to {limits}"
         )
     if isinstance(p.looks, tuple):
         lines.append(

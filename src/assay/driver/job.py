@@ -46,6 +46,7 @@ class Job:
     controls: bool = False  # beside the question; no part of the science
     speedup: bool = False  # as well
     earlier: Path | None = None  # a record of the first of these contenders, whose trainings are taken over
+    smallest: Path | None = None  # the record whose settings are carried over to this one, instead of tuning
 
 
 def job_of(

@@ -21,6 +21,7 @@ from assay.record.suite import Entry, Suite
 from assay.tasks import SUITE, find, takes
 from assay.training.numerics import check
 
+from . import transfer
 from .job import RUNS, Job, default_folder, job_of
 
 Warn = Callable[[str], None]
@@ -57,7 +58,9 @@ def plan(
     Raises:
         UsageError: as in `compare`.
     """
-    on, protocol = _at_sizes(on or TaskOptions()), protocol or ProtocolOptions()
+    on, protocol = on or TaskOptions(), protocol or ProtocolOptions()
+    transfer.see_that_it_can(protocol, on)
+    on = _at_sizes(on, ascending=protocol.transfer is not None)
     engine = check(engine or EngineOptions())
     if not protocol.schedule:
         raise UsageError("no schedule is named: leave it out, or write none")
@@ -75,6 +78,8 @@ def plan(
         return Comparison((replace(job, folder=folder),), folder)
 
     comparison = settled(protocol, warn)
+    if protocol.transfer:
+        return comparison
     begun = Path(out) if out else RUNS
     if protocol.protocol != "honest" or fresh or not begun.exists() or _is_there(comparison, named=bool(out)):
         return comparison
@@ -146,8 +151,8 @@ def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
     return [*names]
 
 
-def _at_sizes(on: TaskOptions) -> TaskOptions:
-    """The options with the sizes of `--scale` on their axis.
+def _at_sizes(on: TaskOptions, ascending: bool) -> TaskOptions:
+    """The options with the sizes of `--scale` on their axis, in the order given, or the smallest first.
 
     Raises:
         UsageError: no such axis, fewer than three sizes, or something that is no size.
@@ -167,7 +172,7 @@ def _at_sizes(on: TaskOptions) -> TaskOptions:
         raise UsageError(f"--scale {on.scale}: {values!r} isn't whole numbers parted by commas") from None
     if len(set(sizes)) < max(FEWEST, len(sizes)) or min(sizes) < 1:
         raise UsageError(f"--scale {on.scale}: a slope needs {FEWEST} different sizes at least, each above 0")
-    return replace(on, **{axis: sizes}, scale=None)
+    return replace(on, **{axis: sorted(sizes) if ascending else sizes}, scale=None)
 
 
 def _axes(on: TaskOptions) -> dict[str, list[Any]]:
@@ -295,11 +300,21 @@ def _together(
     axes: dict[str, tuple[Any, ...]] = {axis: tuple(values) for axis, values in _axes(on).items()}
     if len(protocol.schedule) > 1:
         axes["schedule"] = tuple(protocol.schedule)
-    suite = Suite(title, baseline, tuple(names), tuple(entries), axes, first.alpha, first.alpha, protocol.seed)
+    suite = Suite(
+        title,
+        baseline,
+        tuple(names),
+        tuple(entries),
+        axes,
+        first.alpha,
+        first.alpha,
+        protocol.seed,
+        transfer=protocol.transfer or msgspec.UNSET,
+    )
     called = f"{_safe('-'.join([title, *names]))[:80]}-{suite.hash[:8]}"
     folder = Path(out) if out else RUNS / called
-    placed = (replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))
-    return Comparison(tuple(placed), folder, suite)
+    placed = tuple(replace(job, folder=folder / e.folder) for job, e in zip(jobs, entries, strict=True))
+    return Comparison(transfer.planned(placed, suite) if protocol.transfer else placed, folder, suite)
 
 
 def _at(science: Science, alpha: float) -> Science:

@@ -75,6 +75,7 @@ def question(
     tune: Sequence[str] = (),
     seed: int = 0,
     schedule: str | Sequence[str] = "none",
+    transfer: Literal["none", "1/width", "sqrt"] | None = None,
     speedup: bool = False,
     controls: bool = False,
     engine: Literal["auto", "vectorized", "loop"] = "auto",
@@ -95,7 +96,8 @@ def question(
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,
         final_seeds=final_seeds, space=space, tune=tune, seed=seed,
-        schedule=[schedule] if isinstance(schedule, str) else schedule, speedup=speedup, controls=controls,
+        schedule=[schedule] if isinstance(schedule, str) else schedule, transfer=transfer,
+        speedup=speedup, controls=controls,
     )  # fmt: skip
     trained_by = EngineOptions(engine=engine, compile=compile, device=device)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)

@@ -34,7 +34,7 @@ from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
 
 from . import controls as controls_
-from . import data, ladder
+from . import data, ladder, transfer
 from .estimate import estimate_on, settle
 from .job import Job, rungs, trainings
 from .plan import Comparison
@@ -87,6 +87,8 @@ def _suite(comparison: Comparison, suite: Suite, work: WorkerOptions, on_event: 
         runs: list[Judged] = []
         for place, (entry, job) in enumerate(zip(entries, comparison.jobs, strict=True), start=1):
             on_event(events.TaskBegins(entry.name, place, len(entries)))
+            if job.smallest is not None:
+                job = transfer.carried(job, suite)
             runs.append(_judged(entry, job, work, on_event))
         content = across.answered(suite, runs, comparison.folder)
         if manifest.sealed(comparison.folder) and not manifest.changes(comparison.folder):

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from assay import seeds
 from assay.answer.arrays import RecordArrays
+from assay.answer.carried import carried_over
 from assay.answer.cells import Judged
 from assay.answer.reached import reached, with_replicates
 from assay.answer.result import result
@@ -39,7 +41,7 @@ from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
 from assay.record.inspection import inspect
 from assay.record.plan import NAME, read_plan
-from assay.record.suite import is_suite, open_suite, runs
+from assay.record.suite import Entry, Suite, is_suite, open_suite, runs
 from assay.record.timings import read_timings
 from assay.report import verified as reported
 
@@ -175,7 +177,7 @@ def _suite(path: Path) -> Iterator[str]:
         folder = path / entry.folder
         try:
             yield from (f"{entry.folder}: {fault}" for fault in _of_entry(folder))
-            if read_plan(folder).science.plan_hash != entry.plan_hash:
+            if not _is_planned(suite, entry, path):
                 yield f"{entry.folder}: its plan isn't the one that suite.json names"
             judged_.append(read(entry, path))
         except BrokenRecord as error:
@@ -184,6 +186,17 @@ def _suite(path: Path) -> Iterator[str]:
         return
     yield from _differing(path, across.answered(suite, judged_, path))
     yield from _other_times_across(path, judged_)
+
+
+def _is_planned(suite: Suite, entry: Entry, path: Path) -> bool:
+    """Whether a run's plan is the one named; one that settings were carried over to, with those that the first run chose."""
+    science, first = read_plan(path / entry.folder).science, RunFolder.open(path / suite.entries[0].folder)
+    if not suite.transfer or entry is suite.entries[0]:
+        return science.plan_hash == entry.plan_hash
+    (axis,), frame = suite.varied, first.frame()
+    expected = carried_over(first.plan, frame, science.task, suite.transfer, axis, suite.entries[0].setting)
+    tuned = msgspec.structs.replace(first.plan.science, task=science.task)
+    return science == expected and tuned.plan_hash == entry.plan_hash
 
 
 def _of_entry(folder: Path) -> Iterator[str]:

@@ -43,7 +43,7 @@ class AcrossFacts:
     sources: int
     tasks: list[TaskOutcome]
     task_level: float  # of each task's own outcome
-    trials: int
+    tuned: str  # how
     flips: list[Flip] = field(default_factory=list[Flip])
     distinct: int | None = None  # how many tasks there are, where some come at several settings
     held_back: HeldBack | None = None  # what the interval alone would say, where ranges could explain it
@@ -84,9 +84,7 @@ def _finding(f: AcrossFacts, tasks: str) -> str:
     else:
         side = "above" if interval.mean > 0 else "below"
         place = f"{amount(text.mean.removeprefix('−'), 'margins')} {side} {f.baseline}"
-    who = (
-        f"Across {tasks} on {counted(f.sources, 'data source')}, {f.candidate} tuned with {counted(f.trials, 'trial')}"
-    )
+    who = f"Across {tasks} on {counted(f.sources, 'data source')}, {f.candidate} {f.tuned}"
     where = f"{who} lies on average {place}"
     if f.coverage is not None:
         where += " on these tasks"

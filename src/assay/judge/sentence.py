@@ -92,11 +92,18 @@ def difference_text(mean: float, number: str, digits: int, task: TaskInfo, basel
     return f"{amount(number.removeprefix('−'), task.unit)} {above if mean > 0 else below} {baseline}"
 
 
+def how_tuned(protocol: Protocol) -> str:
+    """Where a contender's settings come from."""
+    if carried := protocol.carried:
+        return f"as tuned at {carried.at}{'' if carried.factor == 1 else f' (lr × {carried.factor:.3g})'}"
+    return f"tuned with {counted(protocol.trials, 'trial')}"
+
+
 def _decisive(f: VerdictFacts) -> str:
     task, replicates = f.task, counted(f.protocol.replicates, "replicate")
     options = ", ".join(f"{name} {value}" for name, value in task.options.items())
     where = f"{task.name} ({options})" if options else task.name
-    who = f"{f.candidate} tuned with {counted(f.protocol.trials, 'trial')}"
+    who = f"{f.candidate} {how_tuned(f.protocol)}"
     if f.gradient_ratio is not None and f.gradient_ratio != 1:
         who += f" at {times(f.gradient_ratio)} the gradients"
     margin_text = ""

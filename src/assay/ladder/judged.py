@@ -156,7 +156,8 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
 
 def further(climbed: Climbed) -> list[int]:
     """The lengths that a ladder still lacks: those within it, then one beyond each end that a candidate's set touches, if any."""
-    known, here = plan.lengths(climbed.question.plan.science), list(climbed.scores)
+    here = list(climbed.scores)
+    known = sorted({*plan.lengths(climbed.question.plan.science), *here})
     if holes := [epochs for epochs in known if here[0] < epochs < here[-1] and epochs not in here]:
         return holes
     places = {"shorter": known.index(here[0]) - 1, "longer": known.index(here[-1]) + 1}

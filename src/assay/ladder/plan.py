@@ -11,7 +11,13 @@ from assay.judge.speedup import FIRST, FURTHEST, factor_of
 from assay.record.layout import LADDER
 
 FOLDER = LADDER
+MANY = 4  # candidates; of so many one always lies far away, and the ladder would cost as much as most of them together
 FINALS = 4  # final runs of a rung's replicate: its own noise adds little to what tuning leaves
+
+
+def furthest(science: Science) -> int:
+    """How many rungs to each side, at most: up to four times and a quarter; of many candidates, twice and half."""
+    return FURTHEST if len(science.contenders) - 1 < MANY else FURTHEST // 2
 
 
 def lengths(science: Science) -> list[int]:
@@ -20,8 +26,8 @@ def lengths(science: Science) -> list[int]:
     Raises:
         UsageError: trainings are so short that those next to the planned length round to it.
     """
-    planned = science.task.epochs
-    found = {rung: max(1, round(planned * factor_of(rung))) for rung in range(-FURTHEST, FURTHEST + 1)}
+    planned, far = science.task.epochs, furthest(science)
+    found = {rung: max(1, round(planned * factor_of(rung))) for rung in range(-far, far + 1)}
     if len({found[rung] for rung in FIRST}) < len(FIRST):
         raise UsageError(
             f"--speedup: task {science.task.name} trains for {planned} epoch{'s' * (planned > 1)}, and no other whole number of "

@@ -23,10 +23,13 @@ WORDS = {"speedup": "ln(speed-up)", "difference": "the difference in margins"}  
 
 def axis_of(suite: Suite, runs: Sequence[Judged]) -> str | None:
     """The axis of a suite whose runs are one task at several sizes, three at least; else None. From the second edition on."""
-    several = [axis for axis, values in suite.axes.items() if len(values) > 1]
-    if len(several) != 1 or len({entry.task for entry in suite.entries}) != 1 or not all(run.second for run in runs):
+    if (
+        len(suite.varied) != 1
+        or len({entry.task for entry in suite.entries}) != 1
+        or not all(run.second for run in runs)
+    ):
         return None
-    (axis,) = several
+    (axis,) = suite.varied
     values = suite.axes[axis]
     numbers = all(isinstance(v, int | float) and v > 0 for v in values)
     return axis if numbers and len(values) >= scale.FEWEST and len(runs) == len(values) else None

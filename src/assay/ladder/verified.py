@@ -28,7 +28,10 @@ def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
             if digest != digests.get(replicate):
                 yield f"{where}: replicate {replicate} did not see the data that it has in the question"
     known, here = plan.lengths(science), list(climbed.scores)
-    if not set(plan.first(science)) <= set(here) or here != known[known.index(here[0]) : known.index(here[-1]) + 1]:
+    if (
+        not set(plan.first(science)) <= set(here) <= set(known)
+        or here != known[known.index(here[0]) : known.index(here[-1]) + 1]
+    ):
         yield f"{plan.FOLDER}/: the rungs are not those that a ladder begins with, and comes to"
     elif further(climbed):
         yield f"{plan.FOLDER}/: the ladder ends before the rungs that its own scores ask for"

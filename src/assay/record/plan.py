@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from assay.core import EARLIER_VERSION, PLAN_VERSION, Plan, Protocol, Stages, plan_of
+from assay.core import EARLIER_VERSION, PLAN_VERSION, Carried, Plan, Protocol, Science, Stages, plan_of
 from assay.core.plan import SAMPLER_OPTIONS
 from assay.errors import UsageError
 from assay.record.documents import DAMAGED, read_struct, write_struct
-from assay.space import Dimension, Float
+from assay.space import Dimension, Float, holds
 
 NAME = "plan.json"
 MOST = 10**9  # members, epochs, samples in a batch
@@ -81,6 +81,7 @@ def _impossible(plan: Plan) -> str | None:
         "looks that don't grow": any(b <= a for a, b in pairwise((1, *looks))) or (looks and p.replicates not in looks),
         "stages that are none": not 1 <= stages.first <= stages.most <= MOST,
         "settings that its sampler doesn't have": not _sampled(p),
+        "settings carried over that don't fit": isinstance(p.carried, Carried) and not _fits(p.carried, plan.science),
         "earlier plans that were longer": any(b <= a for a, b in pairwise((0, *earlier, p.replicates)))
         and bool(earlier),
     }
@@ -93,6 +94,18 @@ def _sampled(p: Protocol) -> bool:
     return p.sampler_options.keys() == known.keys() and all(
         isinstance(n, bool) or 1 <= n <= MOST_SAMPLED for n in p.sampler_options.values()
     )
+
+
+def _fits(carried: Carried, science: Science) -> bool:
+    """Whether there are settings within the ranges for each contender and replicate, and nothing is tuned besides."""
+    p, spaces = science.protocol, [c.space for c in science.contenders]
+    each = len(carried.chosen) == len(spaces) and all(len(chosen) == p.replicates for chosen in carried.chosen)
+    alone = p.second and p.trials == 1 and not p.pilot and not p.stages and not p.looks
+    return each and alone and 0 < carried.factor < math.inf and all(
+        values.keys() == space.keys() and all(holds(space[name], value) for name, value in values.items())
+        for space, chosen in zip(spaces, carried.chosen, strict=True)
+        for values in chosen
+    )  # fmt: skip
 
 
 def _sought(range_: Dimension | None) -> bool:

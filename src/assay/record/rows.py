@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 import polars as pl
 
 from assay.core import PHASES, PILOT, ContenderInfo, Hyperparameters, Plan, Stages, called, canonical
 from assay.record.chunks import CURVES
-from assay.space import Choice, Dimension, Float, Int, Space
+from assay.space import Float, Space, holds
 
 PLACE = ["slot", "phase", "replicate", "index"]
 FURTHEST = 1e5  # a pilot goes on two decades twice, and a range is found around where it was
@@ -135,12 +133,4 @@ def _chosen_from(space: Space, text: str, more: bool) -> bool:
         found.keys() >= space.keys() if more else found.keys() == space.keys()
     ):
         return False
-    return all(_within(dimension, found[name]) for name, dimension in space.items())
-
-
-def _within(dimension: Dimension, value: Any) -> bool:
-    if isinstance(dimension, Choice):
-        return any(type(value) is type(option) and value == option for option in dimension.options)
-    if isinstance(value, bool | str) or (isinstance(dimension, Int) and not isinstance(value, int)):
-        return False
-    return math.isfinite(value) and dimension.low <= value <= dimension.high
+    return all(holds(dimension, found[name]) for name, dimension in space.items())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from assay.core import digest
+from assay.core import Rule, digest
 from assay.errors import UsageError
 from assay.record.documents import DAMAGED, read_struct, write_struct
 from assay.record.files import fault
@@ -42,6 +42,12 @@ class Suite(msgspec.Struct, frozen=True):
     cells_alpha: float
     seed: int
     version: int = VERSION
+    transfer: Rule | msgspec.UnsetType = msgspec.UNSET  # of what the first of the entries chose to all others
+
+    @property
+    def varied(self) -> list[str]:
+        """The stress axes that have several values."""
+        return [axis for axis, values in self.axes.items() if len(values) > 1]
 
     @property
     def hash(self) -> str:

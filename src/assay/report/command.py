@@ -122,6 +122,7 @@ def across(suite: Suite, plans: Sequence[Plan], speedup: bool = False) -> list[s
         for value in values:
             words += [f"--{axis.replace('_', '-')}", value if isinstance(value, str) else f"{value:g}"]
     words += ["--schedule", contenders[0].schedule or "none"] if board else _spaces(fullest.science, {})
+    words += ["--transfer", suite.transfer] if suite.transfer else []
     words += ["--speedup"] if speedup else []
     p = fullest.science.protocol
     words += [] if p.word == "honest" else ["--protocol", p.word]
