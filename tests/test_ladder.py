@@ -13,6 +13,8 @@ import scipy.stats
 
 import assay
 from assay.cli import call
+from assay.driver import verify
+from assay.driver.retrain import retrain
 from assay.errors import UsageError
 from assay.ladder.plan import lengths
 from assay.record import RunFolder
@@ -268,6 +270,29 @@ def test_many_candidates_have_a_shorter_ladder(candidates, ends, said):
     found = lengths(planned.tasks[0].science)
     assert (found[0], found[-1]) == ends
     assert f"up to {said}" in str(planned)
+
+
+def test_a_users_own_loaders_are_gone_through_as_often_as_a_rung_asks(tmp_path):
+    from .tasks.test_given import loaders
+
+    task = tiny.task(data=loaders, epochs=4)
+    found = ask(tmp_path / "run", task=task, speedup=True, replicates=3)
+    assert found.content["ladder"]["rungs"][-1]["epochs"] >= 6
+    assert list(verify.faults(found.folder)) == []
+
+
+def test_other_tools_are_given_the_rungs(climbed, tmp_path):
+    assert call(["export", str(climbed.folder), "--csv", str(tmp_path / "csv")]) == 0
+    members = pl.read_csv(tmp_path / "csv" / "speedup" / "6" / "members.csv")
+    assert len(members) == 5 * (3 + 2)
+
+
+def test_a_member_of_a_rung_is_named_so_when_it_is_trained_again(tmp_path):
+    few = {"trials": 1, "replicates": 2, "final_seeds": 1, "epochs": 2}
+    found = ask(tmp_path / "run", task="logistic", speedup=True, **few)
+    everyone = retrain(found.folder, 10_000)
+    assert {r.contender for r in everyone} >= {"adam", "sgd", "adam at 3 epochs"}
+    assert all(r.exact for r in everyone)
 
 
 def test_plans_tell_what_it_costs():

@@ -8,7 +8,6 @@ from assay.answer.reached import reached
 from assay.controls.judged import controls_record, has_controls
 from assay.core import Stages
 from assay.events.text import line
-from assay.ladder.judged import records as rungs_of
 from assay.record import RunFolder, manifest
 from assay.record.inspection import inspect
 from assay.record.lock import is_busy
@@ -51,7 +50,7 @@ def _of_run(path: Path) -> None:
         out.print(line(f"{contender.name}: {asked}"))
     if has_controls(folder):
         out.print(line(f"controls: {sum(controls_record(folder).counts().values())} trainings"))
-    for rung in rungs_of(folder):
+    for rung in folder.rungs():
         epochs = rung.plan.science.task.epochs
         out.print(line(f"the baseline at {epochs} epochs: {sum(rung.counts().values())} trainings"))
     if folder.plan.earlier:

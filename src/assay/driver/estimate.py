@@ -8,7 +8,7 @@ from typing import Any
 
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
-from assay.driver.job import Job, rungs, trainings
+from assay.driver.job import Job, first_lengths, trainings
 from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
@@ -100,7 +100,7 @@ def estimate(
     workers: int,
     controls: bool = False,
     audit: float = 0.0,
-    rungs: Sequence[int] = (),
+    lengths: Sequence[int] = (),
 ) -> Estimate:
     """The cost and power of a plan.
 
@@ -110,14 +110,14 @@ def estimate(
         workers: processes that share the work.
         controls: whether they are trained, too.
         audit: the time that audits add, as a share.
-        rungs: lengths in epochs at which the baseline is trained, too.
+        lengths: in epochs, at which the baseline is trained, too.
     """
     p, candidates = science.protocol, len(science.contenders) - 1
     asked, replicates = trainings(science, controls), most_replicates(p)
-    each = trainings(science, rungs=[0]) - trainings(science)
-    count = asked + each * len(rungs)
+    each = trainings(science, lengths=[0]) - trainings(science)
+    count = asked + each * len(lengths)
     most = count * replicates // p.replicates if replicates > p.replicates else None
-    epochs = asked * science.task.epochs + each * sum(rungs)
+    epochs = asked * science.task.epochs + each * sum(lengths)
     steps = epochs * steps_per_epoch(train_samples, science.task.batch_size)
     detectable = half_width = detectable_range = half_width_range = None
     # the first edition's interval on fixed data is wider than the spread alone tells
@@ -168,7 +168,9 @@ def estimate_on(
     arguments = (jobs.pack(job.task), jobs.pack(baseline), probe, numerics[0])
     samples, seconds = result_of(workers.submit(jobs.time_step, *arguments))
     audit = AUDIT * sum(n.engine != "loop" for n in numerics) / len(numerics)
-    found = estimate(science, job.task, samples, step_seconds or seconds, workers.size, job.controls, audit, rungs(job))
+    found = estimate(
+        science, job.task, samples, step_seconds or seconds, workers.size, job.controls, audit, first_lengths(job)
+    )
     on_event(events.Estimated(tuple(sentence(found, science))))
     return found
 

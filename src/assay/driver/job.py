@@ -188,7 +188,7 @@ def default_folder(science: Science) -> Path:
     return RUNS / f"{safe}-{science.plan_hash[:8]}"
 
 
-def rungs(job: Job) -> list[int]:
+def first_lengths(job: Job) -> list[int]:
     """The lengths in epochs, beside the planned one, that the baseline is tuned at in any case; none without a ladder."""
     if not job.speedup:
         return []
@@ -197,13 +197,13 @@ def rungs(job: Job) -> list[int]:
     return [longer] if prefix else [shorter, longer]
 
 
-def trainings(science: Science, controls: bool = False, rungs: Sequence[int] = ()) -> int:
+def trainings(science: Science, controls: bool = False, lengths: Sequence[int] = ()) -> int:
     """How many trainings a plan asks for as planned (of two stages the first, of pilots those that they begin with).
 
-    `controls` add a contender's for each of three, and for a replay of each candidate; each of the `rungs` adds the baseline's.
+    `controls` add a contender's for each of three, and for a replay of each candidate; `lengths` of a ladder the baseline's.
     """
     p, contenders = science.protocol, len(science.contenders)
     pilots = sum(bool(c.pilot) for c in science.contenders) * (p.pilot or 0)
     studied = contenders + (3 + contenders - 1 if controls else 0)
-    climbed = len(rungs) * p.replicates * (p.trials + min(ladder.FINALS, p.final_seeds))
+    climbed = len(lengths) * p.replicates * (p.trials + min(ladder.FINALS, p.final_seeds))
     return pilots + studied * p.replicates * (p.trials + p.final_seeds) + climbed

@@ -8,11 +8,11 @@ from assay import events
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.core import Science, plan_of
-from assay.driver.job import Job, rungs
+from assay.driver.job import Job, first_lengths
 from assay.driver.scheduler import Scheduler
 from assay.driver.study import final_streams, in_lockstep, ranged, study_stream
 from assay.ladder import plan
-from assay.ladder.judged import Climbed, further, records
+from assay.ladder.judged import Climbed, further
 from assay.record import RunFolder
 from assay.record.extend import resume
 from assay.training.numerics import torch_build
@@ -28,7 +28,7 @@ def train(scheduler: Scheduler, job: Job) -> None:
     science = reached(folder.plan, folder.frame()).science
     baseline = ranged(job.contenders, science)[0]
     lengths = sorted(
-        {*rungs(job), *(rung.plan.science.task.epochs for rung in records(folder))}
+        {*first_lengths(job), *(rung.plan.science.task.epochs for rung in folder.rungs())}
     )  # begun before, perhaps
     while lengths:
         for epochs in lengths:

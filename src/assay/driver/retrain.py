@@ -16,7 +16,6 @@ from assay.core import Contender, Curves, Member, Numerics, Plan, WorkerOptions
 from assay.driver.controls import contenders_again
 from assay.driver.scheduler import Chunk, gather
 from assay.errors import UsageError
-from assay.ladder.judged import records as rungs_of
 from assay.record import RunFolder, chunks
 from assay.record.suite import is_suite
 from assay.tasks import again as task_again
@@ -47,6 +46,7 @@ class _Trained(NamedTuple):
     """A member on record, in the chunk that it was trained in: what engine a chunk ends up with may depend on all of it."""
 
     plan: Plan
+    name: str
     contender: Contender
     chunk: Chunk
     rows: pl.DataFrame
@@ -94,9 +94,9 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
         controls = controls_record(folder)
         tasks[id(controls.plan)] = task
         trained += _trained(controls, contenders_again(controls, contenders))
-    for rung in rungs_of(folder):
+    for rung in folder.rungs():
         tasks[id(rung.plan)] = replace(task, epochs=rung.plan.science.task.epochs)
-        trained += _trained(rung, contenders)
+        trained += _trained(rung, contenders, f" at {rung.plan.science.task.epochs} epochs")
     chosen = np.random.default_rng().choice(len(trained), size=min(number, len(trained)), replace=False)
     drawn = [trained[i] for i in sorted(chosen)]
     packed = {plan: jobs.pack(task) for plan, task in tasks.items()}
@@ -110,14 +110,14 @@ def retrain(path: Path, number: int, asked: int | None = None) -> list[Retrained
     return [_compared(t, now, same_machine, unlike.get(id(t)) or "") for t, now in zip(drawn, found, strict=True)]
 
 
-def _trained(folder: RunFolder, contenders: Sequence[Contender]) -> list[_Trained]:
-    """All members of a record, by slot, phase, replicate and index."""
+def _trained(folder: RunFolder, contenders: Sequence[Contender], at: str = "") -> list[_Trained]:
+    """All members of a record, by slot, phase, replicate and index. `at`: said behind the contender's name."""
     found: list[_Trained] = []
     for path in folder.members.glob("*.parquet"):
         frame = chunks.read(path)
         chunk = chunks.to_members(frame)
-        contender = contenders[chunk[0].slot]
-        found += [_Trained(folder.plan, contender, chunk, frame, place) for place in range(len(chunk))]
+        contender, name = contenders[chunk[0].slot], folder.plan.science.contenders[chunk[0].slot].name
+        found += [_Trained(folder.plan, name + at, contender, chunk, frame, place) for place in range(len(chunk))]
     return sorted(found, key=lambda t: (t.member.slot, t.member.phase, t.member.replicate, t.member.index))
 
 
@@ -126,6 +126,5 @@ def _compared(then: _Trained, now: Curves, same_machine: bool, unlike: str) -> R
     first = before["train_loss"].item()[0], after["train_loss"].item()[0]
     exact = before.drop(NO_NUMBERS).equals(after.drop(NO_NUMBERS))
     close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
-    name = then.plan.science.contenders[then.member.slot].name
     sound = (exact or (close and not same_machine)) and not unlike
-    return Retrained(then.member, name, exact, sound, first, unlike)
+    return Retrained(then.member, then.name, exact, sound, first, unlike)

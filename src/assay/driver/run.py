@@ -23,7 +23,7 @@ from assay.core import PILOT, Contender, WorkerOptions, plan_of
 from assay.errors import Interrupted, NoVerdict, UsageError
 from assay.export import optuna as export
 from assay.ladder import across
-from assay.ladder.judged import has_ladder, with_speedups
+from assay.ladder.judged import with_speedups
 from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
@@ -36,7 +36,7 @@ from assay.workers.interface import Workers
 from . import controls as controls_
 from . import data, ladder, transfer
 from .estimate import estimate_on, settle
-from .job import Job, rungs, trainings
+from .job import Job, first_lengths, trainings
 from .plan import Comparison
 from .protocol import most_replicates
 from .scheduler import ChunkStream, Scheduler, result_of
@@ -185,13 +185,13 @@ class _Run:
         self.trained_anew = 0  # members
         self.data: data.Digests = {}  # of the replicates whose data is at hand
         self.controls = job.controls or (record is not None and has_controls(record))
-        self.speedup = job.speedup or (record is not None and has_ladder(record))
+        self.speedup = job.speedup or (record is not None and bool(record.rungs()))
         sweep(job.folder)
         for warning in self._warnings(record):
             on_event(events.Warned(warning))
         self.recorded = {} if record is None else record.data_digests()
         self.made = "" if record is None else made_at(job.folder)
-        on_event(events.Started(trainings(job.science, job.controls, rungs(job)), str(job.folder)))
+        on_event(events.Started(trainings(job.science, job.controls, first_lengths(job)), str(job.folder)))
         self.folder = self._begun() if record is None else self._resumed(record)
         self.scheduler = Scheduler(
             self.folder, job.task, job.contenders, workers, self.on_event, step_norms=self.controls
@@ -275,7 +275,7 @@ class _Run:
     def _resumed(self, record: RunFolder) -> RunFolder:
         """A record to go on with, under its longer plan where there is one."""
         extend.begin(record, beside="controls" if self.controls else "a ladder" if self.speedup else "")
-        if (self.controls and not has_controls(record)) or (self.speedup and not has_ladder(record)):
+        if (self.controls and not has_controls(record)) or (self.speedup and not record.rungs()):
             manifest.unseal(record.path)  # finished, perhaps; from now on not
         return record
 

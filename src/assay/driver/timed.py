@@ -11,8 +11,7 @@ import numpy as np
 from assay import events
 from assay.controls.judged import controls_record, has_controls
 from assay.errors import AssayError
-from assay.ladder.judged import has_ladder, in_timings
-from assay.ladder.judged import records as rungs_of
+from assay.ladder.judged import in_timings
 from assay.record import RunFolder
 from assay.workers import jobs
 
@@ -47,6 +46,6 @@ def training_seconds(folder: RunFolder) -> dict[str, float]:
     records = {"training_seconds": [folder]}
     if has_controls(folder):
         records["controls_training_seconds"] = [controls_record(folder)]
-    if has_ladder(folder):
-        records["ladder_training_seconds"] = rungs_of(folder)
+    if rungs := folder.rungs():
+        records["ladder_training_seconds"] = rungs
     return {name: float(sum(r.frame()["seconds"].sum() for r in found)) for name, found in records.items()}

@@ -34,8 +34,7 @@ from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
 from assay.ladder import across
 from assay.ladder import verified as climbed
-from assay.ladder.judged import has_ladder, seconds_of, with_speedups
-from assay.ladder.judged import records as rungs_of
+from assay.ladder.judged import seconds_of, with_speedups
 from assay.ladder.plan import FOLDER as LADDER
 from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
@@ -135,7 +134,7 @@ def _recomputed(path: Path) -> Iterator[str]:
         yield from agreement.faults(controls, controls.frame(), f"{FOLDER}/")
         yield from verified.faults(folder, arrays)
         yield from asked.faults_of_controls(arrays, controls)
-    if has_ladder(folder):
+    if folder.rungs():
         yield from _ladder(folder, arrays)
     yield from _beyond(arrays)
     yield from _wrong_seeds(arrays)
@@ -153,7 +152,7 @@ def _ladder(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
     for entry in sorted((folder.path / LADDER).iterdir()):
         if not (entry / NAME).is_file():
             yield f"{LADDER}/{entry.name} is no rung of a ladder"
-    for rung in rungs_of(folder):
+    for rung in folder.rungs():
         where = f"{LADDER}/{rung.path.name}"
         frame = rung.frame()
         own = RecordArrays(rung.plan, frame)
@@ -254,7 +253,7 @@ def _not_as_chosen(arrays: RecordArrays) -> Iterator[str]:
 def _another_answer(folder: RunFolder, frame: pl.DataFrame) -> Iterator[str]:
     """`result.json` says what the members say. Library versions are those of the run, not of this machine."""
     content = result(folder.plan, frame)
-    if has_ladder(folder):
+    if folder.rungs():
         content = with_speedups(folder, content)
     if has_controls(folder):
         content["controls"] = judged(folder)

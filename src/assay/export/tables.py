@@ -14,6 +14,7 @@ from assay.errors import UsageError
 from assay.record import RunFolder
 from assay.record.chunks import CURVES
 from assay.record.files import fault, write_bytes
+from assay.record.layout import LADDER
 from assay.record.suite import is_suite, runs
 
 OTHERS = [name for name in CURVES if name != "test"]
@@ -24,7 +25,7 @@ KEY = ("contender", "phase", "replicate", "index")
 def csv(path: Path, to: Path) -> Path:
     """Write `members.csv`, a row a member, and `curves.csv`, a row an epoch of a member, into the folder `to`.
 
-    Of a comparison across tasks each run goes to a folder of its own in it.
+    Of a comparison across tasks each run goes to a folder of its own in it, and so does each rung of a ladder, by its epochs.
 
     Scores are in the metric's file units, after the last epoch; each hyperparameter has a column, empty for the
     contenders that don't tune it. A curve's cell is empty from the epoch on in which a member diverged, and a trial has
@@ -83,7 +84,9 @@ def _events(to: Path, frame: pl.DataFrame, tools: tuple[Any, Any, Any]) -> None:
 def _frames(path: Path, to: Path) -> list[tuple[Path, pl.DataFrame]]:
     """The members of a run, or of each run of several, with where they go."""
     several = is_suite(path)
-    frames = [(to / folder.name if several else to, RunFolder.open(folder).frame()) for folder in runs(path).values()]
+    found = [(to / folder.name if several else to, RunFolder.open(folder)) for folder in runs(path).values()]
+    found += [(place / LADDER / rung.path.name, rung) for place, folder in found for rung in folder.rungs()]
+    frames = [(place, folder.frame()) for place, folder in found]
     places = (to.resolve(), *to.resolve().parents)
     if record := next((p for p in places if (p / "plan.json").exists() or is_suite(p)), None):
         raise UsageError(f"{to} lies in {record}, which is a sealed record; write somewhere else")

@@ -13,7 +13,7 @@ from assay.judge import across
 from assay.judge.sentence import counted, listed
 from assay.judge.speedup import log_factors
 from assay.judge.speedup_sentence import across_sentence
-from assay.ladder.judged import Climbed, has_ladder
+from assay.ladder.judged import Climbed
 from assay.ladder.scale import with_slopes
 from assay.record import RunFolder
 from assay.record.suite import Suite
@@ -27,7 +27,7 @@ def answered(suite: Suite, runs: list[Judged], path: Path) -> dict[str, Any]:
     """
     content = result_across(suite, runs)
     folders = [RunFolder.open(path / run.entry.folder) for run in runs if run.content is not None]
-    if not all(map(has_ladder, folders)):
+    if not all(folder.rungs() for folder in folders):
         return with_slopes(suite, runs, None, content)
     ladders = [Climbed.of(folder) for folder in folders]
     return with_slopes(suite, runs, ladders, _with_speedups(suite, runs, ladders, content))

@@ -25,17 +25,6 @@ NORMAL = 1.4826  # the standard deviation of a normal spread, in median distance
 MEDIAN = 1.2533  # √(π/2): a median's standard error, in those of a mean
 
 
-def has_ladder(folder: RunFolder) -> bool:
-    """Whether a record has a ladder, finished or not."""
-    return any((folder.path / plan.FOLDER).glob("*/plan.json"))
-
-
-def records(folder: RunFolder) -> list[RunFolder]:
-    """The records of its rungs, the shortest first."""
-    found = [RunFolder.open(path.parent, fewest=1) for path in (folder.path / plan.FOLDER).glob("*/plan.json")]
-    return sorted(found, key=lambda rung: rung.plan.science.task.epochs)
-
-
 @dataclass(frozen=True)
 class Climbed:
     """A question's arrays, with the rungs that were trained."""
@@ -47,7 +36,7 @@ class Climbed:
     def of(cls, folder: RunFolder) -> Climbed:
         """The ladder of a record, as far as it is there. BrokenRecord where members are missing."""
         frame = folder.frame()
-        return cls(RecordArrays(reached(folder.plan, frame), frame), records(folder))
+        return cls(RecordArrays(reached(folder.plan, frame), frame), folder.rungs())
 
     @cached_property
     def trained(self) -> dict[int, RecordArrays]:

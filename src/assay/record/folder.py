@@ -15,6 +15,7 @@ from assay.core import Curves, Member, Plan, digest
 from assay.errors import BrokenRecord, Interrupted, UsageError
 from assay.record import checksum, chunks
 from assay.record.files import fault, set_aside
+from assay.record.layout import LADDER
 from assay.record.plan import NAME, read_plan, write_plan
 
 SCORES: dict[str, Any] = {
@@ -56,6 +57,11 @@ class RunFolder:
     def open(cls, path: Path, fewest: int = 2) -> RunFolder:
         """The record in a folder, as `read_plan`. UsageError where there is none, or it is of another version or damaged."""
         return cls(path, read_plan(path, fewest))
+
+    def rungs(self) -> list[RunFolder]:
+        """The records of a ladder's rungs, finished or not, the shortest first; none without a ladder."""
+        found = [RunFolder.open(path.parent, fewest=1) for path in (self.path / LADDER).glob("*/plan.json")]
+        return sorted(found, key=lambda rung: rung.plan.science.task.epochs)
 
     def keep_plan(self) -> None:
         """Write the plan again where its file is gone: without it nothing could be resumed."""

@@ -52,9 +52,8 @@ def _run(path: Path, kinds: Sequence[str]) -> None:
         controls = RunFolder.open(path / "controls")
         p = controls.plan.science.protocol
         inspected.append(_Files(controls, 2 * p.trials, 2 * p.final_seeds, more=True))
-    for rung in sorted((path / layout.LADDER).glob("*/plan.json")):
-        own = RunFolder.open(rung.parent, fewest=1)
-        inspected.append(_Files(own, own.plan.science.protocol.trials, own.plan.science.protocol.final_seeds))
+    for rung in run.rungs():
+        inspected.append(_Files(rung, rung.plan.science.protocol.trials, rung.plan.science.protocol.final_seeds))
     for files in inspected:
         files.inspect(kinds)
 
