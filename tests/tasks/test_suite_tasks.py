@@ -20,12 +20,16 @@ from assay.training.numerics import Demand
 from assay.training.validate import validate_task
 
 OURS = [name for name in TASKS if name != "mnist1d-mlp"]  # that one is drawn by many tests
-SLOW = ("mnist1d-cnn", "mnist1d-gru")  # 8,000 samples take 3 s to draw: fewer are drawn here
-FEW = {"train_samples": 400}
+FEW = {
+    "mnist1d-cnn": {"train_samples": 400},  # 8,000 samples take 3 s to draw
+    "mnist1d-gru": {"train_samples": 400},
+    "python-gpt": {"train_samples": 100, "context": 16},
+}
+WIDTHLESS = {"logistic": {"label_noise": 0.1}, "python-softmax": {"train_samples": 512}}
 
 
 def small(name: str, **options):
-    return find(name, {**(FEW if name in SLOW else {}), **options})
+    return find(name, {**FEW.get(name, {}), **options})
 
 
 def parts(splits: Splits):
@@ -54,14 +58,14 @@ def test_the_vectorized_engine_passes_the_parity_probe(name):
 
 @pytest.mark.parametrize("name", OURS)
 def test_options_are_part_of_the_record_and_make_the_task_again(name):
-    asked = {"width": 6, "batch_size": 7} if name != "logistic" else {"label_noise": 0.1, "batch_size": 7}
+    asked = {**WIDTHLESS.get(name, {"width": 6}), "batch_size": 7}
     task = small(name, **asked)
     assert asked.items() <= dict(task.options).items()
     made = again(task_info(task))
     assert (made.batch_size, dict(made.options)) == (7, dict(task.options))
     shapes = [[tuple(p.shape) for p in t.model().parameters()] for t in (task, made, small(name))]
     assert shapes[0] == shapes[1]
-    assert name == "logistic" or shapes[0] != shapes[2]
+    assert name in WIDTHLESS or shapes[0] != shapes[2]
     assert len({t.data(1).digest for t in (task, made)}) == 1
 
 

@@ -48,10 +48,14 @@ class TaskOptions(Options):
         Training samples, for a task whose data is generated.
     width
         Width of the task's network (docs/tasks.md says of what).
+    depth
+        Blocks of the task's network.
+    context
+        Tokens that the task's network sees at once.
     batch_size
         Samples in a batch.
     scale
-        Sizes of one task to be run at, as in width=32,64,128,256 (or batch-size, train-samples, epochs), each tuned anew:
+        Sizes of one task to be run at, as in width=32,64,128,256 (or depth, batch-size, train-samples, epochs), each tuned anew:
         says whether an advantage lasts as they grow.
     label_noise
         Noise on the training targets: a share of labels replaced, or standard deviations added.
@@ -63,6 +67,8 @@ class TaskOptions(Options):
     margin_in_text: float | None = None
     train_samples: int | Sequence[int] | None = None
     width: int | Sequence[int] | None = None
+    depth: int | Sequence[int] | None = None
+    context: int | Sequence[int] | None = None
     batch_size: int | Sequence[int] | None = None
     label_noise: float | Sequence[float] | None = None
     scale: str | None = None

@@ -26,8 +26,8 @@ from .job import RUNS, Job, default_folder, job_of
 
 Warn = Callable[[str], None]
 Setting = dict[str, Any]  # by stress axis, the value of one run
-SIZES = ("width", "batch_size", "train_samples", "epochs")  # of --scale
-AXES = ("epochs", "width", "batch_size", "label_noise", "train_samples")
+SIZES = ("width", "depth", "batch_size", "train_samples", "epochs")  # of --scale
+AXES = ("epochs", "width", "depth", "context", "batch_size", "label_noise", "train_samples")
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ def question(
     margin: float | None = None,
     train_samples: int | Sequence[int] | None = None,
     width: int | Sequence[int] | None = None,
+    depth: int | Sequence[int] | None = None,
+    context: int | Sequence[int] | None = None,
     batch_size: int | Sequence[int] | None = None,
     label_noise: float | Sequence[float] | None = None,
     scale: str | None = None,
@@ -91,7 +93,7 @@ def question(
     """The question that these options ask. UsageError for one of another type."""
     on = TaskOptions(
         task=task, epochs=epochs, margin=margin, train_samples=train_samples,
-        width=width, batch_size=batch_size, label_noise=label_noise, scale=scale,
+        width=width, depth=depth, context=context, batch_size=batch_size, label_noise=label_noise, scale=scale,
     )  # fmt: skip
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,

@@ -1,8 +1,9 @@
-"""Generated data, kept on disk: made once for each seed, checked by its hash each time it is read."""
+"""Data that takes a while to make, kept on disk: made once, checked by its hash each time it is read."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import tempfile
@@ -16,7 +17,8 @@ from assay.core import Split, Splits
 from assay.errors import AssayError
 from assay.record.files import write_bytes
 
-NAMES = ("train", "validation", "test")
+NAMES, PARTS = ("train", "validation", "test"), Split._fields
+Arrays = dict[str, np.ndarray]
 
 
 def cache_folder() -> Path:
@@ -25,7 +27,19 @@ def cache_folder() -> Path:
 
 
 def cached(name: str, make: Callable[[], Splits]) -> Splits:
-    """The data called `name`: read if it is there and whole, else made and kept.
+    """The data called `name`: read if it is there and whole, else made and kept."""
+
+    def made() -> Arrays:
+        splits = make()
+        return {f"{n}_{part}": getattr(getattr(splits, n), part) for n in NAMES if getattr(splits, n) for part in PARTS}
+
+    found = cached_arrays(name, made)
+    parts = {n: Split(*(found[f"{n}_{part}"] for part in PARTS)) for n in NAMES if f"{n}_inputs" in found}
+    return Splits(parts["train"], parts.get("validation"), parts["test"])
+
+
+def cached_arrays(name: str, make: Callable[[], Arrays]) -> Arrays:
+    """The arrays called `name`, by names of their own: read if they are there and whole, else made and kept.
 
     A file that is damaged is made again. A folder that can't be written costs the time, not the run.
     """
@@ -33,10 +47,10 @@ def cached(name: str, make: Callable[[], Splits]) -> Splits:
     kept = _read(path)
     if kept is not None:
         return kept
-    splits = make()
+    arrays = make()
     with contextlib.suppress(OSError, AssayError):  # `writable` warns before the run; the data itself is at hand
-        _write(path, splits)
-    return splits
+        _write(path, arrays)
+    return arrays
 
 
 def writable() -> str | None:
@@ -53,21 +67,26 @@ def writable() -> str | None:
         )
 
 
-def _read(path: Path) -> Splits | None:
+def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {n: Split(file[f"{n}_inputs"], file[f"{n}_targets"]) for n in NAMES if f"{n}_inputs" in file}
-            splits = Splits(found["train"], found.get("validation"), found["test"])
-            return splits if splits.digest == str(file["digest"]) else None
+            arrays = {name: file[name] for name in file.files if name != "digest"}
+            return arrays if arrays and _digest(arrays) == str(file["digest"]) else None
     except Exception:  # whatever a damaged file does to the reader, the answer is to make it again
         return None
 
 
-def _write(path: Path, splits: Splits) -> None:
-    arrays = {
-        f"{n}_{part}": getattr(getattr(splits, n), part) for n in NAMES if getattr(splits, n) for part in Split._fields
-    }
+def _write(path: Path, arrays: Arrays) -> None:
     content = io.BytesIO()
-    np.savez(content, digest=np.array(splits.digest), **arrays)
+    np.savez(content, digest=np.array(_digest(arrays)), **arrays)  # type: ignore[arg-type]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content.getvalue())
+
+
+def _digest(arrays: Arrays) -> str:
+    """SHA-256 over every array's name, shape, type and bytes."""
+    sha = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        sha.update(f"{name}{array.shape}{array.dtype.str}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()

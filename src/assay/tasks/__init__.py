@@ -17,6 +17,7 @@ from assay.tasks.friedman import friedman1
 from assay.tasks.given import with_factory
 from assay.tasks.logistic import logistic_regression
 from assay.tasks.mnist1d import mnist1d_cnn, mnist1d_gru, mnist1d_mlp
+from assay.tasks.python_source import python_gpt, python_softmax
 from assay.tasks.quadratic import quadratic
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
@@ -38,6 +39,11 @@ TASKS: dict[str, tuple[Callable[..., Task], str]] = {
 
 SUITE = tuple(TASKS)
 """What `--task suite` stands for."""
+
+TASKS |= {
+    "python-gpt": (python_gpt, "a small GPT on the source of Python's own library: next tokens, with a heavy tail"),
+    "python-softmax": (python_softmax, "softmax regression on the same text: the convex core of that question"),
+}
 
 
 def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:

@@ -79,6 +79,49 @@ class CharacterModel(nn.Module):
         return self.project(mixed.transpose(1, 2).flatten(2))
 
 
+class Block(nn.Module):
+    """A pre-norm transformer block: causal self-attention, then an MLP, each added to what it is given (n, context, width)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(n, context, width), as it came in."""
+        split = (self.heads, h.shape[-1] // self.heads)
+        attended = self.attend(self.before_attention(h)).chunk(3, -1)
+        query, key, value = (part.unflatten(-1, split).transpose(1, 2) for part in attended)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        h = h + self.project(mixed.transpose(1, 2).flatten(2))
+        return h + self.narrow(nn.functional.gelu(self.widen(self.before_mlp(h))))
+
+
+class GPT(nn.Module):
+    """A pre-norm GPT (Radford et al. 2019): embeddings, blocks, a last normalisation, and the embeddings again as its head."""
+
+    def __init__(self, symbols: int, context: int, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.symbol, self.place = nn.Embedding(symbols, width), nn.Embedding(context, width)
+        blocks = [Block(width, heads) for _ in range(depth)]
+        self.blocks = nn.ModuleList(blocks)
+        self.last = nn.LayerNorm(width)
+        for table in (self.symbol, self.place):
+            nn.init.normal_(table.weight, std=0.02)
+        for block in blocks:  # as many of these are added up
+            for layer in (block.project, block.narrow):
+                nn.init.normal_(layer.weight, std=0.02 / (2 * depth) ** 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, context, symbols) of what follows each of the symbols (n, context), or fewer than `context`."""
+        h = self.symbol(x) + self.place.weight[: x.shape[1]]
+        for block in self.blocks:
+            h = block(h)
+        return nn.functional.linear(self.last(h), self.symbol.weight)
+
+
 class Point(nn.Module):
     """A point θ (size,) that starts at 0; its output for n samples is θ, n times over."""
 
