@@ -108,8 +108,11 @@ class GPT(nn.Module):
         blocks = [Block(width, heads) for _ in range(depth)]
         self.blocks = nn.ModuleList(blocks)
         self.last = nn.LayerNorm(width)
-        for table in (self.symbol, self.place):
-            nn.init.normal_(table.weight, std=0.02)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear | nn.Embedding):
+                nn.init.normal_(layer.weight, std=0.02)
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.bias)
         for block in blocks:  # as many of these are added up
             for layer in (block.project, block.narrow):
                 nn.init.normal_(layer.weight, std=0.02 / (2 * depth) ** 0.5)
