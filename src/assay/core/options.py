@@ -54,6 +54,12 @@ class TaskOptions(Options):
         Tokens that the task's network sees at once.
     batch_size
         Samples in a batch.
+    target
+        The column to predict, of table:FILE.
+    vocabulary
+        Symbols of a byte-pair encoding to read text:FILE with; bytes without it.
+    model
+        A network of your own for text:, table: and images:, as in file.py:Model.
     scale
         Sizes of one task to be run at, as in width=32,64,128,256 (or depth, batch-size, train-samples, epochs), each tuned anew:
         says whether an advantage lasts as they grow.
@@ -71,6 +77,9 @@ class TaskOptions(Options):
     context: int | Sequence[int] | None = None
     batch_size: int | Sequence[int] | None = None
     label_noise: float | Sequence[float] | None = None
+    target: str | None = None
+    vocabulary: int | None = None
+    model: str | None = None
     scale: str | None = None
 
     def __post_init__(self) -> None:

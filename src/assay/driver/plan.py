@@ -27,6 +27,7 @@ from .job import RUNS, Job, default_folder, job_of
 Warn = Callable[[str], None]
 Setting = dict[str, Any]  # by stress axis, the value of one run
 SIZES = ("width", "depth", "batch_size", "train_samples", "epochs")  # of --scale
+OWN = ("target", "vocabulary", "model")  # options of a user's own data
 AXES = ("epochs", "width", "depth", "context", "batch_size", "label_noise", "train_samples")
 
 
@@ -120,6 +121,7 @@ def _settings(on: TaskOptions, warn: Warn) -> list[tuple[Task, Setting]]:
         UsageError: a task that comes twice, or none; an axis that no task of the suite takes.
     """
     named, axes, lenient = _named(on.task), _axes(on), on.task == "suite"
+    given = {name: value for name in OWN if (value := getattr(on, name)) is not None}
     for axis in axes if lenient else ():
         without = [str(name) for name in named if not takes(str(name), axis)]
         if len(without) == len(named):
@@ -132,7 +134,7 @@ def _settings(on: TaskOptions, warn: Warn) -> list[tuple[Task, Setting]]:
         for values in product(*own.values()):
             setting = dict(zip(own, values, strict=True))
             options = {axis: value for axis, value in setting.items() if axis != "epochs"}  # which are the job's to set
-            found.append((find(name, options), setting))
+            found.append((find(name, {**options, **given}), setting))
     return found
 
 

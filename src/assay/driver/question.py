@@ -67,6 +67,9 @@ def question(
     context: int | Sequence[int] | None = None,
     batch_size: int | Sequence[int] | None = None,
     label_noise: float | Sequence[float] | None = None,
+    target: str | None = None,
+    vocabulary: int | None = None,
+    model: str | None = None,
     scale: str | None = None,
     protocol: Literal["honest", "honest-1", "published"] = "honest",
     trials: int | None = None,
@@ -93,7 +96,8 @@ def question(
     """The question that these options ask. UsageError for one of another type."""
     on = TaskOptions(
         task=task, epochs=epochs, margin=margin, train_samples=train_samples,
-        width=width, depth=depth, context=context, batch_size=batch_size, label_noise=label_noise, scale=scale,
+        width=width, depth=depth, context=context, batch_size=batch_size, label_noise=label_noise,
+        target=target, vocabulary=vocabulary, model=model, scale=scale,
     )  # fmt: skip
     how = ProtocolOptions(
         protocol=protocol, trials=trials, replicates=replicates, looks=looks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from assay.contenders import load
@@ -17,6 +18,10 @@ from assay.tasks.friedman import friedman1
 from assay.tasks.given import with_factory
 from assay.tasks.logistic import logistic_regression
 from assay.tasks.mnist1d import mnist1d_cnn, mnist1d_gru, mnist1d_mlp
+from assay.tasks.own import KINDS
+from assay.tasks.own import images as images
+from assay.tasks.own import table as table
+from assay.tasks.own import text as text
 from assay.tasks.python_source import python_gpt, python_softmax
 from assay.tasks.quadratic import quadratic
 
@@ -59,14 +64,18 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         task = with_factory(_batched(name, batch_size))
         origin = _origin(task, task.model)
         return replace(task, **origin._replace(source=task.source or origin.source)._asdict())
-    if ":" in name:
+    kind, _, place = name.partition(":")
+    if place and kind in KINDS:
+        build = partial(KINDS[kind], place)
+    elif ":" in name:
         build = load(name)
     elif name in TASKS:
         build, _ = TASKS[name]
     elif name == "suite":
         raise UsageError("suite is several tasks: give it by itself, not in a list")
     else:
-        raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: path/file.py:name)")
+        yours = "path/file.py:name, text:FILE, table:FILE, images:FOLDER"
+        raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: {yours})")
     asked = _asked(name, build, given)
     try:
         with apart(f"task {name} was made"):
@@ -81,7 +90,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         raise UsageError(
             f"task {name} is {type(task).__name__}; it must be an assay.Task, or a function that returns one"
         )
-    made_in = module_of(name) if isinstance(build, Task) else build
+    made_in = module_of(name) if isinstance(build, Task) else KINDS.get(kind, build)
     note = "; ".join(filter(None, (task.note, changes_of(task.model if isinstance(build, Task) else build))))
     task = replace(task, reference=name, options={**asked, **task.options}, note=note)
     task = with_factory(_batched(task, batch_size))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -123,6 +125,45 @@ class GPT(nn.Module):
         for block in self.blocks:
             h = block(h)
         return nn.functional.linear(self.last(h), self.symbol.weight)
+
+
+def perceptron(inputs: int, width: int, depth: int, classes: int) -> nn.Module:
+    """inputs → width, `depth` times with ReLU, → classes; without classes to one number, outputs (n,)."""
+    sizes = [inputs, *[width] * depth]
+    layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(width, classes or 1), *([] if classes else [nn.Flatten(0)]))
+
+
+class Residual(nn.Module):
+    """Two 3 × 3 convolutions with batch normalisation, added to what comes in (He et al. 2016); `stride` halves the sides."""
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.after_first, self.after_second = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+        same = before == width and stride == 1
+        self.past = nn.Identity() if same else nn.Conv2d(before, width, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, height / stride, …) of (n, before, height, …)."""
+        h = torch.relu(self.after_first(self.first(x)))
+        return torch.relu(self.after_second(self.second(h)) + self.past(x))
+
+
+class ResNet(nn.Module):
+    """A small residual network for pictures: `width`, 2 · width and 4 · width channels, a block each, then their means."""
+
+    def __init__(self, channels: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.stem, self.after_stem = nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        blocks = (Residual(width, width, 1), Residual(width, 2 * width, 2), Residual(2 * width, 4 * width, 2))
+        self.blocks, self.head = nn.Sequential(*blocks), nn.Linear(4 * width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, classes) of pictures (n, channels, height, width)."""
+        h = self.blocks(torch.relu(self.after_stem(self.stem(x))))
+        return self.head(h.mean((2, 3)))
 
 
 class Point(nn.Module):

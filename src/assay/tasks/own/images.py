@@ -1,0 +1,139 @@
+"""Images of the user's own: a folder a class, or the standard files of MNIST, Fashion-MNIST and CIFAR as they are shipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from assay.core import Split, Splits, Task
+from assay.errors import UsageError
+from assay.tasks.metrics import accuracy
+from assay.tasks.network import Network, at_least, cross_entropy
+from assay.tasks.own.formats import Pictures, shipped
+from assay.tasks.own.network import network
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
+SIDE = 32  # pixels
+TRAIN_SAMPLES = 8000  # at most
+SHARES = (0.6, 0.2)  # of the pictures, to train and to validate on; the others to test
+STEPS = 600  # that the epochs come to
+FEWEST = 5  # pictures of a class
+
+
+def pictures(folder: Path) -> Pictures:
+    """All pictures of a folder (n, channels, height, width) uint8, and their classes (n,).
+
+    Raises:
+        UsageError: no such folder, nothing in it, fewer than two classes, a file that is no picture.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder" if folder.exists() else f"{folder} isn't there")
+    found = shipped(folder)
+    return _by_folder(folder) if found is None else found
+
+
+def _by_folder(folder: Path) -> Pictures:
+    from PIL import Image, UnidentifiedImageError
+
+    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    files = {c: sorted(p for p in c.rglob("*") if p.suffix.lower() in SUFFIXES) for c in classes}
+    files = {c: found for c, found in files.items() if found}
+    if len(files) < 2:
+        there = f"{len(files)} folder{'s' * (len(files) != 1)} with pictures"
+        raise UsageError(
+            f"{folder} holds {there}: it needs one for each class, two at least, or the files of MNIST or CIFAR"
+        )
+    colours: list[np.ndarray] = []
+    for path in (path for found in files.values() for path in found):
+        try:
+            with Image.open(path) as image:
+                colours.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE))))
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            raise UsageError(f"{path} is no picture that can be read ({' '.join(str(error).split())[:120]})") from None
+    x = np.stack(colours).transpose(0, 3, 1, 2)
+    grey = bool((x[:, 0] == x[:, 1]).all() and (x[:, 1] == x[:, 2]).all())
+    labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
+    return (x[:, :1] if grey else x), labels
+
+
+@lru_cache(maxsize=2)
+def _kept(folder: Path, changed: int) -> Pictures:
+    """As `pictures`; `changed` is when one of them was, the last."""
+    x, y = pictures(folder)
+    counts = np.bincount(y)
+    few = np.flatnonzero((counts > 0) & (counts < FEWEST))
+    if len(few) or (counts > 0).sum() < 2:
+        least = counts[few].min() if len(few) else len(y)
+        raise UsageError(f"{folder} has a class of {least} pictures; {FEWEST} of each of two are needed")
+    return x, y
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """Called with a seed, it partitions the pictures, and measures them by what it trains on."""
+
+    folder: Path
+    train_samples: int
+
+    def all(self) -> Pictures:
+        """All pictures."""
+        inside = self.folder.rglob("*") if self.folder.is_dir() else ()
+        return _kept(self.folder, max((p.stat().st_mtime_ns for p in inside), default=0))
+
+    def __call__(self, seed: int) -> Splits:
+        """Inputs (n, channels, height, width) float32 of mean 0 and standard deviation 1 a channel, targets (n,) int64."""
+        x, y = self.all()
+        order = np.random.default_rng(seed).permutation(len(y))
+        ends = [int(sum(SHARES[: i + 1]) * len(y)) for i in range(2)]
+        train, validation, test = np.split(order, ends)
+        parts = train[: self.train_samples], validation[: self.train_samples // 2], test[: self.train_samples // 2]
+        seen = x[parts[0]].astype(np.float32)
+        middle, spread = seen.mean(axis=(0, 2, 3), keepdims=True), seen.std(axis=(0, 2, 3), keepdims=True)
+        scale = np.where(spread > 0, spread, 1.0)
+        return Splits(*(Split(((x[p].astype(np.float32) - middle) / scale), y[p]) for p in parts))
+
+
+def images(path: str | Path, width: int = 16, train_samples: int = TRAIN_SAMPLES, model: str | None = None) -> Task:
+    """Which class a picture is of, by a small ResNet or a `model` of your own, called with (channels, classes).
+
+    Pictures in folders are brought to 32 × 32 pixels; the files of MNIST, Fashion-MNIST (idx), CIFAR-10 and CIFAR-100 are
+    taken as they are shipped. Each replicate partitions all of them anew, whatever their makers train and test on.
+
+    Args:
+        path: a folder with a folder a class, or with those files.
+        width: channels of the network's first third.
+        train_samples: pictures to train on, at most.
+    Raises:
+        UsageError: no such folder, fewer than two classes, a picture that can't be read.
+
+    Example:
+        >>> assay.tasks.images("nowhere")
+        Traceback (most recent call last):
+        assay.errors.UsageError: nowhere isn't there
+    """
+    folder = Path(path)
+    partitions = Partitions(folder, at_least("train_samples", train_samples, 4))
+    x, y = partitions.all()
+    classes = int(y.max()) + 1
+    batch = min(64, max(2, len(y) // 20))
+    steps = min(train_samples, int(SHARES[0] * len(y))) // batch + 1
+    return Task(
+        name=folder.resolve().name,
+        data=partitions,
+        model=network(
+            Network("ResNet", (x.shape[1], classes, at_least("width", width))),
+            model,
+            channels=x.shape[1],
+            classes=classes,
+        ),
+        loss=cross_entropy,
+        metric=accuracy,
+        epochs=max(2, min(60, STEPS // steps)),
+        batch_size=batch,
+        margin=0.01,
+        margin_reason="one point",
+        generated=False,
+    )

@@ -1,0 +1,142 @@
+"""A text of the user's own: what comes next, byte by byte, or token by token of a vocabulary learned from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from assay.core import Split, Splits, Task
+from assay.errors import UsageError
+from assay.tasks.metrics import bits
+from assay.tasks.network import Network, at_least, cross_entropy
+from assay.tasks.own.network import network
+
+BLOCKS = 100  # parts of the text, next to each other, that are dealt out to the splits
+SHARES = (80, 10, 10)  # of the blocks, to train, validate and test on
+TRAIN_SAMPLES, HELD_OUT = 3584, 512  # windows, at most
+STEPS = 900  # that the epochs come to, where the text is short
+BATCH = 8
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file that isn't empty. UsageError in one line else."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
+    if not content:
+        raise UsageError(f"{path} is empty")
+    return content
+
+
+@lru_cache(maxsize=2)
+def tokens(path: Path, vocabulary: int, changed: int) -> np.ndarray:
+    """The text as numbers (n,): its bytes, or tokens of a byte-pair encoding of that many symbols (Sennrich et al. 2016).
+
+    `changed`: when the file was, so that another text isn't taken for this one.
+    """
+    content = read(path)
+    if not vocabulary:
+        return np.frombuffer(content, dtype=np.uint8)
+    try:
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise UsageError("--vocabulary needs the package tokenizers: pip install 'assay[text]'") from None
+    text = content.decode("utf-8", errors="replace")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([text], trainer)
+    return np.array(tokenizer.encode(text).ids, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Called with a seed, it deals the blocks of the text out, and draws windows of `context` tokens from them."""
+
+    path: Path
+    vocabulary: int
+    context: int
+    train_samples: int
+
+    def all(self) -> np.ndarray:
+        """The text as numbers (n,)."""
+        return tokens(self.path, self.vocabulary, self.path.stat().st_mtime_ns if self.path.exists() else 0)
+
+    def __call__(self, seed: int) -> Splits:
+        """Inputs (n, context) int64 tokens, targets (n, context) the token after each."""
+        random, found = np.random.default_rng(seed), self.all()
+        ends = np.linspace(0, len(found), BLOCKS + 1).astype(int)
+        order = random.permutation(BLOCKS)
+        sizes, parts = (self.train_samples, HELD_OUT, HELD_OUT), np.split(order, np.cumsum(SHARES)[:-1])
+        return Splits(*(self._drawn(found, ends, p, n, random) for p, n in zip(parts, sizes, strict=True)))
+
+    def _drawn(
+        self, found: np.ndarray, ends: np.ndarray, part: np.ndarray, most: int, random: np.random.Generator
+    ) -> Split:
+        starts = np.concatenate(
+            [np.arange(int(ends[b]), int(ends[b + 1]) - self.context, self.context) for b in np.sort(part)]
+        )
+        chosen = random.choice(starts, min(most, len(starts)), replace=False)
+        cut = found[chosen[:, None] + np.arange(self.context + 1)].astype(np.int64)
+        return Split(cut[:, :-1], cut[:, 1:])
+
+
+def text(
+    path: str | Path,
+    width: int = 64,
+    depth: int = 2,
+    context: int = 64,
+    train_samples: int = TRAIN_SAMPLES,
+    vocabulary: int = 0,
+    model: str | None = None,
+) -> Task:
+    """Next-token prediction on a text file, by python-gpt's network or a `model` of your own, called with (symbols, context).
+
+    Args:
+        vocabulary: 0 for bytes, or the symbols of a byte-pair encoding that is learned from the file.
+        train_samples: windows of `context` tokens to train on, at most.
+    Raises:
+        UsageError: a file that isn't there, or too short.
+
+    Example:
+        >>> assay.tasks.text("nowhere.txt")
+        Traceback (most recent call last):
+        assay.errors.UsageError: nowhere.txt can't be read: No such file or directory
+    """
+    file = Path(path)
+    if vocabulary and vocabulary < 257:
+        raise ValueError(
+            f"vocabulary must be 257 or more (256 bytes, and what comes together), or 0 for bytes, got {vocabulary}"
+        )
+    windows = Windows(file, vocabulary, at_least("context", context, 2), at_least("train_samples", train_samples))
+    count = len(windows.all()) if file.exists() else len(read(file))
+    least = BLOCKS * (context + 1)
+    if count < least:
+        raise UsageError(
+            f"{file} holds {count:,} token{'s' * (count != 1)}, and {least:,} are needed for windows of {context}: give a longer "
+            "text, or a smaller --context"
+        )
+    symbols = vocabulary or 256
+    heads = max(1, at_least("width", width) // 16)
+    if width % heads:
+        raise ValueError(f"width must be a multiple of its heads, of which there are {heads}, got {width}")
+    usual = Network("GPT", (symbols, context, width, at_least("depth", depth), heads))
+    steps = -(-min(train_samples, SHARES[0] * (count // BLOCKS // context)) // BATCH)
+    return Task(
+        name=file.name,
+        data=windows,
+        model=network(usual, model, symbols=symbols, context=context),
+        loss=cross_entropy,
+        metric=bits,
+        epochs=max(2, min(20, STEPS // max(1, steps))),
+        batch_size=BATCH,
+        margin=0.03 if vocabulary else 0.02,
+        margin_reason=f"{0.03 if vocabulary else 0.02} bits a token: about 1 % of what a model needs",
+        generated=False,
+    )

@@ -1,0 +1,412 @@
+"""A user's own text, table and pictures: read as they are written, refused in one line, and each end in a verdict."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import struct
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+import assay
+from assay.cli import call
+from assay.driver.job import task_info
+from assay.errors import UsageError
+from assay.tasks import again, find
+from assay.tasks.own.table import decoded
+
+FEW = [
+    "--replicates",
+    "2",
+    "--trials",
+    "1",
+    "--final-seeds",
+    "1",
+    "--epochs",
+    "1",
+    "--engine",
+    "loop",
+    "--workers",
+    "1",
+    "--quiet",
+]
+RNG = np.random.default_rng(0)
+
+
+def verdict(task: str, out, *more: str) -> int:
+    spaces = ["--space", "adam.lr=1e-4..1e-2:log", "--space", "sgd.lr=1e-3..1e-1:log"]
+    return call(["run", "adam", "sgd", "--task", task, *FEW, *spaces, *more, "--out", str(out)])
+
+
+# ----------------------------------------------------------------------------------------------------------- text
+
+
+@pytest.fixture
+def prose(tmp_path):
+    path = tmp_path / "prose.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog, and so on; " * 80)
+    return path
+
+
+def test_bytes_are_what_follows_bytes_and_a_block_is_in_one_part(prose):
+    numbered = prose.with_name("numbered.bin")
+    numbered.write_bytes(bytes(range(256)) * 100)
+    splits = find(f"text:{numbered}", {"context": 8}).data(1)
+    for part in (splits.train, splits.validation, splits.test):
+        assert part is not None
+        assert ((part.inputs + 1) % 256 == part.targets).all()
+    task = find(f"text:{prose}", {"context": 8, "width": 16, "depth": 1})
+    assert task.data(0).digest == task.data(0).digest != task.data(1).digest
+    assert again(task_info(task)).data(0).digest == task.data(0).digest
+    assert task.model()(torch.zeros(2, 8, dtype=torch.int64)).shape == (2, 8, 256)
+
+
+def test_a_text_that_was_changed_is_another_text(prose):
+    before = find(f"text:{prose}", {"context": 8}).data(0).digest
+    prose.write_text("something else entirely, in as many words as are needed here. " * 80)
+    assert find(f"text:{prose}", {"context": 8}).data(0).digest != before
+
+
+def test_a_vocabulary_is_learned_from_the_text(prose):
+    pytest.importorskip("tokenizers", reason="pip install 'assay[text]'")
+    task = find(f"text:{prose}", {"context": 4, "vocabulary": 300})
+    assert task.data(0).train.inputs.max() > 255
+    assert task.model()(torch.zeros(1, 4, dtype=torch.int64)).shape == (1, 4, 300)
+
+
+def test_a_text_ends_in_a_verdict(prose, tmp_path):
+    assert verdict(f"text:{prose}", tmp_path / "run", "--context", "8", "--width", "16", "--depth", "1") == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "can't be read"), (b"", "is empty"), (b"x", "holds 1 token, and")]
+)
+def test_a_text_that_cant_be_learned_from_is_one_line(content, said, tmp_path, capsys):
+    path = tmp_path / "a.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert verdict(f"text:{path}", tmp_path / "run") == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
+
+
+# ---------------------------------------------------------------------------------------------------------- table
+
+
+def people(count: int = 200) -> pl.DataFrame:
+    x, y = RNG.normal(size=(2, count))
+    gap = [None if i % 7 == 0 else float(y[i]) for i in range(count)]
+    return pl.DataFrame(
+        {
+            "name": [f"person {i}" for i in range(count)],
+            "x": x,
+            "gap": gap,
+            "town": [("Ulm", "Köln", "Bonn")[i % 3] for i in range(count)],
+            "always": 1,
+            "price": 3 * x + [(0.0, 1.0, 2.0)[i % 3] for i in range(count)],
+            "kind": [("a", "b")[int(v > 0)] for v in x],
+            "count": [int(v > 0) + int(v > 1) for v in x],
+        }
+    )
+
+
+def test_a_table_is_read_as_polars_wrote_it(tmp_path):
+    path = tmp_path / "people.csv"
+    frame = people()
+    frame.write_csv(path)
+    task = find(f"table:{path}", {"target": "price"})
+    splits = task.data(0)
+    assert task.metric.name == "RMSE"
+    assert splits.train.targets.mean() == pytest.approx(0, abs=1e-6)
+    assert splits.train.targets.std() == pytest.approx(1, rel=1e-5)
+    # x, gap, count; that gap is missing; town (3), kind (2)
+    assert splits.train.inputs.shape == (120, 3 + 1 + 3 + 2)
+    assert "left out of people.csv, for they say nothing or name each row: name, always" in task.note
+    order = np.random.default_rng(0).permutation(200)[:120]
+    x = frame["x"].to_numpy()
+    expected = (x[order] - x[order].mean()) / x[order].std()
+    np.testing.assert_allclose(splits.train.inputs[:, 0], expected, rtol=1e-5)
+    missing = frame["gap"].is_null().to_numpy()[order]
+    assert (splits.train.inputs[:, 3] == missing).all()
+    assert (splits.train.inputs[missing, 1] == 0).all()
+
+
+@pytest.mark.parametrize(("target", "classes"), [("kind", 2), ("count", 3), ("town", 3)])
+def test_words_and_few_whole_numbers_are_classes(tmp_path, target, classes):
+    path = tmp_path / "people.csv"
+    people().write_csv(path)
+    task = find(f"table:{path}", {"target": target})
+    assert task.metric.name == "accuracy"
+    assert set(task.data(0).train.targets) == set(range(classes))
+    assert task.model()(torch.from_numpy(task.data(0).train.inputs[:5])).shape == (5, classes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_that_spreadsheets_write(encoding):
+    assert decoded("Köln;2\n".encode(encoding)) == "Köln;2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "said"),
+    [
+        ("x,y\n" + "1,2\n" * 50, "", "which column is to be predicted? --target COLUMN, one of x, y"),
+        ("x,y\n" + "1,2\n" * 50, "z", "has no column 'z'"),
+        ("x,x,y\n" + "1,2,3\n" * 50, "y", "the column 'x' comes twice"),
+        ("x,y\n" + "".join(f"{i},a\n" for i in range(50)), "y", "has 1 class; two are needed"),
+        ("x,y\n" + "".join(f"{i},word {i}\n" for i in range(50)), "y", "has 50 classes in 50 rows"),
+        ("x,y\n" + "".join(f"{i},1.5\n" for i in range(50)), "y", "is always the same"),
+        ("x,y\n1,2.5\n2,3.5\n", "y", "has 2 rows with a 'y'"),
+        ("y\n" + "".join(f"{i}.5\n" for i in range(50)), "y", "no column to predict 'y' from"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cant_be_learned_from_is_one_line(text, target, said, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert verdict(f"table:{path}", tmp_path / "run", *(["--target", target] if target else [])) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gaps in the header", lambda frame: frame.write_csv().replace("gap,", ",", 1).encode()),
+        ("semicolons", lambda frame: frame.write_csv(separator=";").encode()),
+        ("windows", lambda frame: frame.write_csv().replace("\n", "\r\n").encode("cp1252")),
+        ("utf-16", lambda frame: frame.write_csv(separator="\t").encode("utf-16")),
+    ],
+)
+def test_odd_tables_end_in_a_verdict(name, content, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(content(people()))
+    assert verdict(f"table:{path}", tmp_path / "run", "--target", "kind") == 0
+
+
+# --------------------------------------------------------------------------------------------------------- images
+
+
+def drawn(folder, count: int = 12, size=(20, 20), mode: str = "RGB", suffix: str = "png") -> None:
+    for i, name in enumerate(("dark", "light")):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for k in range(count):
+            grey = RNG.integers(100 * i, 100 * i + 60, (*size, 3), dtype=np.uint8)
+            Image.fromarray(grey).convert(mode).save(folder / name / f"{k}-{mode}.{suffix}")
+
+
+def test_a_folder_is_a_class_whatever_the_sizes_and_modes(tmp_path):
+    drawn(tmp_path / "p", size=(20, 20), mode="RGB")
+    drawn(tmp_path / "p", size=(40, 30), mode="L")
+    drawn(tmp_path / "p", size=(8, 64), mode="P", suffix="gif")
+    task = find(f"images:{tmp_path / 'p'}")
+    splits = task.data(0)
+    assert splits.train.inputs.shape == (43, 3, 32, 32)
+    assert splits.train.inputs.mean((0, 2, 3)) == pytest.approx([0, 0, 0], abs=1e-4)
+    assert sorted(np.bincount(np.concatenate([p.targets for p in (splits.train, splits.validation, splits.test)]))) == [
+        36,
+        36,
+    ]
+    assert task.model()(torch.from_numpy(splits.train.inputs[:4])).shape == (4, 2)
+    assert verdict(f"images:{tmp_path / 'p'}", tmp_path / "run", "--width", "4") == 0
+
+
+def test_grey_pictures_have_one_channel(tmp_path):
+    drawn(tmp_path / "p", mode="L")
+    assert find(f"images:{tmp_path / 'p'}").data(0).train.inputs.shape[1:] == (1, 32, 32)
+
+
+def idx(array: np.ndarray) -> bytes:
+    """As http://yann.lecun.com/exdb/mnist has it."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_mnists_files_as_they_are_shipped(tmp_path, packed):
+    x = {name: RNG.integers(0, 256, (n, 28, 28)) for name, n in (("train", 60), ("t10k", 20))}
+    y = {name: np.arange(len(found)) % 10 for name, found in x.items()}
+    for name in x:
+        for kind, content in (("images-idx3-ubyte", idx(x[name])), ("labels-idx1-ubyte", idx(y[name]))):
+            path = tmp_path / f"{name}-{kind}{'.gz' if packed else ''}"
+            path.write_bytes(gzip.compress(content) if packed else content)
+    task = find(f"images:{tmp_path}")
+    pictures, labels = task.data.data.all()  # type: ignore[attr-defined]
+    both = sorted(x)  # t10k comes before train
+    assert (pictures[:, 0] == np.concatenate([x[n] for n in both])).all()
+    assert (labels == np.concatenate([y[n] for n in both])).all()
+    assert task.data(0).train.inputs.shape == (48, 1, 28, 28)
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_cifars_files_as_they_are_shipped(tmp_path, pickled, coarse):
+    names = ["train", "test"] if coarse else ["data_batch_1", "data_batch_2", "test_batch"]
+    x = {n: RNG.integers(0, 256, (30, 3072), dtype=np.uint8) for n in names}
+    y = {n: RNG.permutation(np.arange(30) % 5) for n in names}
+    for n in names:
+        if pickled:
+            labels = (
+                {b"fine_labels": y[n].tolist(), b"coarse_labels": [0] * 30} if coarse else {b"labels": y[n].tolist()}
+            )
+            (tmp_path / n).write_bytes(pickle.dumps({b"data": x[n], **labels}, protocol=2))
+        else:
+            before = np.zeros((30, 1)) if coarse else np.zeros((30, 0))
+            rows = np.concatenate([before, y[n][:, None], x[n]], axis=1).astype(np.uint8)
+            (tmp_path / f"{n}.bin").write_bytes(rows.tobytes())
+    (tmp_path / "meta").write_bytes(b"\x80\x02}.")
+    pictures, labels = find(f"images:{tmp_path}").data.data.all()  # type: ignore[attr-defined]
+    order = sorted(names)
+    assert (pictures.reshape(-1, 3072) == np.concatenate([x[n] for n in order])).all()
+    assert (labels == np.concatenate([y[n] for n in order])).all()
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
+    class Harm:
+        def __reduce__(self):
+            return print, ("it ran",)
+
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Harm()}))
+    with pytest.raises(UsageError, match=r"wants builtins\.print, which no file of CIFAR does"):
+        find(f"images:{tmp_path}")
+    assert "it ran" not in capsys.readouterr().out
+
+
+def _nothing(folder) -> None:
+    folder.mkdir()
+
+
+def _files_only(folder) -> None:
+    drawn(folder.with_name("other"))
+    folder.mkdir()
+    for path in folder.with_name("other").rglob("*.png"):
+        path.rename(folder / f"{path.parent.name}-{path.name}")
+
+
+def _one_class(folder) -> None:
+    drawn(folder)
+    (folder / "dark").rename(folder.with_name("elsewhere"))
+
+
+def _broken(folder) -> None:
+    drawn(folder)
+    (folder / "dark" / "3-RGB.png").write_bytes(b"no picture")
+
+
+def _few(folder) -> None:
+    drawn(folder, count=2)
+
+
+def _without_labels(folder) -> None:
+    folder.mkdir()
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((5, 4, 4))))
+
+
+def _no_idx(folder) -> None:
+    _without_labels(folder)
+    (folder / "train-labels-idx1-ubyte").write_bytes(b"something else")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: None, "isn't there"),
+        (lambda folder: folder.write_text("x"), "is no folder"),
+        (_nothing, "holds 0 folders with pictures"),
+        (_files_only, "holds 0 folders with pictures"),
+        (_one_class, "holds 1 folder with pictures"),
+        (_broken, "3-RGB.png is no picture that can be read"),
+        (_few, "has a class of 2 pictures"),
+        (_without_labels, "train-labels-idx1-ubyte is missing"),
+        (_no_idx, "is no idx file"),
+    ],
+)
+def test_pictures_that_cant_be_learned_from_are_one_line(make, said, tmp_path, capsys):
+    make(tmp_path / "p")
+    assert verdict(f"images:{tmp_path / 'p'}", tmp_path / "run") == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
+
+
+# --------------------------------------------------------------------------------------------- a network of the user's
+
+
+MODELS = """
+import torch
+from torch import nn
+
+class Small(nn.Sequential):
+    def __init__(self, inputs, outputs):
+        super().__init__(nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, outputs))
+
+def fixed():
+    return nn.Linear(9, 2)
+
+def greedy(inputs, outputs, depth):
+    return nn.Linear(inputs, outputs)
+
+class Pair(Small):
+    def forward(self, x):
+        return super().forward(x), x
+
+number = 3
+"""
+
+
+@pytest.fixture
+def given(tmp_path):
+    (tmp_path / "nets.py").write_text(MODELS)
+    people().write_csv(tmp_path / "people.csv")
+    return tmp_path
+
+
+def test_a_users_network_gets_the_sizes_and_is_part_of_the_plan(given):
+    asked = {"target": "kind", "model": f"{given / 'nets.py'}:Small"}
+    task = find(f"table:{given / 'people.csv'}", asked)
+    assert next(tuple(p.shape) for p in task.model().parameters()) == (8, task.data(0).train.inputs.shape[1])
+    before = task.reach, task.source
+    (given / "nets.py").write_text(MODELS.replace("Tanh", "ReLU"))
+    task = find(f"table:{given / 'people.csv'}", asked)
+    assert (task.reach, task.source) != before
+    assert verdict(f"table:{given / 'people.csv'}", given / "run", "--target", "kind", "--model", asked["model"]) == 0
+    assert [r.exact for r in _retrained(given / "run")] == [True]
+
+
+def _retrained(folder):
+    from assay.driver.retrain import retrain
+
+    return retrain(folder, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("greedy", "wants inputs, outputs, depth; it is given inputs, outputs and no more"),
+        ("number", "is int; it must be a class or function"),
+        ("nothing", "has no 'nothing'"),
+        ("Pair", "tuple"),
+    ],
+)
+def test_networks_that_dont_fit_are_one_line(name, said, given, capsys):
+    asked = ["--target", "kind", "--model", f"{given / 'nets.py'}:{name}"]
+    assert verdict(f"table:{given / 'people.csv'}", given / "run", *asked) == 2
+    *notes, told = capsys.readouterr().err.strip().splitlines()
+    assert said in told
+    assert all("left out of people.csv" in note for note in notes)
+
+
+def test_other_tasks_take_no_target(tmp_path, capsys):
+    assert verdict("digits", tmp_path / "run", "--target", "x") == 2
+    assert "task digits takes no --target" in capsys.readouterr().err
+
+
+def test_they_are_functions_too(given, tmp_path):
+    few = {"replicates": 2, "trials": 1, "final_seeds": 1, "epochs": 1, "engine": "loop", "workers": 1, "quiet": True}
+    space = ["adam.lr=1e-4..1e-2:log", "sgd.lr=1e-3..1e-1:log"]
+    task = assay.tasks.table(given / "people.csv", target="kind")
+    found = assay.compare("adam", "sgd", task=task, space=space, out=tmp_path / "run", **few)
+    assert "On people.csv" in found.verdicts[0].sentence
