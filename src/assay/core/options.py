@@ -168,11 +168,15 @@ class EngineOptions(Options):
         Whether the vectorized engine compiles its steps; auto does where the job is long enough to repay it.
     device
         cpu or cuda.
+    precision
+        Of products: float32; tf32, of a GPU's tensor cores; or bf16, of whatever torch's autocast takes. Other than in float32
+        only the loop trains, and scores are computed in float32.
     """
 
     engine: Literal["auto", "vectorized", "loop"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     device: str = "cpu"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,7 @@ class Stages(msgspec.Struct, frozen=True):
     most: int
 
 
+Precision = Literal["tf32", "bf16"]
 Rule = Literal["none", "1/width", "sqrt"]
 
 
@@ -251,6 +252,7 @@ class Numerics(msgspec.Struct, frozen=True):
     torch: str
     cpu: str
     reason: str = ""
+    precision: Precision | msgspec.UnsetType = msgspec.UNSET  # of products, where it isn't that of `dtype`
 
 
 def plan_of(science: Science, numerics: tuple[Numerics, ...]) -> Plan:

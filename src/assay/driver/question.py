@@ -86,6 +86,7 @@ def question(
     engine: Literal["auto", "vectorized", "loop"] = "auto",
     compile: Literal["auto", "on", "off"] = "auto",
     device: str = "cpu",
+    precision: Literal["float32", "tf32", "bf16"] = "float32",
     workers: int | str | None = None,
     ray_address: str | None = None,
     time_limit: float | None = None,
@@ -105,7 +106,7 @@ def question(
         schedule=[schedule] if isinstance(schedule, str) else schedule, transfer=transfer,
         speedup=speedup, controls=controls,
     )  # fmt: skip
-    trained_by = EngineOptions(engine=engine, compile=compile, device=device)
+    trained_by = EngineOptions(engine=engine, compile=compile, device=device, precision=precision)
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
     check_workers(work)
     instance(out, (str, Path, type(None)), "out", "a folder's path")

@@ -36,7 +36,8 @@ def command(
     words += _spaces(science, wider or {})
     words += [option for option, given in (("--speedup", speedup), ("--controls", controls)) if given]
     engine = "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"
-    return [*words, "--seed", str(science.seed), "--engine", engine, "--device", plan.numerics[0].device]
+    words += ["--seed", str(science.seed), "--engine", engine, "--device", plan.numerics[0].device]
+    return words + (["--precision", plan.numerics[0].precision] if plan.numerics[0].precision else [])
 
 
 def quoted(words: Sequence[str]) -> list[str]:

@@ -185,5 +185,9 @@ def _machine(reading: Reading) -> list[tuple[str, str]]:
             engines.append(
                 (f"{arm.name}, {number(members)} members", f"changed, while they trained, {changes} (put back)")
             )
-    used = [("number type", n.dtype), ("threads a worker", str(n.threads)), ("torch", n.torch)]
+    used = [
+        ("number type", f"{n.dtype}, products in {n.precision}" if n.precision else n.dtype),
+        ("threads a worker", str(n.threads)),
+        ("torch", n.torch),
+    ]
     return [("processor", n.cpu), ("device", n.device), *engines, *used]

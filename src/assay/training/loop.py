@@ -13,7 +13,7 @@ from assay.core import Contender, Curves, Member, Numerics, Run, Task, steps_per
 from assay.errors import UsageError
 from assay.training.data import epoch as epoch_of
 from assay.training.data import load
-from assay.training.step import make_model, own_randomness, scored, set_mode, set_up
+from assay.training.step import make_model, own_randomness, scored, set_mode, set_up, tensor_cores
 
 
 def train(
@@ -41,7 +41,7 @@ def _train_one(
     steps = steps_per_epoch(len(data.train[0]), task.batch_size)
     run = Run(task.epochs * steps, task.epochs, steps, fused=True)
 
-    with own_randomness():
+    with own_randomness(), tensor_cores(numerics):
         step = set_up(task, contender, member, numerics, run)
         model, optimizer = step.model, step.optimizer
         order = torch.Generator().manual_seed(member.batches)

@@ -61,10 +61,32 @@ def check(wanted: EngineOptions) -> EngineOptions:
 
         if not wanted.device.startswith("cuda") or not torch.cuda.is_available():
             raise UsageError(f"device {wanted.device!r} isn't available to this torch; use --device cpu")
+    _see_that_it_can(wanted)
     return wanted
 
 
-def loop_here(device: str = "cpu") -> Numerics:
+def _see_that_it_can(wanted: EngineOptions) -> None:
+    """UsageError for a precision that the device doesn't have, or that the engine asked for doesn't."""
+    if wanted.precision == "float32":
+        return
+    if wanted.engine == "vectorized":
+        raise UsageError(
+            f"--precision {wanted.precision}: populations are trained in float32; leave out --engine vectorized"
+        )
+    if wanted.device == "cpu":
+        if wanted.precision == "tf32":
+            raise UsageError("--precision tf32: a CPU has no such products; use bf16, or --device cuda")
+        return
+    import torch
+
+    has = {"tf32": torch.cuda.get_device_capability()[0] >= 8, "bf16": torch.cuda.is_bf16_supported(False)}
+    if not has[wanted.precision]:
+        raise UsageError(
+            f"--precision {wanted.precision}: {torch.cuda.get_device_name()} has no such products; use float32"
+        )
+
+
+def loop_here(device: str = "cpu", precision: str = "float32") -> Numerics:
     """The reference engine on this machine."""
     return Numerics(
         engine="loop",
@@ -75,6 +97,7 @@ def loop_here(device: str = "cpu") -> Numerics:
         threads=1,
         torch=torch_build(),
         cpu=cpu_model(),
+        precision=msgspec.UNSET if precision == "float32" else precision,  # type: ignore[arg-type]
     )
 
 

@@ -8,6 +8,7 @@ import random
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import cloudpickle
@@ -34,7 +35,17 @@ _GRADIENTS_FIRST = """It may want gradients that are there before step(closure) 
 class Step:
     """One training step, whatever the optimizer's closure asks for; counts gradients and keeps the epoch's means."""
 
-    def __init__(self, task: Task, contender: Contender, model: nn.Module, optimizer: Any, run: Run) -> None:
+    def __init__(
+        self,
+        task: Task,
+        contender: Contender,
+        model: nn.Module,
+        optimizer: Any,
+        run: Run,
+        forward_in: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+    ) -> None:
+        """`forward_in`: makes the context that a forward pass is in."""
+        self.forward_in = forward_in
         self.task, self.model, self.optimizer, self.closure = task, model, optimizer, contender.closure
         if optimizer is None:
             raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
@@ -80,7 +91,8 @@ class Step:
             for p in self.parameters:
                 p.grad = None
             with torch.enable_grad():
-                loss = _loss(self.task, self.model, x, y)
+                with self.forward_in():
+                    loss = _loss(self.task, self.model, x, y)
                 loss.backward(create_graph=self.closure == "graph")
             if self.evaluations == first:
                 self.losses.append(loss.detach())
@@ -162,7 +174,27 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
                 if option in group:
                     group[option] = False
     seed_all(member.noise, numerics.device)
-    return Step(task, contender, model, optimizer, run)
+    return Step(task, contender, model, optimizer, run, partial(precisely, numerics))
+
+
+def precisely(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:
+    """A forward pass in here computes its products in the precision of the numerics."""
+    if numerics.precision != "bf16":
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(numerics.device).type, torch.bfloat16)
+
+
+@contextlib.contextmanager
+def tensor_cores(numerics: Numerics) -> Iterator[None]:
+    """In here a GPU multiplies matrices in TF32, if the numerics say so."""
+    before = torch.get_float32_matmul_precision()
+    if numerics.precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        if numerics.precision == "tf32":
+            torch.set_float32_matmul_precision(before)
 
 
 def with_own_loss(task: Task) -> Task:

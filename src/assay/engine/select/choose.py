@@ -35,7 +35,9 @@ def choose_engine(task: Task, contender: Contender, wanted: EngineOptions, deman
     One that is asked for (`--engine vectorized`, `--compile on`) is taken wherever it can train this, eager where compiling
     can't be or wouldn't be repaid.
     """
-    plain = loop_here(wanted.device)
+    plain = loop_here(wanted.device, wanted.precision)
+    if plain.precision:
+        return _loop(plain, f"populations are not trained in {plain.precision}")
     if wanted.engine == "loop":
         return _loop(plain, "asked for")
     if contender.closure != "no":
