@@ -338,6 +338,26 @@ def test_across_tasks_it_is_the_geometric_mean_by_the_rule_of_these_tasks(tmp_pa
     assert call(["verify", str(tmp_path / "run")]) == 0
 
 
+@pytest.mark.parametrize("flat", [("one",), ("one", "two")])
+def test_tasks_on_which_longer_training_gains_nothing_are_left_out_for_everyone(tmp_path, monkeypatch, flat):
+    from assay.judge.speedup import Worth
+    from assay.ladder.judged import Climbed
+
+    tasks = [tiny.task(name="one", epochs=3), tiny.task(name="two", epochs=4, batch_size=16)]
+    asked = {**SMALL, "replicates": 4, "trials": 2, "workers": 1, "space": [RANGES[0], "slow.lr=1e-3..0.02:log"]}
+    monkeypatch.setattr(Climbed, "helps", property(lambda c: c.question.task.name not in flat))
+    worths = property(lambda c: [Worth(1.5, 1.2, 1.8, [(1.2, 1.8)], (0.5, 2.0), ahead=None)])
+    monkeypatch.setattr(Climbed, "worths", worths)
+    found = assay.compare("adam", "slow=adam", task=tasks, out=tmp_path / "run", speedup=True, **asked)
+    (verdict,) = found.verdicts
+    if len(flat) == 1:
+        assert verdict.speedup is not None
+        assert "the geometric mean over 1 task" in verdict.sentence
+    else:
+        assert verdict.speedup is None
+    assert f"Longer training isn't seen to help adam on {' and '.join(flat)}" in verdict.sentence
+
+
 def test_several_schedules_are_several_settings_and_the_command_says_so(tmp_path, capsys):
     asked = [
         "run",

@@ -45,37 +45,44 @@ def _with_speedups(
 def _fields(
     suite: Suite, runs: Sequence[Judged], ladders: Sequence[Climbed], verdict: dict[str, Any]
 ) -> dict[str, Any]:
-    """Only where the candidate has a speed-up on every task that it takes part in: a mean over the others would flatter it."""
+    """Only where the candidate has a speed-up on every task that it takes part in: a mean over the others would flatter it.
+
+    But those where longer training isn't seen to help the baseline: there nobody is worth any steps, whoever the candidate is.
+    """
     parts: list[across.Part] = []
     sources: list[str] = []
     without: list[str] = []
+    flat: list[str] = []
     for run, climbed in zip(runs, ladders, strict=True):
         names = [c.name for c in run.plan.science.contenders]
         if verdict["candidate"] not in names:
             continue
+        if not climbed.helps:
+            flat.append(run.entry.name)
+            continue
         slot = names.index(verdict["candidate"])
         found = climbed.worths[slot - 1]
-        if found is None or not found.settled or not climbed.helps:
+        if found is None or not found.settled:
             without.append(run.entry.name)
             continue
         parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0))
         sources.append(run.source)
     said = (
-        f"What it is worth in steps is open on {listed(without)}, or longer training isn't seen to help there, so that there "
-        "is no mean over all."
-        if without
-        else ""
+        f"What it is worth in steps is open on {listed(without)}, so that there is no mean over all." if without else ""
     )
+    if flat:
+        said += f" Longer training isn't seen to help {verdict['baseline']} on {listed(flat)}, where steps say little."
     if without or not parts:
         return {
             "speedup": None,
             "speedup_low": None,
             "speedup_high": None,
-            "sentence": f"{verdict['sentence']} {said}".rstrip(),
+            "sentence": f"{verdict['sentence']} {said.strip()}".rstrip(),
         }
     several = len({run.entry.task for run in runs}) < len(runs)
     over = counted(len(parts), "setting" if several else "task")
     found = across.these(parts, sources, suite.alpha, len(suite.candidates))
     middle, low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.mean, found.low, found.high))
     told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), found.level, over)
-    return {"speedup": middle, "speedup_low": low, "speedup_high": high, "sentence": f"{verdict['sentence']} {told}"}
+    sentence = f"{verdict['sentence']} {told}{said}"
+    return {"speedup": middle, "speedup_low": low, "speedup_high": high, "sentence": sentence}
