@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.stats
+import torch
 
 import assay
 from assay.answer.carried import factor
@@ -76,7 +77,7 @@ def test_sizes_from_the_command_line(tmp_path, capsys) -> None:
     assert "--batch-size 8 --batch-size 16 --batch-size 32" in page
     for wrong, why in (
         ("width", "write a size and its values"),
-        ("depth=1,2,3", "sizes are width, batch-size, train-samples, epochs"),
+        ("heads=1,2,3", "sizes are width, depth, batch-size, train-samples, epochs"),
         ("epochs=1,2,3", "give the values in one of the two"),
         ("batch-size=8,16", "a slope needs 3 different sizes at least"),
         ("batch-size=a,b,c", "isn't whole numbers"),
@@ -138,6 +139,9 @@ def test_settings_are_tuned_at_the_smallest_size_and_carried_over(carried, capsy
     assert "at batch size 8 (settings carried over from there, learning rates by the rule sqrt)" in verdict["sentence"]
     own = json.loads((out / "logistic-batch-size-32" / "result.json").read_text())["verdicts"][0]["sentence"]
     assert "slow as tuned at batch size 8 (lr × 2)" in own
+    capsys.readouterr()
+    assert call(["verify", str(out / "logistic-batch-size-32")]) == 0
+    assert "its settings were carried over from batch size 8" in capsys.readouterr().out
     assert call(["verify", str(out)]) == 0
     before = (out / "result.json").read_bytes()
     capsys.readouterr()
@@ -183,3 +187,15 @@ def test_what_can_not_be_carried_over_is_one_line(more: str, said: str, tmp_path
     assert call(["run", *asked.split(), *rule, *more.split(), "--out", str(tmp_path / "run")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_of_another_name_is_not_left_as_it_is_without_a_word(tmp_path) -> None:
+    def renamed(model, run, rate):
+        return torch.optim.SGD(model.parameters(), lr=rate)
+
+    mine = assay.Contender("mine", renamed, {"rate": assay.Float(1e-3, 0.1, log=True)})
+    asked = {"task": "logistic", "scale": "batch-size=8,16,32", "replicates": 2, "out": tmp_path / "run", "quiet": True}
+    with pytest.raises(
+        assay.errors.UsageError, match="mine tunes no learning rate called lr over a range; use --transfer none"
+    ):
+        assay.compare("adam", mine, transfer="sqrt", **asked)

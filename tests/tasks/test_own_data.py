@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import pickle
 import struct
 
@@ -78,8 +79,21 @@ def test_a_vocabulary_is_learned_from_the_text(prose):
     assert task.model()(torch.zeros(1, 4, dtype=torch.int64)).shape == (1, 4, 300)
 
 
-def test_a_text_ends_in_a_verdict(prose, tmp_path):
-    assert verdict(f"text:{prose}", tmp_path / "run", "--context", "8", "--width", "16", "--depth", "1") == 0
+@pytest.mark.parametrize("longer", [0, 37, 63])
+def test_a_text_ends_in_a_verdict_that_can_be_verified(prose, tmp_path, longer):
+    with prose.open("a") as file:
+        file.write("x" * longer)
+    sizes = {
+        tuple(len(p.targets) for p in _parts(find(f"text:{prose}", {"context": 8}).data(seed))) for seed in range(9)
+    }
+    assert len(sizes) == 1
+    if longer == 37:
+        assert verdict(f"text:{prose}", tmp_path / "run", "--context", "8", "--width", "16", "--depth", "1") == 0
+        assert call(["verify", str(tmp_path / "run")]) == 0
+
+
+def _parts(splits):
+    return splits.train, splits.validation, splits.test
 
 
 @pytest.mark.parametrize(
@@ -126,7 +140,7 @@ def test_a_table_is_read_as_polars_wrote_it(tmp_path):
     assert splits.train.targets.std() == pytest.approx(1, rel=1e-5)
     # x, gap, count; that gap is missing; town (3), kind (2)
     assert splits.train.inputs.shape == (120, 3 + 1 + 3 + 2)
-    assert "left out of people.csv, for they say nothing or name each row: name, always" in task.note
+    assert task.note == "left out of people.csv: name, which names each row; always, which is always the same"
     order = np.random.default_rng(0).permutation(200)[:120]
     x = frame["x"].to_numpy()
     expected = (x[order] - x[order].mean()) / x[order].std()
@@ -146,6 +160,49 @@ def test_words_and_few_whole_numbers_are_classes(tmp_path, target, classes):
     assert task.model()(torch.from_numpy(task.data(0).train.inputs[:5])).shape == (5, classes)
 
 
+def _table(path, column, target="y", name="x") -> assay.Task:
+    lines = [f'"{x}",{y}' for x, y in column]
+    path.write_text("\n".join([f"{name},{target}", *lines]))
+    return find(f"table:{path}", {"target": target})
+
+
+def test_numbers_are_told_by_their_values(tmp_path):
+    path = tmp_path / "a.csv"
+    floats = _table(path, [(i, f"{i % 2}.0") for i in range(60)])  # as pandas writes whole numbers with gaps
+    assert floats.metric.name == "accuracy"
+    comma = _table(path, [(f" {i},5", i % 2) for i in range(60)])
+    assert comma.data(0).train.inputs.shape == (36, 1)
+    assert not comma.note
+    stray = _table(path, [("unknown" if i == 9 else i, i % 2) for i in range(60)])
+    assert stray.data(0).train.inputs.shape == (36, 2)  # and that one is missing
+    assert stray.note == "left out of a.csv: 1 cells of x that are no numbers"
+
+
+def test_a_class_may_be_called_none_and_rows_without_one_are_said_to_be_left_out(tmp_path):
+    path = tmp_path / "a.csv"
+    task = _table(path, [(i, ("None", "Mild", "")[i % 3]) for i in range(90)])
+    assert set(task.data(0).train.targets) == {0, 1}
+    assert task.note == "left out of a.csv: 30 rows without a y"
+
+
+def test_names_may_have_lines_in_them(tmp_path):
+    path = tmp_path / "a.csv"
+    task = _table(path, [(i, i % 2) for i in range(60)], name='"first\nsecond"')
+    assert task.data(0).train.inputs.shape == (36, 1)
+
+
+def test_a_table_of_the_same_name_and_time_elsewhere_is_another_one(tmp_path, monkeypatch):
+    for place, power in (("one", 1), ("two", 2)):
+        (tmp_path / place).mkdir()
+        _table(tmp_path / place / "a.csv", [(i, i**power) for i in range(60)])
+        os.utime(tmp_path / place / "a.csv", (1, 1))
+    found = []
+    for place in ("one", "two"):
+        monkeypatch.chdir(tmp_path / place)
+        found.append(find("table:a.csv", {"target": "y"}).data(0).digest)
+    assert found[0] != found[1]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_encodings_that_spreadsheets_write(encoding):
     assert decoded("Köln;2\n".encode(encoding)) == "Köln;2\n"
@@ -158,7 +215,9 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,y\n" + "1,2\n" * 50, "z", "has no column 'z'"),
         ("x,x,y\n" + "1,2,3\n" * 50, "y", "the column 'x' comes twice"),
         ("x,y\n" + "".join(f"{i},a\n" for i in range(50)), "y", "has 1 class; two are needed"),
-        ("x,y\n" + "".join(f"{i},word {i}\n" for i in range(50)), "y", "has 50 classes in 50 rows"),
+        ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y", "class 'once' of column 'y' has 1 row"),
+        ("a,b,y\n" + "1,2,0.5,0\n" * 50, "y", "line 2 has 4 cells, and the header 3"),  # R's row names
+        ("x,y\n" + "".join(f"{'inf' if i == 3 else i},{i}.5\n" for i in range(50)), "y", "column 'x' holds a number that is inf"),
         ("x,y\n" + "".join(f"{i},1.5\n" for i in range(50)), "y", "is always the same"),
         ("x,y\n1,2.5\n2,3.5\n", "y", "has 2 rows with a 'y'"),
         ("y\n" + "".join(f"{i}.5\n" for i in range(50)), "y", "no column to predict 'y' from"),
@@ -218,6 +277,46 @@ def test_a_folder_is_a_class_whatever_the_sizes_and_modes(tmp_path):
 def test_grey_pictures_have_one_channel(tmp_path):
     drawn(tmp_path / "p", mode="L")
     assert find(f"images:{tmp_path / 'p'}").data(0).train.inputs.shape[1:] == (1, 32, 32)
+
+
+def _saved(folder, make) -> np.ndarray:
+    for i, name in enumerate(("dark", "light")):
+        (folder / name).mkdir(parents=True)
+        for k in range(8):
+            image, suffix = make(i)
+            image.save(folder / name / f"{k}.{suffix}")
+    splits = find(f"images:{folder}").data(0)
+    return np.array([splits.train.inputs[splits.train.targets == c].mean() for c in (0, 1)])
+
+
+MODES = {
+    "16 bits": lambda i: (Image.fromarray(np.full((9, 9), 9_000 + 40_000 * i, dtype=np.uint16)), "png"),
+    "fractions": lambda i: (Image.fromarray(np.full((9, 9), 0.2 + 0.6 * i, dtype=np.float32)), "tiff"),
+    "transparent": lambda i: (Image.fromarray(np.full((9, 9, 4), (0, 0, 0, 200 - 150 * i), dtype=np.uint8)), "png"),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pictures_of_more_than_bytes_keep_what_is_in_them(tmp_path, mode):
+    dark, light = _saved(tmp_path / "p", MODES[mode])
+    assert light > dark + 1
+
+
+def test_what_systems_leave_beside_pictures_is_no_picture(tmp_path):
+    drawn(tmp_path / "p")
+    (tmp_path / "p" / "dark" / "._1.png").write_bytes(b"of another system")
+    (tmp_path / "p" / "dark" / "folder.png").mkdir()
+    (tmp_path / "p" / "light" / "gone").symlink_to("nowhere")
+    assert len(find(f"images:{tmp_path / 'p'}").data.data.all()[1]) == 24  # type: ignore[attr-defined]
+
+
+def test_a_class_that_is_taken_away_is_seen(tmp_path):
+    drawn(tmp_path / "p")
+    drawn(tmp_path / "q")
+    (tmp_path / "q" / "dark").rename(tmp_path / "p" / "third")
+    assert set(find(f"images:{tmp_path / 'p'}").data(0).train.targets) == {0, 1, 2}
+    (tmp_path / "p" / "third").rename(tmp_path / "elsewhere")
+    assert set(find(f"images:{tmp_path / 'p'}").data(0).train.targets) == {0, 1}
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -310,9 +409,45 @@ def _no_idx(folder) -> None:
     (folder / "train-labels-idx1-ubyte").write_bytes(b"something else")
 
 
+def _folders_of_folders(folder) -> None:
+    drawn(folder / "train")
+    drawn(folder / "test")
+
+
+def _one_colour(folder) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for k in range(6):
+            Image.new("L", (9, 9), 7).save(folder / name / f"{k}.png")
+
+
+def _two_sets(folder) -> None:
+    folder.mkdir()
+    for name in ("emnist-digits-train", "emnist-letters-train"):
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(np.zeros((5, 4, 4))))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(np.zeros(5)))
+
+
+def _two_forms(folder) -> None:
+    folder.mkdir()
+    for name in ("data_batch_1", "data_batch_1.bin"):
+        (folder / name).write_bytes(b"x" * 3073)
+
+
+def _too_few_labels(folder) -> None:
+    folder.mkdir()
+    found = {b"data": np.zeros((4, 3072), dtype=np.uint8), b"labels": [0, 1]}
+    (folder / "data_batch_1").write_bytes(pickle.dumps(found, protocol=2))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (_folders_of_folders, "holds no pictures but folders of them: give images:"),
+        (_one_colour, "there is nothing to learn"),
+        (_two_sets, "holds several sets of pictures"),
+        (_two_forms, "holds several sets of pictures, or one in two forms"),
+        (_too_few_labels, "4 pictures and 2 labels"),
         (lambda folder: None, "isn't there"),
         (lambda folder: folder.write_text("x"), "is no folder"),
         (_nothing, "holds 0 folders with pictures"),
@@ -349,6 +484,12 @@ def fixed():
 def greedy(inputs, outputs, depth):
     return nn.Linear(inputs, outputs)
 
+def by_name(num_classes, *, in_features):
+    return nn.Linear(in_features, num_classes)
+
+def some(size):
+    return nn.Linear(size, 2)
+
 class Pair(Small):
     def forward(self, x):
         return super().forward(x), x
@@ -376,6 +517,24 @@ def test_a_users_network_gets_the_sizes_and_is_part_of_the_plan(given):
     assert [r.exact for r in _retrained(given / "run")] == [True]
 
 
+def test_sizes_go_by_the_names_of_parameters(given):
+    task = find(f"table:{given / 'people.csv'}", {"target": "count", "model": f"{given / 'nets.py'}:by_name"})
+    assert task.model().weight.shape == (3, task.data(0).train.inputs.shape[1])
+
+
+def test_a_size_beside_a_network_of_ones_own_is_refused(given, capsys):
+    asked = ["--target", "kind", "--model", f"{given / 'nets.py'}:Small", "--width", "8"]
+    assert verdict(f"table:{given / 'people.csv'}", given / "run", *asked) == 2
+    assert "--width would say nothing" in capsys.readouterr().err
+
+
+def test_several_tasks_each_take_what_is_theirs(given, capsys):
+    tasks = f"table:{given / 'people.csv'},logistic"
+    assert verdict(tasks, given / "run", "--target", "kind") == 0
+    assert verdict("digits,logistic", given / "other", "--target", "kind") == 2
+    assert "none of these tasks takes --target" in capsys.readouterr().err
+
+
 def _retrained(folder):
     from assay.driver.retrain import retrain
 
@@ -385,7 +544,8 @@ def _retrained(folder):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("greedy", "wants inputs, outputs, depth; it is given inputs, outputs and no more"),
+        ("greedy", "wants inputs, outputs, depth; it can be given inputs, outputs: call its parameters so"),
+        ("some", "wants size; it can be given inputs, outputs"),
         ("number", "is int; it must be a class or function"),
         ("nothing", "has no 'nothing'"),
         ("Pair", "tuple"),

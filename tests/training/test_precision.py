@@ -76,6 +76,15 @@ def test_the_record_says_so_and_is_made_again_to_the_bit(tmp_path) -> None:
     assert all(r.exact for r in retrain(tmp_path / "run", 3))
 
 
+def test_another_precision_is_another_question(tmp_path, capsys) -> None:
+    out = str(tmp_path / "run")
+    asked = [word for word in SMALL if word != "--quiet"]
+    assert call([*asked, "--precision", "bf16", "--out", out]) == 0
+    assert "tuned with 1 trial in bf16" in capsys.readouterr().out
+    assert call([*asked, "--engine", "loop", "--out", out]) == 2
+    assert "holds another plan (protocol.precision bf16 → none" in capsys.readouterr().err
+
+
 def test_plans_in_float32_are_as_they_were(tmp_path) -> None:
     assert call([*SMALL, "--engine", "loop", "--out", str(tmp_path / "run")]) == 0
     assert "precision" not in (tmp_path / "run" / "plan.json").read_text()

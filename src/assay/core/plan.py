@@ -127,6 +127,7 @@ class Protocol(msgspec.Struct, frozen=True):
     sampler_options: dict[str, int | bool] = {}
     stages: Stages | msgspec.UnsetType = msgspec.UNSET  # left out of the file, and of the hash, where there are none
     carried: Carried | msgspec.UnsetType = msgspec.UNSET
+    precision: Precision | msgspec.UnsetType = msgspec.UNSET  # of products, where it isn't float32
     looks: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # replicates at which the answer may end it
     edges: Literal["hold back"] | msgspec.UnsetType = (
         msgspec.UNSET
@@ -187,7 +188,8 @@ class Science(msgspec.Struct, frozen=True):
         """
         task = msgspec.structs.replace(self.task, margin=0.0, margin_reason="")
         contender = msgspec.structs.replace(self.contenders[slot], name="", note="")
-        return digest((task, contender, self.protocol.name, self.seed))
+        precision = (self.protocol.precision,) if self.protocol.precision else ()
+        return digest((task, contender, self.protocol.name, self.seed, *precision))
 
     def differences(self, other: Science) -> list[str]:
         """What differs in another science, a phrase each."""

@@ -58,6 +58,8 @@ def job_of(
         UsageError: see `protocol_of` and `science_of`.
     """
     settled = protocol_of(protocol, contenders)
+    if engine.precision != "float32":
+        settled = msgspec.structs.replace(settled, precision=engine.precision)
     contenders = tuple(_begun(c) if settled.pilot else c for c in contenders)
     task = _overridden(task, on)
     science = science_of(task, contenders, settled, protocol.seed)

@@ -122,6 +122,9 @@ def _settings(on: TaskOptions, warn: Warn) -> list[tuple[Task, Setting]]:
     """
     named, axes, lenient = _named(on.task), _axes(on), on.task == "suite"
     given = {name: value for name in OWN if (value := getattr(on, name)) is not None}
+    for option in given:
+        if len(named) > 1 and not any(takes(str(name), option) for name in named):
+            raise UsageError(f"none of these tasks takes --{option}")
     for axis in axes if lenient else ():
         without = [str(name) for name in named if not takes(str(name), axis)]
         if len(without) == len(named):
@@ -131,10 +134,11 @@ def _settings(on: TaskOptions, warn: Warn) -> list[tuple[Task, Setting]]:
     found: list[tuple[Task, Setting]] = []
     for name in named:
         own = {axis: values for axis, values in axes.items() if not lenient or takes(str(name), axis)}
+        theirs = {option: value for option, value in given.items() if len(named) == 1 or takes(str(name), option)}
         for values in product(*own.values()):
             setting = dict(zip(own, values, strict=True))
             options = {axis: value for axis, value in setting.items() if axis != "epochs"}  # which are the job's to set
-            found.append((find(name, {**options, **given}), setting))
+            found.append((find(name, {**options, **theirs}), setting))
     return found
 
 

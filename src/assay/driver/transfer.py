@@ -13,6 +13,7 @@ from assay.core import ProtocolOptions, Rule, TaskOptions
 from assay.errors import UsageError
 from assay.record import RunFolder
 from assay.record.suite import Suite
+from assay.space import Float
 
 from .job import Job
 from .study import ranged
@@ -48,11 +49,16 @@ def planned(jobs: Sequence[Job], suite: Suite) -> tuple[Job, ...]:
     """The jobs of a suite, the smallest size's first: all but that have one trial, and no pilot.
 
     Raises:
-        UsageError: not everyone takes part at every size, or something else varies, too.
+        UsageError: not everyone takes part at every size or has a rate to carry over, or something else varies, too.
     """
     if len(suite.varied) > 1:
         raise UsageError(f"--transfer: only one thing may vary, and {' and '.join(suite.varied)} do")
     first, *others = jobs
+    for c in first.contenders:
+        if suite.transfer != "none" and not isinstance(c.space.get("lr"), Float):
+            raise UsageError(
+                f"--transfer {suite.transfer}: {c.name} tunes no learning rate called lr over a range; use --transfer none"
+            )
     names = [c.name for c in first.contenders]
     for job in others:
         if [c.name for c in job.contenders] != names:

@@ -94,7 +94,13 @@ def made_by_others(path: Path) -> list[str]:
     pages = [path, *(folder for name, folder in runs(path).items() if name)]
     drawn = [(page, by) for page in pages if (by := reported.by_others(page))]
     samplers = [(folder, asked.by_others(read_plan(folder).science)) for folder in runs(path).values()]
+    alone = () if is_suite(path) else (read_plan(path).science.protocol.carried,)
     return [
+        *(
+            f"its settings were carried over from {c.at}, which is checked where that is: assay verify {path.parent}"
+            for c in alone
+            if c
+        ),
         *(f"{page / 'report.html'} and its figures were drawn by {by}: they are not compared" for page, by in drawn),
         *(f"the trials of {folder} were asked for by {by}: they are not compared" for folder, by in samplers if by),
     ]

@@ -96,7 +96,7 @@ def how_tuned(protocol: Protocol) -> str:
     """Where a contender's settings come from."""
     if carried := protocol.carried:
         return f"as tuned at {carried.at}{'' if carried.factor == 1 else f' (lr × {carried.factor:.3g})'}"
-    return f"tuned with {counted(protocol.trials, 'trial')}"
+    return f"tuned with {counted(protocol.trials, 'trial')}{f' in {protocol.precision}' if protocol.precision else ''}"
 
 
 def _decisive(f: VerdictFacts) -> str:

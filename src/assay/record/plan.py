@@ -81,6 +81,7 @@ def _impossible(plan: Plan) -> str | None:
         "looks that don't grow": any(b <= a for a, b in pairwise((1, *looks))) or (looks and p.replicates not in looks),
         "stages that are none": not 1 <= stages.first <= stages.most <= MOST,
         "settings that its sampler doesn't have": not _sampled(p),
+        "a precision that isn't the protocol's": any(n.precision != p.precision for n in plan.numerics),
         "settings carried over that don't fit": isinstance(p.carried, Carried) and not _fits(p.carried, plan.science),
         "earlier plans that were longer": any(b <= a for a, b in pairwise((0, *earlier, p.replicates)))
         and bool(earlier),

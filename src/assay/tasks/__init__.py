@@ -66,6 +66,10 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
         return replace(task, **origin._replace(source=task.source or origin.source)._asdict())
     kind, _, place = name.partition(":")
     if place and kind in KINDS:
+        if sized := [f"--{option}" for option in ("width", "depth") if option in given and given.get("model")]:
+            raise UsageError(
+                f"task {name}: {' and '.join(sized)} would say nothing, for --model {given['model']} has its own sizes"
+            )
         build = partial(KINDS[kind], place)
     elif ":" in name:
         build = load(name)
@@ -122,12 +126,10 @@ Here and not in the tasks' own files, whose bytes name their records.
 
 
 def takes(name: str, option: str) -> bool:
-    """Does a built-in task take an option, batch size and epochs aside, which all do? Of others: True, `find` will tell."""
-    return (
-        name not in TASKS
-        or option in ("batch_size", "epochs")
-        or option in inspect.signature(TASKS[name][0]).parameters
-    )
+    """Does a task known by name take an option, batch size and epochs aside, which all do? Of others: True, `find` will tell."""
+    kind = name.partition(":")[0]
+    build = KINDS.get(kind) or (TASKS[name][0] if name in TASKS else None)
+    return build is None or option in ("batch_size", "epochs") or option in inspect.signature(build).parameters
 
 
 def _batched(task: Task, batch_size: int | None) -> Task:

@@ -21,18 +21,26 @@ Pictures = tuple[np.ndarray, np.ndarray]  # (n, channels, height, width) uint8, 
 
 def shipped(folder: Path) -> Pictures | None:
     """All pictures of a folder in one of these formats, training and test files together; None where it holds none."""
-    files = sorted(p for p in folder.iterdir() if p.is_file())
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     named = {p.name.removesuffix(".gz"): p for p in files}
     images = [name for name in named if "images" in name and ("idx3" in name)]
     if images:
+        _one_set(folder, {name.replace("train", "").replace("t10k", "").replace("test", "") for name in images})
         return _joined([_of_idx(named, name) for name in images])
     binary = ("train.bin", "test.bin")
     batches = [p for name, p in named.items() if name.startswith(("data_batch", "test_batch")) or name in binary]
     if not batches and {"train", "test", "meta"} <= named.keys():  # CIFAR-100, pickled
         batches = [named["test"], named["train"]]
     if batches:
+        _one_set(folder, {p.suffix.removesuffix(".gz") for p in batches})
         return _joined([_of_cifar(p) for p in batches])
     return None
+
+
+def _one_set(folder: Path, kinds: set[str]) -> None:
+    """UsageError where there are pictures of several sets."""
+    if len(kinds) > 1:
+        raise UsageError(f"{folder} holds several sets of pictures, or one in two forms: give a folder with one")
 
 
 def _joined(parts: list[Pictures]) -> Pictures:
@@ -44,11 +52,13 @@ def _of_idx(named: dict[str, Path], images: str) -> Pictures:
     if labels not in named:
         raise UsageError(f"{named[images]} has no labels beside it: {labels} is missing")
     x, y = idx(named[images]), idx(named[labels])
+    if x.dtype != np.uint8:
+        raise UsageError(f"{named[images]} holds numbers of type {x.dtype}; pictures are of bytes")
     if x.ndim != 3 or y.shape != x.shape[:1]:
         raise UsageError(
             f"{named[images]} holds {x.shape} and {named[labels].name} {y.shape}: they don't belong together"
         )
-    return x[:, None].astype(np.uint8), y.astype(np.int64)
+    return x[:, None], y.astype(np.int64)
 
 
 def idx(path: Path) -> np.ndarray:
@@ -79,7 +89,9 @@ def _of_cifar(path: Path) -> Pictures:
         return records[:, labels:].reshape(-1, 3, 32, 32), records[:, labels - 1].astype(np.int64)
     try:
         found: dict[bytes, Any] = _Arrays(io.BytesIO(content), encoding="bytes").load()
-        x, y = np.asarray(found[b"data"]), found.get(b"fine_labels", found.get(b"labels"))
+        x, y = np.asarray(found[b"data"]), found.get(b"fine_labels") or found[b"labels"]
+        if len(x) != len(y):
+            raise ValueError(f"{len(x)} pictures and {len(y)} labels")
         return x.reshape(-1, 3, 32, 32).astype(np.uint8), np.asarray(y, dtype=np.int64)
     except Exception as error:
         raise UsageError(f"{path} is no file of CIFAR ({type(error).__name__}: {error})") from None

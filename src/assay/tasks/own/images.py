@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
 from assay.tasks.own.formats import Pictures, shipped
 from assay.tasks.own.network import network
+from assay.tasks.own.text import version
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
 SIDE = 32  # pixels
@@ -36,32 +38,52 @@ def pictures(folder: Path) -> Pictures:
 
 
 def _by_folder(folder: Path) -> Pictures:
-    from PIL import Image, UnidentifiedImageError
-
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = {c: sorted(p for p in c.rglob("*") if p.suffix.lower() in SUFFIXES) for c in classes}
+    files = {c: [p for p in sorted(c.iterdir()) if _is_picture(p)] for c in classes}
+    deeper = [c.name for c, found in files.items() if not found and any(_is_picture(p) for p in c.glob("*/*"))]
+    if deeper:
+        raise UsageError(
+            f"{folder}/{deeper[0]} holds no pictures but folders of them: give images:{folder}/{deeper[0]}"
+        )
     files = {c: found for c, found in files.items() if found}
     if len(files) < 2:
         there = f"{len(files)} folder{'s' * (len(files) != 1)} with pictures"
         raise UsageError(
             f"{folder} holds {there}: it needs one for each class, two at least, or the files of MNIST or CIFAR"
         )
-    colours: list[np.ndarray] = []
-    for path in (path for found in files.values() for path in found):
-        try:
-            with Image.open(path) as image:
-                colours.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE))))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-            raise UsageError(f"{path} is no picture that can be read ({' '.join(str(error).split())[:120]})") from None
-    x = np.stack(colours).transpose(0, 3, 1, 2)
+    x = np.stack([_pixels(path) for found in files.values() for path in found]).transpose(0, 3, 1, 2)
+    if x.min() == x.max():
+        raise UsageError(f"every picture in {folder} has one colour, and the same: there is nothing to learn")
     grey = bool((x[:, 0] == x[:, 1]).all() and (x[:, 1] == x[:, 2]).all())
     labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
     return (x[:, :1] if grey else x), labels
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """A picture (SIDE, SIDE, 3) uint8: what is transparent is on white, more than 8 bits are cut to those, fractions are of 1."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                values = np.asarray(image, dtype=np.float64)
+                scale = 255 / (1 if image.mode == "F" and values.max() <= 1 else 65535 if values.max() > 255 else 255)
+                image = Image.fromarray(np.clip(scale * values, 0, 255).astype(np.uint8))
+            elif "A" in image.getbands() or "transparency" in image.info:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise UsageError(f"{path} is no picture that can be read ({' '.join(str(error).split())[:120]})") from None
+
+
 @lru_cache(maxsize=2)
-def _kept(folder: Path, changed: int) -> Pictures:
-    """As `pictures`; `changed` is when one of them was, the last."""
+def _kept(folder: Path, versions: tuple[tuple[str, int, int], ...]) -> Pictures:
+    """As `pictures`; `versions` are those of all files in it."""
     x, y = pictures(folder)
     counts = np.bincount(y)
     few = np.flatnonzero((counts > 0) & (counts < FEWEST))
@@ -80,8 +102,10 @@ class Partitions:
 
     def all(self) -> Pictures:
         """All pictures."""
-        inside = self.folder.rglob("*") if self.folder.is_dir() else ()
-        return _kept(self.folder, max((p.stat().st_mtime_ns for p in inside), default=0))
+        inside = sorted(
+            Path(place, name) for place, _, names in os.walk(self.folder, followlinks=True) for name in names
+        )
+        return _kept(self.folder, tuple(map(version, inside)))
 
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, channels, height, width) float32 of mean 0 and standard deviation 1 a channel, targets (n,) int64."""

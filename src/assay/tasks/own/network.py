@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +14,46 @@ from assay.tasks.network import Network
 if TYPE_CHECKING:
     from torch import nn
 
-EMPTY = inspect.Parameter.empty
-POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+NAMES = {
+    "inputs": ("inputs", "in_features", "input_dim", "input_size", "n_features", "num_features"),
+    "channels": ("channels", "in_channels", "num_channels", "n_channels"),
+    "symbols": ("symbols", "vocab_size", "vocabulary", "num_embeddings", "n_tokens"),
+    "context": ("context", "block_size", "context_length", "seq_len"),
+    "outputs": (
+        "outputs",
+        "out_features",
+        "output_dim",
+        "output_size",
+        "num_outputs",
+        "num_classes",
+        "n_classes",
+        "classes",
+    ),
+    "classes": ("classes", "num_classes", "n_classes", "outputs", "out_features"),
+}
+"""What parameters are called that take a size."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """Called, it makes the network that a reference names, with as many of the sizes as it asks for."""
+    """Called, it makes the network that a reference names, with the sizes that it asks for."""
 
     make: Callable[..., Any]
     sizes: tuple[int, ...]
+    named: tuple[tuple[str, int], ...]
 
     def __call__(self) -> nn.Module:
         """A network with new weights."""
-        return self.make(*self.sizes)
+        return self.make(*self.sizes, **dict(self.named))
 
 
 def network(usual: Network, given: str | None, **sizes: int) -> Callable[[], nn.Module]:
-    """The network `given` as file.py:Model or pkg.mod:Model, a class or function of the first of the `sizes`; or `usual`.
+    """The network `given` as file.py:Model or pkg.mod:Model, a class or function of some of the `sizes`; or `usual`.
+
+    A parameter that is called as a size usually is gets it; where none is, the sizes come in their order.
 
     Raises:
-        UsageError: there is no such thing, or it wants more than the sizes.
+        UsageError: there is no such thing, or it wants something else.
     """
     if given is None:
         return usual
@@ -44,11 +63,22 @@ def network(usual: Network, given: str | None, **sizes: int) -> Callable[[], nn.
             f"--model {given} is {type(make).__name__}; it must be a class or function that makes a network"
         )
     try:
-        parameters = list(inspect.signature(make).parameters.values())
+        parameters = inspect.signature(make).parameters
     except (TypeError, ValueError):
-        parameters = []
-    wanted = [p for p in parameters if p.kind in POSITIONAL and p.default is EMPTY]
-    if len(wanted) > len(sizes):
-        names = ", ".join(p.name for p in wanted)
-        raise UsageError(f"--model {given} wants {names}; it is given {', '.join(sizes)} and no more")
-    return Given(make, tuple(sizes.values())[: len(wanted)])
+        parameters: Mapping[str, inspect.Parameter] = {}
+    known = {p: sizes[s] for s in sizes for p in parameters if p in NAMES[s]}
+    wanted = [
+        p.name for p in parameters.values() if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    unknown = [name for name in wanted if name not in known]
+    if not unknown:
+        return Given(make, (), tuple(known.items()))
+    if (
+        not known
+        and len(unknown) == len(sizes)
+        and all(parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY for n in unknown)
+    ):
+        return Given(make, tuple(sizes.values()), ())
+    raise UsageError(
+        f"--model {given} wants {', '.join(wanted)}; it can be given {', '.join(sizes)}: call its parameters so"
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,13 @@ from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
 from assay.tasks.own.network import network
-from assay.tasks.own.text import read
+from assay.tasks.own.text import read, version
 
-NOTHING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]  # what a gap is written as
+NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
+NOTHING = NO_TARGET | {"None", "?"}  # of a column to predict from; a class may well be called None
+FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
+LARGEST = 1e100
+FEWEST = 3  # rows of a class
 DELIMITERS = ",;\t|"
 CLASSES = 20  # of whole numbers, at most; more are a quantity
 CATEGORIES = 32  # of a column, the most frequent; all others are one
@@ -48,92 +54,129 @@ def decoded(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def header_of(text: str) -> tuple[list[str], str]:
-    """The names of the columns, those without one numbered, and what parts them. UsageError where a name comes twice."""
+def cells_of(path: Path) -> dict[str, list[str]]:
+    """The cells of a table by column; columns without a name are numbered.
+
+    Raises:
+        UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
+    """
+    text = decoded(read(path)).replace("\r\n", "\n").replace("\r", "\n")
     first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(DELIMITERS, key=first.count)
-    names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-    names = [name or f"column {place}" for place, name in enumerate(names, start=1)]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+    found: list[list[str]] = []
+    try:
+        for row in lines:
+            if row and found and len(row) != len(found[0]):
+                raise UsageError(f"{path}: line {lines.line_num} has {len(row)} cells, and the header {len(found[0])}")
+            if row:
+                found.append([cell.strip() for cell in row])
+    except csv.Error as error:
+        raise UsageError(f"{path}: line {lines.line_num} can't be read ({error})") from None
+    if not found:
+        raise UsageError(f"{path} has no line with anything in it")
+    names = [name or f"column {place}" for place, name in enumerate(found[0], start=1)]
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
-        raise UsageError(f"the column {doubled[0]!r} comes twice: rename one of them")
-    return names, delimiter
+        raise UsageError(f"{path}: the column {doubled[0]!r} comes twice: rename one of them")
+    columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 @lru_cache(maxsize=2)
-def rows(path: Path, target: str, changed: int) -> Rows:
-    """The table of a file, `changed` then.
+def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
+    """The table of a file of that `version`.
 
     Raises:
         UsageError: it can't be read, has no such column, or nothing to learn from.
     """
-    import polars as pl
-
-    text = decoded(read(path))
-    names, delimiter = header_of(text)
-    if target not in names:
+    cells = cells_of(path)
+    if target not in cells:
         raise UsageError(
-            f"{path} has no column {target!r}; {nearest(target, names)} (--target names the one to predict)"
+            f"{path} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
         )
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(text.encode()),
-            separator=delimiter,
-            new_columns=names,
-            null_values=NOTHING,
-            infer_schema_length=None,
-            truncate_ragged_lines=True,
-        )
-    except Exception as error:
-        raise UsageError(f"{path} can't be read as a table: {' '.join(str(error).split())[:200]}") from None
-    frame = frame.filter(pl.col(target).is_not_null())
-    found, classes = _target(path, target, frame[target])
+    there = [i for i, cell in enumerate(cells[target]) if cell not in NO_TARGET]
+    found, classes = _target(path, target, [cells[target][i] for i in there])
+    notes = _Notes(path.name)
+    if len(there) < len(cells[target]):
+        notes.add(f"{len(cells[target]) - len(there)} rows without a {target}")
     numbers: list[np.ndarray] = []
     categories: list[np.ndarray] = []
-    left_out: list[str] = []
-    for name in (n for n in frame.columns if n != target):
-        column = frame[name]
-        distinct = column.drop_nulls().n_unique()
-        if column.dtype.is_numeric() and distinct > 1:
-            numbers.append(column.cast(pl.Float64).to_numpy().astype(np.float64))
-        elif distinct > 1 and distinct <= max(CATEGORIES, len(column) // 2):
-            categories.append(_as_columns(column.cast(pl.String).to_list()))
-        elif column.null_count() and column.null_count() < len(column):
-            categories.append(column.is_null().to_numpy().astype(np.float32)[:, None])
+    for name in (n for n in cells if n != target):
+        words = [None if cells[name][i] in NOTHING else cells[name][i] for i in there]
+        distinct, known = len(set(words) - {None}), len(words) - words.count(None)
+        values = as_numbers(words)
+        strange = known - int((~np.isnan(values)).sum())
+        if distinct > 1 and strange <= FOREIGN * known:
+            if not (np.abs(values[~np.isnan(values)]) < LARGEST).all():
+                raise UsageError(f"{path}: column {name!r} holds a number that is infinite, or too large to learn from")
+            numbers.append(values)
+            if strange:
+                notes.add(f"{strange} cells of {name} that are no numbers")
+        elif distinct > 1 and distinct <= max(CATEGORIES, known // 2):
+            categories.append(_as_columns(words))
+        elif 0 < known < len(words):
+            categories.append(np.array([[word is None] for word in words], dtype=np.float32))
         else:
-            left_out.append(name)
+            notes.add(f"{name}, which {'is always the same' if distinct < 2 else 'names each row'}")
     if not numbers and not categories:
         raise UsageError(f"{path} has no column to predict {target!r} from")
     n = len(found)
-    note = f"left out of {path.name}, for they say nothing or name each row: {', '.join(left_out)}" if left_out else ""
     return Rows(
         np.stack(numbers, axis=1) if numbers else np.empty((n, 0)),
         np.concatenate(categories, axis=1) if categories else np.empty((n, 0), dtype=np.float32),
         found,
         classes,
-        note,
+        str(notes),
     )
 
 
-def _target(path: Path, name: str, column: Any) -> tuple[np.ndarray, int]:
+class _Notes:
+    """What of a file isn't used."""
+
+    def __init__(self, file: str) -> None:
+        self.file, self.lines = file, list[str]()
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+
+    def __str__(self) -> str:
+        return f"left out of {self.file}: {'; '.join(self.lines)}" if self.lines else ""
+
+
+def as_numbers(words: Sequence[str | None]) -> np.ndarray:
+    """Words as numbers (n,), with a point or a comma for the decimals; NaN for those that are none."""
+
+    def number(word: str | None) -> float:
+        try:
+            return float((word or "").replace(",", ".", 1))
+        except ValueError:
+            return math.nan
+
+    return np.array([number(word) for word in words])
+
+
+def _target(path: Path, name: str, words: list[str]) -> tuple[np.ndarray, int]:
     """The targets and how many classes they are of, 0 for a quantity."""
-    number = column.dtype.is_numeric()
-    distinct = sorted(column.unique().to_list())
-    if not number or (column.dtype.is_integer() and len(distinct) <= CLASSES):
-        if len(distinct) < 2:
-            raise UsageError(
-                f"{path}: column {name!r} has {len(distinct)} class{'es' * (len(distinct) != 1)}; two are needed"
-            )
-        if not number and len(distinct) > len(column) // 3:
-            raise UsageError(
-                f"{path}: column {name!r} has {len(distinct)} classes in {len(column)} rows, too few of each to learn from"
-            )
-        place = {value: i for i, value in enumerate(distinct)}
-        return np.array([place[value] for value in column], dtype=np.int64), len(distinct)
-    values = column.to_numpy().astype(np.float64)
-    if len(distinct) < 2 or not np.isfinite(values).all():
-        raise UsageError(f"{path}: column {name!r} is always the same, or not finite: there is nothing to predict")
-    return values, 0
+    values, counts = as_numbers(words), Counter(words)
+    numeric = not np.isnan(values).any()
+    few = numeric and len(set(values)) <= CLASSES and np.isfinite(values).all() and (values == np.round(values)).all()
+    if numeric and not few:
+        if len(set(values)) < 2 or not (np.abs(values) < LARGEST).all():
+            raise UsageError(f"{path}: column {name!r} is always the same, or not finite: there is nothing to predict")
+        return values, 0
+    if few:
+        counts = Counter(values.tolist())
+    if len(counts) < 2:
+        raise UsageError(f"{path}: column {name!r} has {len(counts)} class{'es' * (len(counts) != 1)}; two are needed")
+    rarest, count = min(counts.items(), key=lambda item: item[1])
+    if count < FEWEST:
+        shown = f"{rarest:g}" if isinstance(rarest, float) else rarest
+        raise UsageError(
+            f"{path}: class {shown!r} of column {name!r} has {count} row{'s' * (count != 1)}, and {FEWEST} are the fewest to "
+            "learn from: leave such rows out, or put classes together"
+        )
+    place = {value: i for i, value in enumerate(sorted(counts))}
+    return np.array([place[value] for value in (values.tolist() if few else words)], dtype=np.int64), len(counts)
 
 
 def _as_columns(values: list[str | None]) -> np.ndarray:
@@ -154,7 +197,7 @@ class Partitions:
 
     def all(self) -> Rows:
         """The whole table."""
-        return rows(self.path, self.target, self.path.stat().st_mtime_ns if self.path.exists() else 0)
+        return rows(self.path, self.target, version(self.path))
 
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, features) float32, standardised, gaps at 0 with a column that says so; targets (n,), standardised, too."""
@@ -164,7 +207,9 @@ class Partitions:
         train, validation, test = np.split(order, ends)
         gaps = np.isnan(found.numbers)
         kept = found.numbers[train]
-        middle, spread = np.nan_to_num(np.nanmean(kept, axis=0)), np.nan_to_num(np.nanstd(kept, axis=0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a column of which no row to train on has a number
+            middle, spread = np.nan_to_num(np.nanmean(kept, axis=0)), np.nan_to_num(np.nanstd(kept, axis=0))
         scaled = np.where(gaps, 0.0, (found.numbers - middle) / np.where(spread > 0, spread, 1.0))
         missing = gaps[:, gaps.any(axis=0)]
         inputs = np.concatenate([scaled, missing, found.categories], axis=1).astype(np.float32)
@@ -193,8 +238,9 @@ def table(path: str | Path, target: str = "", width: int = 64, depth: int = 2, m
     """
     file = Path(path)
     if not target:
-        names, _ = header_of(decoded(read(file)))
-        raise UsageError(f"which column is to be predicted? --target COLUMN, one of {', '.join(names[:20])}")
+        raise UsageError(
+            f"which column is to be predicted? --target COLUMN, one of {', '.join([*cells_of(file)][:20])}"
+        )
     partitions = Partitions(file, target)
     found = partitions.all()
     least = 30

@@ -32,11 +32,20 @@ def read(path: Path) -> bytes:
     return content
 
 
+def version(path: Path) -> tuple[str, int, int]:
+    """What tells a file from another one, and from itself when it was changed: where it is, when it was written, its size."""
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path.absolute()), 0, 0
+    return str(path.resolve()), found.st_mtime_ns, found.st_size
+
+
 @lru_cache(maxsize=2)
-def tokens(path: Path, vocabulary: int, changed: int) -> np.ndarray:
+def tokens(path: Path, vocabulary: int, version: tuple[str, int, int]) -> np.ndarray:
     """The text as numbers (n,): its bytes, or tokens of a byte-pair encoding of that many symbols (Sennrich et al. 2016).
 
-    `changed`: when the file was, so that another text isn't taken for this one.
+    `version` is the file's, so that another text isn't taken for this one.
     """
     content = read(path)
     if not vocabulary:
@@ -66,12 +75,12 @@ class Windows:
 
     def all(self) -> np.ndarray:
         """The text as numbers (n,)."""
-        return tokens(self.path, self.vocabulary, self.path.stat().st_mtime_ns if self.path.exists() else 0)
+        return tokens(self.path, self.vocabulary, version(self.path))
 
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, context) int64 tokens, targets (n, context) the token after each."""
         random, found = np.random.default_rng(seed), self.all()
-        ends = np.linspace(0, len(found), BLOCKS + 1).astype(int)
+        ends = len(found) // BLOCKS * np.arange(BLOCKS + 1)  # of one size, so that each deal has as many windows
         order = random.permutation(BLOCKS)
         sizes, parts = (self.train_samples, HELD_OUT, HELD_OUT), np.split(order, np.cumsum(SHARES)[:-1])
         return Splits(*(self._drawn(found, ends, p, n, random) for p, n in zip(parts, sizes, strict=True)))
