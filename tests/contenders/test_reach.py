@@ -307,6 +307,23 @@ def asked_run():
     return Run(10, 2, 5)
 
 
+def test_an_edit_within_the_second_and_of_the_same_size_is_what_runs(tmp_path):
+    """Python would take the bytecode that it kept of the file before."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    asked = "import sys; from assay.contenders import load; print(load(sys.argv[1])())"
+    found = []
+    for beta in (1, 2):
+        (tmp_path / "helper.py").write_text(f"BETA = {beta}\n")
+        (tmp_path / "mine.py").write_text(f"import helper\nOWN = {beta}\ndef both(): return OWN, helper.BETA\n")
+        for name in ("helper.py", "mine.py"):
+            os.utime(tmp_path / name, (10**9, 10**9))
+        command = [sys.executable, "-c", asked, f"{tmp_path / 'mine.py'}:both"]
+        found.append(
+            subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+        )
+    assert found == ["(1, 1)", "(2, 2)"]
+
+
 def test_a_module_that_was_edited_since_it_was_imported_is_one_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -106,7 +106,9 @@ def test_a_flip_needs_two_intervals_that_leave_out_zero_on_opposite_sides():
 def said(decided, tasks, low=0.2, high=1.4, flips=()):
     interval = Interval((low + high) / 2, low, high, 0.01, 1.0, 0.3, 0.95)
     tasks = [TaskOutcome(*t) for t in tasks]
-    return sentence(AcrossFacts("new", "adam", decided, interval, 3, tasks, 0.9875, 10, list(flips)))
+    return sentence(
+        AcrossFacts("new", "adam", decided, interval, 3, tasks, 0.9875, "tuned with 10 trials", list(flips))
+    )
 
 
 def test_the_sentence_says_on_how_many_tasks_it_holds_and_on_which_it_does_not():
@@ -141,7 +143,7 @@ def test_settings_are_not_counted_as_tasks():
     facts = AcrossFacts(
         "new", "adam", "inconclusive", across.headline([0.1, 0.2], ["a", "b"], 0.05), 2,
         [TaskOutcome(name, "inconclusive") for name in ("a (width 1)", "a (width 2)", "b (width 1)", "b (width 2)")],
-        0.9875, 10, [], 2,
+        0.9875, "tuned with 10 trials", [], 2,
     )  # fmt: skip
     said = sentence(facts)
     assert said.startswith("Across 4 settings of 2 tasks on 2 data sources, ")
@@ -237,7 +239,16 @@ def test_from_the_second_edition_on_it_is_said_of_these_tasks_then_of_tasks_like
     interval, wide = Interval(0.8, 0.2, 1.4, 0.01, 1.0, 0.3, 0.95), Interval(0.8, -0.5, 2.1, 0.2, 1.0, 0.6, 0.95)
     tasks = [TaskOutcome("a", "better"), TaskOutcome("b", "inconclusive")]
     facts = AcrossFacts(
-        "new", "adam", "better", interval, 2, tasks, 0.95, 10, coverage=0.05, alike=(wide, "inconclusive")
+        "new",
+        "adam",
+        "better",
+        interval,
+        2,
+        tasks,
+        0.95,
+        "tuned with 10 trials",
+        coverage=0.05,
+        alike=(wide, "inconclusive"),
     )
     assert sentence(facts) == (
         "Across 2 tasks on 2 data sources, new tuned with 10 trials lies on average 0.8 margins above adam on these tasks "
@@ -247,6 +258,15 @@ def test_from_the_second_edition_on_it_is_said_of_these_tasks_then_of_tasks_like
     )
     alone = Interval(0.8, math.nan, math.nan, math.nan, math.nan, math.nan, 0.95)
     facts = AcrossFacts(
-        "new", "adam", "better", interval, 1, tasks, 0.95, 10, coverage=0.05, alike=(alone, "inconclusive")
+        "new",
+        "adam",
+        "better",
+        interval,
+        1,
+        tasks,
+        0.95,
+        "tuned with 10 trials",
+        coverage=0.05,
+        alike=(alone, "inconclusive"),
     )
     assert "One data source says nothing of others." in sentence(facts)

@@ -103,7 +103,7 @@ def test_across_tasks_the_ranges_are_named():
         sources=3,
         tasks=[TaskOutcome("a", "inconclusive"), TaskOutcome("b", "worse"), TaskOutcome("c", "worse")],
         task_level=0.98,
-        trials=10,
+        tuned="tuned with 10 trials",
         held_back="worse",
         held_back_by=["a"],
     )

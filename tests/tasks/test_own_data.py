@@ -18,7 +18,7 @@ from assay.cli import call
 from assay.driver.job import task_info
 from assay.errors import UsageError
 from assay.tasks import again, find
-from assay.tasks.own.table import decoded
+from assay.tasks.own.cells import decoded
 
 FEW = [
     "--replicates",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import os
@@ -176,7 +177,7 @@ def _load_file(path: Path) -> ModuleType:
         return sys.modules[name]
     for old in _BESIDE.pop(name, []):  # edited since, in a notebook: what is in memory is not what the file says
         sys.modules.pop(old, None)
-    spec = importlib.util.spec_from_file_location(name, resolved)
+    spec = importlib.util.spec_from_file_location(name, resolved, loader=_AsWritten(name, str(resolved)))
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} can't be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -184,7 +185,7 @@ def _load_file(path: Path) -> ModuleType:
     folder, before = str(resolved.parent), set(sys.modules)
     sys.path.insert(0, folder)  # its own imports from beside it
     try:
-        with apart(f"{path} was imported") as changed:
+        with apart(f"{path} was imported") as changed, _leaving_no_bytecode():
             spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
@@ -208,6 +209,27 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
+class _AsWritten(importlib.machinery.SourceFileLoader):
+    """Compiles what is in the file now.
+
+    Python takes kept bytecode for that of a file of the same size that was written in the same second, which an edited constant's
+    may be: the plan would name one source, and another would run.
+    """
+
+    def path_stats(self, path: str) -> Any:
+        raise OSError("no bytecode is looked for, or left")
+
+
+@contextlib.contextmanager
+def _leaving_no_bytecode() -> Iterator[None]:
+    """Nor of what a file imports, for the same reason."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
 def _bytes_of(name: str, path: Path) -> list[bytes]:
     """What a loaded file and those that it imported from beside it hold now."""
     return [Path(file).read_bytes() for file in (path, *_HELPERS.get(name, [])) if Path(file).is_file()]
@@ -225,7 +247,7 @@ def _load_module(name: str) -> ModuleType:
     if name in sys.modules or name.partition(".")[0] in ("assay", "torch"):
         return _as_it_is_now(importlib.import_module(name))
     try:
-        with apart(f"{name} was imported") as changed:
+        with apart(f"{name} was imported") as changed, _leaving_no_bytecode():
             module = importlib.import_module(name)
         _note_changes(name, name, changed)
         return _as_it_is_now(module)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from assay.errors import UsageError
-from assay.tasks.own.text import read
+from assay.tasks.own.files import read
 
 KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}  # of idx
 CIFAR = 3 * 32 * 32

@@ -13,9 +13,9 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
+from assay.tasks.own.files import version
 from assay.tasks.own.formats import Pictures, shipped
 from assay.tasks.own.network import network
-from assay.tasks.own.text import version
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
 SIDE = 32  # pixels

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,15 +14,15 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
+from assay.tasks.own.cells import as_numbers, cells_of
+from assay.tasks.own.files import version
 from assay.tasks.own.network import network
-from assay.tasks.own.text import read, version
 
 NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
 NOTHING = NO_TARGET | {"None", "?"}  # of a column to predict from; a class may well be called None
 FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
 LARGEST = 1e100
 FEWEST = 3  # rows of a class
-DELIMITERS = ",;\t|"
 CLASSES = 20  # of whole numbers, at most; more are a quantity
 CATEGORIES = 32  # of a column, the most frequent; all others are one
 SHARES = (0.6, 0.2)  # of the rows, to train and to validate on; the others to test
@@ -42,44 +38,6 @@ class Rows:
     targets: np.ndarray
     classes: int  # 0 for a quantity
     note: str
-
-
-def decoded(content: bytes) -> str:
-    """A file's text: UTF-8, UTF-16 by its mark, or else Windows' western one, which takes every byte."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
-
-
-def cells_of(path: Path) -> dict[str, list[str]]:
-    """The cells of a table by column; columns without a name are numbered.
-
-    Raises:
-        UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
-    """
-    text = decoded(read(path)).replace("\r\n", "\n").replace("\r", "\n")
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
-    found: list[list[str]] = []
-    try:
-        for row in lines:
-            if row and found and len(row) != len(found[0]):
-                raise UsageError(f"{path}: line {lines.line_num} has {len(row)} cells, and the header {len(found[0])}")
-            if row:
-                found.append([cell.strip() for cell in row])
-    except csv.Error as error:
-        raise UsageError(f"{path}: line {lines.line_num} can't be read ({error})") from None
-    if not found:
-        raise UsageError(f"{path} has no line with anything in it")
-    names = [name or f"column {place}" for place, name in enumerate(found[0], start=1)]
-    doubled = [name for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise UsageError(f"{path}: the column {doubled[0]!r} comes twice: rename one of them")
-    columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 @lru_cache(maxsize=2)
@@ -141,18 +99,6 @@ class _Notes:
 
     def __str__(self) -> str:
         return f"left out of {self.file}: {'; '.join(self.lines)}" if self.lines else ""
-
-
-def as_numbers(words: Sequence[str | None]) -> np.ndarray:
-    """Words as numbers (n,), with a point or a comma for the decimals; NaN for those that are none."""
-
-    def number(word: str | None) -> float:
-        try:
-            return float((word or "").replace(",", ".", 1))
-        except ValueError:
-            return math.nan
-
-    return np.array([number(word) for word in words])
 
 
 def _target(path: Path, name: str, words: list[str]) -> tuple[np.ndarray, int]:

@@ -12,6 +12,7 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.tasks.metrics import bits
 from assay.tasks.network import Network, at_least, cross_entropy
+from assay.tasks.own.files import read, version
 from assay.tasks.own.network import network
 
 BLOCKS = 100  # parts of the text, next to each other, that are dealt out to the splits
@@ -19,26 +20,6 @@ SHARES = (80, 10, 10)  # of the blocks, to train, validate and test on
 TRAIN_SAMPLES, HELD_OUT = 3584, 512  # windows, at most
 STEPS = 900  # that the epochs come to, where the text is short
 BATCH = 8
-
-
-def read(path: Path) -> bytes:
-    """The bytes of a file that isn't empty. UsageError in one line else."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}") from None
-    if not content:
-        raise UsageError(f"{path} is empty")
-    return content
-
-
-def version(path: Path) -> tuple[str, int, int]:
-    """What tells a file from another one, and from itself when it was changed: where it is, when it was written, its size."""
-    try:
-        found = path.stat()
-    except OSError:
-        return str(path.absolute()), 0, 0
-    return str(path.resolve()), found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,67 @@
+"""A table's file as cells, and cells as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from assay.errors import UsageError
+from assay.tasks.own.files import read
+
+DELIMITERS = ",;\t|"
+
+
+def decoded(content: bytes) -> str:
+    """A file's text: UTF-8, UTF-16 by its mark, or else Windows' western one, which takes every byte."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def cells_of(path: Path) -> dict[str, list[str]]:
+    """The cells of a table by column; columns without a name are numbered.
+
+    Raises:
+        UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
+    """
+    text = decoded(read(path)).replace("\r\n", "\n").replace("\r", "\n")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+    found: list[list[str]] = []
+    try:
+        for row in lines:
+            if row and found and len(row) != len(found[0]):
+                raise UsageError(f"{path}: line {lines.line_num} has {len(row)} cells, and the header {len(found[0])}")
+            if row:
+                found.append([cell.strip() for cell in row])
+    except csv.Error as error:
+        raise UsageError(f"{path}: line {lines.line_num} can't be read ({error})") from None
+    if not found:
+        raise UsageError(f"{path} has no line with anything in it")
+    names = [name or f"column {place}" for place, name in enumerate(found[0], start=1)]
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise UsageError(f"{path}: the column {doubled[0]!r} comes twice: rename one of them")
+    columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
+def as_numbers(words: Sequence[str | None]) -> np.ndarray:
+    """Words as numbers (n,), with a point or a comma for the decimals; NaN for those that are none."""
+
+    def number(word: str | None) -> float:
+        try:
+            return float((word or "").replace(",", ".", 1))
+        except ValueError:
+            return math.nan
+
+    return np.array([number(word) for word in words])
