@@ -64,3 +64,12 @@ def run(
     heard = events.Recorded(on_event)
     content = running.run(comparison, WorkerOptions(workers=workers), heard, fresh=fresh)
     return Result(comparison.folder, content, heard.sentence)
+
+
+def small(
+    trials: int = 1, replicates: int = 2, final_seeds: int = 1, engine: str = "loop", quiet: bool = True
+) -> list[str]:
+    """Arguments of a command that is soon over."""
+    sizes = {"--trials": trials, "--replicates": replicates, "--final-seeds": final_seeds, "--workers": 1}
+    words = [word for option, value in sizes.items() for word in (option, str(value))]
+    return [*words, *(["--engine", engine] if engine else []), *(["--quiet"] if quiet else [])]

@@ -124,20 +124,7 @@ def test_a_users_optimizer_comes_onto_the_page_and_the_others_are_not_trained_ag
             monkeypatch.delitem(board.CANDIDATES, name)
     monkeypatch.chdir(tiny.__file__.rpartition("/tests/")[0])
     (tmp_path / "mine.py").write_text("import torch\n\n\nclass Mine(torch.optim.Adagrad):\n    pass\n")
-    small = [
-        "--trials",
-        "2",
-        "--replicates",
-        "2",
-        "--final-seeds",
-        "1",
-        "--engine",
-        "loop",
-        "--workers",
-        "1",
-        "--quiet",
-    ]
-    asked = ["--task", "tests/tiny.py:task", "--schedule", "none", *small]
+    asked = ["--task", "tests/tiny.py:task", "--schedule", "none", *asked_for.small(trials=2)]
     assert call(["board", *asked, "--out", str(tmp_path / "board")]) == 0
     (folder,) = (p.parent for p in tmp_path.glob("board/*/members"))
     before = {p.name: p.read_bytes() for p in folder.glob("members/*")}

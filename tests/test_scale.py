@@ -15,7 +15,7 @@ import assay
 from assay.answer.carried import factor
 from assay.cli import call
 from assay.judge.scale import sentence, slope
-from assay.record import RunFolder
+from assay.record import RunFolder, manifest
 
 SIZES = (32, 64, 128, 256)
 ASKED = (
@@ -150,6 +150,18 @@ def test_settings_are_tuned_at_the_smallest_size_and_carried_over(carried, capsy
     assert (out / "result.json").read_bytes() == before
     page = (out / "report.html").read_text().replace("</span> <span>", " ")
     assert "--transfer sqrt" in page
+    assert "Settings were tuned at batch size 8 and carried over" in page
+
+
+@pytest.mark.parametrize("change", [{"transfer": "1/width"}, {"axes": {}}, {"axes": {"depth": [1, 2]}}])
+def test_a_suite_that_says_what_no_command_takes_is_named(carried, tmp_path, capsys, change) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(carried[0], copy)
+    suite = json.loads((copy / "suite.json").read_text()) | change
+    (copy / "suite.json").write_text(json.dumps(suite))
+    manifest.seal(copy)
+    assert call(["verify", str(copy)]) == 1
+    assert "its plan isn't the one that suite.json names" in capsys.readouterr().out
 
 
 def test_settings_that_the_smallest_size_did_not_choose_are_named(carried, tmp_path, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,35 +239,16 @@ def test_no_cells_have_no_level():
 def test_from_the_second_edition_on_it_is_said_of_these_tasks_then_of_tasks_like_these():
     interval, wide = Interval(0.8, 0.2, 1.4, 0.01, 1.0, 0.3, 0.95), Interval(0.8, -0.5, 2.1, 0.2, 1.0, 0.6, 0.95)
     tasks = [TaskOutcome("a", "better"), TaskOutcome("b", "inconclusive")]
-    facts = AcrossFacts(
-        "new",
-        "adam",
-        "better",
-        interval,
-        2,
-        tasks,
-        0.95,
-        "tuned with 10 trials",
-        coverage=0.05,
-        alike=(wide, "inconclusive"),
-    )
-    assert sentence(facts) == (
+
+    def said(sources: int, alike: Interval) -> str:
+        facts = AcrossFacts("new", "adam", "better", interval, sources, tasks, 0.95, "tuned with 10 trials")
+        return sentence(replace(facts, coverage=0.05, alike=(alike, "inconclusive")))
+
+    assert said(2, wide) == (
         "Across 2 tasks on 2 data sources, new tuned with 10 trials lies on average 0.8 margins above adam on these tasks "
         "(95 % interval 0.2 to 1.4; a margin is the smallest difference that matters on a task): better. On tasks like "
         "these: inconclusive (95 % interval −0.5 to 2.1 over the data sources). Of 2 tasks, at a false coverage rate of "
         "5 %, the finding holds on 1 (a); it is inconclusive on b."
     )
     alone = Interval(0.8, math.nan, math.nan, math.nan, math.nan, math.nan, 0.95)
-    facts = AcrossFacts(
-        "new",
-        "adam",
-        "better",
-        interval,
-        1,
-        tasks,
-        0.95,
-        "tuned with 10 trials",
-        coverage=0.05,
-        alike=(alone, "inconclusive"),
-    )
-    assert "One data source says nothing of others." in sentence(facts)
+    assert "One data source says nothing of others." in said(1, alone)

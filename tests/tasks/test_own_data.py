@@ -20,27 +20,14 @@ from assay.errors import UsageError
 from assay.tasks import again, find
 from assay.tasks.own.cells import decoded
 
-FEW = [
-    "--replicates",
-    "2",
-    "--trials",
-    "1",
-    "--final-seeds",
-    "1",
-    "--epochs",
-    "1",
-    "--engine",
-    "loop",
-    "--workers",
-    "1",
-    "--quiet",
-]
+from ..asked import small
+
 RNG = np.random.default_rng(0)
 
 
 def verdict(task: str, out, *more: str) -> int:
     spaces = ["--space", "adam.lr=1e-4..1e-2:log", "--space", "sgd.lr=1e-3..1e-1:log"]
-    return call(["run", "adam", "sgd", "--task", task, *FEW, *spaces, *more, "--out", str(out)])
+    return call(["run", "adam", "sgd", "--task", task, *small(), "--epochs", "1", *spaces, *more, "--out", str(out)])
 
 
 # ----------------------------------------------------------------------------------------------------------- text
@@ -170,8 +157,11 @@ def test_numbers_are_told_by_their_values(tmp_path):
     path = tmp_path / "a.csv"
     floats = _table(path, [(i, f"{i % 2}.0") for i in range(60)])  # as pandas writes whole numbers with gaps
     assert floats.metric.name == "accuracy"
-    comma = _table(path, [(f" {i},5", i % 2) for i in range(60)])
-    assert comma.data(0).train.inputs.shape == (36, 1)
+    path.write_text("x;y\n" + "".join(f" {i},5;{i % 2}\n" for i in range(60)))
+    comma = find(f"table:{path}", {"target": "y"})
+    inputs = comma.data(0).train.inputs[:, 0]
+    assert len(set(inputs)) == 36
+    assert np.diff(np.sort(inputs)).max() < 0.3  # 1.5, 2.5, …: not 15, 25
     assert not comma.note
     stray = _table(path, [("unknown" if i == 9 else i, i % 2) for i in range(60)])
     assert stray.data(0).train.inputs.shape == (36, 2)  # and that one is missing
@@ -216,6 +206,7 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,x,y\n" + "1,2,3\n" * 50, "y", "the column 'x' comes twice"),
         ("x,y\n" + "".join(f"{i},a\n" for i in range(50)), "y", "has 1 class; two are needed"),
         ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y", "class 'once' of column 'y' has 1 row"),
+        ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas"),
         ("a,b,y\n" + "1,2,0.5,0\n" * 50, "y", "line 2 has 4 cells, and the header 3"),  # R's row names
         ("x,y\n" + "".join(f"{'inf' if i == 3 else i},{i}.5\n" for i in range(50)), "y", "column 'x' holds a number that is inf"),
         ("x,y\n" + "".join(f"{i},1.5\n" for i in range(50)), "y", "is always the same"),

@@ -16,26 +16,10 @@ from assay.training import loop
 from assay.training.numerics import loop_here
 
 from .. import tiny
+from ..asked import small
 
 MEMBER = Member(0, "final", 0, 0, {"lr": 0.05}, 1, 2, 3, 4)
-SMALL = [
-    "run",
-    "adam",
-    "sgd",
-    "--task",
-    "logistic",
-    "--epochs",
-    "1",
-    "--replicates",
-    "2",
-    "--trials",
-    "1",
-    "--final-seeds",
-    "1",
-    "--workers",
-    "1",
-    "--quiet",
-]
+SMALL = ["run", "adam", "sgd", "--task", "logistic", "--epochs", "1", *small(engine="")]
 
 
 def test_bf16_is_torchs_autocast_in_the_forward_pass() -> None:
@@ -95,6 +79,7 @@ def test_plans_in_float32_are_as_they_were(tmp_path) -> None:
     [
         (["--precision", "tf32"], "a CPU has no such products; use bf16, or --device cuda"),
         (["--precision", "bf16", "--engine", "vectorized"], "populations are trained in float32"),
+        (["--precision", "bf16", "--compile", "on"], "leave out --compile on"),
         (["--precision", "half"], 'Choose from: "float32", "tf32", "bf16"'),
     ],
 )

@@ -195,12 +195,16 @@ def _suite(path: Path) -> Iterator[str]:
 
 def _is_planned(suite: Suite, entry: Entry, path: Path) -> bool:
     """Whether a run's plan is the one named; one that settings were carried over to, with those that the first run chose."""
-    science, first = read_plan(path / entry.folder).science, RunFolder.open(path / suite.entries[0].folder)
+    science = read_plan(path / entry.folder).science
     if not suite.transfer or entry is suite.entries[0]:
         return science.plan_hash == entry.plan_hash
-    (axis,), frame = suite.varied, first.frame()
-    expected = carried_over(first.plan, frame, science.task, suite.transfer, axis, suite.entries[0].setting)
-    tuned = msgspec.structs.replace(first.plan.science, task=science.task)
+    first = RunFolder.open(path / suite.entries[0].folder)
+    at, tuned = suite.entries[0].setting, msgspec.structs.replace(first.plan.science, task=science.task)
+    try:
+        (axis,) = suite.varied
+        expected = carried_over(first.plan, first.frame(), science.task, suite.transfer, axis, at)
+    except (ValueError, KeyError, AttributeError, ZeroDivisionError):  # sizes and a rule that no command takes together
+        return False
     return science == expected and tuned.plan_hash == entry.plan_hash
 
 

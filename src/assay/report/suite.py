@@ -134,12 +134,14 @@ def _scale(reading: Reading, name: str, factors: bool, verdicts: Sequence[dict[s
         ends = list(zip(s["lows"], s["highs"], strict=True))
         look_ = reading.look(v["candidate"])
         rows.append(Growing(v["candidate"], look_, sizes, values, ends, np.exp(line) if factors else line))
+    at = reading.suite.entries[0].setting
+    tuned = f"Settings were tuned at {at} and carried over" if reading.suite.transfer else "Each size was tuned anew"
     what = "speed-up, in steps," if factors else "difference in margins"
     return Card(
         name,
         f"Does it last as {axis} grows?",
         "Marks are what it is worth at each size, with the interval of that size's own run; the line has the slope that the "
-        "sentence gives. Each size was tuned anew, for the same number of epochs.",
+        f"sentence gives. {tuned}, for the same number of epochs.",
         scale(rows, f"{what} against tuned {reading.suite.baseline}", axis, factors),
     )
 

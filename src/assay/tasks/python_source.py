@@ -24,6 +24,7 @@ import numpy as np
 from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.record.cache import Arrays, cached_arrays
+from assay.tasks.language import drawn, gpt, starts
 from assay.tasks.metrics import bits
 from assay.tasks.network import Network, at_least, cross_entropy
 
@@ -120,26 +121,21 @@ class Windows:
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, context) int64 tokens, targets (n, context) the token after each. A module is in one part only."""
         random = np.random.default_rng(seed)
-        everything = corpus()
-        order = random.permutation(len(everything.begins) - 1)
+        found = corpus()
+        order = random.permutation(len(found.begins) - 1)
         ends = np.cumsum([0, *(round(share * len(order)) for share in SHARES)])
         ends[-1] = len(order)
-        parts = (order[a:b] for a, b in pairwise(ends))
-        sizes = (self.train_samples, self.held_out, self.held_out)
-        return Splits(*(self._drawn(part, count, random) for part, count in zip(parts, sizes, strict=True)))
 
-    def _drawn(self, part: np.ndarray, count: int, random: np.random.Generator) -> Split:
-        found = corpus()
-        starts = np.concatenate(
-            [np.arange(int(found.begins[m]), int(found.begins[m + 1]) - self.context, self.context) for m in part]
-        )
-        if count > len(starts):
-            raise UsageError(
-                f"python-gpt: --train-samples {count}: Python's library gives {len(starts)} windows of {self.context} tokens"
-            )
-        chosen = random.choice(starts, count, replace=False)
-        cut = found.tokens[chosen[:, None] + np.arange(self.context + 1)].astype(np.int64)
-        return Split(cut[:, :-1], cut[:, 1:])
+        def dealt(part: np.ndarray, count: int) -> Split:
+            begins = starts(((int(found.begins[m]), int(found.begins[m + 1])) for m in part), self.context)
+            if count > len(begins):
+                raise UsageError(
+                    f"python-gpt: --train-samples {count}: Python's library gives {len(begins)} windows of {self.context} tokens"
+                )
+            return drawn(found.tokens, begins, count, self.context, random)
+
+        train, validation, test = (order[a:b] for a, b in pairwise(ends))
+        return Splits(dealt(train, self.train_samples), dealt(validation, self.held_out), dealt(test, self.held_out))
 
 
 @dataclass(frozen=True)
@@ -160,48 +156,32 @@ class Pairs:
         return Splits(shown(drawn.train), drawn.validation and shown(drawn.validation), shown(drawn.test))
 
 
-def _note() -> str:
-    return (
-        f"its text is the standard library of {platform.python_implementation()} {platform.python_version()}; that of another "
-        "version, or of another system, is another text"
-    )
-
-
 def python_gpt(width: int = 64, depth: int = 2, context: int = 64, train_samples: int = 3584) -> Task:
     """`width`: of the embedding, a head for each 16; `depth`: blocks; `context`: tokens of a window."""
-    heads = max(1, at_least("width", width) // 16)
-    if width % heads:
-        raise ValueError(f"width must be a multiple of its heads, of which there are {heads}, got {width}")
-    sizes = (WORDS, at_least("context", context, 2), width, at_least("depth", depth), heads)
-    return Task(
-        name="python-gpt",
-        data=Windows(context, at_least("train_samples", train_samples), held_out=512),
-        model=Network("GPT", sizes),
-        loss=cross_entropy,
-        metric=bits,
-        epochs=2,
-        batch_size=8,
-        margin=0.03,
-        margin_reason="0.03 bits a token: about 1 % of what the model needs",
-        generated=False,
-        family="python",
-        note=_note(),
-    )
+    windows = Windows(context, at_least("train_samples", train_samples), held_out=512)
+    return _task("python-gpt", windows, gpt(WORDS, context, width, depth), batch_size=8)
 
 
 def python_softmax(train_samples: int = 32_768) -> Task:
     """Softmax regression of a token on features of the one before: convex, with the same heavy tail."""
+    pairs = Pairs(at_least("train_samples", train_samples), held_out=4096)
+    return _task("python-softmax", pairs, Network("linear", (FEATURES, WORDS)), batch_size=256)
+
+
+def _task(name: str, data: Windows | Pairs, model: Network, batch_size: int) -> Task:
+    """What both have: two epochs of next tokens, and a text that is this Python's."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
     return Task(
-        name="python-softmax",
-        data=Pairs(at_least("train_samples", train_samples), held_out=4096),
-        model=Network("linear", (FEATURES, WORDS)),
+        name=name,
+        data=data,
+        model=model,
         loss=cross_entropy,
         metric=bits,
         epochs=2,
-        batch_size=256,
+        batch_size=batch_size,
         margin=0.03,
-        margin_reason="0.03 bits a token: as python-gpt",
+        margin_reason="0.03 bits a token: about 1 % of what python-gpt needs",
         generated=False,
         family="python",
-        note=_note(),
+        note=f"its text is the standard library of {python}; that of another version, or of another system, is another text",
     )

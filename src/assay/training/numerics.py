@@ -69,10 +69,9 @@ def _see_that_it_can(wanted: EngineOptions) -> None:
     """UsageError for a precision that the device doesn't have, or that the engine asked for doesn't."""
     if wanted.precision == "float32":
         return
-    if wanted.engine == "vectorized":
-        raise UsageError(
-            f"--precision {wanted.precision}: populations are trained in float32; leave out --engine vectorized"
-        )
+    if wanted.engine == "vectorized" or wanted.compile == "on":
+        asked = "--engine vectorized" if wanted.engine == "vectorized" else "--compile on"
+        raise UsageError(f"--precision {wanted.precision}: populations are trained in float32; leave out {asked}")
     if wanted.device == "cpu":
         if wanted.precision == "tf32":
             raise UsageError("--precision tf32: a CPU has no such products; use bf16, or --device cuda")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,15 +29,23 @@ def decoded(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def cells_of(path: Path) -> dict[str, list[str]]:
-    """The cells of a table by column; columns without a name are numbered.
+class Cells(NamedTuple):
+    """A table by column, and what stands before the decimals of a number there."""
+
+    columns: dict[str, list[str]]
+    decimal: str
+
+
+def cells_of(path: Path) -> Cells:
+    """The cells of a table; columns without a name are numbered. Where commas don't part columns they begin decimals.
 
     Raises:
         UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
     """
     text = decoded(read(path)).replace("\r\n", "\n").replace("\r", "\n")
     first = next((line for line in text.splitlines() if line.strip()), "")
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+    delimiter = max(DELIMITERS, key=first.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     found: list[list[str]] = []
     try:
         for row in lines:
@@ -52,15 +62,21 @@ def cells_of(path: Path) -> dict[str, list[str]]:
     if doubled:
         raise UsageError(f"{path}: the column {doubled[0]!r} comes twice: rename one of them")
     columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+    by_name = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return Cells(by_name, "." if delimiter == "," else ",")
 
 
-def as_numbers(words: Sequence[str | None]) -> np.ndarray:
-    """Words as numbers (n,), with a point or a comma for the decimals; NaN for those that are none."""
+def with_commas(word: str) -> bool:
+    """Whether a word is digits with commas in them: 1,234 is a thousand to some, and one and a bit to others."""
+    return "," in word and re.fullmatch(r"[-+]?\d[\d,]*(\.\d+)?", word) is not None
+
+
+def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
+    """Words as numbers (n,), with a point for the decimals, or a `decimal` comma; NaN for those that are none."""
 
     def number(word: str | None) -> float:
         try:
-            return float((word or "").replace(",", ".", 1))
+            return float((word or "").replace(decimal, ".", 1))
         except ValueError:
             return math.nan
 

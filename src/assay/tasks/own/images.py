@@ -13,14 +13,13 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
-from assay.tasks.own.files import version
+from assay.tasks.own.files import TRAINED, dealt, version
 from assay.tasks.own.formats import Pictures, shipped
 from assay.tasks.own.network import network
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
 SIDE = 32  # pixels
 TRAIN_SAMPLES = 8000  # at most
-SHARES = (0.6, 0.2)  # of the pictures, to train and to validate on; the others to test
 STEPS = 600  # that the epochs come to
 FEWEST = 5  # pictures of a class
 
@@ -110,9 +109,7 @@ class Partitions:
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, channels, height, width) float32 of mean 0 and standard deviation 1 a channel, targets (n,) int64."""
         x, y = self.all()
-        order = np.random.default_rng(seed).permutation(len(y))
-        ends = [int(sum(SHARES[: i + 1]) * len(y)) for i in range(2)]
-        train, validation, test = np.split(order, ends)
+        train, validation, test = dealt(len(y), seed)
         parts = train[: self.train_samples], validation[: self.train_samples // 2], test[: self.train_samples // 2]
         seen = x[parts[0]].astype(np.float32)
         middle, spread = seen.mean(axis=(0, 2, 3), keepdims=True), seen.std(axis=(0, 2, 3), keepdims=True)
@@ -143,7 +140,7 @@ def images(path: str | Path, width: int = 16, train_samples: int = TRAIN_SAMPLES
     x, y = partitions.all()
     classes = int(y.max()) + 1
     batch = min(64, max(2, len(y) // 20))
-    steps = min(train_samples, int(SHARES[0] * len(y))) // batch + 1
+    steps = min(train_samples, int(TRAINED * len(y))) // batch + 1
     return Task(
         name=folder.resolve().name,
         data=partitions,

@@ -14,8 +14,8 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
-from assay.tasks.own.cells import as_numbers, cells_of
-from assay.tasks.own.files import version
+from assay.tasks.own.cells import as_numbers, cells_of, with_commas
+from assay.tasks.own.files import TRAINED, dealt, version
 from assay.tasks.own.network import network
 
 NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
@@ -25,7 +25,6 @@ LARGEST = 1e100
 FEWEST = 3  # rows of a class
 CLASSES = 20  # of whole numbers, at most; more are a quantity
 CATEGORIES = 32  # of a column, the most frequent; all others are one
-SHARES = (0.6, 0.2)  # of the rows, to train and to validate on; the others to test
 STEPS = 600  # that the epochs come to
 
 
@@ -47,13 +46,18 @@ def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
     Raises:
         UsageError: it can't be read, has no such column, or nothing to learn from.
     """
-    cells = cells_of(path)
+    cells, decimal = cells_of(path)
     if target not in cells:
         raise UsageError(
             f"{path} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
         )
     there = [i for i, cell in enumerate(cells[target]) if cell not in NO_TARGET]
-    found, classes = _target(path, target, [cells[target][i] for i in there])
+    for name, words in cells.items():
+        if decimal == "." and sum(map(with_commas, words)) > len(words) // 2:
+            raise UsageError(
+                f"{path}: column {name!r} has numbers with commas, which may mean two things: write them without"
+            )
+    found, classes = _target(path, target, [cells[target][i] for i in there], decimal)
     notes = _Notes(path.name)
     if len(there) < len(cells[target]):
         notes.add(f"{len(cells[target]) - len(there)} rows without a {target}")
@@ -62,7 +66,7 @@ def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
     for name in (n for n in cells if n != target):
         words = [None if cells[name][i] in NOTHING else cells[name][i] for i in there]
         distinct, known = len(set(words) - {None}), len(words) - words.count(None)
-        values = as_numbers(words)
+        values = as_numbers(words, decimal)
         strange = known - int((~np.isnan(values)).sum())
         if distinct > 1 and strange <= FOREIGN * known:
             if not (np.abs(values[~np.isnan(values)]) < LARGEST).all():
@@ -101,9 +105,9 @@ class _Notes:
         return f"left out of {self.file}: {'; '.join(self.lines)}" if self.lines else ""
 
 
-def _target(path: Path, name: str, words: list[str]) -> tuple[np.ndarray, int]:
+def _target(path: Path, name: str, words: list[str], decimal: str) -> tuple[np.ndarray, int]:
     """The targets and how many classes they are of, 0 for a quantity."""
-    values, counts = as_numbers(words), Counter(words)
+    values, counts = as_numbers(words, decimal), Counter(words)
     numeric = not np.isnan(values).any()
     few = numeric and len(set(values)) <= CLASSES and np.isfinite(values).all() and (values == np.round(values)).all()
     if numeric and not few:
@@ -148,9 +152,7 @@ class Partitions:
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, features) float32, standardised, gaps at 0 with a column that says so; targets (n,), standardised, too."""
         found = self.all()
-        order = np.random.default_rng(seed).permutation(len(found.targets))
-        ends = [int(sum(SHARES[: i + 1]) * len(order)) for i in range(2)]
-        train, validation, test = np.split(order, ends)
+        train, validation, test = dealt(len(found.targets), seed)
         gaps = np.isnan(found.numbers)
         kept = found.numbers[train]
         with warnings.catch_warnings():
@@ -185,7 +187,7 @@ def table(path: str | Path, target: str = "", width: int = 64, depth: int = 2, m
     file = Path(path)
     if not target:
         raise UsageError(
-            f"which column is to be predicted? --target COLUMN, one of {', '.join([*cells_of(file)][:20])}"
+            f"which column is to be predicted? --target COLUMN, one of {', '.join([*cells_of(file).columns][:20])}"
         )
     partitions = Partitions(file, target)
     found = partitions.all()
@@ -197,7 +199,7 @@ def table(path: str | Path, target: str = "", width: int = 64, depth: int = 2, m
     inputs, outputs = partitions(0).train.inputs.shape[1], found.classes or 1
     usual = Network("perceptron", (inputs, at_least("width", width), at_least("depth", depth), found.classes))
     batch = min(64, max(4, len(found.targets) // 20))
-    steps = int(SHARES[0] * len(found.targets)) // batch + 1
+    steps = int(TRAINED * len(found.targets)) // batch + 1
     return Task(
         name=file.name,
         data=partitions,

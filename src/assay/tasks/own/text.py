@@ -10,8 +10,9 @@ import numpy as np
 
 from assay.core import Split, Splits, Task
 from assay.errors import UsageError
+from assay.tasks.language import drawn, gpt, starts
 from assay.tasks.metrics import bits
-from assay.tasks.network import Network, at_least, cross_entropy
+from assay.tasks.network import at_least, cross_entropy
 from assay.tasks.own.files import read, version
 from assay.tasks.own.network import network
 
@@ -63,18 +64,13 @@ class Windows:
         random, found = np.random.default_rng(seed), self.all()
         ends = len(found) // BLOCKS * np.arange(BLOCKS + 1)  # of one size, so that each deal has as many windows
         order = random.permutation(BLOCKS)
-        sizes, parts = (self.train_samples, HELD_OUT, HELD_OUT), np.split(order, np.cumsum(SHARES)[:-1])
-        return Splits(*(self._drawn(found, ends, p, n, random) for p, n in zip(parts, sizes, strict=True)))
 
-    def _drawn(
-        self, found: np.ndarray, ends: np.ndarray, part: np.ndarray, most: int, random: np.random.Generator
-    ) -> Split:
-        starts = np.concatenate(
-            [np.arange(int(ends[b]), int(ends[b + 1]) - self.context, self.context) for b in np.sort(part)]
-        )
-        chosen = random.choice(starts, min(most, len(starts)), replace=False)
-        cut = found[chosen[:, None] + np.arange(self.context + 1)].astype(np.int64)
-        return Split(cut[:, :-1], cut[:, 1:])
+        def dealt(blocks: np.ndarray, most: int) -> Split:
+            begins = starts(((int(ends[b]), int(ends[b + 1])) for b in np.sort(blocks)), self.context)
+            return drawn(found, begins, min(most, len(begins)), self.context, random)
+
+        train, validation, test = np.split(order, np.cumsum(SHARES)[:-1])
+        return Splits(dealt(train, self.train_samples), dealt(validation, HELD_OUT), dealt(test, HELD_OUT))
 
 
 def text(
@@ -113,15 +109,11 @@ def text(
             "text, or a smaller --context"
         )
     symbols = vocabulary or 256
-    heads = max(1, at_least("width", width) // 16)
-    if width % heads:
-        raise ValueError(f"width must be a multiple of its heads, of which there are {heads}, got {width}")
-    usual = Network("GPT", (symbols, context, width, at_least("depth", depth), heads))
     steps = -(-min(train_samples, SHARES[0] * (count // BLOCKS // context)) // BATCH)
     return Task(
         name=file.name,
         data=windows,
-        model=network(usual, model, symbols=symbols, context=context),
+        model=network(gpt(symbols, context, width, depth), model, symbols=symbols, context=context),
         loss=cross_entropy,
         metric=bits,
         epochs=max(2, min(20, STEPS // max(1, steps))),
