@@ -15,6 +15,7 @@ from assay.contenders.muon import hidden_matrices, muon
 from assay.core import Run
 from assay.driver import board
 from assay.driver.plan import why_not
+from assay.errors import UsageError
 from assay.report.style import OUTCOMES
 from assay.tasks import find
 
@@ -36,6 +37,14 @@ def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
 def test_a_contender_that_cant_be_made_for_a_model_is_left_out_of_that_task_alone():
     (mine,) = contenders(["muon=assay.contenders.muon:muon"])
     assert why_not(find(tiny.task()), mine) is None
+    told: list[str] = []
+    found = board.plan_board(tasks="logistic", warn=told.append)  # where it has no part in any, the others have
+    assert found.suite is not None
+    assert "muon" not in found.suite.candidates
+    assert "adam" in found.suite.candidates
+    assert [line for line in told if line.startswith("muon has no part in task logistic")]
+    with pytest.raises(UsageError, match="mine can't be made for any of these tasks"):
+        board.plan_board("mine=assay.contenders.muon:muon", tasks="logistic")
     assert "no hidden matrix" in str(why_not(find("quadratic"), mine))
     assert "no hidden matrix" in str(why_not(find("logistic"), mine))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -169,3 +170,19 @@ def test_a_budget_too_small_for_two_stages_and_nonsense_are_refused(options, wor
 def test_a_number_as_a_word_is_a_number():
     by_word, by_number = (asked.job("adam", "sgd", task=tiny.task(), replicates=k).science for k in ("5", 5))
     assert by_word.plan_hash == by_number.plan_hash
+
+
+def test_across_tasks_every_replicate_that_was_made_counts(tmp_path):
+    """…and where a choice lies is seen in the range that its pilot found, as in the task's own verdict."""
+    tasks = [tiny.task(name="wide", margin=0.02), tiny.task(name="narrow", margin=10.0, family="others")]
+    given = {**SMALL, "space": (), "trials": 3, "task": tasks, "replicates": "auto:14", "out": tmp_path / "run"}
+    found = asked.run(asked.plan("adam", "sgd", **given), 1, events.ignore)
+    assert [task["replicates"] for task in found.content["tasks"]] == [14, 12]
+    for task in found.content["tasks"]:
+        own = json.loads((tmp_path / "run" / task["name"] / "result.json").read_text())["verdicts"][0]
+        cell = next(c for c in found.content["verdicts"][0]["tasks"] if c["task"] == task["name"])
+        assert cell["difference"] * task["margin"] == pytest.approx(own["difference"])
+        for who in ("baseline", "candidate"):
+            mine = own["details"][who]
+            assert task["contenders"][mine["name"]]["edges"] == mine["edges"]
+    assert not list(faults(tmp_path / "run"))

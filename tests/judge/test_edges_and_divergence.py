@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.contenders.registry import RANGES
 from assay.errors import NoVerdict
 from assay.judge.divergence import floored, loser, survivor_differences
 from assay.judge.edges import Edge, edges, ends_hit, wider, wider_spaces
@@ -76,17 +77,23 @@ def test_wider_ranges(dimension, ends, expected):
 
 def test_no_contender_gets_more_room_than_another():
     space = {"lr": LR}
-    chosen = {
-        "adam": (np.array([[0.5]] * 3), space),
-        "new": (np.array([[0.97]] * 3), {"lr": LR, "beta": Float(0.1, 0.9)}),
-    }
-    chosen["new"] = (np.array([[0.97, 0.5]] * 3), chosen["new"][1])
-    found = wider_spaces(chosen)
+    more = {"lr": LR, "beta": Float(0.1, 0.9)}
+    new = edges(np.array([[0.97, 0.5]] * 3), more)
+    found = wider_spaces({"adam": (edges(np.array([[0.5]] * 3), space), space), "new": (new, more)})
     assert {name: {hp: str(d) for hp, d in dims.items()} for name, dims in found.items()} == {
         "adam": {"lr": "1e-05..1:log"},
         "new": {"lr": "1e-05..1:log"},
     }
-    assert wider_spaces({"adam": (np.array([[0.5]]), space)}) == {}
+    assert wider_spaces({"adam": (edges(np.array([[0.5]]), space), space)}) == {}
+
+
+def test_a_range_that_ends_at_no_decay_has_no_edge_there_by_the_second_edition():
+    space = {"weight_decay": RANGES["weight_decay"]}
+    low, high = np.zeros((3, 1)), np.ones((3, 1))
+    assert edges(low, space) == []
+    assert edges(low, space, second=False) == [Edge("weight_decay", "low", 3, 3)]
+    assert edges(high, space) == [Edge("weight_decay", "high", 3, 3)]
+    assert edges(low, {"weight_decay": Float(1e-3, 1.0, log=True)}) == [Edge("weight_decay", "low", 3, 3)]
 
 
 def test_floors_take_the_place_of_what_diverged():

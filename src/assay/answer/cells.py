@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from assay.answer.arrays import RecordArrays
+from assay.answer.reached import reached
 from assay.core import Outcome, Plan, Stages, finite
 from assay.core.verdict import Cell, TaskVerdict, ToTarget
 from assay.judge import across, speed
@@ -34,8 +35,8 @@ class Judged:
 
     @cached_property
     def arrays(self) -> RecordArrays:
-        """Its members as arrays."""
-        return RecordArrays(self.plan, self.frame)
+        """Its members as arrays, as many replicates and in the ranges that the record has come to."""
+        return RecordArrays(reached(self.plan, self.frame), self.frame)
 
     @property
     def second(self) -> bool:
@@ -71,7 +72,7 @@ class Judged:
         """Whether an edge on this task could explain what was decided over all, by the rule of its plan."""
         if self.plan.science.protocol.edges != "hold back":
             return False
-        contenders = self.plan.science.contenders
+        contenders = self.arrays.plan.science.contenders
         candidate, baseline = (
             (found.edges, contenders[self.slot(found.name)].space)
             for found in (verdict.details.candidate, verdict.details.baseline)

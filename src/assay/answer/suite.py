@@ -22,7 +22,6 @@ from assay.errors import NoVerdict
 from assay.judge import across, speed
 from assay.judge.across_sentence import AcrossFacts, TaskOutcome, holding, sentence
 from assay.judge.decide import Interval, outcome
-from assay.judge.edges import edges
 from assay.judge.second_opinion import holm
 from assay.judge.sentence import how_tuned
 from assay.record import RunFolder
@@ -232,10 +231,10 @@ def _task(run: Judged) -> dict[str, Any]:
         "unit": task.unit,
         "scale": task.scale,
         "margin": task.margin,
-        "replicates": protocol.replicates,
+        "replicates": run.arrays.protocol.replicates,
         "level": run.level,
         "contenders": {
-            name: {**{k: c[k] for k in kept}, "edges": edges(left.chosen_positions, left.space)}
+            name: {**{k: c[k] for k in kept}, "edges": left.edges(protocol)}
             for slot, (name, c) in enumerate(contenders.items())
             for left in [run.arrays.contender(slot)]
         },

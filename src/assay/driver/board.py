@@ -78,13 +78,16 @@ def plan_board(
     )
     on, engine = TaskOptions(task=tasks), check(engine)
     contenders = available(warn, more, schedule)
-    asked = plan_suite(contenders, on, protocol, engine, out, warn, "board")
+    own = [c.name for c in contenders[len(contenders) - len(more) :]]
+    asked = plan_suite(contenders, on, protocol, engine, out, warn, "board", wanted=lambda c: c.name in own)
     if earlier is not None and not (more and is_suite(earlier)):
         why = "it is the folder of no board" if more else "name the optimizers that come onto its page"
         raise UsageError(f"--from {earlier}: {why}")
     if not more:
         return asked
-    without = plan_suite(contenders[: -len(more)], on, protocol, engine, None, lambda line: None, "board")
+    without = plan_suite(
+        contenders[: -len(more)], on, protocol, engine, None, lambda line: None, "board", wanted=lambda c: False
+    )
     where = earlier or without.folder
     entries = without.suite.entries if without.suite else ()
     folders = {e.folder: where / e.folder for e in entries if (where / e.folder / PLAN).is_file()}

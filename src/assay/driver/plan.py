@@ -143,7 +143,7 @@ def _settings(on: TaskOptions, warn: Warn) -> list[tuple[Task, Setting]]:
 
 
 def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
-    """The tasks that `task` names: `suite` is all eight, commas part several."""
+    """The tasks that `task` names: `suite` is all of the suite, commas part several."""
     if isinstance(task, Task):
         return [task]
     if not isinstance(task, str):
@@ -196,10 +196,12 @@ def plan_suite(
     out: str | Path | None,
     warn: Warn,
     title: str = "suite",
+    wanted: Callable[[Contender], bool] = lambda candidate: True,
 ) -> Comparison:
     """Settle what is asked on every task; `title` is what the comparison is called.
 
     Args:
+        wanted: whether a candidate that has no part in any task is an error, or goes without more words.
         on: each combination of its stress axes is a run. In the suite, a task that doesn't take one is run without it.
         warn: told, in a line, of a candidate that has no part in a task, for it can't be made for it, and of an axis that a
             task doesn't take.
@@ -223,10 +225,12 @@ def plan_suite(
             job = job_of(task, (baseline, *taking_part), asked, protocol, engine)
             words = [_in_words(setting, on), f"schedule {schedule}" if len(schedules) > 1 else ""]
             drafts.append((job, ", ".join(filter(None, words)), skipped))
-    for c in candidates:
-        if all(c.name in skipped for _, _, skipped in drafts):
-            raise UsageError(f"{c.name} can't be made for any of these tasks: {reasons[c.name]}")
-    return _together(drafts, contenders, on, protocol, out, title)
+    nowhere = [c for c in candidates if all(c.name in skipped for _, _, skipped in drafts)]
+    if missed := next(filter(wanted, nowhere), None):
+        raise UsageError(f"{missed.name} can't be made for any of these tasks: {reasons[missed.name]}")
+    gone = {c.name for c in nowhere}
+    drafts = [(job, at, {who: why for who, why in skipped.items() if who not in gone}) for job, at, skipped in drafts]
+    return _together(drafts, [c for c in contenders if c.name not in gone], on, protocol, out, title)
 
 
 def _refuse_what_is_for_one_task(on: TaskOptions, protocol: ProtocolOptions) -> None:

@@ -18,6 +18,9 @@ from assay.space import Choice, Dimension, Float, Int, Space
 End = Literal["low", "high"]
 OUTER = 0.1
 ROUNDING = 1e-12  # a position computed at exactly a tenth counts as within it
+NONE_AT_ALL = {
+    "weight_decay": 1e-5
+}  # at which it does nothing: a thousand steps at a rate of 0.1 take a weight's thousandth
 
 
 def ends_hit(positions: np.ndarray) -> dict[End, int]:
@@ -33,8 +36,11 @@ def ends_hit(positions: np.ndarray) -> dict[End, int]:
     return {end: count for end, count in hits.items() if count >= max(1, math.ceil(len(x) / 3))}
 
 
-def edges(positions: np.ndarray, space: Space) -> list[Edge]:
-    """The edges hit by chosen unit positions (K, d), the columns in the space's order. Unordered ones have no edge."""
+def edges(positions: np.ndarray, space: Space, second: bool = True) -> list[Edge]:
+    """The edges hit by chosen unit positions (K, d), the columns in the space's order. Unordered ones have no edge.
+
+    By the `second` edition, nor is there one where a range ends at what does nothing: no lower weight decay is another.
+    """
     x = np.asarray(positions, dtype=float)
     if x.ndim != 2 or x.shape[1] != len(space):
         raise ValueError(f"positions must have one column for each of {len(space)} hyperparameters, got {x.shape}")
@@ -43,6 +49,7 @@ def edges(positions: np.ndarray, space: Space) -> list[Edge]:
         for column, (name, dimension) in enumerate(space.items())
         if not isinstance(dimension, Choice)
         for end, hits in ends_hit(x[:, column]).items()
+        if not (second and end == "low" and dimension.low <= NONE_AT_ALL.get(name, -math.inf))
     ]
 
 
@@ -84,18 +91,18 @@ def wider(dimension: Dimension, ends: Sequence[End]) -> Dimension | None:
         return None
 
 
-def wider_spaces(chosen: Mapping[str, tuple[np.ndarray, Space]]) -> dict[str, dict[str, Dimension]]:
+def wider_spaces(found_at: Mapping[str, tuple[Sequence[Edge], Space]]) -> dict[str, dict[str, Dimension]]:
     """For each contender the hyperparameters whose range should be wider; contenders without one are left out.
 
-    `chosen` maps a contender's name to its unit positions (K, d) and its space. An edge that one contender hits is
+    `found_at` maps a contender's name to its edges and its space. An edge that one contender hits is
     carried out for every contender that tunes a hyperparameter of that name, so that no one gets more room.
     """
     hit: dict[str, set[End]] = {}
-    for positions, space in chosen.values():
-        for edge in edges(positions, space):
+    for own, _ in found_at.values():
+        for edge in own:
             hit.setdefault(edge.hyperparameter, set()).add(edge.end)
     found: dict[str, dict[str, Dimension]] = {}
-    for name, (_, space) in chosen.items():
+    for name, (_, space) in found_at.items():
         for hyperparameter in (h for h in space if h in hit):
             new = wider(space[hyperparameter], sorted(hit[hyperparameter]))
             if new is not None:

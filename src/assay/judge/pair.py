@@ -14,6 +14,7 @@ from assay.judge import two_stage
 from assay.judge.collapse import collapsed
 from assay.judge.decide import Interval, outcome, paired_interval, superiority
 from assay.judge.divergence import survivor_differences
+from assay.judge.edges import Edge, edges
 from assay.judge.looks import look_interval
 from assay.judge.power import settling_replicates
 from assay.judge.second_opinion import bca_interval, hall_interval
@@ -40,6 +41,10 @@ class ContenderScores:
     gradient_evaluations: int
     steps: int
     diverged_tune: float = 0.0  # fraction of its trials
+
+    def edges(self, protocol: Protocol) -> list[Edge]:
+        """The edges of its ranges that its choices lie at."""
+        return edges(self.chosen_positions, self.space, protocol.second)
 
     @property
     def gradients_per_step(self) -> float | None:

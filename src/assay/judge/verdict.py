@@ -16,7 +16,7 @@ from assay.judge import stability, two_stage
 from assay.judge.collapse import collapsed, counted
 from assay.judge.decide import Interval, by_the_margin, outcome, resolution
 from assay.judge.divergence import floored, loser
-from assay.judge.edges import edges, held_back, wider_spaces
+from assay.judge.edges import held_back, wider_spaces
 from assay.judge.pair import ContenderScores, Pair, Question, second_opinions
 from assay.judge.power import settling_margin
 from assay.judge.second_opinion import holm, sign_flip_p
@@ -53,7 +53,7 @@ def judge(
     pairs = [Pair(question, c, baseline, ours, theirs) for c, ours in zip(rest, turned, strict=True)]
     adjusted = holm(np.array([pair.interval.p_value for pair in pairs]))
     by_itself = [_by_itself(c, question, test_floor, validation_floor) for c in contenders]
-    spaces = wider_spaces({c.name: (c.chosen_positions, c.space) for c in contenders})
+    spaces = wider_spaces({c.name: (c.edges(protocol), c.space) for c in contenders})
     wider = {name: {hp: str(dimension) for hp, dimension in space.items()} for name, space in spaces.items()}
     return [
         _verdict(pair, slot, by_itself[slot], by_itself[0], float(adjusted[slot - 1]), wider)
@@ -68,7 +68,7 @@ def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
     loses = loser(candidate.test, baseline.test, candidate.name, baseline.name)
     by_interval = outcome(interval.low, interval.high, task.margin)
     decided: Outcome = by_interval if loses is None else "worse" if loses == "candidate" else "better"
-    held = held_back(decided, *((edges(c.chosen_positions, c.space), c.space) for c in (candidate, baseline)))
+    held = held_back(decided, *((c.edges(question.protocol), c.space) for c in (candidate, baseline)))
     held = held if question.protocol.edges == "hold back" else None
     ours, theirs = (int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline))
     survivors = question.among(pair.survivors) if (ours or theirs) and loses is None else None
@@ -92,7 +92,7 @@ def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
         edges=tuple(
             (c.name, edge, c.space[edge.hyperparameter])
             for c in (candidate, baseline)
-            for edge in edges(c.chosen_positions, c.space)
+            for edge in c.edges(question.protocol)
         ),
         wider=wider,
         settling_margin=settling_margin(interval.low, interval.high) if interval.exists else None,
@@ -173,7 +173,7 @@ def _by_itself(
         winners_curse_test=float(task.sign * (tuning - by_replicate).mean()),
         gradients_per_step=c.gradients_per_step,
         tuned=len(c.space),
-        edges=edges(c.chosen_positions, c.space),
+        edges=c.edges(protocol),
         collapsed=counted(collapsed(task.sign * test, task.margin), protocol.alpha) if protocol.second else UNSET,
     )
 

@@ -118,7 +118,10 @@ def across(suite: Suite, plans: Sequence[Plan], speedup: bool = False) -> list[s
     fullest, board = max(plans, key=lambda plan: len(plan.science.contenders)), suite.title == "board"
     contenders = fullest.science.contenders
     words = ["assay", "board", *_added(contenders)] if board else ["assay", "run", *(str(_name(c)) for c in contenders)]
-    words += ["--task", ",".join(dict.fromkeys(p.science.task.reference for p in plans))]
+    tasks = [plan.science.task for plan in plans]
+    words += ["--task", ",".join(dict.fromkeys(task.reference for task in tasks))]
+    for option, value in {o: v for task in tasks for o, v in task.options.items() if o not in suite.axes}.items():
+        words += [f"--{option.replace('_', '-')}", str(value)]
     for axis, values in suite.axes.items():
         for value in values:
             words += [f"--{axis.replace('_', '-')}", value if isinstance(value, str) else f"{value:g}"]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Plan
+from assay.core import ContenderInfo, Plan
 from assay.errors import BrokenRecord
 from assay.judge.digits import percent
-from assay.judge.sentence import counted
+from assay.judge.sentence import counted, listed
 from assay.judge.speedup_sentence import factor
 from assay.record import manifest
 from assay.record.plan import read_plan
@@ -42,6 +42,11 @@ class Reading:
     timings: dict[str, Any]
     plans: list[Plan]
     root: str  # of the record (`record.manifest.root`)
+
+    @property
+    def contenders(self) -> list[ContenderInfo]:
+        """Those of each task's plan, one after the other."""
+        return [contender for plan in self.plans for contender in plan.science.contenders]
 
     @property
     def second(self) -> bool:
@@ -81,6 +86,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "reading": reading,
         "leading": 1,
         "verdicts": reading.verdicts,
+        "tuned": listed(list(dict.fromkeys(name for c in reading.contenders for name in c.space))),
         "words": WORDS,
         "costs": [costs(reading, v) for v in reading.verdicts],
         "climbed": climbed,

@@ -22,7 +22,7 @@ from assay.tasks.own import KINDS
 from assay.tasks.own import images as images
 from assay.tasks.own import table as table
 from assay.tasks.own import text as text
-from assay.tasks.python_source import python_gpt, python_softmax
+from assay.tasks.python_source import python_gpt, python_gpt_small, python_softmax
 from assay.tasks.quadratic import quadratic
 
 TASKS: dict[str, tuple[Callable[..., Task], str]] = {
@@ -40,13 +40,17 @@ TASKS: dict[str, tuple[Callable[..., Task], str]] = {
         logistic_regression,
         "logistic regression on made-up data with a known best: a comparison takes seconds",
     ),
+    "python-gpt-small": (
+        python_gpt_small,
+        "a small GPT on the source of Python's own library: next tokens, with a heavy tail",
+    ),
 }
 
 SUITE = tuple(TASKS)
 """What `--task suite` stands for."""
 
 TASKS |= {
-    "python-gpt": (python_gpt, "a small GPT on the source of Python's own library: next tokens, with a heavy tail"),
+    "python-gpt": (python_gpt, "the same at a size at which a training takes a quarter of a minute"),
     "python-softmax": (python_softmax, "softmax regression on the same text: the convex core of that question"),
 }
 

@@ -14,7 +14,7 @@ import sysconfig
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -160,6 +160,11 @@ def python_gpt(width: int = 64, depth: int = 2, context: int = 64, train_samples
     """`width`: of the embedding, a head for each 16; `depth`: blocks; `context`: tokens of a window."""
     windows = Windows(context, at_least("train_samples", train_samples), held_out=512)
     return _task("python-gpt", windows, gpt(WORDS, context, width, depth), batch_size=8)
+
+
+def python_gpt_small(width: int = 32, depth: int = 2, context: int = 32, train_samples: int = 1024) -> Task:
+    """`python_gpt` at a size that a suite of tasks has time for; arguments are as there."""
+    return replace(python_gpt(width, depth, context, train_samples), name="python-gpt-small")
 
 
 def python_softmax(train_samples: int = 32_768) -> Task:
