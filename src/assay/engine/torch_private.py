@@ -97,7 +97,10 @@ loads_graphs = hasattr(torch._C, "_aoti")  # whether this torch has the runtime 
 
 
 def compile_graph(graph: GraphModule, inputs: Sequence[Tensor], path: Path) -> None:
-    """Compile a graph ahead of time, for inputs like these, to a shared library: whatever torch raises where it can't."""
+    """Compile a graph ahead of time, for inputs like these, to a shared library: whatever torch raises where it can't.
+
+    What the library calls by torch's dispatcher (a QR decomposition) is listed in a .json beside it, which torch looks for.
+    """
     import torch._inductor
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,16 +112,21 @@ def compile_graph(graph: GraphModule, inputs: Sequence[Tensor], path: Path) -> N
                 "emulate_precision_casts": True,  # half precision is rounded where the optimizer rounds it
             },
         )
+        for called in Path(scratch).glob("*.wrapper.json"):
+            shutil.move(called, path.with_suffix(".json"))
         shutil.move(str(made), path)
 
 
 def compiler_settings() -> str:
-    """What a graph is compiled by, beside itself: as torch's own cache of graphs takes it, with all that is no path."""
+    """What a graph is compiled by, beside itself: as torch's own cache of graphs takes it, with all that is no path.
+
+    Nor what torch notes there when it compiles its first graph, by which the second would have another name.
+    """
     from torch._functorch import config as of_functions
     from torch._inductor import config as of_inductor
 
-    found = [sorted(config.save_config_portable().items()) for config in (of_functions, of_inductor)]
-    return repr(found)
+    settings = [config.save_config_portable() for config in (of_functions, of_inductor)]
+    return repr([sorted((k, v) for k, v in found.items() if k != "aot_inductor.metadata") for found in settings])
 
 
 def load_graph(path: Path) -> Callable[[list[Tensor]], list[Tensor]]:

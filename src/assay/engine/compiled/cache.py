@@ -27,7 +27,7 @@ from assay.record.cache import cache_folder
 
 Main = Callable[[list[Tensor]], Sequence[Tensor]]
 FAILED_FOR = 3600  # seconds; a compiler that was short of memory may not be the next time
-_FORM = 2  # of what is compiled how: a new number voids what there is
+_FORM = 3  # of what is compiled how: a new number voids what there is
 _loaded: dict[str, Main] = {}
 
 
@@ -110,7 +110,8 @@ def _made(path: Path, main: GraphModule, inputs: Sequence[Tensor]) -> Main:
             except NotCompilable as error:
                 failure.write_text(str(error), encoding="utf-8")
                 raise
-            made.replace(path)
+            for part in sorted(made.parent.iterdir()):  # a .json before its .so, which is whole when it is there
+                part.replace(path.with_suffix(part.suffix))
     if (found := _load(path)) is None:
         raise NotCompilable("its compiled step can't be read back")
     return found
