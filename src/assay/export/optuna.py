@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,7 @@ def studies(path: Path) -> None:
 
     def write(temporary: Path) -> None:
         temporary.unlink()  # SQLite wants to make the file itself
-        engine = {"connect_args": {"isolation_level": None}, "execution_options": {"isolation_level": "AUTOCOMMIT"}}
+        engine = {"creator": partial(_opened, temporary), "execution_options": {"isolation_level": "AUTOCOMMIT"}}
         storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}", engine_kwargs=engine)
         for slot, info in enumerate(science.contenders):
             distributions = {name: distribution(dimension) for name, dimension in info.space.items()}
@@ -57,6 +59,16 @@ def studies(path: Path) -> None:
         storage.engine.dispose()
 
     files.write_atomically(path / NAME, write)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A database that is made in one go, and that nobody looks at before it is whole and on the disk: none of its parts waits
+    for the disk, where each trial did (120 ms on a busy one).
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("synchronous", "journal_mode"):
+        connection.execute(f"PRAGMA {pragma} = OFF")
+    return connection
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
