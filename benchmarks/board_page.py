@@ -74,6 +74,7 @@ def text(reading: page.Reading, constant: page.Reading | None, figures: dict[str
                 [
                     "contender",
                     f"all tasks ({headlines})",
+                    "on tasks like these",
                     f"worth, of {base}'s steps",
                     *(["all tasks, at a constant rate"] if beside else []),
                     *(task["name"] for task in tasks),
@@ -82,6 +83,7 @@ def text(reading: page.Reading, constant: page.Reading | None, figures: dict[str
                     [
                         v["candidate"],
                         headline(v),
+                        alike(v),
                         worth(row),
                         *(
                             [headline(beside[v["candidate"]]) if v["candidate"] in beside else MISSING]
@@ -94,6 +96,7 @@ def text(reading: page.Reading, constant: page.Reading | None, figures: dict[str
                 ),
             ),
             "",
+            f"Whether a finding holds on tasks like these is asked where these decide, over the data sources; there are few of them. "
             f"What each is worth is the geometric mean over the tasks ([speedup.md](speedup.md)); {MISSING} where it has no "
             f"number on one of them.",
             *([CONSTANT.format(base=base)] if beside else []),
@@ -149,6 +152,12 @@ def once(reading: page.Reading, note: str) -> tuple[str, str]:
 def headline(verdict: dict[str, Any]) -> str:
     """A candidate over all tasks."""
     return f"**{signed(verdict['difference'])} {verdict['outcome']}** ({span(verdict)})"
+
+
+def alike(verdict: dict[str, Any]) -> str:
+    """Whether it holds on tasks like these, which is asked where these decide."""
+    found = verdict["details"].get("alike")
+    return f"{found['outcome']} ({span(found)})" if found else MISSING
 
 
 def worth(costs: dict[str, str]) -> str:
