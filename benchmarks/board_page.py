@@ -10,6 +10,7 @@ All numbers are those of the folders' `result.json` and `timings.json`, as their
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,25 @@ def main() -> None:
     pictures = drawn(options.run)
     for name, target in figures.items():
         target.write_bytes(pictures[f"{name}.png"])
+    boards = [folder for folder in (options.run, options.constant) if folder]
+    made = [once(page.read(folder), folder) for folder in boards]
     constant = page.read(options.constant) if options.constant else None
-    options.out.write_text(text(page.read(options.run), constant, figures, options.note), encoding="utf-8")
+    options.out.write_text(text(page.read(options.run), constant, figures, made, options.note), encoding="utf-8")
     print(options.out)
 
 
-def text(reading: page.Reading, constant: page.Reading | None, figures: dict[str, Path], note: str) -> str:
+def text(
+    reading: page.Reading,
+    constant: page.Reading | None,
+    figures: dict[str, Path],
+    made: Sequence[tuple[str, str]],
+    note: str,
+) -> str:
     """The page as Markdown."""
     suite, tasks, facts = reading.suite, reading.content["tasks"], dict(page.facts(reading).rows)
     base, costs = suite.baseline, [page.costs(reading, v) for v in reading.verdicts]
     headlines, cells = (per_cent(reading.content["levels"][k]) for k in ("headlines", "tasks"))
     trials, finals = facts["trials for each contender"], facts["final runs for each contender"]
-    made = [once(each, note) for each in (reading, constant) if each is not None]
     decided = sum(v["outcome"] != "inconclusive" for v in reading.verdicts)
     beside = {v["candidate"]: v for v in constant.verdicts} if constant else {}
     return "\n".join(
@@ -59,7 +67,7 @@ def text(reading: page.Reading, constant: page.Reading | None, figures: dict[str
             *[f"    {line}" for line, _ in made],
             "",
             f"and `python benchmarks/board_page.py`, on {facts['processor']}, torch {facts['torch']}: "
-            f"{'; '.join(said for _, said in made)}.",
+            f"{'; '.join(said for _, said in made)}{f' ({note})' if note else ''}.",
             "",
             "All numbers are differences in margins, positive is better: 1 is the smallest difference that matters on a "
             f"task ([tasks.md](tasks.md)). All intervals of the column of all tasks hold together with "
@@ -142,11 +150,12 @@ CONSTANT = (
 )
 
 
-def once(reading: page.Reading, note: str) -> tuple[str, str]:
-    """The command that made a board, and how long it took."""
+def once(reading: page.Reading, folder: Path) -> tuple[str, str]:
+    """The command that made a board, and how long its trainings took, in however many goes."""
     command = across(reading.suite, reading.plans, speedup=any("speedup" in v for v in reading.verdicts))
-    took = duration(reading.timings["wall_seconds"])
-    return " ".join(quoted(command or [])), f"{took}{f' ({note})' if note else ''}"
+    each = [json.loads((folder / e.folder / "timings.json").read_text(encoding="utf-8")) for e in reading.suite.entries]
+    seconds = sum(t["training_seconds"] + t.get("ladder_training_seconds", 0) for t in each)
+    return " ".join(quoted(command or [])), f"{duration(seconds)} of a core"
 
 
 def headline(verdict: dict[str, Any]) -> str:
