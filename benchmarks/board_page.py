@@ -76,7 +76,8 @@ def text(
             "",
             *sentences(reading),
             "",
-            "+ better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive.",
+            "+ better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive, also where the range of "
+            "whoever comes off worse may be why (see the scores).",
             "",
             *table(
                 [
@@ -104,9 +105,9 @@ def text(
                 ),
             ),
             "",
-            f"Whether a finding holds on tasks like these is asked where these decide, over the data sources; there are few of them. "
-            f"What each is worth is the geometric mean over the tasks ([speedup.md](speedup.md)); {MISSING} where it has no "
-            f"number on one of them.",
+            "Whether a finding holds on tasks like these is asked where these decide, over the data sources; there are few of "
+            f"them. What each is worth is the geometric mean over the tasks on which longer training helps {base}, of those that "
+            f"it takes part in ([speedup.md](speedup.md)); {MISSING} where it is open on one of them.",
             *([CONSTANT.format(base=base)] if beside else []),
             "",
             "## At which cost, and other descriptions",
@@ -171,7 +172,11 @@ def alike(verdict: dict[str, Any]) -> str:
 
 def worth(costs: dict[str, str]) -> str:
     """A candidate's speed-up over all tasks."""
-    return f"{costs['worth']} ({costs['worth_interval']})" if costs["worth_interval"] else costs["worth"]
+    return (
+        f"{costs['worth']} ({costs['worth_interval']}; {costs['worth_on']})"
+        if costs["worth_interval"]
+        else costs["worth"]
+    )
 
 
 def sentences(reading: page.Reading) -> list[str]:
@@ -180,21 +185,15 @@ def sentences(reading: page.Reading) -> list[str]:
     for outcome in ("better", "worse"):
         for verdict in reading.verdicts:
             on = [c["task"] for c in verdict["tasks"] if c["outcome"] == outcome]
+            loser = verdict["baseline" if outcome == "better" else "candidate"]
             if on:
-                found.append(
-                    f"- **{verdict['candidate']}** is {outcome} on {', '.join(on)}{wide(reading, verdict, on)}."
-                )
+                found.append(f"- **{verdict['candidate']}** is {outcome} on {', '.join(on)}{wide(reading, loser, on)}.")
     return found or ["- No difference on any task is shown."]
 
 
-def wide(reading: page.Reading, verdict: dict[str, Any], on: Sequence[str]) -> str:
-    """A warning where, on one of these tasks, a range was too narrow."""
-    narrow = [
-        task["name"]
-        for task in reading.content["tasks"]
-        if task["name"] in on
-        and any(task["contenders"][name]["edges"] for name in (verdict["candidate"], verdict["baseline"]))
-    ]
+def wide(reading: page.Reading, loser: str, on: Sequence[str]) -> str:
+    """A warning where, on one of these tasks, the range was too narrow of whoever comes off worse."""
+    narrow = [t["name"] for t in reading.content["tasks"] if t["name"] in on and t["contenders"][loser]["edges"]]
     return f" (a wider range may change this on {', '.join(narrow)}: see the scores)" if narrow else ""
 
 

@@ -2,15 +2,17 @@
 
     python benchmarks/replicate_sd.py --to DIR        (about half an hour on 2 cores; goes on where it was interrupted)
 
-Adam against another optimizer, ranges as each edition has them where nobody gives one. A replicate's number is the difference of
-the two tuned optimizers' scores, in margins of the task. Printed are the standard deviations over the replicates, and the ratio
-of the second edition's to the first's with its 95 % interval (F distribution, as for two independent normal samples), and what the
-final runs' seeds alone make of it, which no tuning can take away: √(Σ s²/r) over both optimizers, s² their variance within a replicate.
+Adam against another optimizer, ranges as each edition has them where nobody gives one. A replicate's number is the difference
+of the two tuned optimizers' scores, in margins of the task. Printed are the standard deviations over the replicates, the ratio
+of the second edition's to the first's with its 95 % interval (F distribution, as for two independent normal samples), and what
+the final runs' seeds alone make of it, which no tuning can take away: √(Σ s²/r) over both optimizers, s² their variance within a
+replicate.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def of_seeds(result: Result) -> float:
     finals = result.frame().filter(pl.col("phase") == "final")
     within = finals.group_by("contender", "replicate").agg(pl.col("test_score").var() / pl.len())
     each = within.group_by("contender").agg(pl.col("test_score").mean())
-    return float(each["test_score"].sum() ** 0.5) / result.content["verdicts"][0]["margin"]
+    return math.sqrt(float(each["test_score"].sum())) / result.content["verdicts"][0]["margin"]
 
 
 def row(task: str, candidate: str, sizes: dict[str, int], to: Path) -> str:
@@ -47,7 +49,8 @@ def row(task: str, candidate: str, sizes: dict[str, int], to: Path) -> str:
     first, second = (float(differences(result).std(ddof=1)) for result in found)
     ratio, degrees = second / first, sizes["replicates"] - 1
     low, high = (ratio / scipy.stats.f.ppf(q, degrees, degrees) ** 0.5 for q in (0.975, 0.025))
-    return f"| {task}, {candidate} | {first:.2f} | {second:.2f} | {ratio:.2f} ({low:.2f} to {high:.2f}) | {of_seeds(found[1]):.2f} |"
+    between = f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+    return f"| {task}, {candidate} | {first:.2f} | {second:.2f} | {between} | {of_seeds(found[1]):.2f} |"
 
 
 def main() -> None:
@@ -61,7 +64,8 @@ def main() -> None:
     asked = options.parse_args()
     sizes = {"replicates": asked.replicates, "trials": asked.trials, "final_seeds": asked.final_seeds}
     rows = [row(task, asked.candidate, sizes, asked.to) for task in asked.tasks]
-    print("| task, candidate | first edition, margins | second | ratio (95 %) | of the second, final seeds alone |\n|---|---|---|---|---|")
+    print("| task, candidate | first edition, margins | second | ratio (95 %) | of the second, final seeds alone |")
+    print("|---|---|---|---|---|")
     print("\n".join(rows))
 
 

@@ -25,6 +25,8 @@ from . import tiny
 
 def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
     monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")
+    (soap,) = contenders(["soap"])  # with what is fixed of it, though no file of Assay's has made it
+    assert soap.fixed["max_precondition_dim"] == 1024
     lines: list[str] = []
     found = [c.name for c in board.available(lines.append)]
     assert found[0] == "adamw"

@@ -66,6 +66,8 @@ class Wrapper:
         "adam 'our file.py:Mine' --margin 0.3 --space Mine.lr=1e-3..1:log --space Mine.nesterov=true|false",
         "adam 'w=our file.py:Wrapper' --space w.strength=0..1",
         "sgd-momentum m2=sgd-momentum --engine loop --device cpu",
+        "adam sgd-momentum --schedule warmup5+cosine",
+        "adam sgd-momentum+cosine slow=muon --task digits",
         "adam gns-adam --protocol honest-1",
         "adam 'our file.py:Mine' --protocol honest-1 --space Mine.lr=1e-3..1:log --trials 6",
     ],

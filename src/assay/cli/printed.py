@@ -159,7 +159,7 @@ def listing() -> None:
         ("contender", name, f"{entry.summary}; {entry.reference}; tunes {_listed(entry.space)}")
         for name, entry in CONTENDERS.items()
     ]
-    rows += [("contender", name, f"{where}; tunes what its class takes") for name, where in PACKAGED.items()]
+    rows += [("contender", name, f"{entry.reference}; tunes what its class takes") for name, entry in PACKAGED.items()]
     rows += [("task", name, summary) for name, (_, summary) in TASKS.items()]
     rows += [
         ("task", "suite", "all of these, and one verdict across them"),

@@ -21,6 +21,14 @@ class Entry:
     space: Space = field(default_factory=lambda: {"lr": LEARNING_RATE})
 
 
+@dataclass(frozen=True)
+class Packaged:
+    """Where a known optimizer is found that isn't adapted by hand, and what of it is fixed; it tunes what its class takes."""
+
+    reference: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
 RANGES: Mapping[str, Dimension] = {
     "weight_decay": Float(1e-5, 1.0, log=True),
     "momentum": Float(0.5, 0.999, scale="1-log"),
@@ -32,16 +40,17 @@ RANGES: Mapping[str, Dimension] = {
 """What `--tune` tunes besides the learning rate where nobody gives a range: decades around what is in use for each."""
 
 PACKAGED = {
-    "muon": "assay.contenders.muon:muon",
-    "lion": "lion_pytorch:Lion",
-    "schedule-free-adamw": "schedulefree:AdamWScheduleFree",
-    "soap": "pytorch_optimizer:SOAP",
-    "prodigy": "pytorch_optimizer:Prodigy",
-    "ademamix": "pytorch_optimizer:AdEMAMix",
-    "adan": "pytorch_optimizer:Adan",
-    "came": "pytorch_optimizer:CAME",
+    "muon": Packaged("assay.contenders.muon:muon"),
+    "lion": Packaged("lion_pytorch:Lion"),
+    "schedule-free-adamw": Packaged("schedulefree:AdamWScheduleFree"),
+    # A vocabulary's side has no factor, as its authors have it, whose vocabularies are longer than 10,000 (arXiv:2409.11321).
+    "soap": Packaged("pytorch_optimizer:SOAP", {"max_precondition_dim": 1024}),
+    "prodigy": Packaged("pytorch_optimizer:Prodigy"),
+    "ademamix": Packaged("pytorch_optimizer:AdEMAMix"),
+    "adan": Packaged("pytorch_optimizer:Adan"),
+    "came": Packaged("pytorch_optimizer:CAME"),
 }
-"""Known by name, too, but not adapted by hand: some come in packages that `pip install 'assay[board]'` brings."""
+"""Known by name, too: some come in packages that `pip install 'assay[board]'` brings."""
 
 CONTENDERS: dict[str, Entry] = {
     "adadelta": Entry("torch.optim:Adadelta", "Zeiler 2012", space={"lr": Float(1e-3, 1e1, log=True)}),

@@ -172,7 +172,8 @@ def _resolve(
     if ":" not in plain and plain not in (known := [*CONTENDERS, *PACKAGED]):
         raise UsageError(f"no contender is called {plain!r}; {nearest(plain, known)} (yours: path/file.py:Name)")
     entry = CONTENDERS.get(plain)
-    where = entry.reference if entry else PACKAGED.get(plain, plain)
+    known_by_name = entry or PACKAGED.get(plain)
+    where = known_by_name.reference if known_by_name else plain
     try:
         target = load(where)
     except UsageError as error:
@@ -189,7 +190,7 @@ def _resolve(
         name,
         space=entry.space if entry else None,
         tuned=_typed(own, target) if own else {},
-        fixed={k: v for k, v in entry.fixed.items() if k not in own} if entry else {},
+        fixed={k: v for k, v in known_by_name.fixed.items() if k not in own} if known_by_name else {},
         baseline=baseline,
         untuned=untuned,
         tune=tune,

@@ -288,6 +288,7 @@ class AcrossVerdict(Verdict, frozen=True, kw_only=True):
     )
     speedup_low: float | UnsetType | None = UNSET
     speedup_high: float | UnsetType | None = UNSET
+    speedup_tasks: list[str] | UnsetType = UNSET  # of which it is the mean
     scale: Scale | UnsetType = UNSET  # where the runs are one task at several sizes
     holds_on: list[str]  # the tasks whose own outcome agrees
     tasks: list[Cell]

@@ -22,7 +22,7 @@ from .plan import Comparison, Warn, plan_suite
 
 BASELINE = "adamw"
 _REGISTERED = ("adam", "sgd-momentum", "nadam", "radam", "rmsprop", "adafactor")
-CANDIDATES = {**{name: name for name in _REGISTERED}, **PACKAGED, "gns-adam": "gns-adam"}
+CANDIDATES = {name: name for name in (*_REGISTERED, *PACKAGED, "gns-adam")}
 SCHEDULE = "warmup5+cosine"
 WITHOUT = ("schedule-free-adamw",)  # whose authors have them go without a schedule
 REPLICATES, TRIALS, FINAL_SEEDS = 6, 20, 4  # where nobody says how many

@@ -51,6 +51,7 @@ def _fields(
     """
     parts: list[across.Part] = []
     sources: list[str] = []
+    counting: list[str] = []
     without: list[str] = []
     flat: list[str] = []
     for run, climbed in zip(runs, ladders, strict=True):
@@ -67,6 +68,7 @@ def _fields(
             continue
         parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0))
         sources.append(run.source)
+        counting.append(run.entry.name)
     said = (
         f"What it is worth in steps is open on {listed(without)}, so that there is no mean over all." if without else ""
     )
@@ -77,6 +79,7 @@ def _fields(
             "speedup": None,
             "speedup_low": None,
             "speedup_high": None,
+            "speedup_tasks": [],
             "sentence": f"{verdict['sentence']} {said.strip()}".rstrip(),
         }
     several = len({run.entry.task for run in runs}) < len(runs)
@@ -85,4 +88,10 @@ def _fields(
     middle, low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.mean, found.low, found.high))
     told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), found.level, over)
     sentence = f"{verdict['sentence']} {told}{said}"
-    return {"speedup": middle, "speedup_low": low, "speedup_high": high, "sentence": sentence}
+    return {
+        "speedup": middle,
+        "speedup_low": low,
+        "speedup_high": high,
+        "speedup_tasks": counting,
+        "sentence": sentence,
+    }

@@ -59,7 +59,7 @@ def _spaces(science: Science, wider: Mapping[str, Mapping[str, str]]) -> list[st
         for name, dimension in contender.space.items():
             if contender.pilot and name == "lr" and name not in instead:
                 continue
-            if name in instead or usual is None or CONTENDERS[usual].space.get(name) != dimension:
+            if name in instead or usual not in CONTENDERS or CONTENDERS[usual].space.get(name) != dimension:
                 words += ["--space", f"{contender.name}.{name}={instead.get(name, _range(dimension))}"]
     return words
 
@@ -73,19 +73,20 @@ def _replicates(protocol: Protocol) -> list[str]:
 
 def _name(contender: ContenderInfo) -> str | None:
     """What to call a contender on the command line: a registered name, or its reference, with ALIAS= where needed."""
-    reference = _registered(contender) or contender.reference
+    registered, suffix = _registered(contender), f"+{contender.schedule}" if contender.schedule else ""
+    reference = registered + suffix if registered else contender.reference
     if not reference:
         return None
     return reference if reference.rpartition(":")[2] == contender.name else f"{contender.name}={reference}"
 
 
 def _registered(contender: ContenderInfo) -> str | None:
-    """The registered contender that this is, whatever it is called here."""
-    own = [contender.name] if contender.name in CONTENDERS else []
-    for name in (*own, *CONTENDERS):
-        entry = CONTENDERS[name]
-        fixed = {k: repr(v) for k, v in entry.fixed.items() if k not in contender.space}
-        if entry.reference == contender.reference and fixed == dict(contender.fixed):
+    """The optimizer known by name that this is, whatever it is called here, and whatever its schedule."""
+    known = {**CONTENDERS, **PACKAGED}
+    reference = contender.reference.removesuffix(f"+{contender.schedule}")
+    for name in sorted(known, key=lambda name: name != contender.name):
+        fixed = {k: repr(v) for k, v in known[name].fixed.items() if k not in contender.space}
+        if known[name].reference == reference and fixed == dict(contender.fixed):
             return name
     return None
 

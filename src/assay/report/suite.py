@@ -210,6 +210,7 @@ def costs(reading: Reading, v: dict[str, Any]) -> dict[str, str]:
         "seconds": _middle(_times(reading, "seconds_to_target", v["candidate"])),
         "worth": MISSING if v.get("speedup") is None else factor(v["speedup"]),
         "worth_interval": "" if None in ends else f"{ends[0]:.2f} to {ends[1]:.2f}",
+        "worth_on": counted(len(v["speedup_tasks"]), "task") if v.get("speedup_tasks") else "",
         "mean": signed(described.get("interquartile_mean")),
         "mean_interval": _pair(described.get("interquartile_mean_interval"), signed),
         "improvement": percent(described["improvement"]) if described else MISSING,
