@@ -162,7 +162,7 @@ def python_gpt(width: int = 64, depth: int = 2, context: int = 64, train_samples
     return _task("python-gpt", windows, gpt(WORDS, context, width, depth), batch_size=8)
 
 
-def python_gpt_small(width: int = 32, depth: int = 2, context: int = 32, train_samples: int = 1024) -> Task:
+def python_gpt_small(width: int = 32, depth: int = 2, context: int = 16, train_samples: int = 1024) -> Task:
     """`python_gpt` at a size that a suite of tasks has time for; arguments are as there."""
     return replace(python_gpt(width, depth, context, train_samples), name="python-gpt-small")
 
