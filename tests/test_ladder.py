@@ -330,11 +330,13 @@ def test_across_tasks_it_is_the_geometric_mean_by_the_rule_of_these_tasks(tmp_pa
     ]
     if None in own:
         assert verdict.speedup is None
+        assert verdict.speedup_tasks == []
         assert "What it is worth in steps is open on" in verdict.sentence
     else:
         assert verdict.speedup == pytest.approx(float(np.sqrt(own[0] * own[1])))
         assert verdict.speedup_low <= verdict.speedup <= verdict.speedup_high
         assert "the geometric mean over 2 tasks" in verdict.sentence
+        assert verdict.speedup_tasks == ["one", "two"]
     assert call(["verify", str(tmp_path / "run")]) == 0
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -9,7 +10,7 @@ import assay.driver.run
 from assay.cli import commands as cli
 from assay.core import Contender, Plan
 from assay.driver.job import Job
-from assay.report.command import command, quoted
+from assay.report.command import across, command, quoted
 from assay.space import Float
 from assay.training.numerics import loop_here
 
@@ -84,6 +85,20 @@ def test_the_command_asks_the_same_question(typed, planned, tmp_path, monkeypatc
     again = planned(words[1:])
     assert again.science == first.science
     assert again.science.plan_hash == first.science.plan_hash
+
+
+def test_the_command_across_tasks_gives_each_option_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sales.csv").write_text("size,price\n" + "\n".join(f"{i}.5,{i % 7}.25" for i in range(200)))
+    given = {"task": "digits,table:sales.csv", "target": "price", "width": 8, "schedule": ["cosine"]}
+    found = asked.plan("adam", "sgd-momentum", **given)
+    assert found.suite is not None
+    words = across(found.suite, [frozen(job) for job in found.jobs])
+    assert words is not None
+    assert words[:4] == ["assay", "run", "adam=adam+cosine", "sgd-momentum=sgd-momentum+cosine"]
+    pairs = list(pairwise(words))
+    for pair in (("--task", "digits,table:sales.csv"), ("--target", "price"), ("--width", "8")):
+        assert pairs.count(pair) == 1
 
 
 def test_wider_ranges_take_the_place_of_those_of_the_plan(planned):
