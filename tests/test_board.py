@@ -12,6 +12,7 @@ from torch import nn
 from assay.cli import call
 from assay.contenders import contenders
 from assay.contenders.muon import hidden_matrices, muon
+from assay.contenders.registry import PACKAGED, Packaged
 from assay.core import Run
 from assay.driver import board
 from assay.driver.plan import why_not
@@ -25,8 +26,6 @@ from . import tiny
 
 def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
     monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")
-    (soap,) = contenders(["soap"])  # with what is fixed of it, though no file of Assay's has made it
-    assert soap.fixed["max_precondition_dim"] == 1024
     lines: list[str] = []
     found = [c.name for c in board.available(lines.append)]
     assert found[0] == "adamw"
@@ -34,6 +33,14 @@ def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
     (line,) = [text for text in lines if text.startswith("lion")]
     assert "no_such_package_here" in line
     assert "assay[board]" in line
+
+
+def test_what_is_fixed_of_an_optimizer_known_by_name_is_fixed(monkeypatch):
+    monkeypatch.setitem(PACKAGED, "heavy", Packaged("torch.optim:SGD", {"momentum": 0.75}))
+    (heavy,) = contenders(["heavy"])
+    assert heavy.fixed == {"momentum": 0.75}
+    (freed,) = contenders(["heavy"], ["heavy.momentum=0.5..0.9"])
+    assert "momentum" not in freed.fixed
 
 
 def test_a_contender_that_cant_be_made_for_a_model_is_left_out_of_that_task_alone():
