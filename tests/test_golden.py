@@ -67,9 +67,8 @@ def same_machine(a: Path, b: Path) -> bool:
 def test_made_again_it_is_the_same(name, tmp_path, monkeypatch):
     monkeypatch.chdir(HERE)
     monkeypatch.setattr(protocol, "EDGES", UNSET)  # the records are of plans from before edges held anything back
-    monkeypatch.setattr(
-        planning, "SUITE", [t for t in SUITE if t != "python-gpt-small"]
-    )  # …and before it came to the suite
+    # …and before it came to the suite
+    monkeypatch.setattr(planning, "SUITE", [t for t in SUITE if t != "python-gpt-small"])
     before, after = kept(name, tmp_path / "kept"), make(name, tmp_path / "made")
     then, now = frames(before), frames(after)
     assert now.keys() == then.keys()

@@ -18,9 +18,8 @@ from assay.space import Choice, Dimension, Float, Int, Space
 End = Literal["low", "high"]
 OUTER = 0.1
 ROUNDING = 1e-12  # a position computed at exactly a tenth counts as within it
-NONE_AT_ALL = {
-    "weight_decay": 1e-5
-}  # at which it does nothing: a thousand steps at a rate of 0.1 take a weight's thousandth
+# Where a hyperparameter does nothing any more: by a decay of 1e-5 a thousand steps at a rate of 0.1 take a weight's thousandth.
+NONE_AT_ALL = {"weight_decay": 1e-5}
 
 
 def ends_hit(positions: np.ndarray) -> dict[End, int]:

@@ -50,7 +50,7 @@ SUITE = tuple(TASKS)
 """What `--task suite` stands for."""
 
 TASKS |= {
-    "python-gpt": (python_gpt, "the same at a size at which a training takes a quarter of a minute"),
+    "python-gpt": (python_gpt, "the same at twice the width and four times the context"),
     "python-softmax": (python_softmax, "softmax regression on the same text: the convex core of that question"),
 }
 
