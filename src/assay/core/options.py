@@ -55,11 +55,11 @@ class TaskOptions(Options):
     batch_size
         Samples in a batch.
     target
-        The column to predict, of table:FILE.
+        The column to predict, of table:FILE or hf:NAME.
     vocabulary
-        Symbols of a byte-pair encoding to read text:FILE with; bytes without it.
+        Symbols of a byte-pair encoding to read text:FILE or hf:NAME with; bytes without it.
     model
-        A network of your own for text:, table: and images:, as in file.py:Model.
+        A network of your own for text:, table:, images:, hf: and torchvision:, as in file.py:Model.
     scale
         Sizes of one task to be run at, as in width=32,64,128,256 (or depth, batch-size, train-samples, epochs), each tuned anew:
         says whether an advantage lasts as they grow.

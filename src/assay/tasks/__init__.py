@@ -19,9 +19,11 @@ from assay.tasks.given import with_factory
 from assay.tasks.logistic import logistic_regression
 from assay.tasks.mnist1d import mnist1d_cnn, mnist1d_gru, mnist1d_mlp
 from assay.tasks.own import KINDS
+from assay.tasks.own import hf as hf
 from assay.tasks.own import images as images
 from assay.tasks.own import table as table
 from assay.tasks.own import text as text
+from assay.tasks.own import torchvision as torchvision
 from assay.tasks.python_source import python_gpt, python_gpt_small, python_softmax
 from assay.tasks.quadratic import quadratic
 
@@ -82,7 +84,7 @@ def find(name: str | Task, options: Mapping[str, Any] | None = None) -> Task:
     elif name == "suite":
         raise UsageError("suite is several tasks: give it by itself, not in a list")
     else:
-        yours = "path/file.py:name, text:FILE, table:FILE, images:FOLDER"
+        yours = "path/file.py:name, text:FILE, table:FILE, images:FOLDER, hf:NAME, torchvision:NAME"
         raise UsageError(f"no task is called {name!r}; {nearest(name, TASKS)} (your own: {yours})")
     asked = _asked(name, build, given)
     try:

@@ -8,13 +8,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from assay.errors import UsageError
-from assay.tasks.own.files import read
+from assay.tasks.own.files import File
 
 DELIMITERS = ",;\t|"
 
@@ -36,13 +36,22 @@ class Cells(NamedTuple):
     decimal: str
 
 
-def cells_of(path: Path) -> Cells:
+@dataclass(frozen=True)
+class CsvFile(File):
+    """A file whose lines are rows."""
+
+    def cells(self) -> Cells:
+        """As `cells_of`."""
+        return cells_of(self)
+
+
+def cells_of(path: File) -> Cells:
     """The cells of a table; columns without a name are numbered. Where commas don't part columns they begin decimals.
 
     Raises:
         UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
     """
-    text = decoded(read(path)).replace("\r\n", "\n").replace("\r", "\n")
+    text = decoded(path.read()).replace("\r\n", "\n").replace("\r", "\n")
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=first.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

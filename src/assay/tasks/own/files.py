@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -29,6 +32,9 @@ def dealt(count: int, seed: int) -> list[np.ndarray]:
     return np.split(order, [int(TRAINED * count), int((TRAINED + 0.2) * count)])
 
 
+Version = tuple[object, ...]  # what tells data from others, and from themselves when they were changed
+
+
 def version(path: Path) -> tuple[str, int, int]:
     """What tells a file from another one, and from itself when it was changed: where it is, when it was written, its size."""
     try:
@@ -36,3 +42,53 @@ def version(path: Path) -> tuple[str, int, int]:
     except OSError:
         return str(path.absolute()), 0, 0
     return str(path.resolve()), found.st_mtime_ns, found.st_size
+
+
+class Source(Protocol):
+    """Where data come from; its text is what messages call it."""
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        ...
+
+    def version(self) -> Version:
+        """What tells it from itself when it was changed."""
+        ...
+
+    def left_out(self) -> Sequence[str]:
+        """What of it isn't used."""
+        ...
+
+
+def noted(source: Source, more: Sequence[str] = ()) -> str:
+    """A task's note on what isn't used."""
+    lines = [*source.left_out(), *more]
+    return f"left out of {source.name}: {'; '.join(lines)}" if lines else ""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the user's."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return self.path.name
+
+    def version(self) -> Version:
+        """As `version`."""
+        return version(self.path)
+
+    def left_out(self) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
+    def read(self) -> bytes:
+        """As `read`."""
+        return read(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -13,15 +15,55 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
-from assay.tasks.own.files import TRAINED, dealt, version
+from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted, version
 from assay.tasks.own.formats import Pictures, shipped
 from assay.tasks.own.network import network
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
 SIDE = 32  # pixels
 TRAIN_SAMPLES = 8000  # at most
 STEPS = 600  # that the epochs come to
 FEWEST = 5  # pictures of a class
+MOST = 60_000  # pictures that are taken of a data set, evenly where it has more
+
+
+class Images(Source, Protocol):
+    """Where pictures come from."""
+
+    def pictures(self) -> Pictures:
+        """All of them (n, channels, height, width) uint8, and their classes (n,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder with a folder a class, or with files of MNIST's, Fashion-MNIST's or CIFAR's makers."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return self.path.resolve().name
+
+    def version(self) -> Version:
+        """Of all files in it."""
+        inside = sorted(Path(place, name) for place, _, names in os.walk(self.path, followlinks=True) for name in names)
+        return tuple(map(version, inside))
+
+    def left_out(self) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
+    def pictures(self) -> Pictures:
+        """As `pictures`."""
+        return pictures(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 def pictures(folder: Path) -> Pictures:
@@ -50,45 +92,65 @@ def _by_folder(folder: Path) -> Pictures:
         raise UsageError(
             f"{folder} holds {there}: it needs one for each class, two at least, or the files of MNIST or CIFAR"
         )
-    x = np.stack([_pixels(path) for found in files.values() for path in found]).transpose(0, 3, 1, 2)
-    if x.min() == x.max():
-        raise UsageError(f"every picture in {folder} has one colour, and the same: there is nothing to learn")
-    grey = bool((x[:, 0] == x[:, 1]).all() and (x[:, 1] == x[:, 2]).all())
     labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
-    return (x[:, :1] if grey else x), labels
+    return stacked([_opened(path) for found in files.values() for path in found], folder), labels
+
+
+def stacked(pixels: Sequence[np.ndarray], source: object) -> np.ndarray:
+    """Pictures (SIDE, SIDE, 3) as one array (n, channels, SIDE, SIDE): 1 channel where all are grey.
+
+    Raises:
+        UsageError: they are of one colour, and the same.
+    """
+    x = np.stack(pixels).transpose(0, 3, 1, 2)
+    if x.min() == x.max():
+        raise UsageError(f"every picture in {source} has one colour, and the same: there is nothing to learn")
+    grey = bool((x[:, 0] == x[:, 1]).all() and (x[:, 1] == x[:, 2]).all())
+    return x[:, :1] if grey else x
+
+
+def spread(places: np.ndarray) -> np.ndarray:
+    """As many of the places (n,) as are taken at most, evenly from all."""
+    return places if len(places) <= MOST else places[np.linspace(0, len(places) - 1, MOST).astype(int)]
 
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _pixels(path: Path) -> np.ndarray:
-    """A picture (SIDE, SIDE, 3) uint8: what is transparent is on white, more than 8 bits are cut to those, fractions are of 1."""
+def _opened(path: Path) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                values = np.asarray(image, dtype=np.float64)
-                scale = 255 / (1 if image.mode == "F" and values.max() <= 1 else 65535 if values.max() > 255 else 255)
-                image = Image.fromarray(np.clip(scale * values, 0, 255).astype(np.uint8))
-            elif "A" in image.getbands() or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
+            return pixels(image)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise UsageError(f"{path} is no picture that can be read ({' '.join(str(error).split())[:120]})") from None
 
 
+def pixels(image: Picture) -> np.ndarray:
+    """A picture (SIDE, SIDE, 3) uint8: what is transparent is on white, more than 8 bits are cut to those, fractions are of 1."""
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        scale = 255 / (1 if image.mode == "F" and values.max() <= 1 else 65535 if values.max() > 255 else 255)
+        image = Image.fromarray(np.clip(scale * values, 0, 255).astype(np.uint8))
+    elif "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
+
+
 @lru_cache(maxsize=2)
-def _kept(folder: Path, versions: tuple[tuple[str, int, int], ...]) -> Pictures:
-    """As `pictures`; `versions` are those of all files in it."""
-    x, y = pictures(folder)
+def _kept(source: Images, version: Version) -> Pictures:
+    """The pictures of a source of that `version`."""
+    x, y = source.pictures()
     counts = np.bincount(y)
     few = np.flatnonzero((counts > 0) & (counts < FEWEST))
     if len(few) or (counts > 0).sum() < 2:
         least = counts[few].min() if len(few) else len(y)
-        raise UsageError(f"{folder} has a class of {least} pictures; {FEWEST} of each of two are needed")
+        raise UsageError(f"{source} has a class of {least} pictures; {FEWEST} of each of two are needed")
     return x, y
 
 
@@ -96,15 +158,12 @@ def _kept(folder: Path, versions: tuple[tuple[str, int, int], ...]) -> Pictures:
 class Partitions:
     """Called with a seed, it partitions the pictures, and measures them by what it trains on."""
 
-    folder: Path
+    source: Images
     train_samples: int
 
     def all(self) -> Pictures:
         """All pictures."""
-        inside = sorted(
-            Path(place, name) for place, _, names in os.walk(self.folder, followlinks=True) for name in names
-        )
-        return _kept(self.folder, tuple(map(version, inside)))
+        return _kept(self.source, self.source.version())
 
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, channels, height, width) float32 of mean 0 and standard deviation 1 a channel, targets (n,) int64."""
@@ -117,7 +176,9 @@ class Partitions:
         return Splits(*(Split(((x[p].astype(np.float32) - middle) / scale), y[p]) for p in parts))
 
 
-def images(path: str | Path, width: int = 16, train_samples: int = TRAIN_SAMPLES, model: str | None = None) -> Task:
+def images(
+    path: str | Path | Images, width: int = 16, train_samples: int = TRAIN_SAMPLES, model: str | None = None
+) -> Task:
     """Which class a picture is of, by a small ResNet or a `model` of your own, called with (channels, classes).
 
     Pictures in folders are brought to 32 × 32 pixels; the files of MNIST, Fashion-MNIST (idx), CIFAR-10 and CIFAR-100 are
@@ -135,14 +196,14 @@ def images(path: str | Path, width: int = 16, train_samples: int = TRAIN_SAMPLES
         Traceback (most recent call last):
         assay.errors.UsageError: nowhere isn't there
     """
-    folder = Path(path)
-    partitions = Partitions(folder, at_least("train_samples", train_samples, 4))
+    source = Folder(Path(path)) if isinstance(path, str | Path) else path
+    partitions = Partitions(source, at_least("train_samples", train_samples, 4))
     x, y = partitions.all()
     classes = int(y.max()) + 1
     batch = min(64, max(2, len(y) // 20))
     steps = min(train_samples, int(TRAINED * len(y))) // batch + 1
     return Task(
-        name=folder.resolve().name,
+        name=source.name,
         data=partitions,
         model=network(
             Network("ResNet", (x.shape[1], classes, at_least("width", width))),
@@ -157,4 +218,5 @@ def images(path: str | Path, width: int = 16, train_samples: int = TRAIN_SAMPLES
         margin=0.01,
         margin_reason="one point",
         generated=False,
+        note=noted(source),
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
-from assay.tasks.own.cells import as_numbers, cells_of, with_commas
-from assay.tasks.own.files import TRAINED, dealt, version
+from assay.tasks.own.cells import Cells, CsvFile, as_numbers, with_commas
+from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted
 from assay.tasks.own.network import network
 
 NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
@@ -26,6 +27,14 @@ FEWEST = 3  # rows of a class
 CLASSES = 20  # of whole numbers, at most; more are a quantity
 CATEGORIES = 32  # of a column, the most frequent; all others are one
 STEPS = 600  # that the epochs come to
+
+
+class Table(Source, Protocol):
+    """Where a table comes from."""
+
+    def cells(self) -> Cells:
+        """All of it."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +49,13 @@ class Rows:
 
 
 @lru_cache(maxsize=2)
-def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
-    """The table of a file of that `version`.
+def rows(path: Table, target: str, version: Version) -> Rows:
+    """A table of that `version`.
 
     Raises:
         UsageError: it can't be read, has no such column, or nothing to learn from.
     """
-    cells, decimal = cells_of(path)
+    cells, decimal = path.cells()
     if target not in cells:
         raise UsageError(
             f"{path} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
@@ -58,9 +67,9 @@ def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
                 f"{path}: column {name!r} has numbers with commas, which may mean two things: write them without"
             )
     found, classes = _target(path, target, [cells[target][i] for i in there], decimal)
-    notes = _Notes(path.name)
+    notes = list[str]()
     if len(there) < len(cells[target]):
-        notes.add(f"{len(cells[target]) - len(there)} rows without a {target}")
+        notes.append(f"{len(cells[target]) - len(there)} rows without a {target}")
     numbers: list[np.ndarray] = []
     categories: list[np.ndarray] = []
     for name in (n for n in cells if n != target):
@@ -73,13 +82,13 @@ def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
                 raise UsageError(f"{path}: column {name!r} holds a number that is infinite, or too large to learn from")
             numbers.append(values)
             if strange:
-                notes.add(f"{strange} cells of {name} that are no numbers")
+                notes.append(f"{strange} cells of {name} that are no numbers")
         elif distinct > 1 and distinct <= max(CATEGORIES, known // 2):
             categories.append(_as_columns(words))
         elif 0 < known < len(words):
             categories.append(np.array([[word is None] for word in words], dtype=np.float32))
         else:
-            notes.add(f"{name}, which {'is always the same' if distinct < 2 else 'names each row'}")
+            notes.append(f"{name}, which {'is always the same' if distinct < 2 else 'names each row'}")
     if not numbers and not categories:
         raise UsageError(f"{path} has no column to predict {target!r} from")
     n = len(found)
@@ -88,24 +97,11 @@ def rows(path: Path, target: str, version: tuple[str, int, int]) -> Rows:
         np.concatenate(categories, axis=1) if categories else np.empty((n, 0), dtype=np.float32),
         found,
         classes,
-        str(notes),
+        noted(path, notes),
     )
 
 
-class _Notes:
-    """What of a file isn't used."""
-
-    def __init__(self, file: str) -> None:
-        self.file, self.lines = file, list[str]()
-
-    def add(self, line: str) -> None:
-        self.lines.append(line)
-
-    def __str__(self) -> str:
-        return f"left out of {self.file}: {'; '.join(self.lines)}" if self.lines else ""
-
-
-def _target(path: Path, name: str, words: list[str], decimal: str) -> tuple[np.ndarray, int]:
+def _target(path: Table, name: str, words: list[str], decimal: str) -> tuple[np.ndarray, int]:
     """The targets and how many classes they are of, 0 for a quantity."""
     values, counts = as_numbers(words, decimal), Counter(words)
     numeric = not np.isnan(values).any()
@@ -142,12 +138,12 @@ def _as_columns(values: list[str | None]) -> np.ndarray:
 class Partitions:
     """Called with a seed, it partitions the rows, and measures them by what it trains on."""
 
-    path: Path
+    table: Table
     target: str
 
     def all(self) -> Rows:
         """The whole table."""
-        return rows(self.path, self.target, version(self.path))
+        return rows(self.table, self.target, self.table.version())
 
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, features) float32, standardised, gaps at 0 with a column that says so; targets (n,), standardised, too."""
@@ -168,7 +164,9 @@ class Partitions:
         return Splits(*(Split(inputs[part], targets[part]) for part in (train, validation, test)))
 
 
-def table(path: str | Path, target: str = "", width: int = 64, depth: int = 2, model: str | None = None) -> Task:
+def table(
+    path: str | Path | Table, target: str = "", width: int = 64, depth: int = 2, model: str | None = None
+) -> Task:
     """A column of a CSV file from the others, by an MLP or a `model` of your own, called with (inputs, outputs).
 
     Words and whole numbers of at most 20 kinds are classes; other numbers are a quantity, whose error is in its own standard
@@ -184,24 +182,24 @@ def table(path: str | Path, target: str = "", width: int = 64, depth: int = 2, m
         Traceback (most recent call last):
         assay.errors.UsageError: nowhere.csv can't be read: No such file or directory
     """
-    file = Path(path)
+    source = CsvFile(Path(path)) if isinstance(path, str | Path) else path
     if not target:
         raise UsageError(
-            f"which column is to be predicted? --target COLUMN, one of {', '.join([*cells_of(file).columns][:20])}"
+            f"which column is to be predicted? --target COLUMN, one of {', '.join([*source.cells().columns][:20])}"
         )
-    partitions = Partitions(file, target)
+    partitions = Partitions(source, target)
     found = partitions.all()
     least = 30
     if len(found.targets) < least:
         raise UsageError(
-            f"{file} has {len(found.targets)} rows with a {target!r}, and {least} are the fewest to compare on"
+            f"{source} has {len(found.targets)} rows with a {target!r}, and {least} are the fewest to compare on"
         )
     inputs, outputs = partitions(0).train.inputs.shape[1], found.classes or 1
     usual = Network("perceptron", (inputs, at_least("width", width), at_least("depth", depth), found.classes))
     batch = min(64, max(4, len(found.targets) // 20))
     steps = int(TRAINED * len(found.targets)) // batch + 1
     return Task(
-        name=file.name,
+        name=source.name,
         data=partitions,
         model=network(usual, model, inputs=inputs, outputs=outputs),
         loss=cross_entropy if found.classes else mean_squared_error,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from assay.errors import UsageError
 from assay.tasks.language import drawn, gpt, starts
 from assay.tasks.metrics import bits
 from assay.tasks.network import at_least, cross_entropy
-from assay.tasks.own.files import read, version
+from assay.tasks.own.files import File, Source, Version, noted
 from assay.tasks.own.network import network
 
 BLOCKS = 100  # parts of the text, next to each other, that are dealt out to the splits
@@ -23,13 +24,21 @@ STEPS = 900  # that the epochs come to, where the text is short
 BATCH = 8
 
 
+class Text(Source, Protocol):
+    """Where a text comes from."""
+
+    def read(self) -> bytes:
+        """All of it, UTF-8 or any other bytes."""
+        ...
+
+
 @lru_cache(maxsize=2)
-def tokens(path: Path, vocabulary: int, version: tuple[str, int, int]) -> np.ndarray:
+def tokens(source: Text, vocabulary: int, version: Version) -> np.ndarray:
     """The text as numbers (n,): its bytes, or tokens of a byte-pair encoding of that many symbols (Sennrich et al. 2016).
 
-    `version` is the file's, so that another text isn't taken for this one.
+    `version` is the source's, so that another text isn't taken for this one.
     """
-    content = read(path)
+    content = source.read()
     if not vocabulary:
         return np.frombuffer(content, dtype=np.uint8)
     try:
@@ -50,14 +59,14 @@ def tokens(path: Path, vocabulary: int, version: tuple[str, int, int]) -> np.nda
 class Windows:
     """Called with a seed, it deals the blocks of the text out, and draws windows of `context` tokens from them."""
 
-    path: Path
+    source: Text
     vocabulary: int
     context: int
     train_samples: int
 
     def all(self) -> np.ndarray:
         """The text as numbers (n,)."""
-        return tokens(self.path, self.vocabulary, version(self.path))
+        return tokens(self.source, self.vocabulary, self.source.version())
 
     def __call__(self, seed: int) -> Splits:
         """Inputs (n, context) int64 tokens, targets (n, context) the token after each."""
@@ -74,7 +83,7 @@ class Windows:
 
 
 def text(
-    path: str | Path,
+    path: str | Path | Text,
     width: int = 64,
     depth: int = 2,
     context: int = 64,
@@ -95,23 +104,23 @@ def text(
         Traceback (most recent call last):
         assay.errors.UsageError: nowhere.txt can't be read: No such file or directory
     """
-    file = Path(path)
+    source = File(Path(path)) if isinstance(path, str | Path) else path
     if vocabulary and vocabulary < 257:
         raise ValueError(
             f"vocabulary must be 257 or more (256 bytes, and what comes together), or 0 for bytes, got {vocabulary}"
         )
-    windows = Windows(file, vocabulary, at_least("context", context, 2), at_least("train_samples", train_samples))
-    count = len(windows.all()) if file.exists() else len(read(file))
+    windows = Windows(source, vocabulary, at_least("context", context, 2), at_least("train_samples", train_samples))
+    count = len(windows.all())
     least = BLOCKS * (context + 1)
     if count < least:
         raise UsageError(
-            f"{file} holds {count:,} token{'s' * (count != 1)}, and {least:,} are needed for windows of {context}: give a longer "
-            "text, or a smaller --context"
+            f"{source} holds {count:,} token{'s' * (count != 1)}, and {least:,} are needed for windows of {context}: give a "
+            "longer text, or a smaller --context"
         )
     symbols = vocabulary or 256
     steps = -(-min(train_samples, SHARES[0] * (count // BLOCKS // context)) // BATCH)
     return Task(
-        name=file.name,
+        name=source.name,
         data=windows,
         model=network(gpt(symbols, context, width, depth), model, symbols=symbols, context=context),
         loss=cross_entropy,
@@ -121,4 +130,5 @@ def text(
         margin=0.03 if vocabulary else 0.02,
         margin_reason=f"{0.03 if vocabulary else 0.02} bits a token: about 1 % of what a model needs",
         generated=False,
+        note=noted(source),
     )
