@@ -165,18 +165,23 @@ class EngineOptions(Options):
     engine
         How populations are trained: auto takes what should be quickest here and passes the parity probe.
     compile
-        Whether the vectorized engine compiles its steps; auto does where the job is long enough to repay it.
+        Whether the vectorized engine compiles its steps; auto does where the job is long enough to repay it. With
+        --engine loop, on: the model is compiled by torch.compile.
     device
         cpu or cuda.
     precision
         Of products: float32; tf32, of a GPU's tensor cores; or bf16, of whatever torch's autocast takes. Other than in float32
         only the loop trains, and scores are computed in float32.
+    micro_batch
+        Samples of a batch that go through the model at once, where a whole batch takes too much memory; gradients are added
+        up. Only the loop trains so.
     """
 
     engine: Literal["auto", "vectorized", "loop"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     device: str = "cpu"
     precision: Literal["float32", "tf32", "bf16"] = "float32"
+    micro_batch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

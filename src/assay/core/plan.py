@@ -255,6 +255,7 @@ class Numerics(msgspec.Struct, frozen=True):
     cpu: str
     reason: str = ""
     precision: Precision | msgspec.UnsetType = msgspec.UNSET  # of products, where it isn't that of `dtype`
+    micro_batch: int | msgspec.UnsetType = msgspec.UNSET  # samples that go through the model at once, where not all do
 
 
 def plan_of(science: Science, numerics: tuple[Numerics, ...]) -> Plan:

@@ -87,6 +87,7 @@ def question(
     compile: Literal["auto", "on", "off"] = "auto",
     device: str = "cpu",
     precision: Literal["float32", "tf32", "bf16"] = "float32",
+    micro_batch: int | None = None,
     workers: int | str | None = None,
     ray_address: str | None = None,
     time_limit: float | None = None,
@@ -106,7 +107,9 @@ def question(
         schedule=[schedule] if isinstance(schedule, str) else schedule, transfer=transfer,
         speedup=speedup, controls=controls,
     )  # fmt: skip
-    trained_by = EngineOptions(engine=engine, compile=compile, device=device, precision=precision)
+    trained_by = EngineOptions(
+        engine=engine, compile=compile, device=device, precision=precision, micro_batch=micro_batch
+    )
     work = WorkerOptions(workers=workers, ray_address=ray_address, time_limit=time_limit)
     check_workers(work)
     instance(out, (str, Path, type(None)), "out", "a folder's path")

@@ -37,6 +37,8 @@ def command(
     words += [option for option, given in (("--speedup", speedup), ("--controls", controls)) if given]
     engine = "loop" if all(n.engine == "loop" for n in plan.numerics) else "vectorized"
     words += ["--seed", str(science.seed), "--engine", engine, "--device", plan.numerics[0].device]
+    words += ["--compile", "on"] if engine == "loop" and any(n.compiled for n in plan.numerics) else []
+    words += ["--micro-batch", str(plan.numerics[0].micro_batch)] if plan.numerics[0].micro_batch else []
     return words + (["--precision", plan.numerics[0].precision] if plan.numerics[0].precision else [])
 
 

@@ -177,7 +177,8 @@ def _machine(reading: Reading) -> list[tuple[str, str]]:
     engines = []
     for arm, own in zip(reading.arms, reading.plan.numerics, strict=True):
         how = f"the vectorized engine, {'compiled' if own.compiled else 'eager'}, {own.chunk_size} at once"
-        engine = "the loop" if own.engine == "loop" else how
+        looped = "the loop, its model compiled" if own.compiled else "the loop"
+        engine = looped if own.engine == "loop" else how
         engines.append((f"{arm.name} trains by", f"{engine}{f' ({own.reason})' if own.reason else ''}"))
         for reason, members in arm.came.get("fallbacks", {}).items():
             engines.append((f"{arm.name}, {number(members)} members", f"by the loop ({reason})"))
@@ -187,6 +188,7 @@ def _machine(reading: Reading) -> list[tuple[str, str]]:
             )
     used = [
         ("number type", f"{n.dtype}, products in {n.precision}" if n.precision else n.dtype),
+        *([("samples that go through at once", str(n.micro_batch))] if n.micro_batch else []),
         ("threads a worker", str(n.threads)),
         ("torch", n.torch),
     ]

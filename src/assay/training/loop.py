@@ -22,19 +22,25 @@ def train(
     members: Sequence[Member],
     numerics: Numerics,
     enough: Callable[[np.ndarray], bool] | None = None,
+    forward_of: Callable[[nn.Module], Callable[[Tensor], Tensor]] | None = None,
 ) -> Curves:
     """Train the members, one after the other, and return what each left over the epochs. UsageError if there is none.
 
     `enough`: is given (5, epochs so far) after each epoch: validation, test, loss, gradient norm, update norm; a training of
-    which it says so ends there, what it would have left is NaN.
+    which it says so ends there, what it would have left is NaN. `forward_of`: makes what a step calls instead of the model.
     """
     if not members:
         raise UsageError("there are no members to train")
-    return Curves.concatenate([_train_one(task, contender, member, numerics, enough) for member in members])
+    return Curves.concatenate([_train_one(task, contender, member, numerics, enough, forward_of) for member in members])
 
 
 def _train_one(
-    task: Task, contender: Contender, member: Member, numerics: Numerics, enough: Callable[[np.ndarray], bool] | None
+    task: Task,
+    contender: Contender,
+    member: Member,
+    numerics: Numerics,
+    enough: Callable[[np.ndarray], bool] | None,
+    forward_of: Callable[[nn.Module], Callable[[Tensor], Tensor]] | None,
 ) -> Curves:
     started = time.perf_counter()
     data = load(task, member.split, numerics.dtype, numerics.device)
@@ -44,6 +50,8 @@ def _train_one(
     with own_randomness(), tensor_cores(numerics):
         step = set_up(task, contender, member, numerics, run)
         model, optimizer = step.model, step.optimizer
+        if forward_of:
+            step.forward = forward_of(model)
         order = torch.Generator().manual_seed(member.batches)
         traces = np.full((5, task.epochs), np.nan)  # validation, test, loss, gradient norm, update norm
         diverged = 0
@@ -59,9 +67,9 @@ def _train_one(
                 diverged = epoch + 1
                 break
             traces[2:, epoch] = means
-            traces[0, epoch] = score(task, model, *data.validation)
+            traces[0, epoch] = score(task, model, *data.validation, numerics.micro_batch or None)
             if member.phase == "final":
-                traces[1, epoch] = score(task, model, *data.test)
+                traces[1, epoch] = score(task, model, *data.test, numerics.micro_batch or None)
             if enough is not None and enough(traces[:, : epoch + 1]):
                 break
 
@@ -81,9 +89,9 @@ def _train_one(
 
 
 @torch.no_grad()
-def score(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
-    """The metric of a model in evaluation mode on a whole split."""
-    return float(scored(task, model, inputs, targets))
+def score(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor, at_once: int | None = None) -> float:
+    """The metric of a model in evaluation mode on a whole split, of which `at_once` samples go through it together."""
+    return float(scored(task, model, inputs, targets, at_once))
 
 
 def flat_weights(model: nn.Module) -> np.ndarray:
@@ -101,5 +109,6 @@ def score_weights(task: Task, members: Sequence[Member], weights: np.ndarray, nu
             if np.isfinite(weights[i]).all():
                 parts = torch.from_numpy(weights[i]).split([t.numel() for t in state.values()])
                 model.load_state_dict({n: p.view_as(t) for (n, t), p in zip(state.items(), parts, strict=True)})
-                scores[i] = score(task, model, *load(task, member.split, numerics.dtype, numerics.device).test)
+                test = load(task, member.split, numerics.dtype, numerics.device).test
+                scores[i] = score(task, model, *test, numerics.micro_batch or None)
     return scores

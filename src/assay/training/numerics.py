@@ -67,11 +67,19 @@ def check(wanted: EngineOptions) -> EngineOptions:
 
 def _see_that_it_can(wanted: EngineOptions) -> None:
     """UsageError for a precision that the device doesn't have, or that the engine asked for doesn't."""
+    if wanted.micro_batch is not None and wanted.micro_batch < 1:
+        raise UsageError(f"--micro-batch {wanted.micro_batch}: it must be 1 at least")
+    asked = {} if wanted.precision == "float32" else {f"--precision {wanted.precision}": "in float32"}
+    asked |= {} if wanted.micro_batch is None else {f"--micro-batch {wanted.micro_batch}": "on whole batches"}
+    for option, otherwise in asked.items():
+        if wanted.engine == "vectorized":
+            raise UsageError(f"{option}: populations are trained {otherwise}; leave out --engine vectorized")
+        if wanted.engine == "auto" and wanted.compile == "on":
+            raise UsageError(
+                f"{option}: populations are trained {otherwise}; leave out --compile on, or add --engine loop"
+            )
     if wanted.precision == "float32":
         return
-    if wanted.engine == "vectorized" or wanted.compile == "on":
-        asked = "--engine vectorized" if wanted.engine == "vectorized" else "--compile on"
-        raise UsageError(f"--precision {wanted.precision}: populations are trained in float32; leave out {asked}")
     if wanted.device == "cpu":
         if wanted.precision == "tf32":
             raise UsageError("--precision tf32: a CPU has no such products; use bf16, or --device cuda")
@@ -85,7 +93,7 @@ def _see_that_it_can(wanted: EngineOptions) -> None:
         )
 
 
-def loop_here(device: str = "cpu", precision: str = "float32") -> Numerics:
+def loop_here(device: str = "cpu", precision: str = "float32", micro_batch: int | None = None) -> Numerics:
     """The reference engine on this machine."""
     return Numerics(
         engine="loop",
@@ -97,6 +105,7 @@ def loop_here(device: str = "cpu", precision: str = "float32") -> Numerics:
         torch=torch_build(),
         cpu=cpu_model(),
         precision=msgspec.UNSET if precision == "float32" else precision,  # type: ignore[arg-type]
+        micro_batch=msgspec.UNSET if micro_batch is None else micro_batch,
     )
 
 

@@ -43,9 +43,11 @@ class Step:
         optimizer: Any,
         run: Run,
         forward_in: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        micro_batch: int | None = None,
     ) -> None:
-        """`forward_in`: makes the context that a forward pass is in."""
-        self.forward_in = forward_in
+        """`forward_in`: makes the context that a forward pass is in; `micro_batch`: samples that go through at once."""
+        self.forward_in, self.micro_batch = forward_in, micro_batch
+        self.forward: Callable[[Tensor], Tensor] = model
         self.task, self.model, self.optimizer, self.closure = task, model, optimizer, contender.closure
         if optimizer is None:
             raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
@@ -91,9 +93,7 @@ class Step:
             for p in self.parameters:
                 p.grad = None
             with torch.enable_grad():
-                with self.forward_in():
-                    loss = _loss(self.task, self.model, x, y)
-                loss.backward(create_graph=self.closure == "graph")
+                loss = self._backward(x, y)
             if self.evaluations == first:
                 self.losses.append(loss.detach())
                 self.grad_norms.append(norm([p.grad.detach() for p in self.parameters if p.grad is not None]))
@@ -119,6 +119,19 @@ class Step:
             self._see_that_the_schedule_holds(factor)
         self.taken += 1
 
+    def _backward(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of a batch, its gradients added to the parameters': of micro-batches, the sum weighted by their samples."""
+        losses = list[Tensor]()
+        n = self.micro_batch
+        for a, b in zip(x.split(n), y.split(n), strict=True) if n else ((x, y),):
+            with self.forward_in():
+                loss = _loss(self.task, self.forward, a, b)
+            losses.append(loss if len(a) == len(x) else loss * (len(a) / len(x)))
+            losses[-1].backward(create_graph=self.closure == "graph")
+            if len(a) < len(x):
+                losses[-1] = losses[-1].detach()  # what it was computed by is memory
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
     def _see_that_the_schedule_holds(self, factor: float) -> None:
         if any(group["lr"] != initial * factor for group, initial in zip(self.groups, self.initial, strict=True)):
             raise UsageError(
@@ -137,7 +150,7 @@ class Step:
         return means.double().cpu().numpy()
 
 
-def _loss(task: Task, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+def _loss(task: Task, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
     given = Given(x, y)
     outputs = model(x)
     given.see_unwritten(f"task {task.name}: its model")
@@ -146,10 +159,15 @@ def _loss(task: Task, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return loss
 
 
-def scored(task: Task, model: Callable[[Tensor], Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
-    """The metric of a model in evaluation mode on a whole split. UsageError where one of them writes to it."""
+def scored(
+    task: Task, model: Callable[[Tensor], Tensor], inputs: Tensor, targets: Tensor, at_once: int | None = None
+) -> Tensor:
+    """The metric of a model in evaluation mode on a whole split, of which `at_once` samples go through it together.
+
+    UsageError where one of them writes to it.
+    """
     given = Given(inputs, targets)
-    outputs = model(inputs)
+    outputs = model(inputs) if not at_once else torch.cat([model(part) for part in inputs.split(at_once)])
     given.see_unwritten(f"task {task.name}: its model")
     score = task.metric.score(outputs, targets)
     given.see_unwritten(f"task {task.name}: its metric")
@@ -174,7 +192,7 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
                 if option in group:
                     group[option] = False
     seed_all(member.noise, numerics.device)
-    return Step(task, contender, model, optimizer, run, partial(precisely, numerics))
+    return Step(task, contender, model, optimizer, run, partial(precisely, numerics), numerics.micro_batch or None)
 
 
 def precisely(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:

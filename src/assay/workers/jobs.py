@@ -205,6 +205,10 @@ def _trained(task: Task, contender: Contender, members: Sequence[Member], numeri
             raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
         except NotVectorizable as error:  # the same members always are, wherever they train
             reason = str(error)
+    elif numerics.compiled:
+        from assay.engine.compiled import forward
+
+        return forward.train(task, contender, members, numerics)
     return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
 
 

@@ -15,15 +15,19 @@ from torch import nn
 from assay.core import Contender, EngineOptions, Numerics, Split, Splits, Task
 from assay.engine.refusal import refusal
 from assay.engine.select.measure import chunk_size, seconds_of_eager, seconds_of_loop
-from assay.engine.select.parity import members, probe
+from assay.engine.select.parity import PART, members, probe, probe_loop
 from assay.engine.torch_private import cpp_compiler
+from assay.errors import UsageError
 from assay.record import cache
 from assay.tasks.metrics import accuracy
 from assay.training.numerics import Chosen, Demand, loop_here
 from assay.training.step import own_randomness
 
 REPAYS = 60  # seconds of the loop that repay compiling once: it takes 34 on an Intel Xeon with AVX-512, 50 on Zen 3
-ON_CPU = 1.5  # members a step, on average, from which a compiled one is quicker than the loop's
+ON_CPU = 1.5  # members a step, on average, from which a compiled one is much quicker than the loop's
+LONG = (
+    1200  # seconds of the loop from which on a compiled step of one member repays too: it is 1.0 to 1.17 times as quick
+)
 ON_GPU = 6  # and an eager one on a GPU: the host takes 14 ms to launch it, and 2.7 for one of the loop's (H100)
 GAIN = 4  # of compiled steps over the loop's, as a plan's estimate reckons: 2 to 20 (docs/tasks.md)
 MEASURED = 64  # members of a chunk; a step of more costs each of them less
@@ -35,11 +39,17 @@ def choose_engine(task: Task, contender: Contender, wanted: EngineOptions, deman
     One that is asked for (`--engine vectorized`, `--compile on`) is taken wherever it can train this, eager where compiling
     can't be or wouldn't be repaid.
     """
-    plain = loop_here(wanted.device, wanted.precision)
-    if plain.precision:
-        return _loop(plain, f"populations are not trained in {plain.precision}")
+    plain = loop_here(wanted.device, wanted.precision, wanted.micro_batch)
+    if plain.micro_batch and (against := probe_loop(task, contender, plain, demand.split)):
+        raise UsageError(
+            f"--micro-batch {plain.micro_batch}: the gradients of {contender.name}'s batches are not those of their "
+            f"parts (of {PART} samples, {against}): leave it out, or take a loss that is a mean, and no batch normalisation"
+        )
     if wanted.engine == "loop":
-        return _loop(plain, "asked for")
+        return _loop_as_asked(task, contender, wanted, demand, plain)
+    if plain.precision or plain.micro_batch:
+        how = f"in {plain.precision}" if plain.precision else "on parts of batches"
+        return _loop(plain, f"populations are not trained {how}")
     if contender.closure != "no":
         return _loop(plain, "its step needs a closure")
     if demand.trainings < 2 and not _forced(wanted):
@@ -56,10 +66,10 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
     seconds, steps = seconds_of_loop(task, contender, few[0], plain)
     size = chunk_size(task, contender, few, plain, demand)
     shared = demand.members_a_step(size)
-    against = ""
-    if on_cpu and demand.trainings * steps * seconds / demand.own_processes < REPAYS:
+    against, seconds_each = "", demand.trainings * steps * seconds / demand.own_processes
+    if on_cpu and seconds_each < REPAYS:
         against = f"the loop does its trainings in less than {REPAYS} s, too little to repay compiling"
-    elif shared < (ON_CPU if on_cpu else ON_GPU):
+    elif shared < (ON_CPU if on_cpu else ON_GPU) and (not on_cpu or seconds_each < LONG):
         against = f"a step would train {shared:.1f} members on average, too few to gain by it"
     if against and not _forced(wanted):
         return _loop(plain, against, seconds)
@@ -79,6 +89,16 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
         return _loop(plain, mismatch, seconds)
     measured = list(islice(cycle(few), min(size, MEASURED)))
     return Chosen(eager, seconds_of_eager(task, contender, measured, eager))
+
+
+def _loop_as_asked(task: Task, contender: Contender, wanted: EngineOptions, demand: Demand, plain: Numerics) -> Chosen:
+    """The loop, its model compiled where that was asked for, can be, and changes no number."""
+    if wanted.compile != "on":
+        return _loop(plain, "asked for")
+    compiled = replace(plain, compiled=True)
+    against = "" if cpp_compiler() or wanted.device != "cpu" else "there is no C++ compiler"
+    against = against or probe_loop(task, contender, compiled, demand.split)
+    return _loop(plain, f"asked for; not compiled: {against}") if against else _loop(compiled, "asked for")
 
 
 def _forced(wanted: EngineOptions) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from assay.training.step import make_model, own_randomness
 MEMBERS = 3
 EPOCHS = 6  # sixty steps in all: past a fiftieth
 STEPS = 10  # an epoch; the last is a smaller batch
+PART = 3  # samples of the micro-batches that are tried
 TOLERANCE = {"float64": 1e-5, "float32": 1e-3}  # relative to the largest value compared
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _TRACES = ("train_loss", "grad_norm", "update_norm")
@@ -49,26 +51,43 @@ def probe(
     """
     if contender.closure != "no":
         return "its step needs a closure"
-    small = without_dropout(_small(task, split))
     if kind is None:
         kind = Population
         if numerics.compiled:
             from assay.engine.compiled.population import Interpreted
 
             kind = Interpreted
+    return _compared(partial(train_with, kind), task, contender, numerics, split)
+
+
+def probe_loop(task: Task, contender: Contender, numerics: Numerics, split: int = 0) -> str | None:
+    """The same of the loop with its model compiled, or its batches in parts, beside the plain one."""
+    if numerics.compiled:
+        from assay.engine.compiled import forward as trained
+    else:
+        trained = loop
+    half = numerics if not numerics.micro_batch else msgspec.structs.replace(numerics, micro_batch=PART)
+    return _compared(trained.train, task, contender, half, split)
+
+
+def _compared(
+    train: Callable[..., Curves], task: Task, contender: Contender, numerics: Numerics, split: int
+) -> str | None:
+    small = without_dropout(_small(task, split))
     few = members(contender, split)
-    exact = msgspec.structs.replace(numerics, dtype="float64", chunk_size=MEMBERS)
+    exact = msgspec.structs.replace(numerics, dtype="float64", chunk_size=MEMBERS, precision=msgspec.UNSET)
+    plain = msgspec.structs.replace(exact, micro_batch=msgspec.UNSET)
     try:
-        expected = loop.train(small, contender, few, exact)
+        expected = loop.train(small, contender, few, plain)
     except Exception:  # a model that keeps to float32, or one that the loop can't train either: the caller must know
-        exact = msgspec.structs.replace(exact, dtype="float32")
-        expected = loop.train(small, contender, few, exact)
+        exact, plain = (msgspec.structs.replace(n, dtype="float32") for n in (exact, plain))
+        expected = loop.train(small, contender, few, plain)
     try:
         inputs, _ = load(small, split, exact.dtype, exact.device).train
         with own_randomness():
             if dropout_sites(make_model(small, exact), inputs[: small.batch_size]):
                 return "the model draws dropout that can't be switched off, so its numbers can't be compared"
-        found = train_with(kind, small, contender, few, exact)
+        found = train(small, contender, few, exact)
     except Exception as error:
         return str(refusal(error))
     return _difference(small, expected, found, TOLERANCE[exact.dtype])
