@@ -12,6 +12,7 @@ import pytest
 import assay
 from assay import events
 from assay.events import lines
+from assay.events.state import Rate
 from assay.events.view import view
 
 from . import tiny
@@ -39,6 +40,22 @@ def test_a_line_at_each_stage_and_for_each_warning(monkeypatch):
         "assay: final runs, 0 of 24, at 0:00",
         "assay: done, at 0:00",
     ]
+
+
+def test_a_stage_says_how_much_goes_through_a_second(monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr("assay.events.state.time.monotonic", lambda: float(next(now)))
+    found = Rate()
+    for event in (events.Estimated(("240 trainings",), "tokens", 64_000), events.Stage("tune", 120)):
+        found.hear(event)
+    assert str(found) == ""  # nothing was trained
+    found.hear(events.Trained("adam", "tune", 5, True))
+    assert str(found) == ""  # nor now: it was on record
+    found.hear(events.Trained("adam", "tune", 6, False))
+    assert str(found) == "128,000 tokens/s"  # at 0 it began, and this is the third look at the clock
+    found.hear(events.Stage("ladder", 10))
+    found.hear(events.Trained("adam", "tune", 6, False))
+    assert str(found) == ""  # of other lengths
 
 
 def test_a_line_every_half_minute_though_nothing_happens(monkeypatch):

@@ -166,12 +166,20 @@ def estimate_on(
     science, baseline = job.science, job.contenders[0]
     probe = member(science, 0, "tune", 0, 0, baseline.middle)
     arguments = (jobs.pack(job.task), jobs.pack(baseline), probe, numerics[0])
-    samples, seconds = result_of(workers.submit(jobs.time_step, *arguments))
+    timed = result_of(workers.submit(jobs.time_step, *arguments))
     audit = AUDIT * sum(n.engine != "loop" for n in numerics) / len(numerics)
     found = estimate(
-        science, job.task, samples, step_seconds or seconds, workers.size, job.controls, audit, first_lengths(job)
+        science,
+        job.task,
+        timed.samples,
+        step_seconds or timed.seconds,
+        workers.size,
+        job.controls,
+        audit,
+        first_lengths(job),
     )
-    on_event(events.Estimated(tuple(sentence(found, science))))
+    kind, each = ("tokens", timed.tokens) if timed.tokens else ("samples", 1)
+    on_event(events.Estimated(tuple(sentence(found, science)), kind, timed.samples * job.task.epochs * each))
     return found
 
 

@@ -26,9 +26,11 @@ class TaskBegins:
 
 @dataclass(frozen=True)
 class Estimated:
-    """What the plan will cost and can see, a line each."""
+    """What the plan will cost and can see, a line each; and what a training goes through: so many `samples`, or `tokens`."""
 
     lines: tuple[str, ...]
+    kind: str = "samples"
+    a_training: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from assay import events
 
-from .state import STAGES
+from .state import STAGES, Rate
 from .text import Screen, line
 
 
@@ -41,9 +41,11 @@ class _Board:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
             console=console,
         )
-        self.bar = self.progress.add_task("loading torch", total=None)
+        self.bar = self.progress.add_task("loading torch", total=None, rate="")
+        self.rate = Rate()
         self.best: dict[str, events.TrialDone] = {}
 
     def __rich__(self) -> Group:
@@ -58,6 +60,7 @@ class _Board:
             self.console.print(line(f"assay: {event.message}"), style="yellow", soft_wrap=True)
 
     def __call__(self, event: events.Event) -> None:
+        self.rate.hear(event)
         match event:
             case events.Started(trainings, folder):
                 self.console.print(line(f"{trainings} trainings → {folder}"), soft_wrap=True)
@@ -68,11 +71,11 @@ class _Board:
                 self.console.print(Text("\n".join(lines)), soft_wrap=True)
             case events.Stage(name, total):
                 self.progress.update(self.bar, visible=False)
-                self.bar = self.progress.add_task(STAGES.get(name, name), total=total or None)
+                self.bar = self.progress.add_task(STAGES.get(name, name), total=total or None, rate="")
             case events.Advanced():
                 self.progress.advance(self.bar)
             case events.Trained(_, _, members, _):
-                self.progress.advance(self.bar, members)
+                self.progress.update(self.bar, advance=members, rate=str(self.rate))
             case events.TrialDone(contender, _, _, _, best):
                 shown = self.best.get(contender)
                 if shown is None or best >= shown.best or event.trial > shown.trial:

@@ -21,6 +21,8 @@ STAGES = {
     "report": "drawing the report",
 }
 
+SHORT = 2.0  # seconds after which a rate is one
+
 
 def lasted(seconds: float) -> str:
     """A time as a clock has it: 0:07, 12:30, 1:02:03."""
@@ -29,15 +31,43 @@ def lasted(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+class Rate:
+    """Samples or tokens a second that a stage's trainings went through, from the events heard so far."""
+
+    def __init__(self) -> None:
+        self.kind, self.a_training, self.trained, self.began = "", 0, 0, 0.0
+
+    def hear(self, event: events.Event) -> None:
+        """Keep what it says."""
+        match event:
+            case events.Estimated(_, kind, a_training):
+                self.kind, self.a_training = kind, a_training
+            case events.Stage(name):
+                of_full_length = name in ("pilot", "tune", "final")
+                self.trained, self.began = 0 if of_full_length else -(10**12), time.monotonic()
+            case events.Trained(_, _, members, recorded) if not recorded:
+                self.trained += members
+            case _:
+                pass
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - self.began
+        if self.trained <= 0 or not self.a_training or seconds < SHORT:
+            return ""
+        return f"{self.trained * self.a_training / seconds:,.0f} {self.kind}/s"
+
+
 class State:
     """What is at work. `hear` takes an event and gives the lines that it is worth."""
 
     def __init__(self) -> None:
         self.began, self.stage, self.total, self.done = time.monotonic(), "loading torch", 0, 0
         self.best: dict[str, float] = {}  # validation scores, raw, by contender
+        self.rate = Rate()
 
     def hear(self, event: events.Event) -> list[str]:
         """Keep what it says."""
+        self.rate.hear(event)
         match event:
             case events.Started(trainings, folder):
                 return [f"{trainings:,} trainings, in {folder}"]
@@ -62,8 +92,9 @@ class State:
     def line(self) -> str:
         """What is at work, how far it is, since when, and the best scores so far."""
         far = f", {self.done:,} of {self.total:,}" if self.total else ""
+        rate = f", {self.rate}" if str(self.rate) else ""
         best = ", ".join(f"{name} {score:.4g}" for name, score in self.best.items()) if self.stage == "tuning" else ""
-        return f"{self.stage}{far}, at {lasted(self.elapsed)}" + (f"; last best scores: {best}" if best else "")
+        return f"{self.stage}{far}, at {lasted(self.elapsed)}{rate}" + (f"; last best scores: {best}" if best else "")
 
     @property
     def elapsed(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,13 +17,23 @@ from assay.training.step import own_randomness, set_up
 ROUNDS, STEPS = 15, 20
 
 
-def step_seconds(task: Task, contender: Contender, member: Member, numerics: Numerics) -> tuple[int, float]:
-    """Training samples of a data set, and seconds of one training step in the loop, evaluation's share included."""
+class Timed(NamedTuple):
+    """Training samples of a data set, tokens of one (0 where it is none of text), and seconds of one training step."""
+
+    samples: int
+    tokens: int
+    seconds: float
+
+
+def step_seconds(task: Task, contender: Contender, member: Member, numerics: Numerics) -> Timed:
+    """Of a step in the loop, evaluation's share included."""
     short = replace(task, epochs=1)
     loop.train(short, contender, [member], numerics)  # pays for what torch sets up on first use
     curves = loop.train(short, contender, [member], numerics)
     samples = curves.data[0].train_samples
-    return samples, float(curves.seconds[0]) / steps_per_epoch(samples, task.batch_size)
+    _, targets = load(task, member.split, numerics.dtype, numerics.device).train
+    tokens = targets[0].numel() if targets.ndim == 2 and not targets.is_floating_point() else 0
+    return Timed(samples, tokens, float(curves.seconds[0]) / steps_per_epoch(samples, task.batch_size))
 
 
 def optimizer_seconds(

@@ -14,7 +14,7 @@ import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cloudpickle
 import msgspec
@@ -26,6 +26,9 @@ from assay.core import Contender, Curves, EngineOptions, Member, Numerics, Task
 from assay.errors import AssayError, Interrupted, UsageError, own_frames, said
 from assay.training.numerics import Chosen, Demand
 from assay.workers import now
+
+if TYPE_CHECKING:
+    from assay.training.timing import Timed
 
 NO_MEMORY = ("OutOfMemoryError", "can't allocate memory")
 
@@ -274,7 +277,7 @@ def make_data(packed_task: bytes, seed: int) -> str:
         return digest
 
 
-def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> tuple[int, float]:
+def time_step(packed_task: bytes, packed_contender: bytes, member: Member, numerics: Numerics) -> Timed:
     """`timing.step_seconds`."""
     from assay.training.timing import step_seconds
 
