@@ -216,6 +216,16 @@ def test_each_usual_range_holds_what_torch_itself_takes():
             made.make(model, Run(1, 1, 1), lr=0.1, **at({name: range_}, [unit]))
 
 
+def test_lion_by_its_name_finds_the_decay_that_its_rate_wants():
+    pytest.importorskip("lion_pytorch", reason="pip install 'assay[board]'")
+    adam, lion, given = contenders(
+        ["adam", "lion", "lion_pytorch:Lion"], ["Lion.weight_decay=0.1..3:log"], tune=["weight_decay"]
+    )
+    assert adam.space["weight_decay"] == RANGES["weight_decay"] == Float(1e-5, 1.0, log=True)
+    assert lion.space["weight_decay"] == Float(1e-5, 10.0, log=True)
+    assert given.space["weight_decay"] == Float(0.1, 3.0, log=True)
+
+
 def test_a_module_path_is_a_reference_too():
     found = contenders(["adam", "torch.optim:NAdam"])[1]
     assert found.name == "NAdam"

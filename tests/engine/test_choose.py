@@ -11,7 +11,7 @@ from torch import nn
 
 from assay.core import EngineOptions
 from assay.engine.select import choose as chooser
-from assay.engine.select.choose import GAIN, ON_GPU, choose_engine
+from assay.engine.select.choose import ON_GPU, choose_engine, gain
 from assay.training.numerics import Chosen, Demand, loop_here
 
 from .small import contender, make_task
@@ -66,8 +66,16 @@ def test_contenders_share_the_processes(timed: Any) -> None:
 
 
 def test_a_plans_estimate_reckons_with_what_compiling_gains(timed: Any) -> None:
-    assert chosen(16_000).step_seconds == 1e-3 / GAIN
+    found = chosen(16_000)
+    assert found.step_seconds == 1e-3 / gain(found.numerics.chunk_size)
+    assert [gain(size) for size in (1, 2, 4, 12, 16)] == [1.1, 2, 4, 12, 12]  # measured: 1.0 to 1.2, 1.9, 4.3, 8 to 21
     assert chosen(16_000, EngineOptions(engine="vectorized", compile="off")).step_seconds != 1e-3  # measured
+
+
+def test_long_jobs_repay_compiled_steps_of_one_member(timed: Any) -> None:
+    timed.setattr(chooser, "chunk_size", lambda *_: 1)
+    assert form(chosen(150_000)) == ("loop", False)  # 1,125 s by the loop, on each of two processes
+    assert form(chosen(170_000)) == ("vectorized", True)
 
 
 def test_members_that_come_alone_gain_nothing(timed: Any) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from assay.contenders.interface import needs_closure
-from assay.contenders.registry import LEARNING_RATE, RANGES
+from assay.contenders.registry import LEARNING_RATE
 from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Float, Space
@@ -102,7 +102,7 @@ def adapt(
     fixed: Mapping[str, Any] | None = None,
     baseline: Contender | None = None,
     untuned: bool = False,
-    tune: Sequence[str] = (),
+    tune: Space | None = None,
 ) -> Contender:
     """A contender from a class or function.
 
@@ -114,7 +114,7 @@ def adapt(
         fixed: values passed as they are.
         baseline: what a wrapper wraps.
         untuned: may there be nothing to tune?
-        tune: what is tuned besides, over ranges that are known of it, where it is taken and has none yet.
+        tune: what is tuned besides, where it is taken and has no range yet.
     Raises:
         UsageError: a first parameter of another name, or a required parameter that nothing gives; the factory that
             would do it is in the message.
@@ -131,7 +131,8 @@ def adapt(
     make, more, usual, note, pilot = _made_of(target, name, signature, baseline)
     note = "" if not signature.wraps and (space is not None or "lr" in tuned) else note
     accepts = {*signature.named, *more}
-    tuned = {**{each: RANGES[each] for each in tune if each in accepts and each not in (space or {})}, **tuned}
+    besides = {each: range_ for each, range_ in (tune or {}).items() if each in accepts and each not in (space or {})}
+    tuned = {**besides, **tuned}
     fixed = {each: value for each, value in fixed.items() if each not in tuned}
     unknown = {*fixed, *tuned} - accepts
     if unknown and not signature.takes_any:

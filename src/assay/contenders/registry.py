@@ -23,10 +23,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Packaged:
-    """Where a known optimizer is found that isn't adapted by hand, and what of it is fixed; it tunes what its class takes."""
+    """Where a known optimizer is found that isn't adapted by hand, and what of it is fixed; it tunes what its class takes.
+
+    `ranges`: in the place of those in `RANGES`.
+    """
 
     reference: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Space = field(default_factory=dict)
 
 
 RANGES: Mapping[str, Dimension] = {
@@ -39,16 +43,19 @@ RANGES: Mapping[str, Dimension] = {
 }
 """What `--tune` tunes besides the learning rate where nobody gives a range: decades around what is in use for each."""
 
+_SMALL_RATE: Space = {"weight_decay": Float(1e-5, 10.0, log=True)}
+"""Decay is multiplied by the rate: one ten times smaller wants ten times the decay (Chen et al. 2023, arXiv:2302.06675)."""
+
 PACKAGED = {
     "muon": Packaged("assay.contenders.muon:muon"),
-    "lion": Packaged("lion_pytorch:Lion"),
+    "lion": Packaged("lion_pytorch:Lion", ranges=_SMALL_RATE),
     "schedule-free-adamw": Packaged("schedulefree:AdamWScheduleFree"),
     # A vocabulary's side has no factor, as its authors have it, whose vocabularies are longer than 10,000 (arXiv:2409.11321).
     "soap": Packaged("pytorch_optimizer:SOAP", {"max_precondition_dim": 1024}),
     "prodigy": Packaged("pytorch_optimizer:Prodigy"),
     "ademamix": Packaged("pytorch_optimizer:AdEMAMix"),
     "adan": Packaged("pytorch_optimizer:Adan"),
-    "came": Packaged("pytorch_optimizer:CAME"),
+    "came": Packaged("pytorch_optimizer:CAME", ranges=_SMALL_RATE),
 }
 """Known by name, too: some come in packages that `pip install 'assay[board]'` brings."""
 

@@ -16,7 +16,7 @@ from assay.contenders.registry import CONTENDERS, PACKAGED, RANGES
 from assay.contenders.schedules import split_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
-from assay.space import Choice, Dimension, Float, Int
+from assay.space import Choice, Dimension, Float, Int, Space
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
@@ -55,8 +55,8 @@ def contenders(
     return tuple(found)
 
 
-def _besides(tune: Sequence[str]) -> list[str]:
-    """The hyperparameters of `--tune`, but for the learning rate, which is tuned in any case.
+def _besides(tune: Sequence[str]) -> Space:
+    """The hyperparameters of `--tune` with their usual ranges, but for the learning rate, which is tuned in any case.
 
     Raises:
         UsageError: no range is known of one.
@@ -68,7 +68,7 @@ def _besides(tune: Sequence[str]) -> list[str]:
                 f"--tune {name}: no range is known of it; give one, as in --space NAME.{name}=low..high, or "
                 f"{nearest(name, RANGES)}"
             )
-    return [name for name in dict.fromkeys(named) if name != "lr"]
+    return {name: RANGES[name] for name in named if name != "lr"}
 
 
 def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
@@ -157,7 +157,7 @@ def _resolve(
     own: Mapping[str, Dimension],
     baseline: Contender | None,
     untuned: bool,
-    tune: Sequence[str],
+    tune: Space,
 ) -> Contender:
     if isinstance(reference, Contender):
         return _given(reference, name, own)
@@ -171,8 +171,8 @@ def _resolve(
         raise UsageError(f"{plain} is a file: name what it holds, as in {plain}:MyOptimizer")
     if ":" not in plain and plain not in (known := [*CONTENDERS, *PACKAGED]):
         raise UsageError(f"no contender is called {plain!r}; {nearest(plain, known)} (yours: path/file.py:Name)")
-    entry = CONTENDERS.get(plain)
-    known_by_name = entry or PACKAGED.get(plain)
+    entry, packaged = CONTENDERS.get(plain), PACKAGED.get(plain)
+    known_by_name, own_ranges = entry or packaged, packaged.ranges if packaged else {}
     where = known_by_name.reference if known_by_name else plain
     try:
         target = load(where)
@@ -193,7 +193,7 @@ def _resolve(
         fixed={k: v for k, v in known_by_name.fixed.items() if k not in own} if known_by_name else {},
         baseline=baseline,
         untuned=untuned,
-        tune=tune,
+        tune={each: own_ranges.get(each, range_) for each, range_ in tune.items()},
     )
     note = _noted(adapted.note, changes_of(target))
     return replace(adapted, reference=where + suffix, schedule=schedule, note=note, **origin_of(target)._asdict())

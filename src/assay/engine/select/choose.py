@@ -29,7 +29,7 @@ LONG = (
     1200  # seconds of the loop from which on a compiled step of one member repays too: it is 1.0 to 1.17 times as quick
 )
 ON_GPU = 6  # and an eager one on a GPU: the host takes 14 ms to launch it, and 2.7 for one of the loop's (H100)
-GAIN = 4  # of compiled steps over the loop's, as a plan's estimate reckons: 2 to 20 (docs/tasks.md)
+LEAST_GAIN, MOST_GAIN = 1.1, 12  # of compiled steps over the loop's, as a plan's estimate reckons
 MEASURED = 64  # members of a chunk; a step of more costs each of them less
 
 
@@ -80,7 +80,7 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
         compiled = replace(numerics, compiled=True, reason=f"compiled steps of {size} members")
         against = probe(task, contender, compiled, demand.split)
         if not against:
-            return Chosen(compiled, seconds / GAIN)
+            return Chosen(compiled, seconds / gain(size))
     if on_cpu and not _forced(wanted):
         return _loop(plain, against, seconds)
     eager = replace(numerics, reason=f"eager steps of {size} members; not compiled: {against}")
@@ -89,6 +89,11 @@ def _chosen(task: Task, contender: Contender, wanted: EngineOptions, demand: Dem
         return _loop(plain, mismatch, seconds)
     measured = list(islice(cycle(few), min(size, MEASURED)))
     return Chosen(eager, seconds_of_eager(task, contender, measured, eager))
+
+
+def gain(size: int) -> float:
+    """How many times as fast as the loop compiled steps of so many members are: about as many, up to a dozen (docs/tasks.md)."""
+    return min(max(LEAST_GAIN, size), MOST_GAIN)
 
 
 def _loop_as_asked(task: Task, contender: Contender, wanted: EngineOptions, demand: Demand, plain: Numerics) -> Chosen:
