@@ -12,15 +12,13 @@ heavyball compiles each step, minutes a class: here it runs eagerly, by its own 
 from __future__ import annotations
 
 import argparse
-import importlib
-import inspect
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
-import torch
 
 from assay.conformance import Report, check
+from assay.conformance.package import exported
 from assay.conformance.report import summary
 from assay.errors import UsageError
 
@@ -83,20 +81,9 @@ def read(path: Path | None, again: list[str]) -> dict[str, Report | str]:
 def classes(package: str) -> list[str]:
     """Names of the optimizer classes of a package; none where it isn't installed."""
     try:
-        module = importlib.import_module(package)
-    except ImportError:
+        return exported(package)
+    except UsageError:
         return []
-    return sorted(
-        {
-            name
-            for name, thing in vars(module).items()
-            if inspect.isclass(thing)
-            and issubclass(thing, torch.optim.Optimizer)
-            and thing is not torch.optim.Optimizer
-            and not name.startswith(("_", "Base"))
-            and not name.endswith("Base")
-        }
-    )
 
 
 def page(packages: list[str], reports: dict[str, Report], refused: dict[str, str]) -> str:

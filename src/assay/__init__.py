@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay import optim
+    from assay import optim, testing
     from assay.conformance import check, check_optimizer
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
     from assay.driver.compare import Planned, Result, compare, plan
@@ -23,6 +23,7 @@ _HOMES = {
     **dict.fromkeys(("check", "check_optimizer"), "assay.conformance"),
     "metrics": "assay.tasks",
     "optim": "assay",
+    "testing": "assay",
 }
 __all__ = [  # but `open`, for `from assay import *` would hide Python's own
     "Choice",
@@ -43,6 +44,7 @@ __all__ = [  # but `open`, for `from assay import *` would hide Python's own
     "metrics",
     "optim",
     "plan",
+    "testing",
 ]
 
 

@@ -140,31 +140,59 @@ def _carried_out(
 
 @app.command
 def check(
-    contender: str,
+    contender: str | None = None,
     *,
     speed: Annotated[bool, Parameter(negative="--no-speed")] = True,
     json: bool = False,
+    explain: str | None = None,
+    baseline: Path | None = None,
+    update_baseline: bool = False,
+    junit: Path | None = None,
+    sarif: Path | None = None,
+    badge: Path | None = None,
 ) -> int:
     """Is this optimizer well behaved, and is it new? Exit code 1 where a check fails.
 
     Parameters
     ----------
     contender
-        A name (see assay list), pkg.mod:Name, or path/file.py:Name. A wrapper wraps adam.
+        A name (see assay list), pkg.mod:Name, or path/file.py:Name; a wrapper wraps adam. Or a package, module or file: all
+        optimizers that it exports.
     speed
-        Also time a step on 1 and 10 million parameters.
+        Also time a step on 1 and 10 million parameters (not of a package's).
     json
         Print the findings as JSON.
+    explain
+        Say what a check asks, why, and what mends it.
+    baseline
+        A file of faults that are known: only new ones fail.
+    update_baseline
+        Write what fails now to that file; reasons that were written there are kept.
+    junit
+        Also write a test report in JUnit's XML.
+    sarif
+        Also write the faults as SARIF, by file and line.
+    badge
+        Also write a badge, an SVG.
     """
-    from assay.conformance import as_data, render
+    from assay.cli.checked import Files, conclude
+    from assay.cli.checked import explain as explained
     from assay.conformance import check as checked
+    from assay.conformance.package import check_package, is_package
 
-    found = checked(contender, speed=speed)
-    if json:
-        printed.as_json(as_data(found))
+    if explain is not None:
+        explained(explain)
+        return 0
+    if contender is None:
+        raise UsageError("what is to be checked? A name, pkg.mod:Name, path/file.py:Name, or a package")
+    files = Files(junit, sarif, badge, baseline, update_baseline)
+    files.see_that_they_can_be_written()
+    of_package = is_package(contender)
+    if of_package:
+        found = check_package(contender, on_report=lambda name, _: tell(f"{name}: done"))
     else:
-        say("\n".join(render(found)))
-    return found.exit_code
+        found = {contender: checked(contender, speed=speed)}
+    return conclude(found, files, json=json, of_package=of_package)
 
 
 @app.command

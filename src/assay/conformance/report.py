@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from assay.conformance.explained import EXPLAINED, WORST_FIRST
+
 Status = Literal["pass", "fail", "not applicable"]
 Kind = Literal["check", "measure"]
 
@@ -63,11 +65,15 @@ class Report:
 
     contender: str
     findings: tuple[Finding, ...]
+    where: str = ""  # the file and line that it is written in, as in mine.py:12
 
     @property
     def failed(self) -> tuple[Finding, ...]:
-        """The findings that are failures."""
-        return tuple(f for f in self.findings if f.status == "fail")
+        """The findings that are failures, the worst first."""
+        failed = (f for f in self.findings if f.status == "fail")
+        return tuple(
+            sorted(failed, key=lambda f: WORST_FIRST.index(EXPLAINED[f.name].grade) if f.name in EXPLAINED else 9)
+        )
 
     @property
     def ok(self) -> bool:
@@ -93,23 +99,47 @@ class Report:
         return found[name]
 
 
-_WORDS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a"}
 _WIDTH = 16  # of the column of names
+_LINE = 110  # characters
 
 
-def render(report: Report) -> list[str]:
-    """The report as lines of plain text: failures with their examples first come where they stand, measures last."""
-    lines = [f"{report.contender}: {summary(report)}", ""]
-    for kind, heading in (("check", ""), ("measure", "Measured")):
-        found = [f for f in report.findings if f.kind == kind]
-        if found and heading:
-            lines += ["", heading]
-        for finding in found:
-            mark = _WORDS[finding.status] if kind == "check" or finding.status != "pass" else ""
-            lines.append(f"{mark:<5}{finding.name:<{_WIDTH}} {finding.sentence}".rstrip())
-            if finding.example:
-                lines += ["", *textwrap.indent(finding.example.rstrip(), " " * 8).splitlines(), ""]
+def render(report: Report, passing: bool = True) -> list[str]:
+    """The report as lines of plain text: what it is, what fails, the worst first, with its mend and an example; then the rest.
+
+    `passing`: whether what passes and what was measured is shown, too.
+    """
+    found = {f.name: f for f in report.findings}
+    what = (
+        f"; {found['identity'].sentence}"
+        if "identity" in found and found["identity"].status != "not applicable"
+        else ""
+    )
+    lines = [f"{report.contender}: {summary(report)}{what}", ""]
+    for finding in report.failed:
+        lines.append(f"FAIL {finding.name:<{_WIDTH}} {finding.sentence}".rstrip())
+        if finding.name in EXPLAINED:
+            first, *more = EXPLAINED[finding.name].mend.splitlines()
+            lines += [f"     {'mend':<{_WIDTH}} {first}", *(f"     {'':<{_WIDTH}} {line}" for line in more)]
+        if finding.example:
+            lines += ["", *textwrap.indent(finding.example.rstrip(), " " * 8).splitlines(), ""]
+    if not passing:
+        return lines
+    checks = [f for f in report.findings if f.kind == "check"]
+    if passed := [f.name for f in checks if f.status == "pass"]:
+        lines += _filled("pass", ", ".join(passed))
+    by_reason: dict[str, list[str]] = {}
+    for finding in checks:
+        if finding.status == "not applicable":
+            by_reason.setdefault(finding.sentence, []).append(finding.name)
+    for reason, names in by_reason.items():
+        lines += _filled("n/a", f"{', '.join(names)}: {reason}")
+    if measured := [f for f in report.findings if f.kind == "measure" and f.status != "fail"]:
+        lines += ["", "Measured", *(f"     {f.name:<{_WIDTH}} {f.sentence}".rstrip() for f in measured)]
     return lines
+
+
+def _filled(mark: str, text: str) -> list[str]:
+    return textwrap.wrap(text, _LINE, initial_indent=f"{mark:<5}", subsequent_indent="     ")
 
 
 def summary(report: Report) -> str:
@@ -122,6 +152,12 @@ def summary(report: Report) -> str:
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """The report as plain data, for JSON: contender, ok, and the findings with all their fields."""
+    """The report as plain data, for JSON: contender, where it is written, ok, and the findings with all their fields."""
     findings = [{k: v for k, v in asdict(finding).items() if k != "facts"} for finding in report.findings]
-    return {"contender": report.contender, "ok": report.ok, "summary": summary(report), "findings": findings}
+    return {
+        "contender": report.contender,
+        "where": report.where,
+        "ok": report.ok,
+        "summary": summary(report),
+        "findings": findings,
+    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -18,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
@@ -31,8 +33,15 @@ from assay.workers.serve import end_with_driver
 _FORKING = threading.Lock()  # no fork may hold the open end of another one's pipe
 
 
-def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes) -> None:
-    """Send None, or why the contender can't be loaded; then the findings, in the order of `specs`."""
+@dataclass(frozen=True)
+class Refused:
+    """Sent in the place of an answer: why there is none."""
+
+    reason: str
+
+
+def alone() -> None:
+    """Make this a process that prints nothing, computes on one thread, and ends with the one that started it."""
     end_with_driver()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -42,18 +51,23 @@ def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine
     import torch
 
     torch.set_num_threads(1)
+
+
+def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes) -> None:
+    """Send where the contender is written, or `Refused`; then the findings, in the order of `specs`."""
+    alone()
     from assay.conformance.lab import Lab
     from assay.conformance.script import Script
 
     try:
         contender, target = opened(job)
     except UsageError as error:
-        return connection.send(str(error))
+        return connection.send(Refused(str(error)))
     except BaseException as error:  # a module may raise anything, SystemExit included
-        return connection.send(f"{job.name} fails to load: {own_frames(error)}")
+        return connection.send(Refused(f"{job.name} fails to load: {own_frames(error)}"))
     script = Script(contender, target)
     facts = {"engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference)}
-    connection.send(None)
+    connection.send(_where(target))
     gc.freeze()  # what is frozen stays shared with the forks
 
     def ask(spec: Spec) -> Finding:
@@ -69,6 +83,14 @@ def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine
     found = _in_turn(specs, work)
     connection.send(tuple(found[spec.name] for spec in specs))
     connection.poll(None)  # until it is ended, with all that the contender started
+
+
+def _where(target: Any) -> str:
+    """The file and line that a class or function is written in; "" where that isn't told."""
+    try:
+        return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
+    except (OSError, TypeError):
+        return ""
 
 
 def _in_turn(specs: Sequence[Spec], work: Callable[[Sequence[Spec], int], dict[str, Finding]]) -> dict[str, Finding]:

@@ -97,7 +97,7 @@ def load(reference: str) -> Any:
     where, _, name = reference.rpartition(":")
     if not where or not name:
         raise UsageError(f"{reference!r}: write package.module:Name or path/file.py:Name")
-    module = _module(where)
+    module = module_at(where)
     target: Any = module
     for part in name.split("."):
         if not hasattr(target, part):
@@ -154,7 +154,7 @@ def source_of(thing: Any) -> str:
 
 def module_of(reference: str) -> Any:
     """Stands for the file or module of a reference: for an object that doesn't know where it was made."""
-    return SimpleNamespace(__module__=_module(reference.rpartition(":")[0]).__name__)
+    return SimpleNamespace(__module__=module_at(reference.rpartition(":")[0]).__name__)
 
 
 def _file(thing: Any) -> str | None:
@@ -163,7 +163,8 @@ def _file(thing: Any) -> str | None:
     return path if path and Path(path).is_file() else None
 
 
-def _module(where: str) -> ModuleType:
+def module_at(where: str) -> ModuleType:
+    """The module `pkg.mod`, or that of `path/file.py`. UsageError where it isn't there, or fails to import."""
     return _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
 
 

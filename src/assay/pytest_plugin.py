@@ -1,0 +1,70 @@
+"""For pytest: `--assay-check PACKAGE` adds a test for each optimizer and check of a package, without a line of code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options."""
+    group = parser.getgroup("assay", "checks of optimizers")
+    told = "check all optimizers that this package, module or file exports, or the one at pkg.mod:Name; can be repeated"
+    group.addoption("--assay-check", action="append", default=[], metavar="PACKAGE", help=told)
+    group.addoption(
+        "--assay-baseline",
+        type=Path,
+        metavar="FILE",
+        help="faults that are known, as assay check --baseline writes them",
+    )
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the tests."""
+    if not (packages := config.getoption("--assay-check")):
+        return
+    from assay.conformance.catalogue import CATALOGUE
+    from assay.conformance.outputs import read_baseline
+    from assay.conformance.package import exported, is_package
+    from assay.errors import UsageError
+
+    known = read_baseline(baseline) if (baseline := config.getoption("--assay-baseline")) else {}
+    for package in packages:
+        try:
+            names = [f"{package}:{name}" for name in exported(package)] if is_package(package) else [package]
+        except UsageError as error:
+            raise pytest.UsageError(f"--assay-check {error}") from None
+        for name in names:
+            for spec in (s for s in CATALOGUE if s.kind == "check"):
+                item = CheckItem.from_parent(session, name=f"{name}[{spec.name}]", optimizer=name, check=spec.name)
+                if spec.name in known.get(name, {}):
+                    item.add_marker(pytest.mark.xfail(strict=True, reason=known[name][spec.name]))
+                items.append(item)
+
+
+class CheckItem(pytest.Item):
+    """One check of one optimizer."""
+
+    def __init__(self, *, optimizer: str, check: str, **given: Any) -> None:
+        super().__init__(**given)
+        self.optimizer, self.check = optimizer, check
+
+    def runtest(self) -> None:
+        """As `assay.testing.Check`; what can't be loaded is skipped, with the reason."""
+        from assay.errors import UsageError
+        from assay.testing import Check
+
+        try:
+            Check(self.check)(self.optimizer)
+        except UsageError as error:
+            pytest.skip(str(error).splitlines()[0])
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """The finding, without a traceback."""
+        return f"{self.optimizer}: {excinfo.value}"
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where it is said to be."""
+        return self.path, None, self.name
