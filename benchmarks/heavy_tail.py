@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[256, 1024])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data = find("python-softmax", {"train_samples": options.samples}).data(0).train
+    data = find("python-softmax", {"train_samples": options.samples}).draw(0).train
     x, y = torch.from_numpy(data.inputs), torch.from_numpy(data.targets)
     counts = torch.bincount(y, minlength=int(y.max()) + 1)[y]
     rare = counts <= counts.sort().values[len(y) // 4]

@@ -173,6 +173,11 @@ def test_a_library_with_faults_fails_for_new_ones_only(library, capsys):
     assert "lib.py:Prints: quiet fails no more" in capsys.readouterr().err
 
 
+def test_several_are_checked_one_after_the_other(library, capsys):
+    assert call(["check", "lib.py:Sound", "torch.optim:SGD", "--no-speed", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out).keys() == {"lib.py:Sound", "torch.optim:SGD"}
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

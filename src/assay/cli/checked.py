@@ -15,6 +15,7 @@ from assay.conformance.outputs import (
     as_baseline,
     as_junit,
     as_sarif,
+    failures,
     gone,
     new,
     read_baseline,
@@ -65,7 +66,7 @@ def explain(name: str) -> None:
     say(f"Where it fails: {GRADES[told.grade]}.\n\nMend:\n{textwrap.indent(told.mend, '    ')}")
 
 
-def conclude(found: Found, files: Files, *, json: bool, of_package: bool) -> int:
+def conclude(found: Found, files: Files, *, json: bool, several: bool) -> int:
     """Print and write it; the exit code: 1 where a check fails that isn't known to."""
     known = read_baseline(files.baseline) if files.baseline else {}
     fresh = new(found, known)
@@ -84,17 +85,23 @@ def conclude(found: Found, files: Files, *, json: bool, of_package: bool) -> int
         ) from None
     if json:
         reports = {name: as_data(r) if isinstance(r, Report) else {"not_checked": r} for name, r in found.items()}
-        printed.as_json(reports if of_package else next(iter(reports.values())))
-    elif of_package:
-        _of_package(found, fresh)
+        printed.as_json(reports if several else next(iter(reports.values())))
+    elif several:
+        _of_several(found, fresh)
     else:
         say("\n".join(render(next(r for r in found.values() if isinstance(r, Report)))))
+    if files.update_baseline:
+        count = sum(map(len, failures(found).values()))
+        tell(
+            f"{files.baseline} knows {count} fault{'s' * (count != 1)}; write a reason in the place of what is said of each"
+        )
+        return 0
     if files.baseline and not json:
         _against(files.baseline, known, fresh, gone(found, known))
-    return 0 if files.update_baseline or not fresh else 1
+    return 1 if fresh else 0
 
 
-def _of_package(found: Found, fresh: Baseline) -> None:
+def _of_several(found: Found, fresh: Baseline) -> None:
     """A line for each; then those with new faults, in full."""
     reports = {name: r for name, r in found.items() if isinstance(r, Report)}
     for name, report in reports.items():

@@ -140,8 +140,7 @@ def _carried_out(
 
 @app.command
 def check(
-    contender: str | None = None,
-    *,
+    *contenders: str,
     speed: Annotated[bool, Parameter(negative="--no-speed")] = True,
     json: bool = False,
     explain: str | None = None,
@@ -155,9 +154,9 @@ def check(
 
     Parameters
     ----------
-    contender
+    contenders
         A name (see assay list), pkg.mod:Name, or path/file.py:Name; a wrapper wraps adam. Or a package, module or file: all
-        optimizers that it exports.
+        optimizers that it exports. Several are checked one after the other.
     speed
         Also time a step on 1 and 10 million parameters (not of a package's).
     json
@@ -178,21 +177,21 @@ def check(
     from assay.cli.checked import Files, conclude
     from assay.cli.checked import explain as explained
     from assay.conformance import check as checked
-    from assay.conformance.package import check_package, is_package
+    from assay.conformance.package import Found, check_package, is_package
 
     if explain is not None:
         explained(explain)
         return 0
-    if contender is None:
+    if not contenders:
         raise UsageError("what is to be checked? A name, pkg.mod:Name, path/file.py:Name, or a package")
     files = Files(junit, sarif, badge, baseline, update_baseline)
     files.see_that_they_can_be_written()
-    of_package = is_package(contender)
-    if of_package:
-        found = check_package(contender, on_report=lambda name, _: tell(f"{name}: done"))
-    else:
-        found = {contender: checked(contender, speed=speed)}
-    return conclude(found, files, json=json, of_package=of_package)
+    found: Found = {}
+    for one in contenders:
+        package = is_package(one)
+        done = check_package(one, on_report=lambda name, _: tell(f"{name}: done")) if package else None
+        found |= {one: checked(one, speed=speed)} if done is None else done
+    return conclude(found, files, json=json, several=len(contenders) > 1 or is_package(contenders[0]))
 
 
 @app.command
