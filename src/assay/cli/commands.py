@@ -191,7 +191,7 @@ def check(
         package = is_package(one)
         done = check_package(one, on_report=lambda name, _: tell(f"{name}: done")) if package else None
         found |= {one: checked(one, speed=speed)} if done is None else done
-    return conclude(found, files, json=json, several=len(contenders) > 1 or is_package(contenders[0]))
+    return conclude(found, files, json=json, several=len(contenders) > 1 or any(map(is_package, contenders)))
 
 
 @app.command
