@@ -20,6 +20,7 @@ import pytest
 import torch
 
 import assay
+from assay.conformance import Report
 from assay.errors import BrokenRecord, UsageError
 
 from . import tiny
@@ -57,6 +58,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "open": lambda f: refused(f, "nowhere"),
     "optim": lambda f: f.GNSAdam,
     "plan": lambda f: f("adam", "sgd", task="logistic", **FEW),
+    "testing": lambda f: f.parametrize_with_checks(["sgd"]),
 }
 
 
@@ -92,7 +94,7 @@ def _cheap(monkeypatch, tmp_path):
     monkeypatch.setattr("assay.driver.question.settle", lambda *_, **__: Comparison((), Path("x")))
     monkeypatch.setattr("assay.driver.compare.run", lambda *_, **__: {"verdicts": []})
     monkeypatch.setattr("assay.driver.compare.planned", lambda *_: assay.Planned(Path("x"), "0" * 64, ()))
-    monkeypatch.setattr("assay.conformance.ask._findings", lambda *_: ())
+    monkeypatch.setattr("assay.conformance.ask._report", lambda *_: Report("sgd", ()))
 
 
 def test_what_a_notebook_or_a_shell_shows_of_a_value_is_what_it_says():
@@ -119,8 +121,8 @@ def test_each_name_is_used_after_each_other_in_each_style():
 
 def test_no_function_or_class_has_the_name_of_a_module():
     rooms = {module.name for module in pkgutil.iter_modules(assay.__path__)}
-    assert {name for name in assay.__all__ if name in rooms} == {"optim"}
-    assert [n for n in assay.__all__ if isinstance(getattr(assay, n), ModuleType)] == ["metrics", "optim"]
+    assert {name for name in assay.__all__ if name in rooms} == {"optim", "testing"}
+    assert [n for n in assay.__all__ if isinstance(getattr(assay, n), ModuleType)] == ["metrics", "optim", "testing"]
 
 
 SCRIPT = """
