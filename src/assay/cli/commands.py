@@ -142,6 +142,7 @@ def _carried_out(
 def check(
     *contenders: str,
     speed: Annotated[bool, Parameter(negative="--no-speed")] = True,
+    matrix: bool = False,
     json: bool = False,
     explain: str | None = None,
     baseline: Path | None = None,
@@ -159,6 +160,9 @@ def check(
         optimizers that it exports. Several are checked one after the other.
     speed
         Also time a step on 1 and 10 million parameters (not of a package's).
+    matrix
+        Also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused, betas,
+        momentum), each alone and then together.
     json
         Print the findings as JSON.
     explain
@@ -190,7 +194,7 @@ def check(
     for one in contenders:
         package = is_package(one)
         done = check_package(one, on_report=lambda name, _: tell(f"{name}: done")) if package else None
-        found |= {one: checked(one, speed=speed)} if done is None else done
+        found |= {one: checked(one, speed=speed, matrix=matrix)} if done is None else done
     return conclude(found, files, json=json, several=len(contenders) > 1 or any(map(is_package, contenders)))
 
 

@@ -33,6 +33,7 @@ def check(
     limit: float = LIMIT,
     engine_of: EngineOf | None = None,
     only: str | Sequence[str] | None = None,
+    matrix: bool = False,
 ) -> Report:
     """Check whether an optimizer is well behaved, and whether it is new.
 
@@ -43,6 +44,8 @@ def check(
         limit: seconds for one check; what takes longer fails it.
         engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default the parity probe.
         only: names of the checks wanted; `made` and `steps` are always asked.
+        matrix: also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused, betas and
+            momentum), each alone and then together; a failure names the smallest that shows it.
     Raises:
         UsageError: the contender can't be loaded or is none, or `only` names an unknown check.
 
@@ -56,7 +59,7 @@ def check(
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
-    return _report(job, specs, limit, engine_of)
+    return _report(job, specs, limit, engine_of, matrix)
 
 
 def check_optimizer(
@@ -101,11 +104,12 @@ def see_that_they_are_checks(expected: Mapping[str, str]) -> Mapping[str, str]:
     return expected
 
 
-def _report(job: Job, specs: Sequence[Spec], limit: float, engine_of: EngineOf | None) -> Report:
+def _report(job: Job, specs: Sequence[Spec], limit: float, engine_of: EngineOf | None, matrix: bool) -> Report:
     """What each of the checks finds, asked in a process of their own. UsageError where the contender can't be loaded."""
-    with asked_of(job.name, serve, job, specs, limit, cloudpickle.dumps(engine_of)) as heard:
+    with asked_of(job.name, serve, job, specs, limit, cloudpickle.dumps(engine_of), matrix) as heard:
         where = heard("importing it", STARTING)
-        return Report(job.name, heard("checking it"), where)
+        findings, rows = heard("checking it")
+    return Report(job.name, findings, where, rows)
 
 
 @contextlib.contextmanager

@@ -24,9 +24,11 @@ from typing import Any
 
 import cloudpickle
 
+from assay.conformance import matrix
 from assay.conformance.catalogue import BY_NAME, Spec
 from assay.conformance.job import Job, opened
 from assay.conformance.report import Failed, Finding, Skip
+from assay.core import Contender
 from assay.errors import UsageError, own_frames
 from assay.workers.serve import end_with_driver
 
@@ -53,8 +55,10 @@ def alone() -> None:
     torch.set_num_threads(1)
 
 
-def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes) -> None:
-    """Send where the contender is written, or `Refused`; then the findings, in the order of `specs`."""
+def serve(
+    connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes, settings: bool = False
+) -> None:
+    """Send where the contender is written, or `Refused`; then the findings, in the order of `specs`, and each setting's."""
     alone()
     from assay.conformance.lab import Lab
     from assay.conformance.script import Script
@@ -65,23 +69,32 @@ def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine
         return connection.send(Refused(str(error)))
     except BaseException as error:  # a module may raise anything, SystemExit included
         return connection.send(Refused(f"{job.name} fails to load: {own_frames(error)}"))
-    script = Script(contender, target)
-    facts = {"engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference)}
     connection.send(_where(target))
     gc.freeze()  # what is frozen stays shared with the forks
 
-    def ask(spec: Spec) -> Finding:
-        return _in_a_fork(spec, Lab(contender, script, facts), max(limit, spec.limit))
+    def asked(contender: Contender, specs: Sequence[Spec]) -> dict[str, Finding]:
+        script = Script(contender, target)
+        facts = {"engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference)}
 
-    def work(some: Sequence[Spec], at_once: int) -> dict[str, Finding]:
-        with ThreadPoolExecutor(at_once) as pool:
-            found = {finding.name: finding for finding in pool.map(ask, some)}
-        for finding in found.values():
-            facts.update(finding.facts)
-        return found
+        def ask(spec: Spec) -> Finding:
+            return _in_a_fork(spec, Lab(contender, script, facts), max(limit, spec.limit))
 
-    found = _in_turn(specs, work)
-    connection.send(tuple(found[spec.name] for spec in specs))
+        def work(some: Sequence[Spec], at_once: int) -> dict[str, Finding]:
+            with ThreadPoolExecutor(at_once) as pool:
+                found = {finding.name: finding for finding in pool.map(ask, some)}
+            for finding in found.values():
+                facts.update(finding.facts)
+            return found
+
+        return _in_turn(specs, work)
+
+    found, under = asked(contender, specs), list[tuple[matrix.Setting, matrix.Found]]()
+    if settings and found["steps"].status == "pass":
+        singles = matrix.settings_of(target)
+        under = [*matrix.smallest(found, singles, specs, lambda s, some: asked(matrix.under(contender, s), some))]
+        found = matrix.merged(found, under)
+    rows = [(matrix.label(setting), tuple(its.values())) for setting, its in under]
+    connection.send((tuple(found[spec.name] for spec in specs), tuple(rows)))
     connection.poll(None)  # until it is ended, with all that the contender started
 
 
@@ -96,7 +109,7 @@ def _where(target: Any) -> str:
 def _in_turn(specs: Sequence[Spec], work: Callable[[Sequence[Spec], int], dict[str, Finding]]) -> dict[str, Finding]:
     """Have all checks worked on: first what others hang on, then two at once, the longest first; timings alone."""
     found: dict[str, Finding] = {}
-    for spec in (*(s for s in specs if s.gate), BY_NAME["deterministic"]):
+    for spec in (*(s for s in specs if s.gate), BY_NAME["deterministic"]):  # also where nobody asked for it
         found |= work([spec], 1)
         if found[spec.name].status == "pass":
             continue

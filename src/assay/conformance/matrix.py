@@ -1,0 +1,126 @@
+"""The settings that faults hide in: which of them an optimizer takes, and what the checks find under each.
+
+Each is tried alone; then all together that go together. Where those fail what each alone passes, pairs are tried until one
+shows it, so that a failure names the smallest setting. Torch is never imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+from assay.conformance.catalogue import CATALOGUE, Spec
+from assay.conformance.report import Finding
+from assay.core import Contender
+
+Setting = Mapping[str, Any]
+Found = Mapping[str, Finding]  # by check
+SETTINGS: tuple[Setting, ...] = (
+    {"weight_decay": 0.1},
+    {"maximize": True},
+    {"nesterov": True},
+    {"amsgrad": True},
+    {"momentum": 0.9},
+    {"momentum": 0.0},
+    {"betas": (0.0, 0.99)},
+    {"foreach": True},
+    {"foreach": False},
+    {"fused": True},
+)
+"""Tried where the name is declared and its default is another."""
+WANTS = {"nesterov": {"momentum": 0.9}}  # what goes with it, where it is declared
+APART = ("foreach", "fused")  # of which there is one at a time
+LEFT_OUT = frozenset(("deterministic", "quiet", "deepcopy", "pickle", "leak", "identity"))
+"""Checks that tell nothing new of another setting, or take long."""
+UPHILL = frozenset(("descends",))  # nor do these of one that maximizes
+
+
+def label(setting: Setting) -> str:
+    """As it is written in a call: weight_decay=0.1, foreach=True."""
+    return ", ".join(f"{name}={value}" for name, value in setting.items())
+
+
+def settings_of(target: Any) -> list[Setting]:
+    """Those that a class or factory declares, each alone."""
+    try:
+        declared = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return []
+    found: list[Setting] = []
+    for setting in SETTINGS:
+        ((name, value),) = setting.items()
+        if name in declared and declared[name].default != value:
+            found.append({**setting, **{k: v for k, v in WANTS.get(name, {}).items() if k in declared}})
+    return found
+
+
+def specs_of(setting: Setting, specs: Sequence[Spec]) -> list[Spec]:
+    """The checks that are asked under a setting."""
+    out = LEFT_OUT | (UPHILL if setting.get("maximize") else frozenset())
+    return [s for s in specs if s.kind == "check" and s.name not in out]
+
+
+def together(singles: Sequence[Setting]) -> list[Setting]:
+    """All that go together, one for each of those that don't."""
+    found: list[Setting] = []
+    apart = [s for s in singles if s.keys() & set(APART)]
+    for one in apart or [{}]:
+        whole: dict[str, Any] = dict(one)
+        for other in singles:
+            if not other.keys() & set(APART) and not _clash(whole, other):
+                whole |= other
+        if len(whole) > 1 and whole not in found and whole not in singles:
+            found.append(whole)
+    return found
+
+
+def smallest(
+    found: Found, singles: Sequence[Setting], specs: Sequence[Spec], asked: Callable[[Setting, Sequence[Spec]], Found]
+) -> Iterator[tuple[Setting, Found]]:
+    """What is found under each setting, the smallest first; `found`: under none. `asked` asks a setting some checks."""
+    failing = {name for name, finding in found.items() if finding.status == "fail"}
+    failing_alone: dict[str, set[str]] = {}
+    for setting in singles:
+        under = asked(setting, specs_of(setting, specs))
+        failing_alone[label(setting)] = {n for n, f in under.items() if f.status == "fail"}
+        yield setting, under
+    for whole in together(singles):
+        under = asked(whole, specs_of(whole, specs))
+        parts = [s for s in singles if s.items() <= whole.items()]
+        alone = failing.union(*(failing_alone[label(s)] for s in parts))
+        fresh = {n for n, f in under.items() if f.status == "fail"} - alone
+        for one, other in combinations(parts, 2) if fresh else ():
+            if _clash(one, other) or not fresh:
+                continue
+            pair = {**one, **other}
+            of_pair = asked(pair, [s for s in specs if s.gate or s.name in fresh])
+            fresh -= {n for n, f in of_pair.items() if f.status == "fail"}
+            yield pair, of_pair
+        yield whole, under
+
+
+def merged(found: Found, matrix: Sequence[tuple[Setting, Found]]) -> dict[str, Finding]:
+    """One finding a check: under no setting, or that of the first setting that fails it, which is named."""
+    result = dict(found)
+    for setting, under in matrix:
+        for name, finding in under.items():
+            if name in result and finding.status == "fail" and result[name].status != "fail":
+                result[name] = replace(finding, sentence=f"{finding.sentence} (with {label(setting)})")
+    return result
+
+
+def under(contender: Contender, setting: Setting) -> Contender:
+    """The contender with that setting fixed."""
+    space = {name: dimension for name, dimension in contender.space.items() if name not in setting}
+    return replace(contender, fixed={**contender.fixed, **setting}, space=space)
+
+
+def _clash(one: Setting, other: Setting) -> bool:
+    return any(name in one and one[name] != value for name, value in other.items())
+
+
+CHECKS = tuple(spec.name for spec in CATALOGUE if spec.kind == "check" and spec.name not in LEFT_OUT)
+"""The columns of the matrix."""
