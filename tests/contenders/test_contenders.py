@@ -4,6 +4,7 @@ import importlib.util
 import linecache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,9 +12,11 @@ from torch import nn
 from assay.contenders import CONTENDERS, contenders
 from assay.contenders.interface import needs_closure
 from assay.contenders.registry import LEARNING_RATE, RANGES
-from assay.core import Contender, Run
+from assay.core import Contender, Member, Run
 from assay.errors import UsageError
 from assay.space import Choice, Float, Int, at
+from assay.training import loop
+from assay.training.numerics import loop_here
 
 from .. import tiny
 
@@ -326,3 +329,37 @@ def test_a_closure_that_is_wanted_is_seen_in_the_steps_lines(tmp_path, body, wan
     spec.loader.exec_module(module)
     linecache.checkcache()
     assert needs_closure(module.step) is wanted
+
+
+class OtherLayout:
+    """Gives the optimizer that it wraps the same gradients, in another layout."""
+
+    def __init__(self, optimizer):
+        self.inner, self.param_groups = optimizer, optimizer.param_groups
+
+    def step(self):
+        lay_out_anew(self.param_groups)
+        self.inner.step()
+
+
+class LaysOut(torch.optim.Adam):
+    def step(self, closure=None):
+        lay_out_anew(self.param_groups)
+        return super().step(closure)
+
+
+def lay_out_anew(groups):
+    for p in (p for group in groups for p in group["params"]):
+        p.grad = p.grad.t().contiguous().t() if p.ndim == 2 else p.grad
+
+
+@pytest.mark.parametrize("kind", [OtherLayout, LaysOut])
+def test_a_gradients_layout_changes_no_number(kind):
+    """torch's fused kernels on a CPU take the same bytes for another matrix: only torch's own classes have them, on their own."""
+    member = Member(0, "final", 0, 0, {"lr": 0.01}, 1, 2, 3, 4)
+    adam, other = contenders(["adam", kind])
+    plain, found = (loop.train(tiny.task(epochs=2), c, [member], loop_here()) for c in (adam, other))
+    np.testing.assert_allclose(found.train_loss, plain.train_loss, rtol=1e-4)
+    fused = [c.make(torch.nn.Linear(2, 1), Run(1, 1, 1, fused=True), lr=0.1) for c in (adam, other)]
+    assert fused[0].defaults["fused"]
+    assert not getattr(fused[1], "inner", fused[1]).defaults["fused"]

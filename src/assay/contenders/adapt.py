@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from assay.contenders.interface import needs_closure
@@ -223,6 +223,11 @@ def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
 def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
     given, accepts = signature.given, frozenset(signature.named)
     within = {name: (*place, signature.named[place[0]].default) for name, place in signature.within.items()}
+    # torch's fused kernels on a CPU take a gradient of another layout than its parameter's for one of the same. Autograd
+    # makes none such, but what others do to gradients may.
+    may_fuse = "fused" in accepts and (getattr(target, "__module__", "") or "").startswith(
+        ("torch.optim", "assay.optim")
+    )
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         if "run" in accepts:
@@ -232,7 +237,7 @@ def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., A
             parts = list(hyperparameters.get(whole, default))
             parts[place] = hyperparameters.pop(name)
             hyperparameters[whole] = tuple(parts)
-        if run.fused and "fused" in accepts and not {"fused", "foreach"} & hyperparameters.keys():
+        if run.fused and may_fuse and not {"fused", "foreach"} & hyperparameters.keys():
             hyperparameters["fused"] = True
         if given == "model":
             return target(model, **hyperparameters)
@@ -251,7 +256,7 @@ def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contend
         outer = {k: v for k, v in hyperparameters.items() if k in accepts or k not in inner}
         given = {"params": model.parameters(), "run": run}
         outer |= {name: value for name, value in given.items() if name in accepts}
-        return target(baseline.make(model, run, **{**baseline.fixed, **inner}), **outer)
+        return target(baseline.make(model, replace(run, fused=False), **{**baseline.fixed, **inner}), **outer)
 
     return make
 
