@@ -63,8 +63,8 @@ def test_the_question_stays_what_it_was_and_the_verdict_says_what_it_is_worth(pl
     (verdict,) = climbed.verdicts
     assert verdict.details.speedup.shortest <= 1 <= verdict.details.speedup.longest
     names = {p.name for p in (climbed.folder / "speedup").iterdir()}
-    assert names >= {"6"}  # 4·√2, trained
-    assert names <= {"1", "6", "8", "11", "16"}  # 2 and 3 are prefixes of Adam's own runs, for it has no schedule
+    assert names >= {"3", "6"}  # 4/√2 and 4·√2
+    assert names <= {"1", "2", "3", "6", "8", "11", "16"}
     for folder in ("members", "scores"):
         kept = {p.name for p in (plain.folder / folder).iterdir()}
         assert kept == {p.name for p in (climbed.folder / folder).iterdir()}
@@ -73,12 +73,9 @@ def test_the_question_stays_what_it_was_and_the_verdict_says_what_it_is_worth(pl
 def test_rungs_are_what_the_members_say_by_polars_and_scipy(climbed):
     rungs = {r["epochs"]: r for r in climbed.content["ladder"]["rungs"]}
     own = climbed.frame().filter((pl.col("contender") == "adam") & (pl.col("phase") == "final"))
-    assert {e for e, r in rungs.items() if not r["trained"]} == {2, 3, 4}  # prefixes, down to half
-    for epochs in (2, 3, 4):
-        at = own.with_columns(score=pl.col("test").list.get(epochs - 1))
-        mean = at.group_by("replicate").agg(pl.col("score").mean()).sort("replicate")["score"].to_list()
-        assert rungs[epochs]["scores"] == pytest.approx(mean)
-        assert not rungs[epochs]["trained"]
+    assert {e for e, r in rungs.items() if not r["trained"]} == {4}  # as planned; no prefix of it is a rung
+    mean = own.group_by("replicate").agg(pl.col("test_score").mean()).sort("replicate")["test_score"].to_list()
+    assert rungs[4]["scores"] == pytest.approx(mean)
     longer = RunFolder.open(climbed.folder / "speedup" / "6", fewest=1).frame().filter(pl.col("phase") == "final")
     mean = longer.group_by("replicate").agg(pl.col("test_score").mean()).sort("replicate")["test_score"].to_list()
     assert rungs[6]["scores"] == pytest.approx(mean)
@@ -297,15 +294,17 @@ def test_a_member_of_a_rung_is_named_so_when_it_is_trained_again(tmp_path):
 
 def test_plans_tell_what_it_costs():
     asked = {"task": "logistic", "replicates": 4, "engine": "loop", "quiet": True, "space": RANGES}
-    plain, climbing, scheduled = (
-        assay.plan("adam", "sgd", **asked, **more)
-        for more in ({}, {"speedup": True}, {"speedup": True, "schedule": "cosine"})
-    )
-    rung = 4 * (10 + 4)
-    assert climbing.trainings == plain.trainings + rung
-    assert scheduled.trainings == plain.trainings + 2 * rung
-    assert f"{rung} of these trainings are the baseline's at other lengths" in str(climbing)
-    assert climbing.plan_hash == plain.plan_hash != scheduled.plan_hash
+    plain, climbing = (assay.plan("adam", "sgd", **asked, **more) for more in ({}, {"speedup": True}))
+    two_rungs = 2 * 4 * (10 + 4)
+    assert climbing.trainings == plain.trainings + two_rungs
+    assert f"{two_rungs} of these trainings are the baseline's at other lengths" in str(climbing)
+    assert climbing.plan_hash == plain.plan_hash
+
+
+def test_a_slope_is_of_one_task_and_one_schedule():
+    for more in ({"task": ["logistic", "quadratic"]}, {"task": "logistic", "schedule": ["none", "cosine"]}):
+        with pytest.raises(UsageError, match="a slope is of one task with one schedule"):
+            assay.plan("adam", "sgd", scale="batch_size=64,128,256", **more)
 
 
 def test_wsd_is_level_and_then_comes_down():

@@ -234,3 +234,48 @@ def test_known_faults_are_told_from_new_and_mended_ones():
     assert len(json.loads(as_sarif(reports, known))["runs"][0]["results"]) == 1
     ET.fromstring(as_badge(reports, known))
     assert "all checks pass" in as_badge({"c": found(quiet="pass")}, {})
+
+
+MATRIX = '''
+import torch
+
+class Faulty(torch.optim.Optimizer):
+    """Decays what has no gradient; with weight decay and maximize together it also forgets the rate."""
+    def __init__(self, params, lr=0.01, weight_decay=0.0, maximize=False):
+        super().__init__(params, dict(lr=lr, weight_decay=weight_decay, maximize=maximize))
+
+    def step(self, closure=None):
+        with torch.no_grad():
+            for group in self.param_groups:
+                decay, up = group["weight_decay"], group["maximize"]
+                lr = self.defaults["lr"] if decay and up else group["lr"]
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p.sub_(torch.atan(-p.grad if up else p.grad), alpha=lr)
+                    if decay and (p.grad is None or up):
+                        p.mul_(1 - lr * decay)
+'''
+
+
+def test_a_failure_names_the_smallest_setting_that_shows_it(tmp_path, capsys):
+    (tmp_path / "lib.py").write_text(MATRIX)
+    where = f"{tmp_path / 'lib.py'}:Faulty"
+    only = ["none_grad", "schedulers", "zero_dim"]
+    assert assay.check(where, speed=False, only=only).ok
+    report = assay.check(where, speed=False, only=only, matrix=True)
+    assert report["none_grad"].sentence.endswith("(with weight_decay=0.1)")
+    assert report["schedulers"].sentence.endswith("(with weight_decay=0.1, maximize=True)")
+    assert "weight_decay=0.1" in str(report["none_grad"].example)
+    assert report["zero_dim"].status == "pass"
+    assert [label for label, _ in report.matrix][:2] == ["weight_decay=0.1", "maximize=True"]
+
+
+def test_settings_are_those_that_it_declares():
+    from assay.conformance.matrix import label, settings_of, together
+
+    adam, sgd = settings_of(torch.optim.Adam), settings_of(torch.optim.SGD)
+    assert {"amsgrad=True", "fused=True", "weight_decay=0.1"} < {label(s) for s in adam}
+    assert "nesterov=True, momentum=0.9" in {label(s) for s in sgd}
+    for whole in together(adam):
+        assert not {"foreach", "fused"} <= whole.keys()
+    assert settings_of(lambda params, lr: None) == []

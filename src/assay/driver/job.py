@@ -195,8 +195,7 @@ def first_lengths(job: Job) -> list[int]:
     if not job.speedup:
         return []
     shorter, _, longer = ladder.first(job.science)
-    prefix = job.contenders[0].schedule is None and not job.contenders[0].sees_run
-    return [longer] if prefix else [shorter, longer]
+    return [shorter, longer]
 
 
 def trainings(science: Science, controls: bool = False, lengths: Sequence[int] = ()) -> int:

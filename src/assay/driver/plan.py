@@ -61,6 +61,8 @@ def plan(
     """
     on, protocol = on or TaskOptions(), protocol or ProtocolOptions()
     transfer.see_that_it_can(protocol, on)
+    if on.scale and (len(protocol.schedule) > 1 or len(_named(on.task)) > 1):
+        raise UsageError(f"--scale {on.scale}: a slope is of one task with one schedule; ask once for each")
     on = _at_sizes(on, ascending=protocol.transfer is not None)
     engine = check(engine or EngineOptions())
     if not protocol.schedule:

@@ -39,7 +39,10 @@ def _said(found: Worth, candidate: str, baseline: str, level: str, shortest: str
     else:
         ends = f"{low[:-1]} to {high[:-1]}"
     if len(found.pieces) > 1:
-        ends = "anywhere in " + " or ".join(f"{a:.2f} to {b:.2f}" for a, b in found.pieces)
+        stretches = [f"{a:.2f} to {b:.2f}" for a, b in found.pieces]
+        stretches[0] = stretches[0] if found.low is not None else f"up to {found.pieces[0][1]:.2f}"
+        stretches[-1] = stretches[-1] if found.high is not None else f"from {found.pieces[-1][0]:.2f}"
+        ends = "anywhere in " + " or ".join(stretches)
     if found.factor is None:
         return (
             f"At no length that was tried does {baseline} score as well in the mean ({level} interval {ends} {steps})."

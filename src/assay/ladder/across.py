@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.answer.cells import Judged
 from assay.answer.suite import result_across
+from assay.core import Stages
 from assay.judge import across
 from assay.judge.sentence import counted, listed
 from assay.judge.speedup import log_factors
@@ -66,7 +67,9 @@ def _fields(
         if found is None or not found.settled:
             without.append(run.entry.name)
             continue
-        parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0))
+        stages = run.plan.science.protocol.stages
+        first = stages.first if isinstance(stages, Stages) else None
+        parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0, first))
         sources.append(run.source)
         counting.append(run.entry.name)
     said = (

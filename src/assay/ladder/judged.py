@@ -43,24 +43,13 @@ class Climbed:
         """Arrays of the rungs, by epochs."""
         return {rung.plan.science.task.epochs: RecordArrays(rung.plan, rung.frame()) for rung in self.rungs}
 
-    @property
-    def prefixed(self) -> bool:
-        """Whether the next shorter lengths are prefixes, for the first of them isn't a rung of its own."""
-        return plan.first(self.question.plan.science)[0] not in self.trained
-
     @cached_property
     def scores(self) -> dict[int, np.ndarray]:
-        """The baseline's mean scores (K,), turned, by length in epochs: of rungs trained, of prefixes, and as planned."""
+        """The baseline's mean scores (K,), turned, by length in epochs: of the rungs, and as planned."""
         planned = self.question.task.epochs
         found = {epochs: arrays.scores(0).mean(axis=1) for epochs, arrays in self.trained.items()}
-        if self.prefixed:
-            found |= {epochs: self.prefix(epochs) for epochs in plan.prefixes(self.question.plan.science)}
         found[planned] = self.question.scores(0).mean(axis=1)
         return dict(sorted(found.items()))
-
-    def prefix(self, epochs: int) -> np.ndarray:
-        """The baseline's mean scores (K,), turned, where its final runs were after so many epochs."""
-        return self.question.scores_of(self.question.curves(0, "test")[:, :, epochs - 1]).mean(axis=1)
 
     @cached_property
     def ladder(self) -> Ladder:

@@ -36,13 +36,6 @@ def lengths(science: Science) -> list[int]:
     return sorted(set(found.values()))
 
 
-def prefixes(science: Science) -> list[int]:
-    """The shorter lengths that may be prefixes of the planned one, down to half: another rate would hardly do better there."""
-    return [epochs for epochs in lengths(science) if 0.5 * science.task.epochs <= epochs < science.task.epochs] or [
-        first(science)[0]
-    ]
-
-
 def first(science: Science) -> list[int]:
     """The lengths that a ladder begins with: next to the planned one, and that. UsageError as in `lengths`."""
     known = lengths(science)

@@ -35,5 +35,3 @@ def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
         yield f"{plan.FOLDER}/: the rungs are not those that a ladder begins with, and comes to"
     elif further(climbed):
         yield f"{plan.FOLDER}/: the ladder ends before the rungs that its own scores ask for"
-    if science.contenders[0].schedule is not None and climbed.prefixed:
-        yield f"{plan.FOLDER}/: a baseline with a schedule is not trained at a shorter length"

@@ -62,7 +62,9 @@ def _judged(reading: Reading, verdict: dict[str, Any]) -> list[tuple[str, str]]:
         ("spread between seeds, relative", _ratio(stable)),
         (
             "gets to the target faster",
-            share(*(fast["faster"][k] for k in ("mean", "low", "high"))) if fast else MISSING,
+            share(*(fast["faster"][k] for k in ("mean", "low", "high")))
+            if fast and "speedup" not in verdict
+            else MISSING,
         ),
     ]
     return [(name, value) for name, value in rows if value != MISSING]
