@@ -101,7 +101,9 @@ def lines(raw: dict[str, Any]) -> list[Line]:
             middle = float(np.median([w.factor for w in said if w.factor is not None]))
             ends = [np.log(w.high / w.low) for w in said if w.low is not None and w.high is not None]
             width = f"{np.median(ends):.2f}" if ends else "–"
-            note = f"median {middle:.2f}, middle width {width} of a logarithm, {len(said) - len(ends)} open at an end"
+            told = sum((w.low or 0.0) > 1 or (w.high or np.inf) < 1 for w in said)
+            open_ends = f"{len(said) - len(ends)} open at an end"
+            note = f"median {middle:.2f}, middle width {width} of a logarithm, {open_ends}, {told} without 1"
             found.append(
                 Line(
                     f"{true:g}× the steps: the interval holds {true:g}",
