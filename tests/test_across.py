@@ -115,6 +115,19 @@ def test_a_candidate_that_cant_be_made_for_a_task_has_no_part_in_it(where):
     assert "muon has no part in task logistic" in told[0]
 
 
+def test_a_task_in_which_no_candidate_has_a_part_is_said_to_be_left_out(where, tmp_path):
+    tasks = f"{where / 'mine.py'}:one,{where / 'mine.py'}:three,logistic"
+    muon = "muon=assay.contenders.muon:muon"
+    command = ["run", "adam", muon, "--task", tasks, *OPTIONS, "--out", str(tmp_path / "run"), "--quiet"]
+    assert call(command) == 0
+    (verdict,) = content(tmp_path / "run")["verdicts"]
+    said = "logistic is left out, for no candidate has a part in it (doesn't apply: no hidden matrix)."
+    assert said in verdict["sentence"]
+    assert said.split(",")[0] in (tmp_path / "run" / "report.html").read_text()
+    assert call(["verify", str(tmp_path / "run")]) == 0
+    assert open_suite(tmp_path / "run").without == {"logistic": "doesn't apply: no hidden matrix"}
+
+
 def test_a_candidate_that_fails_when_it_is_made_is_one_clear_line(where, capsys):
     (where / "breaks.py").write_text(
         "class Breaks:\n    def __init__(self, params, lr):\n        raise TypeError('no such thing')\n"

@@ -121,7 +121,17 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
         coverage=None if level is None else suite.cells_alpha,
         alike=(alike, outcome(alike.low, alike.high, 1.0)) if looked_at else None,
     )
-    return _said(suite, slot, facts, cells, arms, sentence(facts) + _changes(candidate, suite.baseline, runs))
+    return _said(
+        suite, slot, facts, cells, arms, sentence(facts) + _without(suite) + _changes(candidate, suite.baseline, runs)
+    )
+
+
+def _without(suite: Suite) -> str:
+    """The tasks that were asked for and are none of the runs."""
+    return "".join(
+        f" {name} is left out, for no candidate has a part in it ({why})."
+        for name, why in (suite.without or {}).items()
+    )
 
 
 def _how_tuned(suite: Suite, first: Protocol) -> str:

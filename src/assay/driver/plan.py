@@ -214,6 +214,7 @@ def plan_suite(
     baseline, *candidates = contenders
     drafts: list[tuple[Job, str, dict[str, str]]] = []  # with the setting in words, and who has no part in it
     reasons: dict[str, str] = {}
+    without: dict[str, str] = {}
     schedules = protocol.schedule
     if doubled := next((s for s in schedules if list(schedules).count(s) > 1), None):
         raise UsageError(f"--schedule {doubled} comes twice")
@@ -227,12 +228,14 @@ def plan_suite(
             job = job_of(task, (baseline, *taking_part), asked, protocol, engine)
             words = [_in_words(setting, on), f"schedule {schedule}" if len(schedules) > 1 else ""]
             drafts.append((job, ", ".join(filter(None, words)), skipped))
+        else:
+            without[task.name] = next(iter(skipped.values()))
     nowhere = [c for c in candidates if all(c.name in skipped for _, _, skipped in drafts)]
     if missed := next(filter(wanted, nowhere), None):
         raise UsageError(f"{missed.name} can't be made for any of these tasks: {reasons[missed.name]}")
     gone = {c.name for c in nowhere}
     drafts = [(job, at, {who: why for who, why in skipped.items() if who not in gone}) for job, at, skipped in drafts]
-    return _together(drafts, [c for c in contenders if c.name not in gone], on, protocol, out, title)
+    return _together(drafts, without, [c for c in contenders if c.name not in gone], on, protocol, out, title)
 
 
 def _refuse_what_is_for_one_task(on: TaskOptions, protocol: ProtocolOptions) -> None:
@@ -285,6 +288,7 @@ def _in_words(setting: Setting, on: TaskOptions) -> str:
 
 def _together(
     drafts: Sequence[tuple[Job, str, dict[str, str]]],
+    without: dict[str, str],
     contenders: Sequence[Contender],
     on: TaskOptions,
     protocol: ProtocolOptions,
@@ -322,6 +326,7 @@ def _together(
         first.alpha,
         protocol.seed,
         transfer=protocol.transfer or msgspec.UNSET,
+        without=without or msgspec.UNSET,
     )
     called = f"{_safe('-'.join([title, *names]))[:80]}-{suite.hash[:8]}"
     folder = Path(out) if out else RUNS / called

@@ -43,6 +43,9 @@ class Suite(msgspec.Struct, frozen=True):
     seed: int
     version: int = VERSION
     transfer: Rule | msgspec.UnsetType = msgspec.UNSET  # of what the first of the entries chose to all others
+    without: dict[str, str] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # tasks in which no candidate has a part, with the reason
 
     @property
     def varied(self) -> list[str]:
