@@ -36,6 +36,7 @@ class Rate:
 
     def __init__(self) -> None:
         self.kind, self.a_training, self.trained, self.began = "", 0, 0, 0.0
+        self.counts = False
 
     def hear(self, event: events.Event) -> None:
         """Keep what it says."""
@@ -43,16 +44,16 @@ class Rate:
             case events.Estimated(_, kind, a_training):
                 self.kind, self.a_training = kind, a_training
             case events.Stage(name):
-                of_full_length = name in ("pilot", "tune", "final")
-                self.trained, self.began = 0 if of_full_length else -(10**12), time.monotonic()
-            case events.Trained(_, _, members, recorded) if not recorded:
+                self.counts = name in ("pilot", "tune", "final")  # whose trainings are as long as planned
+                self.trained, self.began = 0, time.monotonic()
+            case events.Trained(_, _, members, recorded) if self.counts and not recorded:
                 self.trained += members
             case _:
                 pass
 
     def __str__(self) -> str:
         seconds = time.monotonic() - self.began
-        if self.trained <= 0 or not self.a_training or seconds < SHORT:
+        if not self.trained or not self.a_training or seconds < SHORT:
             return ""
         return f"{self.trained * self.a_training / seconds:,.0f} {self.kind}/s"
 
