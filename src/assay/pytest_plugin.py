@@ -30,35 +30,38 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     from assay.conformance.package import exported, is_package
     from assay.errors import UsageError
 
-    known = read_baseline(baseline) if (baseline := config.getoption("--assay-baseline")) else {}
-    for package in packages:
-        try:
-            names = [f"{package}:{name}" for name in exported(package)] if is_package(package) else [package]
-        except UsageError as error:
-            raise pytest.UsageError(f"--assay-check {error}") from None
-        for name in names:
+    try:
+        known = read_baseline(baseline) if (baseline := config.getoption("--assay-baseline")) else {}
+        named = {one: [f"{one}:{name}" for name in exported(one)] if is_package(one) else [] for one in packages}
+    except UsageError as error:
+        raise pytest.UsageError(f"--assay-check: {error}") from None
+    for one, names in named.items():
+        for name in names or [one]:
             for spec in (s for s in CATALOGUE if s.kind == "check"):
-                item = CheckItem.from_parent(session, name=f"{name}[{spec.name}]", optimizer=name, check=spec.name)
+                given = {"optimizer": name, "check": spec.name, "may_refuse": bool(names)}
+                item = CheckItem.from_parent(session, name=f"{name}[{spec.name}]", **given)
                 if spec.name in known.get(name, {}):
                     item.add_marker(pytest.mark.xfail(strict=True, reason=known[name][spec.name]))
                 items.append(item)
 
 
 class CheckItem(pytest.Item):
-    """One check of one optimizer."""
+    """One check of one optimizer. `may_refuse`: of a package's, what can't be made is skipped, with the reason."""
 
-    def __init__(self, *, optimizer: str, check: str, **given: Any) -> None:
+    def __init__(self, *, optimizer: str, check: str, may_refuse: bool, **given: Any) -> None:
         super().__init__(**given)
-        self.optimizer, self.check = optimizer, check
+        self.optimizer, self.check, self.may_refuse = optimizer, check, may_refuse
 
     def runtest(self) -> None:
-        """As `assay.testing.Check`; what can't be loaded is skipped, with the reason."""
+        """As `assay.testing.Check`."""
         from assay.errors import UsageError
         from assay.testing import Check
 
         try:
             Check(self.check)(self.optimizer)
         except UsageError as error:
+            if not self.may_refuse:
+                raise
             pytest.skip(str(error).splitlines()[0])
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:

@@ -107,6 +107,25 @@ def test_a_package_without_a_line_of_code(library):
     assert "there is no file nothing_here.py" in unknown.stderr
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        (["--assay-check", "torch.optim:Adamm"], 1, "did you mean Adam"),  # named, so that nothing of it may be skipped
+        (
+            ["--assay-check", "lib.py", "--assay-baseline", "lib.py"],
+            4,
+            "--assay-baseline|--baseline lib.py can't be read",
+        ),
+    ],
+)
+def test_what_pytest_cant_ask_fails(asked, code, said, library):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=library)
+    assert done.returncode == code, done.stdout
+    assert any(words in done.stdout + done.stderr for words in said.split("|"))
+    assert "INTERNALERROR" not in done.stdout
+
+
 def test_what_is_wrongly_expected_is_said():
     with pytest.raises(UsageError, match="no check is called silent"):
         parametrize_with_checks([torch.optim.SGD], expected_failures={"silent": "?"})
@@ -268,6 +287,12 @@ def test_a_failure_names_the_smallest_setting_that_shows_it(tmp_path, capsys):
     assert "weight_decay=0.1" in str(report["none_grad"].example)
     assert report["zero_dim"].status == "pass"
     assert [label for label, _ in report.matrix][:2] == ["weight_decay=0.1", "maximize=True"]
+
+
+def test_a_packages_optimizers_are_asked_under_their_settings_too(tmp_path, capsys):
+    (tmp_path / "lib.py").write_text(MATRIX)
+    assert call(["check", str(tmp_path / "lib.py"), "--matrix"]) == 1
+    assert "(with weight_decay=0.1, maximize=True)" in capsys.readouterr().out
 
 
 def test_settings_are_those_that_it_declares():

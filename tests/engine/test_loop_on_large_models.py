@@ -14,7 +14,7 @@ from assay.cli import call
 from assay.contenders import contenders
 from assay.core import EngineOptions, Member, Split, Splits, Task
 from assay.driver.retrain import retrain
-from assay.engine.compiled import forward
+from assay.engine.compiled.forward import forward_of
 from assay.engine.select.choose import choose_engine
 from assay.engine.torch_private import cpp_compiler
 from assay.errors import UsageError
@@ -65,7 +65,7 @@ def test_no_more_than_a_part_goes_through_the_model() -> None:
 def test_a_compiled_model_gives_the_loops_numbers() -> None:
     task, (adam,) = find("python-gpt-small", {"train_samples": 20, "width": 16, "depth": 1}), contenders(["adam"])
     plain = loop.train(task, adam, [MEMBER], loop_here())
-    found = forward.train(task, adam, [MEMBER], loop_here())
+    found = loop.train(task, adam, [MEMBER], loop_here(), forward_of=forward_of)
     for name in ("train_loss", "grad_norm", "update_norm", "validation", "test"):
         np.testing.assert_allclose(getattr(found, name), getattr(plain, name), rtol=1e-3)
 

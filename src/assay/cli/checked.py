@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.conformance.catalogue import BY_NAME
-from assay.conformance.explained import EXPLAINED
+from assay.conformance.explained import EXPLAINED, GRADES
 from assay.conformance.outputs import (
     Baseline,
-    Found,
     as_badge,
     as_baseline,
     as_junit,
@@ -20,17 +19,11 @@ from assay.conformance.outputs import (
     new,
     read_baseline,
 )
-from assay.conformance.report import Report, as_data, render, summary
+from assay.conformance.report import Found, Report, as_data, render, summary
 from assay.errors import Interrupted, UsageError, nearest
 from assay.events.text import say, tell
 
 from . import printed
-
-GRADES = {
-    "wrong": "a training that is wrong without a word",
-    "breaks": "a training that breaks",
-    "untidy": "what only a reader minds",
-}
 
 
 @dataclass(frozen=True)

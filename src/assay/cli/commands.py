@@ -181,7 +181,8 @@ def check(
     from assay.cli.checked import Files, conclude
     from assay.cli.checked import explain as explained
     from assay.conformance import check as checked
-    from assay.conformance.package import Found, check_package, is_package
+    from assay.conformance.package import check_package, is_package
+    from assay.conformance.report import Found
 
     if explain is not None:
         explained(explain)
@@ -192,9 +193,10 @@ def check(
     files.see_that_they_can_be_written()
     found: Found = {}
     for one in contenders:
-        package = is_package(one)
-        done = check_package(one, on_report=lambda name, _: tell(f"{name}: done")) if package else None
-        found |= {one: checked(one, speed=speed, matrix=matrix)} if done is None else done
+        if is_package(one):
+            found |= check_package(one, matrix=matrix, on_report=lambda name, _: tell(f"{name}: done"))
+        else:
+            found[one] = checked(one, speed=speed, matrix=matrix)
     return conclude(found, files, json=json, several=len(contenders) > 1 or any(map(is_package, contenders)))
 
 

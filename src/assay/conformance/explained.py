@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Grade = Literal["wrong", "breaks", "untidy"]
-WORST_FIRST: tuple[Grade, ...] = ("wrong", "breaks", "untidy")
+GRADES: dict[Grade, str] = {
+    "wrong": "a training that is wrong without a word",
+    "breaks": "a training that breaks",
+    "untidy": "what only a reader minds",
+}
+"""What each comes to, the worst first."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """`grade`: a training that is wrong without a word, one that breaks, or what only a reader of the code minds."""
+    """`grade`: what a fault comes to, see `GRADES`."""
 
     grade: Grade
     why: str

@@ -12,12 +12,12 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from assay.conformance.catalogue import CATALOGUE, Spec
+from assay.conformance.catalogue import Spec
 from assay.conformance.report import Finding
 from assay.core import Contender
 
 Setting = Mapping[str, Any]
-Found = Mapping[str, Finding]  # by check
+Findings = Mapping[str, Finding]  # by check
 SETTINGS: tuple[Setting, ...] = (
     {"weight_decay": 0.1},
     {"maximize": True},
@@ -78,8 +78,11 @@ def together(singles: Sequence[Setting]) -> list[Setting]:
 
 
 def smallest(
-    found: Found, singles: Sequence[Setting], specs: Sequence[Spec], asked: Callable[[Setting, Sequence[Spec]], Found]
-) -> Iterator[tuple[Setting, Found]]:
+    found: Findings,
+    singles: Sequence[Setting],
+    specs: Sequence[Spec],
+    asked: Callable[[Setting, Sequence[Spec]], Findings],
+) -> Iterator[tuple[Setting, Findings]]:
     """What is found under each setting, the smallest first; `found`: under none. `asked` asks a setting some checks."""
     failing = {name for name, finding in found.items() if finding.status == "fail"}
     failing_alone: dict[str, set[str]] = {}
@@ -102,7 +105,7 @@ def smallest(
         yield whole, under
 
 
-def merged(found: Found, matrix: Sequence[tuple[Setting, Found]]) -> dict[str, Finding]:
+def merged(found: Findings, matrix: Sequence[tuple[Setting, Findings]]) -> dict[str, Finding]:
     """One finding a check: under no setting, or that of the first setting that fails it, which is named."""
     result = dict(found)
     for setting, under in matrix:
@@ -120,7 +123,3 @@ def under(contender: Contender, setting: Setting) -> Contender:
 
 def _clash(one: Setting, other: Setting) -> bool:
     return any(name in one and one[name] != value for name, value in other.items())
-
-
-CHECKS = tuple(spec.name for spec in CATALOGUE if spec.kind == "check" and spec.name not in LEFT_OUT)
-"""The columns of the matrix."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import msgspec
 
-from assay import __version__
 from assay.conformance.catalogue import CATALOGUE
 from assay.conformance.explained import EXPLAINED
-from assay.conformance.report import Report
+from assay.conformance.report import Found, Report
+from assay.core.versions import installed
 from assay.errors import UsageError
 
-Found = Mapping[str, Report | str]  # by the name that was asked for; a text is the reason why there is no report
 Baseline = dict[str, dict[str, str]]  # by that name, then by check: what was said of it
 
 
@@ -112,7 +110,7 @@ def as_sarif(found: Found, known: Baseline) -> bytes:
             if finding.name in known.get(name, {}):
                 result["suppressions"] = [{"kind": "external", "justification": known[name][finding.name]}]
             results.append(result)
-    driver = {"name": "assay", "version": __version__, "rules": rules}
+    driver = {"name": "assay", "version": installed("assay"), "rules": rules}
     whole = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

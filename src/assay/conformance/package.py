@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.conformance.ask import LIMIT, STARTING, asked_of, check
-from assay.conformance.report import Report
+from assay.conformance.report import Found, Report
 from assay.conformance.serve import Refused, alone
 from assay.contenders.registry import CONTENDERS, PACKAGED
 from assay.contenders.resolve import split_alias
 from assay.contenders.schedules import split_schedule
 from assay.errors import UsageError, own_frames
 from assay.workers.local import cores
-
-Found = dict[str, Report | str]  # by PACKAGE:Name; a text is the reason why there is no report
 
 
 def is_package(text: str) -> bool:
@@ -56,13 +54,20 @@ def exported(package: str) -> list[str]:
 
 
 def check_package(
-    package: str, limit: float = LIMIT, on_report: Callable[[str, Report | str], Any] = lambda name, report: None
+    package: str,
+    limit: float = LIMIT,
+    matrix: bool = False,
+    on_report: Callable[[str, Report | str], Any] = lambda name, report: None,
 ) -> Found:
-    """Check all optimizers of a package, several at once; `on_report` hears of each when it is done."""
+    """Check all optimizers of a package, by PACKAGE:Name, several at once; `on_report` hears of each when it is done.
+
+    Raises:
+        UsageError: as in `exported`.
+    """
 
     def one(name: str) -> Report | str:
         try:
-            report: Report | str = check(f"{package}:{name}", speed=False, limit=limit)
+            report: Report | str = check(f"{package}:{name}", speed=False, limit=limit, matrix=matrix)
         except UsageError as error:
             report = str(error).splitlines()[0]
         on_report(f"{package}:{name}", report)

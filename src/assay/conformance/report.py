@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from assay.conformance.explained import EXPLAINED, WORST_FIRST
+from assay.conformance.explained import EXPLAINED, GRADES
 
 Status = Literal["pass", "fail", "not applicable"]
 Kind = Literal["check", "measure"]
@@ -73,7 +73,7 @@ class Report:
         """The findings that are failures, the worst first."""
         failed = (f for f in self.findings if f.status == "fail")
         return tuple(
-            sorted(failed, key=lambda f: WORST_FIRST.index(EXPLAINED[f.name].grade) if f.name in EXPLAINED else 9)
+            sorted(failed, key=lambda f: [*GRADES].index(EXPLAINED[f.name].grade) if f.name in EXPLAINED else 9)
         )
 
     @property
@@ -99,6 +99,9 @@ class Report:
             raise KeyError(f"no check is called {name!r}; there are {', '.join(found)}")
         return found[name]
 
+
+Found = dict[str, Report | str]
+"""Of several, by the name that was asked for; a text is the reason why there is no report."""
 
 _WIDTH = 16  # of the column of names
 _LINE = 110  # characters

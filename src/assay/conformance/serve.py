@@ -55,9 +55,7 @@ def alone() -> None:
     torch.set_num_threads(1)
 
 
-def serve(
-    connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes, settings: bool = False
-) -> None:
+def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes, settings: bool) -> None:
     """Send where the contender is written, or `Refused`; then the findings, in the order of `specs`, and each setting's."""
     alone()
     from assay.conformance.lab import Lab
@@ -88,7 +86,7 @@ def serve(
 
         return _in_turn(specs, work)
 
-    found, under = asked(contender, specs), list[tuple[matrix.Setting, matrix.Found]]()
+    found, under = asked(contender, specs), list[tuple[matrix.Setting, matrix.Findings]]()
     if settings and found["steps"].status == "pass":
         singles = matrix.settings_of(target)
         under = [*matrix.smallest(found, singles, specs, lambda s, some: asked(matrix.under(contender, s), some))]

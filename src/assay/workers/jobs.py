@@ -208,11 +208,11 @@ def _trained(task: Task, contender: Contender, members: Sequence[Member], numeri
             raise Interrupted(f"{contender.name}: {error}; run the same command again, it goes on") from error
         except NotVectorizable as error:  # the same members always are, wherever they train
             reason = str(error)
-    elif numerics.compiled:
-        from assay.engine.compiled import forward
-
-        return forward.train(task, contender, members, numerics)
-    return replace(loop.train(task, contender, members, numerics), fallback=(reason,) * len(members))
+    forward_of = None
+    if numerics.engine == "loop" and numerics.compiled:
+        from assay.engine.compiled.forward import forward_of
+    found = loop.train(task, contender, members, numerics, forward_of=forward_of)
+    return replace(found, fallback=(reason,) * len(members))
 
 
 def _which(members: Sequence[Member]) -> str:

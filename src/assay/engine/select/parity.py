@@ -62,12 +62,11 @@ def probe(
 
 def probe_loop(task: Task, contender: Contender, numerics: Numerics, split: int = 0) -> str | None:
     """The same of the loop with its model compiled, or its batches in parts, beside the plain one."""
+    forward_of = None
     if numerics.compiled:
-        from assay.engine.compiled import forward as trained
-    else:
-        trained = loop
+        from assay.engine.compiled.forward import forward_of
     half = numerics if not numerics.micro_batch else msgspec.structs.replace(numerics, micro_batch=PART)
-    return _compared(trained.train, task, contender, half, split)
+    return _compared(partial(loop.train, forward_of=forward_of), task, contender, half, split)
 
 
 def _compared(

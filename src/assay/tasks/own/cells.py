@@ -45,13 +45,13 @@ class CsvFile(File):
         return cells_of(self)
 
 
-def cells_of(path: File) -> Cells:
+def cells_of(file: File) -> Cells:
     """The cells of a table; columns without a name are numbered. Where commas don't part columns they begin decimals.
 
     Raises:
         UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
     """
-    text = decoded(path.read()).replace("\r\n", "\n").replace("\r", "\n")
+    text = decoded(file.read()).replace("\r\n", "\n").replace("\r", "\n")
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=first.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -59,17 +59,17 @@ def cells_of(path: File) -> Cells:
     try:
         for row in lines:
             if row and found and len(row) != len(found[0]):
-                raise UsageError(f"{path}: line {lines.line_num} has {len(row)} cells, and the header {len(found[0])}")
+                raise UsageError(f"{file}: line {lines.line_num} has {len(row)} cells, and the header {len(found[0])}")
             if row:
                 found.append([cell.strip() for cell in row])
     except csv.Error as error:
-        raise UsageError(f"{path}: line {lines.line_num} can't be read ({error})") from None
+        raise UsageError(f"{file}: line {lines.line_num} can't be read ({error})") from None
     if not found:
-        raise UsageError(f"{path} has no line with anything in it")
+        raise UsageError(f"{file} has no line with anything in it")
     names = [name or f"column {place}" for place, name in enumerate(found[0], start=1)]
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
-        raise UsageError(f"{path}: the column {doubled[0]!r} comes twice: rename one of them")
+        raise UsageError(f"{file}: the column {doubled[0]!r} comes twice: rename one of them")
     columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
     by_name = {name: list(column) for name, column in zip(names, columns, strict=True)}
     return Cells(by_name, "." if delimiter == "," else ",")

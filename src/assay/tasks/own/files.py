@@ -68,10 +68,22 @@ def noted(source: Source, more: Sequence[str] = ()) -> str:
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of the user's."""
+class Local:
+    """A file or folder of the user's, all of which is used."""
 
     path: Path
+
+    def left_out(self) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class File(Local):
+    """A file of the user's."""
 
     @property
     def name(self) -> str:
@@ -82,13 +94,6 @@ class File:
         """As `version`."""
         return version(self.path)
 
-    def left_out(self) -> Sequence[str]:
-        """Nothing."""
-        return ()
-
     def read(self) -> bytes:
         """As `read`."""
         return read(self.path)
-
-    def __str__(self) -> str:
-        return str(self.path)

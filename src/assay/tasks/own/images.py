@@ -15,7 +15,7 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
-from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted, version
+from assay.tasks.own.files import TRAINED, Local, Source, Version, dealt, noted, version
 from assay.tasks.own.formats import Pictures, shipped
 from assay.tasks.own.network import network
 
@@ -39,10 +39,8 @@ class Images(Source, Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(Local):
     """A folder with a folder a class, or with files of MNIST's, Fashion-MNIST's or CIFAR's makers."""
-
-    path: Path
 
     @property
     def name(self) -> str:
@@ -54,16 +52,9 @@ class Folder:
         inside = sorted(Path(place, name) for place, _, names in os.walk(self.path, followlinks=True) for name in names)
         return tuple(map(version, inside))
 
-    def left_out(self) -> Sequence[str]:
-        """Nothing."""
-        return ()
-
     def pictures(self) -> Pictures:
         """As `pictures`."""
         return pictures(self.path)
-
-    def __str__(self) -> str:
-        return str(self.path)
 
 
 def pictures(folder: Path) -> Pictures:

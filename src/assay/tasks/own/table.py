@@ -49,24 +49,24 @@ class Rows:
 
 
 @lru_cache(maxsize=2)
-def rows(path: Table, target: str, version: Version) -> Rows:
+def rows(source: Table, target: str, version: Version) -> Rows:
     """A table of that `version`.
 
     Raises:
         UsageError: it can't be read, has no such column, or nothing to learn from.
     """
-    cells, decimal = path.cells()
+    cells, decimal = source.cells()
     if target not in cells:
         raise UsageError(
-            f"{path} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
+            f"{source} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
         )
     there = [i for i, cell in enumerate(cells[target]) if cell not in NO_TARGET]
     for name, words in cells.items():
         if decimal == "." and sum(map(with_commas, words)) > len(words) // 2:
             raise UsageError(
-                f"{path}: column {name!r} has numbers with commas, which may mean two things: write them without"
+                f"{source}: column {name!r} has numbers with commas, which may mean two things: write them without"
             )
-    found, classes = _target(path, target, [cells[target][i] for i in there], decimal)
+    found, classes = _target(source, target, [cells[target][i] for i in there], decimal)
     notes = list[str]()
     if len(there) < len(cells[target]):
         notes.append(f"{len(cells[target]) - len(there)} rows without a {target}")
@@ -79,7 +79,9 @@ def rows(path: Table, target: str, version: Version) -> Rows:
         strange = known - int((~np.isnan(values)).sum())
         if distinct > 1 and strange <= FOREIGN * known:
             if not (np.abs(values[~np.isnan(values)]) < LARGEST).all():
-                raise UsageError(f"{path}: column {name!r} holds a number that is infinite, or too large to learn from")
+                raise UsageError(
+                    f"{source}: column {name!r} holds a number that is infinite, or too large to learn from"
+                )
             numbers.append(values)
             if strange:
                 notes.append(f"{strange} cells of {name} that are no numbers")
@@ -90,35 +92,39 @@ def rows(path: Table, target: str, version: Version) -> Rows:
         else:
             notes.append(f"{name}, which {'is always the same' if distinct < 2 else 'names each row'}")
     if not numbers and not categories:
-        raise UsageError(f"{path} has no column to predict {target!r} from")
+        raise UsageError(f"{source} has no column to predict {target!r} from")
     n = len(found)
     return Rows(
         np.stack(numbers, axis=1) if numbers else np.empty((n, 0)),
         np.concatenate(categories, axis=1) if categories else np.empty((n, 0), dtype=np.float32),
         found,
         classes,
-        noted(path, notes),
+        noted(source, notes),
     )
 
 
-def _target(path: Table, name: str, words: list[str], decimal: str) -> tuple[np.ndarray, int]:
+def _target(source: Table, name: str, words: list[str], decimal: str) -> tuple[np.ndarray, int]:
     """The targets and how many classes they are of, 0 for a quantity."""
     values, counts = as_numbers(words, decimal), Counter(words)
     numeric = not np.isnan(values).any()
     few = numeric and len(set(values)) <= CLASSES and np.isfinite(values).all() and (values == np.round(values)).all()
     if numeric and not few:
         if len(set(values)) < 2 or not (np.abs(values) < LARGEST).all():
-            raise UsageError(f"{path}: column {name!r} is always the same, or not finite: there is nothing to predict")
+            raise UsageError(
+                f"{source}: column {name!r} is always the same, or not finite: there is nothing to predict"
+            )
         return values, 0
     if few:
         counts = Counter(values.tolist())
     if len(counts) < 2:
-        raise UsageError(f"{path}: column {name!r} has {len(counts)} class{'es' * (len(counts) != 1)}; two are needed")
+        raise UsageError(
+            f"{source}: column {name!r} has {len(counts)} class{'es' * (len(counts) != 1)}; two are needed"
+        )
     rarest, count = min(counts.items(), key=lambda item: item[1])
     if count < FEWEST:
         shown = f"{rarest:g}" if isinstance(rarest, float) else rarest
         raise UsageError(
-            f"{path}: class {shown!r} of column {name!r} has {count} row{'s' * (count != 1)}, and {FEWEST} are the fewest to "
+            f"{source}: class {shown!r} of column {name!r} has {count} row{'s' * (count != 1)}, and {FEWEST} are the fewest to "
             "learn from: leave such rows out, or put classes together"
         )
     place = {value: i for i, value in enumerate(sorted(counts))}
