@@ -249,7 +249,7 @@ def test_a_candidate_far_ahead_makes_the_ladder_longer_and_one_far_behind_is_sai
     assert max(lengths) == 8  # four times, the most
     (verdict,) = found.verdicts
     assert verdict.speedup is None
-    assert "better than adam trained for any number of steps that was tried, up to 4.00× its own" in verdict.sentence
+    assert "better than adam trained for any number of steps that was tried, 0.50× to 4.00× its own" in verdict.sentence
     other = assay.compare(
         "sgd", "adam", task=task, space=spaces, out=tmp_path / "turned", speedup=True, workers=1, **slow
     )

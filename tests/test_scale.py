@@ -71,6 +71,10 @@ def test_sizes_from_the_command_line(tmp_path, capsys) -> None:
     assert "batch size" in verdict["sentence"]
     assert verdict["scale"]["sizes"] == [8, 16, 32]
     assert verdict["scale"]["of"] in ("speedup", "difference")
+    for cell, size in zip(verdict["tasks"], (8, 16, 32), strict=True):  # what it is worth at each, as there alone
+        own = json.loads((out / f"logistic-batch-size-{size}" / "result.json").read_text())["verdicts"][0]
+        fields = ("speedup", "speedup_low", "speedup_high")
+        assert {name: cell[name] for name in fields} == {name: own[name] for name in fields}
     assert (out / {"speedup": "scale.png", "difference": "scale_margins.png"}[verdict["scale"]["of"]]).exists()
     assert call(["verify", str(out)]) == 0
     page = (out / "report.html").read_text().replace("</span> <span>", " ")
@@ -85,6 +89,13 @@ def test_sizes_from_the_command_line(tmp_path, capsys) -> None:
     ):
         assert call([*asked, "--scale", wrong, "--out", str(tmp_path / "no")]) == 2
         assert why in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_size_that_cant_be_trained_is_told_before_anything_is(tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    assert call(["run", *ASKED.split(), "--scale", "batch-size=8,16,100000", "--out", str(out)]) == 2
+    assert "fewer than a batch of 100000" in " ".join(capsys.readouterr().err.split())
+    assert not list(out.glob("**/*.parquet"))
 
 
 def test_sizes_from_python(tmp_path) -> None:

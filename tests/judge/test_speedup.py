@@ -91,12 +91,12 @@ def test_open_ends_and_empty_sets_ask_for_more_rungs_and_are_said() -> None:
     assert wanted([wide, None], ladder, deciding) == {"longer", "shorter"}
     assert wanted([ahead, wide], flat, deciding) == {"shorter"}  # which longer training doesn't help any more
     assert wide.factor is None  # a root says nothing where both ends are open
-    assert "better than adam trained for any number of steps that was tried, up to 2.00×" in sentence(
-        ahead, "mine", "adam", 0.95, True
-    )
-    assert "down to 0.50×" in sentence(behind, "mine", "adam", 0.95, True)
+    said = [sentence(one, "mine", "adam", 0.95, "helps") for one in (ahead, behind)]
+    for side, own in zip(("better", "worse"), said, strict=True):
+        tried = "any number of steps that was tried, 0.50× to 2.00× its own."
+        assert own == f"mine is {side} than adam trained for {tried}"
     assert "can't be told" in sentence(wide, "mine", "adam", 0.95, None)
-    assert sentence(wide, "mine", "adam", 0.95, False).endswith(
+    assert sentence(wide, "mine", "adam", 0.95, "untold").endswith(
         "Longer training isn't seen to help adam here, so that steps say little."
     )
 
@@ -111,8 +111,20 @@ def test_a_baseline_that_overfits_leaves_two_stretches() -> None:
     assert found is not None
     assert len(found.pieces) == 2
     assert found.factor == pytest.approx(0.7, abs=0.02)  # the fewest steps that do
-    assert "anywhere in " in sentence(found, "mine", "adam", 0.95, True)
-    assert ladder.helps(deciding) is False
+    assert "anywhere in " in sentence(found, "mine", "adam", 0.95, "helps")
+    assert ladder.longer(deciding) == "hurts"
+
+
+def test_a_baseline_that_longer_training_makes_worse_is_asked_at_shorter_lengths() -> None:
+    ladder = ladder_of(noise=0.05, curve=lambda b: -2 * np.log(b))
+    ahead = worth(np.full(10, 4.0) + np.linspace(-0.1, 0.1, 10), ladder, deciding)
+    assert ahead is not None
+    assert ahead.empty
+    assert wanted([ahead], ladder, deciding) == {"shorter"}
+    longer = ladder.longer(deciding)
+    assert longer == "hurts"
+    said = sentence(ahead, "mine", "adam", 0.95, longer)
+    assert said.endswith("Longer training makes adam worse here, so that steps say little: ask with fewer --epochs.")
 
 
 def test_seconds_add_variances_of_logarithms() -> None:
@@ -122,11 +134,18 @@ def test_seconds_add_variances_of_logarithms() -> None:
     assert factor == pytest.approx(0.6)
     assert low == pytest.approx(0.6 * math.exp(-math.hypot(math.log(1.2 / 1.1), 0.2)))
     assert high is None
-    assert in_seconds((None, 1.5, None), 1.0, 0.1, 2.0) == (None, None, None)
+    assert in_seconds((None, None, None), 1.0, 0.1, 2.0) == (None, None, None)
+    assert in_seconds((None, 1.5, None), 2.0, 0.1, 2.0) == (None, pytest.approx(0.75 * math.exp(-0.2)), None)
     verdict = {"candidate": "mine", "baseline": "adam"}
     timed = {"step_ratio": 1.15, "speedup": 1.02, "speedup_low": 0.94, "speedup_high": 1.11}
     assert seconds_sentence(verdict, timed) == (
         "mine is worth 1.02× adam's seconds (0.94 to 1.11), for a step of mine takes 1.15 times as long as one of adam here."
+    )
+    open_ended = {"step_ratio": 1.15, "speedup": None, "speedup_low": 2.5, "speedup_high": None}
+    assert seconds_sentence(verdict, open_ended).startswith("mine is worth 2.50× adam's seconds at least, for a step")
+    nothing = dict.fromkeys(("speedup", "speedup_low", "speedup_high"))
+    assert seconds_sentence(verdict, {"step_ratio": 1.15, **nothing}).startswith(
+        "A step of mine takes 1.15 times as long"
     )
 
 
@@ -147,17 +166,19 @@ def simulation() -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize("replicates", [8, 12, 24])
 @pytest.mark.parametrize("curve", ["constant", "cosine", "overfitting"])
 def test_it_covers_the_true_speed_up_as_often_as_it_says_and_is_hardly_biased(
-    simulation: ModuleType, curve: str
+    simulation: ModuleType, curve: str, replicates: int
 ) -> None:
-    cells = [simulation.cell(curve, true, 12, 150) for true in (0.6, 1.0, 1.4)]
-    n = 150 * len(cells)
-    covered = round(sum(cell.coverage for cell in cells) * 150)
-    assert scipy.stats.binom.cdf(covered, n, 0.92) > 0.005  # 92 % at least, as far as so many tell
+    n = 100
+    cells = [simulation.cell(curve, true, replicates, n) for true in simulation.TRUE]
     for cell in cells:
-        allowed = 0.015 + 3 * cell.width / 3.92 * 1.2533 / math.sqrt(150)  # and what a median of 150 leaves open
+        assert scipy.stats.binom.cdf(round(cell.coverage * n), n, 0.92) > 0.001  # 92 % at least, as far as so many tell
+        allowed = 0.015 + 3 * cell.width / 3.92 * 1.2533 / math.sqrt(n)  # and what a median of so many leaves open
         assert abs(cell.bias) < allowed
+    covered, every = round(sum(cell.coverage for cell in cells) * n), n * len(cells)
+    assert scipy.stats.binom.cdf(covered, every, 0.92) > 0.005
 
 
 def test_the_delta_method_has_the_width_that_the_set_has_where_noise_is_small() -> None:

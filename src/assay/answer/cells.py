@@ -58,6 +58,12 @@ class Judged:
         """The level of each candidate's interval on the task."""
         return 1 - self.plan.science.protocol.alpha / max(1, len(self.plan.science.contenders) - 1)
 
+    @property
+    def first(self) -> int | None:
+        """Of two stages, how many replicates the first has, whose spread decided on more."""
+        stages = self.plan.science.protocol.stages
+        return stages.first if isinstance(stages, Stages) else None
+
     def slot(self, contender: str) -> int:
         """The contender's place in the run."""
         return [c.name for c in self.plan.science.contenders].index(contender)
@@ -115,9 +121,8 @@ class Arms:
     @property
     def part(self) -> across.Part:
         """What it adds to the mean over tasks."""
-        stages = self.run.plan.science.protocol.stages
         least = rounding_sd(self.run.resolution) / self.run.arrays.task.margin
-        return across.Part(self.differences, least, stages.first if isinstance(stages, Stages) else None)
+        return across.Part(self.differences, least, self.run.first)
 
     def interval(self, alpha: float) -> Interval:
         """That of this task alone at 1 − α, in margins."""

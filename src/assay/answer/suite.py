@@ -117,6 +117,7 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
                 if cell.ci_low is not None and cell.ci_high is not None and run.entry.setting
             ]
         ),
+        schedules=len(suite.axes.get("schedule", ())) or 1,
         distinct=len({run.entry.task for run in judged}),
         coverage=None if level is None else suite.cells_alpha,
         alike=(alike, outcome(alike.low, alike.high, 1.0)) if looked_at else None,

@@ -219,6 +219,9 @@ class Cell(Struct, frozen=True, kw_only=True):
     ci_low: float | None = None
     ci_high: float | None = None
     why: str = ""  # there is no outcome
+    speedup: float | UnsetType | None = UNSET  # as on the task alone, where a ladder was asked for
+    speedup_low: float | UnsetType | None = UNSET
+    speedup_high: float | UnsetType | None = UNSET
     steps: ToTarget | UnsetType | None = UNSET  # None without a target
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from assay import events, seeds
 from assay.core import Numerics, Science, Stages, Task, WorkerOptions, steps_per_epoch
-from assay.driver.job import Job, first_lengths, trainings
+from assay.driver.job import Job, first_lengths, ladder_steps, trainings
 from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
@@ -207,7 +207,8 @@ def sentence(e: Estimate, science: Science) -> list[str]:
         limits = "four times the length and a quarter" if furthest(science) == FURTHEST else "twice the length and half"
         lines.append(
             f"{e.ladder} of these trainings are the baseline's at other lengths, for the speed-up; the ladder grows where the "
-            f"answer touches its end, as long as longer training still helps, up to {limits}"
+            f"answer touches its end, as long as longer training still helps, up to {limits}: then it takes "
+            f"{ladder_steps(science):.2g} times the question's own steps"
         )
     if isinstance(p.looks, tuple):
         lines.append(

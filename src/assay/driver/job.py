@@ -198,6 +198,13 @@ def first_lengths(job: Job) -> list[int]:
     return [shorter, longer]
 
 
+def ladder_steps(science: Science) -> float:
+    """Of all lengths that a ladder can come to, in multiples of the question's own."""
+    p, here = science.protocol, science.task.epochs
+    rung = p.replicates * (p.trials + min(ladder.FINALS, p.final_seeds))
+    return rung * sum(e for e in ladder.lengths(science) if e != here) / (here * trainings(science))
+
+
 def trainings(science: Science, controls: bool = False, lengths: Sequence[int] = ()) -> int:
     """How many trainings a plan asks for as planned (of two stages the first, of pilots those that they begin with).
 

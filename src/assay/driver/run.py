@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from assay import events
+from assay import events, seeds
 from assay.answer.arrays import RecordArrays
 from assay.answer.cells import Judged
 from assay.answer.reached import reached, with_ranges, with_replicates
@@ -28,8 +28,11 @@ from assay.record import RunFolder, cache, extend, locked, manifest, output
 from assay.record.aside import MADE, made_at, now, set_folder_aside
 from assay.record.documents import read_data, write_data
 from assay.record.files import sweep
+from assay.record.plan import NAME as PLAN
 from assay.record.suite import Entry, Suite, start
+from assay.record.timings import read_timings
 from assay.training.numerics import may_be_this_cpu, torch_build
+from assay.workers import jobs
 from assay.workers.choose import open_workers
 from assay.workers.interface import Workers
 
@@ -39,7 +42,7 @@ from .estimate import estimate_on, settle
 from .job import Job, first_lengths, trainings
 from .plan import Comparison
 from .protocol import most_replicates
-from .scheduler import ChunkStream, Scheduler, result_of
+from .scheduler import ChunkStream, Scheduler, gather, result_of
 from .study import final_streams, in_lockstep, pilot_stream, ranged, study_stream
 from .timed import timings as timings_of
 
@@ -84,6 +87,7 @@ def _suite(comparison: Comparison, suite: Suite, work: WorkerOptions, on_event: 
     start(comparison.folder, suite)
     entries = suite.entries
     with locked(comparison.folder):
+        _see_that_all_can_be_trained(comparison.jobs, work, on_event)
         runs: list[Judged] = []
         for place, (entry, job) in enumerate(zip(entries, comparison.jobs, strict=True), start=1):
             on_event(events.TaskBegins(entry.name, place, len(entries)))
@@ -93,12 +97,28 @@ def _suite(comparison: Comparison, suite: Suite, work: WorkerOptions, on_event: 
         content = across.answered(suite, runs, comparison.folder)
         if manifest.sealed(comparison.folder) and not manifest.changes(comparison.folder):
             return content  # each run has told that it is from the record
+        own = {r.entry.name: read_timings(comparison.folder / r.entry.folder) for r in runs}
         timings = {
             "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
             "step_seconds": {r.entry.name: step_seconds(r) for r in runs},
+            **({"speedup": speedups} if (speedups := across.in_timings(content, own)) else {}),
         }
         _conclude(comparison.folder, content, timings, started, on_event)
     return content
+
+
+def _see_that_all_can_be_trained(asked: Sequence[Job], work: WorkerOptions, on_event: events.OnEvent) -> None:
+    """See that each task of several that isn't begun can be trained on, before the first is: the last size may be a bad one.
+
+    Raises:
+        UsageError: one is not.
+    """
+    if not (new := [job for job in asked if not (job.folder / PLAN).exists()]):
+        return
+    on_event(events.Stage("data", len(new)))
+    with open_workers(work, new[0].engine.device, on_event) as workers:
+        calls = [(jobs.make_data, (jobs.pack(job.task), seeds.split(job.science.seed, 0))) for job in new]
+        gather(workers, calls, lambda: on_event(events.Advanced()))
 
 
 def _judged(entry: Entry, job: Job, work: WorkerOptions, on_event: events.OnEvent) -> Judged:

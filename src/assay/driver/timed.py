@@ -11,7 +11,7 @@ import numpy as np
 from assay import events
 from assay.controls.judged import controls_record, has_controls
 from assay.errors import AssayError
-from assay.ladder.judged import in_timings
+from assay.ladder.judged import has_speedup, in_timings
 from assay.record import RunFolder
 from assay.workers import jobs
 
@@ -35,7 +35,7 @@ def timings(scheduler: Scheduler, content: Mapping[str, Any], on_event: events.O
     speedups = {
         v["candidate"]: in_timings(v, whole[:, slot] / whole[:, 0])
         for slot, v in enumerate(content["verdicts"], start=1)
-        if v.get("speedup") is not None and {v["candidate"], v["baseline"]} <= timed.keys()
+        if has_speedup(v) and {v["candidate"], v["baseline"]} <= timed.keys()
     }
     found = {"optimizer_step_seconds": timed, **training_seconds(scheduler.folder)}
     return {**found, "speedup": speedups} if speedups else found

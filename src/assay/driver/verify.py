@@ -34,7 +34,7 @@ from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
 from assay.ladder import across
 from assay.ladder import verified as climbed
-from assay.ladder.judged import seconds_of, with_speedups
+from assay.ladder.judged import has_speedup, timed, with_speedups
 from assay.ladder.plan import FOLDER as LADDER
 from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
@@ -292,13 +292,13 @@ def _other_times(folder: RunFolder) -> Iterator[str]:
             yield f"timings.json: {name} is not what the members took"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # said before
         verdicts = {v["candidate"]: v for v in read_data(folder.path / "result.json")["verdicts"]}
-        timed = timings.get("speedup", {})
-        if not timed.keys() <= {name for name, v in verdicts.items() if v.get("speedup") is not None}:
+        speedups = timings.get("speedup", {})
+        if not speedups.keys() <= {name for name, v in verdicts.items() if has_speedup(v)}:
             yield "timings.json: it has a speed-up in seconds of a candidate that has none in steps"
             return
-        for name, found in timed.items():
-            own = seconds_of(verdicts[name], found["step_ratio"], found["step_ratio_log_se"])
-            if not _same(own, {key: found[key] for key in own}):
+        for name, found in speedups.items():
+            own = timed(verdicts[name], verdicts[name]["replicates"], found["step_ratio"], found["step_ratio_log_se"])
+            if not _same(own, found):
                 yield f"timings.json: the speed-up of {name} in seconds is not what its steps and their times give"
 
 
@@ -307,10 +307,19 @@ def _other_times_across(path: Path, runs: list[Judged]) -> Iterator[str]:
     expected = {
         "seconds_to_target": {r.entry.name: seconds_to_target(r) for r in runs},
         "step_seconds": {r.entry.name: step_seconds(r) for r in runs},
+        "speedup": _speedups(path, runs),
     }
     for name, found in expected.items():
         if name in timings and not _same(found, timings[name]):
             yield f"timings.json: {name} is not what the members took"
+
+
+def _speedups(path: Path, runs: list[Judged]) -> dict[str, dict[str, float | None]] | None:
+    """Speed-ups in seconds across tasks, by each task's own times; None where a file can't be read, as is said before."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        own = {r.entry.name: read_timings(path / r.entry.folder) for r in runs}
+        return across.in_timings(read_data(path / "result.json"), own)
+    return None
 
 
 def _close(a: Any, b: float) -> bool:

@@ -19,6 +19,8 @@ AGREEING: dict[str, tuple[str, ...]] = {
     "negligible": ("equivalent", "negligible"),
 }
 
+SIDES = ("better", "worse")
+
 
 class TaskOutcome(NamedTuple):
     """A task's own outcome; None where no verdict can be given on it, or the candidate takes no part."""
@@ -50,6 +52,7 @@ class AcrossFacts:
     held_back_by: Sequence[str] = ()  # on these tasks
     coverage: float | None = None
     alike: tuple[Interval, Outcome] | None = None
+    schedules: int = 1  # that the tasks are asked about with
 
 
 def sentence(f: AcrossFacts) -> str:
@@ -68,6 +71,13 @@ def sentence(f: AcrossFacts) -> str:
     if f.held_back:
         said.append("Each of those tasks' own sentence names the wider range to go on with (--space).")
     said += [f"On {t.task} the order turns round: better at {t.better}, worse at {t.worse}." for t in f.flips]
+    if f.schedules > 1 and not f.flips:
+        alike = (
+            "the same"
+            if all(t.outcome == f.outcome for t in judged) and f.outcome in SIDES
+            else "not seen to turn round"
+        )
+        said.append(f"Between the schedules the order is {alike}.")
     return " ".join(said)
 
 

@@ -30,6 +30,7 @@ NUDGE = 1e-4  # of ln b, over which a slope is taken
 
 Deciding = Callable[[np.ndarray], Interval]  # from differences (K,) to the interval that decides
 End = Literal["shorter", "longer"]
+Longer = Literal["helps", "hurts", "untold"]  # longer training, to the baseline
 
 
 def factor_of(rung: int) -> float:
@@ -95,13 +96,16 @@ class Ladder:
         low, high = (float(self.at(end).mean()) for end in ends)
         return (high - low) / float(ends[1] - ends[0])
 
-    def helps(self, deciding: Deciding) -> bool | None:
-        """Whether the first longer budget is better than the planned one; None where there is no such rung."""
-        return None if self.one + 1 == len(self.logs) else deciding(self._gains(self.one)).low > 0
+    def longer(self, deciding: Deciding) -> Longer | None:
+        """What the first longer budget is to the baseline, beside the planned one; None where there is no such rung."""
+        if self.one + 1 == len(self.logs):
+            return None
+        found = deciding(self._gains(self.one))
+        return "helps" if found.low > 0 else "hurts" if found.high < 0 else "untold"
 
-    def still_grows(self, deciding: Deciding) -> bool:
-        """Whether its longest budget gained a standard error over the one before: else a longer one would hardly say more."""
-        found = deciding(self._gains(len(self.logs) - 2))
+    def still_gains(self, deciding: Deciding, end: End) -> bool:
+        """Whether its last step towards that end gained a standard error: else the next would hardly say more."""
+        found = deciding(self._gains(len(self.logs) - 2) if end == "longer" else -self._gains(0))
         return found.mean > found.se
 
     def _gains(self, rung: int) -> np.ndarray:
@@ -219,14 +223,18 @@ def _between(holds: Callable[[float], bool], a: float, b: float) -> float:
 def wanted(found: Sequence[Worth | None], ladder: Ladder, deciding: Deciding) -> set[End]:
     """The ends at which the ladder should go on, by what is known of each candidate: those that its set touches.
 
-    So does a set that is empty, where the candidate is ahead everywhere, or behind. It doesn't go on to longer budgets where its
-    last step gained no more than a standard error: of a flat baseline they would cost several runs and say nothing.
+    A set that is empty asks for shorter budgets where the candidate is behind everywhere; where it is ahead, for those at which
+    the baseline gains. To longer ones it goes only where the last step gained a standard error: of a flat baseline they would
+    cost several runs and say nothing.
     """
     ends: set[End] = set()
     for one in filter(None, found):
-        if ((one.pieces and one.high is None) or (one.empty and one.ahead is True)) and ladder.still_grows(deciding):
+        ahead = one.empty and one.ahead is True
+        if ((one.pieces and one.high is None) or ahead) and ladder.still_gains(deciding, "longer"):
             ends.add("longer")
         if (one.pieces and one.low is None) or (one.empty and one.ahead is False):
+            ends.add("shorter")
+        if ahead and ladder.still_gains(deciding, "shorter"):
             ends.add("shorter")
     return ends
 
@@ -238,15 +246,15 @@ def in_seconds(steps: Ends, ratio: float, log_se: float, quantile: float) -> End
     """A speed-up in seconds, from that in steps and the ratio of a step's times, candidate to baseline.
 
     Variances of logarithms add: the half width to each side is √(h² + (q·se)²), h being that of the steps, q the `quantile` of
-    the interval, se that of the ratio's logarithm.
+    the interval, se that of the ratio's logarithm. Where the factor is open, an end is moved by all of q·se.
     """
     factor, low, high = steps
-    if factor is None:
-        return None, None, None
 
     def end(own: float | None, sign: int) -> float | None:
         if own is None:
             return None
+        if factor is None:
+            return own / ratio * math.exp(sign * quantile * log_se)
         return factor / ratio * math.exp(sign * math.hypot(math.log(factor / own), quantile * log_se))
 
-    return factor / ratio, end(low, -1), end(high, +1)
+    return None if factor is None else factor / ratio, end(low, -1), end(high, +1)

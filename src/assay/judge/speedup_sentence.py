@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assay.judge.speedup import Worth
+from assay.judge.speedup import Longer, Worth
 
 
-def sentence(found: Worth, candidate: str, baseline: str, level: float, helps: bool | None) -> str:
-    """`level`: of the interval. `helps`: whether longer training helps the baseline; None where it isn't known."""
+def sentence(found: Worth, candidate: str, baseline: str, level: float, longer: Longer | None) -> str:
+    """`level`: of the interval. `longer`: what longer training is to the baseline; None where it isn't known."""
     shortest, longest = (factor(end) for end in found.tried)
     said = _said(found, candidate, baseline, f"{100 * level:.4g} %", shortest, longest)
-    if helps is False:
+    if longer == "untold":
         said += f" Longer training isn't seen to help {baseline} here, so that steps say little."
+    if longer == "hurts":
+        said += f" Longer training makes {baseline} worse here, so that steps say little: ask with fewer --epochs."
     return said
 
 
 def _said(found: Worth, candidate: str, baseline: str, level: str, shortest: str, longest: str) -> str:
     steps = f"{baseline}'s steps"
     if found.empty:
-        side, end = ("better", f"up to {longest}") if found.ahead else ("worse", f"down to {shortest}")
-        return f"{candidate} is {side} than {baseline} trained for any number of steps that was tried, {end} its own."
+        side = "better" if found.ahead else "worse"
+        tried = f"any number of steps that was tried, {shortest} to {longest} its own"
+        return f"{candidate} is {side} than {baseline} trained for {tried}."
     low, high = (None if end is None else factor(end) for end in (found.low, found.high))
     if low is None and high is None:
         both = f"{shortest} as many and {longest} as many are both possible"
@@ -72,15 +75,14 @@ def seconds_sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any]) -> st
     name, baseline, ratio = verdict["candidate"], verdict["baseline"], timed["step_ratio"]
     slower = f"a step of {name} takes {ratio:.2f} times as long as one of {baseline}"
     middle, low, high = (timed[key] for key in ("speedup", "speedup_low", "speedup_high"))
-    if middle is None:
+    if middle is None and low is None and high is None:
         return f"{slower[0].upper()}{slower[1:]}."
-    ends = (
-        f"{low:.2f} to {high:.2f}"
-        if low and high
-        else f"from {low:.2f}"
-        if low
-        else f"up to {high:.2f}"
-        if high
-        else "open"
-    )
-    return f"{name} is worth {factor(middle)} {baseline}'s seconds ({ends}), for {slower} here."
+    least, most = low is not None, high is not None
+    ends = f"{low:.2f} to {high:.2f}" if least and most else f"from {low:.2f}" if least else f"up to {high:.2f}"
+    if middle is not None:
+        worth = f"{factor(middle)} {baseline}'s seconds ({ends if least or most else 'open'})"
+    elif least and most:
+        worth = f"{ends} of {baseline}'s seconds"
+    else:
+        worth = f"{factor(low or high)} {baseline}'s seconds at {'least' if least else 'most'}"
+    return f"{name} is worth {worth}, for {slower} here."

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.answer.cells import Judged
 from assay.answer.suite import result_across
-from assay.core import Stages
 from assay.judge import across
 from assay.judge.sentence import counted, listed
 from assay.judge.speedup import log_factors
 from assay.judge.speedup_sentence import across_sentence
-from assay.ladder.judged import Climbed
+from assay.ladder.judged import FIELDS, Climbed, fields, timed
 from assay.ladder.scale import with_slopes
 from assay.record import RunFolder
 from assay.record.suite import Suite
@@ -39,8 +40,20 @@ def _with_speedups(
 ) -> dict[str, Any]:
     """`ladders`: of the runs that have a verdict."""
     judged = [run for run in runs if run.content is not None]
-    verdicts = [{**v, **_fields(suite, judged, ladders, v)} for v in content["verdicts"]]
+    verdicts = [
+        {**v, "tasks": _cells(judged, ladders, v), **_fields(suite, judged, ladders, v)} for v in content["verdicts"]
+    ]
     return {**content, "verdicts": verdicts}
+
+
+def _cells(runs: Sequence[Judged], ladders: Sequence[Climbed], verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """A verdict's cells, with what the candidate is worth on each task."""
+    worths = {
+        run.entry.name: climbed.worths[run.slot(verdict["candidate"]) - 1]
+        for run, climbed in zip(runs, ladders, strict=True)
+        if run.verdict(verdict["candidate"]) is not None
+    }
+    return [{**cell, **fields(worths[cell["task"]])} if cell["task"] in worths else cell for cell in verdict["tasks"]]
 
 
 def _fields(
@@ -67,9 +80,7 @@ def _fields(
         if found is None or not found.settled:
             without.append(run.entry.name)
             continue
-        stages = run.plan.science.protocol.stages
-        first = stages.first if isinstance(stages, Stages) else None
-        parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0, first))
+        parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0, run.first))
         sources.append(run.source)
         counting.append(run.entry.name)
     said = (
@@ -79,9 +90,7 @@ def _fields(
         said += f" Longer training isn't seen to help {verdict['baseline']} on {listed(flat)}, where steps say little."
     if without or not parts:
         return {
-            "speedup": None,
-            "speedup_low": None,
-            "speedup_high": None,
+            **dict.fromkeys(FIELDS),
             "speedup_tasks": [],
             "sentence": f"{verdict['sentence']} {said.strip()}".rstrip(),
         }
@@ -92,9 +101,20 @@ def _fields(
     told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), found.level, over)
     sentence = f"{verdict['sentence']} {told}{said}"
     return {
-        "speedup": middle,
-        "speedup_low": low,
-        "speedup_high": high,
+        **dict(zip(FIELDS, (middle, low, high), strict=True)),
         "speedup_tasks": counting,
         "sentence": sentence,
     }
+
+
+def in_timings(content: Mapping[str, Any], timings: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """What a suite's `timings.json` has of speed-ups, from those of its runs by name: as of one task, of geometric means."""
+    fewest = min((task["replicates"] for task in content["tasks"]), default=0)
+    found: dict[str, dict[str, float | None]] = {}
+    for verdict in content["verdicts"]:
+        own = [timings[task].get("speedup", {}).get(verdict["candidate"]) for task in verdict.get("speedup_tasks", [])]
+        if own and None not in own:
+            ratio = math.exp(np.mean([np.log(one["step_ratio"]) for one in own]))
+            log_se = math.hypot(*(one["step_ratio_log_se"] for one in own)) / len(own)
+            found[verdict["candidate"]] = timed(verdict, fewest, ratio, log_se)
+    return found

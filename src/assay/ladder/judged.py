@@ -16,11 +16,12 @@ from assay.core import plain
 from assay.core.verdict import SpeedUp
 from assay.judge.decide import Interval, critical, resolution
 from assay.judge.pair import Question
-from assay.judge.speedup import Ladder, Worth, in_seconds, wanted, worth
+from assay.judge.speedup import Ladder, Longer, Worth, in_seconds, wanted, worth
 from assay.judge.speedup_sentence import sentence
 from assay.ladder import plan
 from assay.record import RunFolder
 
+FIELDS = ("speedup", "speedup_low", "speedup_high")  # of a verdict
 NORMAL = 1.4826  # the standard deviation of a normal spread, in median distances
 MEDIAN = 1.2533  # √(π/2): a median's standard error, in those of a mean
 
@@ -79,9 +80,14 @@ class Climbed:
         return (self.question.scores(slot) - self.question.scores(0)).mean(axis=1)
 
     @cached_property
-    def helps(self) -> bool | None:
-        """Whether the baseline gains by the first longer training."""
-        return self.ladder.helps(self.interval)
+    def longer(self) -> Longer | None:
+        """What the first longer training is to the baseline."""
+        return self.ladder.longer(self.interval)
+
+    @property
+    def helps(self) -> bool:
+        """Whether it gains by that."""
+        return self.longer == "helps"
 
 
 def with_speedups(folder: RunFolder, content: dict[str, Any]) -> dict[str, Any]:
@@ -109,11 +115,16 @@ def with_speedups(folder: RunFolder, content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "verdicts": verdicts, "ladder": plain(ladder)}
 
 
+def fields(found: Worth | None) -> dict[str, float | None]:
+    """What a verdict, or a suite's cell, has of a speed-up."""
+    return dict(zip(FIELDS, (None,) * 3 if found is None else (found.factor, found.low, found.high), strict=True))
+
+
 def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> dict[str, Any]:
     if found is None:
-        return {"speedup": None, "speedup_low": None, "speedup_high": None}
+        return fields(found)
     level = float(verdict["details"]["level"])
-    said = sentence(found, verdict["candidate"], verdict["baseline"], level, climbed.helps)
+    said = sentence(found, verdict["candidate"], verdict["baseline"], level, climbed.longer)
     if "held_back" in verdict["details"]:
         said = f"By that interval alone, with the same reserve: {said}"
     details = SpeedUp(
@@ -121,13 +132,11 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
         shortest=found.tried[0],
         longest=found.tried[1],
         ahead=found.ahead,
-        longer_helps=climbed.helps,
+        longer_helps=None if climbed.longer is None else climbed.helps,
     )
     return {
         "sentence": f"{verdict['sentence']} {said}",
-        "speedup": found.factor,
-        "speedup_low": found.low,
-        "speedup_high": found.high,
+        **fields(found),
         "details": {**verdict["details"], "speedup": plain(msgspec.to_builtins(details))},
     }
 
@@ -146,6 +155,11 @@ def further(climbed: Climbed) -> list[int]:
     ]
 
 
+def has_speedup(verdict: Mapping[str, Any]) -> bool:
+    """Whether there is one, or an end of it at least."""
+    return any(verdict.get(name) is not None for name in FIELDS)
+
+
 def in_timings(verdict: Mapping[str, Any], ratios: np.ndarray) -> dict[str, float | None]:
     """What `timings.json` has of a verdict with a speed-up: the ratio of a step's times, and the speed-up in seconds.
 
@@ -156,12 +170,12 @@ def in_timings(verdict: Mapping[str, Any], ratios: np.ndarray) -> dict[str, floa
     sd = NORMAL * float(np.median(np.abs(logs - middle)))
     # a round that something else disturbed hardly counts
     ratio, log_se = float(np.exp(middle)), MEDIAN * sd / len(logs) ** 0.5
-    return {"step_ratio": ratio, "step_ratio_log_se": log_se, **seconds_of(verdict, ratio, log_se)}
+    return timed(verdict, verdict["replicates"], ratio, log_se)
 
 
-def seconds_of(verdict: Mapping[str, Any], ratio: float, log_se: float) -> dict[str, float | None]:
-    """The speed-up in seconds with its interval, from that in steps."""
-    quantile = float(critical(verdict["replicates"], 1 - verdict["details"]["level"]))
-    steps = (verdict["speedup"], verdict["speedup_low"], verdict["speedup_high"])
-    names = ("speedup", "speedup_low", "speedup_high")
-    return dict(zip(names, in_seconds(steps, ratio, log_se, quantile), strict=True))
+def timed(verdict: Mapping[str, Any], replicates: int, ratio: float, log_se: float) -> dict[str, float | None]:
+    """A step's times, candidate to baseline, and by them the speed-up in seconds with its interval, from that in steps."""
+    quantile = float(critical(replicates, 1 - verdict["details"]["level"]))
+    factor, low, high = (verdict[name] for name in FIELDS)
+    seconds = in_seconds((factor, low, high), ratio, log_se, quantile)
+    return {"step_ratio": ratio, "step_ratio_log_se": log_se, **dict(zip(FIELDS, seconds, strict=True))}

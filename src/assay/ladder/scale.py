@@ -59,7 +59,8 @@ def _fields(
     if any(run.verdict(name) is None for run in runs):
         return {}
     found = (None if ladders is None else _in_steps(name, runs, ladders)) or _in_margins(name, runs)
-    slope = scale.slope(sizes, found.by_replicate, suite.alpha, len(suite.candidates))
+    own = [values[: run.first] for run, values in zip(runs, found.by_replicate, strict=True)]
+    slope = scale.slope(sizes, own, suite.alpha, len(suite.candidates))
     order = np.argsort(sizes)
     ends = [(sizes[i], found.shown(found.values[i])) for i in (order[0], order[-1])]
     known = Scale(

@@ -25,12 +25,12 @@ def card(reading: Reading) -> Card | None:
     curve = Ladder(factors, task.sign * scores)
     logs = np.linspace(curve.logs[0], curve.logs[-1], POINTS)
     at = scale * task.sign * np.array([curve.at(log) for log in logs])  # (P, K)
-    base = reading.arms[0]
-    drawn = Rungs(base.name, base.look, factors, scale * scores, np.exp(logs), at.mean(axis=1), _bands(at.T, reading))
+    base, alpha = reading.arms[0], 1 - reading.content["verdicts"][0]["details"]["level"]  # of the intervals: 1 − α/c
+    drawn = Rungs(base.name, base.look, factors, scale * scores, np.exp(logs), at.mean(axis=1), _bands(at.T, alpha))
     levels: list[Level] = []
     for arm, v in reading.pairs:
         own = scale * arm.scores("test")[:, :, -1].mean(axis=1)[:, None]
-        low, high = (float(end[0]) for end in _bands(own, reading))
+        low, high = (float(end[0]) for end in _bands(own, alpha))
         pieces = [(a, b) for a, b in v["details"].get("speedup", {}).get("pieces", [])]
         gone_on = bool(pieces) and v["speedup_low"] is None, bool(pieces) and v["speedup_high"] is None
         levels.append(Level(arm.name, arm.look, float(own.mean()), (low, high), pieces, gone_on, v.get("speedup")))
@@ -44,9 +44,9 @@ def card(reading: Reading) -> Card | None:
     )
 
 
-def _bands(values: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+def _bands(values: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """The t interval of the mean over replicates, of values (K, P), at 1 − α."""
-    replicates, alpha = len(values), reading.plan.science.protocol.alpha
+    replicates = len(values)
     half = float(critical(replicates, alpha)) * values.std(axis=0, ddof=1) / replicates**0.5
     return values.mean(axis=0) - half, values.mean(axis=0) + half
 

@@ -10,11 +10,14 @@ import numpy as np
 from assay.report.style import INK, Look, canvas, legend
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 SPREAD = 0.012  # of a rung's dots, in logarithms
-TICKS = (0.25, 0.35, 0.5, 0.71, 1, 1.41, 2, 2.83, 4)
+FAR = (
+    0.35  # of the height of the baseline's dots: how far beyond them a candidate's level may lie, and be drawn to scale
+)
 ROOM = 0.1  # of the axis' height, for each candidate's interval
 
 
@@ -54,11 +57,14 @@ def ladder(base: Rungs, candidates: Sequence[Level], axis: str, worse_is_higher:
         axes.plot(x, own, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
     axes.fill_between(base.at, *base.band, color=colour, alpha=0.16, linewidth=0)
     lines = axes.plot(base.at, base.mean, color=colour, linestyle=dash, label=base.label)
-    low, high = axes.get_ylim()
+    low, high = _reach(axes.get_ylim(), [c.score for c in candidates])
     step = ROOM * (high - low)
     for place, c in enumerate(candidates):
         axes.axhspan(*c.band, color=c.look.colour, alpha=0.14, linewidth=0)
         lines += [axes.axhline(c.score, color=c.look.colour, linestyle=c.look.dash, label=c.label)]
+        if not low <= c.score <= high:
+            above = c.score > high
+            _beyond(axes, c, high if above else low, above)
         y = high + step * (place + 0.7) if worse_is_higher else low - step * (place + 0.7)
         for piece in c.pieces:
             axes.plot(piece, [y, y], color=c.look.colour, linewidth=3, solid_capstyle="butt")
@@ -75,15 +81,39 @@ def ladder(base: Rungs, candidates: Sequence[Level], axis: str, worse_is_higher:
     axes.set_ylim((low, high + more) if worse_is_higher else (low - more, high))
     axes.axvline(1, color=INK, linewidth=0.7, zorder=1)
     axes.set_xscale("log")
-    first, last = 0.99 * base.factors[0], 1.01 * base.factors[-1]
-    ticks = [tick for tick in TICKS if first <= tick <= last]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_locator(FixedLocator(base.factors.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}×"))
     axes.set_title(axis)
     axes.set_xlabel(f"{base.label}'s training, in steps as planned", labelpad=2)
     legend(figure, lines)
     return figure
+
+
+def _reach(dots: tuple[float, float], levels: Sequence[float]) -> tuple[float, float]:
+    """The axis' ends: those of the baseline's dots, further where a level lies near them."""
+    room = FAR * (dots[1] - dots[0])
+    near = [level for level in levels if dots[0] - room <= level <= dots[1] + room]
+    edge = 0.04 * (dots[1] - dots[0])
+    return min([dots[0], *(level - edge for level in near)]), max([dots[1], *(level + edge for level in near)])
+
+
+def _beyond(axes: Axes, candidate: Level, end: float, above: bool) -> None:
+    """A level too far away to be drawn to scale: an arrow at that end of the axis, with its score."""
+    axes.annotate(
+        f"{candidate.label}: {candidate.score:.4g}, off the axis",
+        (1.0, end),
+        xycoords=("axes fraction", "data"),
+        xytext=(-6, -12 if above else 6),
+        textcoords="offset points",
+        ha="right",
+        color=candidate.look.colour,
+        fontsize="small",
+    )
+    axes.plot(
+        [0.985], [end], marker="^" if above else "v", color=candidate.look.colour, transform=axes.get_yaxis_transform(),
+        clip_on=False,
+    )  # fmt: skip
 
 
 class Growing(NamedTuple):
