@@ -1,11 +1,14 @@
 """Does the interval of a speed-up cover the true one, and how far is the estimate off? On curves that are known; no training.
 
-    python benchmarks/speedup_simulation.py [--simulations 400]
+    python benchmarks/speedup_simulation.py [--simulations 400] [--suites]
 
 A replicate's score of the baseline at budget b is f(b) and noise; the candidate's, at its own budget, is f(s) and noise, s being
 the true speed-up. The ladder begins with three rungs and grows as in a run. Scores are in margins. `constant`: as of a constant
 rate, where each doubling is worth much; `cosine`: as of a schedule to its end, where it is worth less; `overfitting`: best at
 2.2 times the budget, and falling from there.
+
+`--suites`: the geometric mean over tasks that all have the same true speed-up, of which some gain so little by longer training
+that it is often not seen (and they are left out), or that what the candidate is worth there is open (and there is no mean).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from assay.judge import across
 from assay.judge.decide import paired_interval
 from assay.judge.speedup import FIRST, FURTHEST, Ladder, Worth, factor_of, wanted, worth
 
@@ -39,8 +43,15 @@ def deciding(differences: np.ndarray):
     return paired_interval(differences, 0.05)
 
 
-def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generator) -> Worth:
-    """What one run would say."""
+class Run(NamedTuple):
+    """What one run would say, and by which ladder."""
+
+    found: Worth
+    ladder: Ladder
+
+
+def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generator) -> Run:
+    """One run."""
 
     def scores(budget: float, finals: int) -> np.ndarray:
         sd = math.hypot(BETWEEN, SEED / math.sqrt(finals))
@@ -56,7 +67,7 @@ def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generat
         ends = {"shorter": known[0] - 1, "longer": known[-1] + 1}
         more = [ends[end] for end in wanted([found], ladder, deciding) if abs(ends[end]) <= FURTHEST]
         if not more:
-            return found
+            return Run(found, ladder)
         rungs |= {rung: scores(factor_of(rung), FINALS[1]) for rung in more}
 
 
@@ -73,7 +84,7 @@ class Cell(NamedTuple):
 def cell(curve: str, true: float, replicates: int, simulations: int, seed: int = 0) -> Cell:
     """Many runs."""
     rng = np.random.default_rng([seed, replicates, round(100 * true), list(CURVES).index(curve)])
-    found = [simulated(CURVES[curve], true, replicates, rng) for _ in range(simulations)]
+    found = [simulated(CURVES[curve], true, replicates, rng).found for _ in range(simulations)]
     widths = [math.log(w.high / w.low) for w in found if w.low is not None and w.high is not None]
     return Cell(
         coverage=float(np.mean([covers(w, true) for w in found])),
@@ -94,10 +105,46 @@ def covers(found: Worth, true: float) -> bool:
     return beyond or any(low <= true <= high for low, high in found.pieces)
 
 
+WEAK = 0.45  # of the gain of `cosine`
+SUITE: tuple[Curve, ...] = (
+    *[CURVES["constant"], CURVES["cosine"]] * 2,
+    *[lambda b: WEAK * CURVES["cosine"](b)] * 4,
+)
+
+
+def suite(true: float, replicates: int, rng: np.random.Generator) -> tuple[float, float, float, int] | None:
+    """ln of the mean, its ends, and over how many tasks; None where there is no mean."""
+    runs = [simulated(curve, true, replicates, rng) for curve in SUITE]
+    found = [run.found.settled for run in runs if run.ladder.longer(deciding) == "helps"]
+    known = [ends for ends in found if ends is not None]
+    if not known or len(known) < len(found):
+        return None
+    return *across.mean_of_intervals(known, [str(task) for task in range(len(known))]), len(known)
+
+
+def suites(simulations: int) -> None:
+    """A line for each true speed-up."""
+    print("| true | K | suites with a mean | tasks in it | coverage | bias |\n|---|---|---|---|---|---|")
+    for replicates in (8, 14, 24):
+        for true in (0.8, 1.0, 1.2, 1.4):
+            rng = np.random.default_rng([1, replicates, round(100 * true)])
+            found = [one for _ in range(simulations) if (one := suite(true, replicates, rng)) is not None]
+            log = math.log(true)
+            covered = np.mean([low <= log <= high for _, low, high, _ in found])
+            bias = math.exp(np.median([mean for mean, *_ in found]) - log) - 1
+            tasks = np.mean([n for *_, n in found])
+            share = len(found) / simulations
+            print(f"| {true} | {replicates} | {share:.0%} | {tasks:.1f} | {covered:.1%} | {bias:+.1%} |", flush=True)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--simulations", type=int, default=400)
+    options.add_argument("--suites", action="store_true")
     asked = options.parse_args()
+    if asked.suites:
+        suites(asked.simulations)
+        return
     print("| curve | K | true | coverage | bias | width (ln) | open | rungs |\n|---|---|---|---|---|---|---|---|")
     for curve in CURVES:
         for replicates in KS:

@@ -164,6 +164,18 @@ def test_settings_are_tuned_at_the_smallest_size_and_carried_over(carried, capsy
     assert "Settings were tuned at batch size 8 and carried over" in page
 
 
+def test_a_size_that_is_the_tasks_own_default_is_a_size_like_others(tmp_path) -> None:
+    few = {"trials": 2, "replicates": 2, "final_seeds": 1, "epochs": 1, "engine": "loop", "quiet": True, "workers": 1}
+    asked = {"task": "mnist1d-mlp", "train_samples": 400, "space": ["adam.lr=1e-3..0.1:log", "slow.lr=1e-4..1e-2:log"]}
+    out = tmp_path / "run"
+    assay.compare("adam", "slow=adam", scale="width=128,256,512", transfer="1/width", out=out, **asked, **few)
+    chosen = _settings(out / "mnist1d-mlp-width-128")
+    for width in (256, 512):
+        carried = [own["lr"] * 128 / width for own in chosen]
+        assert [own["lr"] for own in _settings(out / f"mnist1d-mlp-width-{width}")] == pytest.approx(carried)
+    assert call(["verify", str(out)]) == 0
+
+
 @pytest.mark.parametrize("change", [{"transfer": "1/width"}, {"axes": {}}, {"axes": {"depth": [1, 2]}}])
 def test_a_suite_that_says_what_no_command_takes_is_named(carried, tmp_path, capsys, change) -> None:
     copy = tmp_path / "copy"

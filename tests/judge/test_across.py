@@ -252,3 +252,24 @@ def test_from_the_second_edition_on_it_is_said_of_these_tasks_then_of_tasks_like
     )
     alone = Interval(0.8, math.nan, math.nan, math.nan, math.nan, math.nan, 0.95)
     assert "One data source says nothing of others." in said(1, alone)
+
+
+def test_a_mean_of_intervals_is_that_of_zou_and_donner() -> None:
+    own = (0.2, 0.1, 0.5)
+    assert across.mean_of_intervals([own], ["a"]) == pytest.approx(own)  # of one task its own
+    two = across.mean_of_intervals([own, (0.0, -0.3, 0.1)], ["a", "b"])
+    assert two == pytest.approx((0.1, 0.1 - np.hypot(0.1, 0.3) / 2, 0.1 + np.hypot(0.3, 0.1) / 2))
+    shared = across.mean_of_intervals([own, (0.0, -0.3, 0.1)], ["a", "a"])  # one source: errors that are the same
+    assert shared == pytest.approx((0.1, -0.1, 0.3))
+
+
+def test_it_holds_the_true_mean_as_often_as_its_parts_say() -> None:
+    rng, n = np.random.default_rng(2), 2000
+    draws = rng.normal(0, [1.0, 0.3, 0.6], (n, 3))
+    halves = 1.96 * np.array([1.0, 0.3, 0.6])
+    ends = [
+        across.mean_of_intervals([(x, x - h, x + h) for x, h in zip(d, halves, strict=True)], list("abc"))
+        for d in draws
+    ]
+    held = sum(low <= 0 <= high for _, low, high in ends)
+    assert stats.binomtest(held, n, 0.95).pvalue > 0.001

@@ -223,6 +223,8 @@ def plan_suite(
         skipped = _skipped(task, baseline, candidates, warn)
         reasons = {**skipped, **reasons}
         taking_part = [c for c in candidates if c.name not in skipped]
+        if protocol.transfer:  # a rule is about sizes, so the plan names them, the task's own default, too
+            task = replace(task, options={**task.options, **{k: v for k, v in setting.items() if k != "epochs"}})
         if taking_part or not candidates:
             asked = replace(on, epochs=setting.get("epochs"))
             job = job_of(task, (baseline, *taking_part), asked, protocol, engine)

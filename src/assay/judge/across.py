@@ -21,6 +21,7 @@ from assay.core.verdict import Flip
 from assay.judge.decide import Interval, level_of, paired_interval
 from assay.judge.special import scipy
 
+Ends = tuple[float, float, float]  # value, low, high
 DRAWS, LEVEL = 2000, 0.95  # of the bootstrap
 
 
@@ -71,6 +72,20 @@ def these(parts: Sequence[Part], sources: Sequence[str], alpha: float, candidate
     half = -float(scipy.special.stdtrit(freedom, alpha / candidates / 2)) * se
     p_value = 2 * float(scipy.special.stdtr(freedom, -abs(mean / se)))
     return Interval(mean, mean - half, mean + half, p_value, math.nan, se, level)
+
+
+def mean_of_intervals(found: Sequence[Ends], sources: Sequence[str]) -> Ends:
+    """The mean over data sources of values with intervals of one level (value, low, high), which needn't lie in their middle.
+
+    Each side by itself: the square of its half width is the mean's share of the sum of the sources' squares (Zou and Donner 2008,
+    "Construction of confidence intervals about effect measures: a general approach", Statistics in Medicine 27). Of tasks on one
+    source half widths are averaged, as if their errors were the same. Of one value it is its own interval.
+    """
+    each = np.array(found, dtype=float)  # (T, 3)
+    halves = np.array([each[:, 0], each[:, 0] - each[:, 1], each[:, 2] - each[:, 0]])  # value, below, above
+    value, below, above = (np.array(list(by_source(side.tolist(), sources).values())) for side in halves)
+    mean, number = float(value.mean()), len(value)
+    return mean, mean - math.hypot(*below) / number, mean + math.hypot(*above) / number
 
 
 def _sd(values: np.ndarray) -> float:

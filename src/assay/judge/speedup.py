@@ -135,9 +135,14 @@ class Worth(NamedTuple):
         return not self.pieces
 
     @property
-    def settled(self) -> bool:
-        """A factor within one stretch that is closed at both ends: what a mean over tasks, or a slope, can be taken of."""
-        return None not in (self.factor, self.low, self.high) and len(self.pieces) == 1
+    def settled(self) -> tuple[float, float, float] | None:
+        """A factor within one stretch that is closed at both ends, which a mean over tasks, or a slope, can be taken of.
+
+        ln of it, and of these.
+        """
+        if self.factor is None or self.low is None or self.high is None or len(self.pieces) != 1:
+            return None
+        return math.log(self.factor), math.log(self.low), math.log(self.high)
 
 
 def worth(differences: np.ndarray, ladder: Ladder, deciding: Deciding) -> Worth | None:

@@ -58,16 +58,11 @@ def factor(value: float) -> str:
     return f"{value:.2f}×"
 
 
-def across_sentence(
-    candidate: str, baseline: str, ends: tuple[float | None, float | None, float | None], level: float, over: str
-) -> str:
+def across_sentence(candidate: str, baseline: str, ends: tuple[float, float, float], level: float, over: str) -> str:
     """The geometric mean. `ends`: factor, low, high; `over`: so many tasks or settings."""
     middle, low, high = ends
-    interval = (
-        f" ({100 * level:.4g} % interval {low:.2f} to {high:.2f})" if low is not None and high is not None else ""
-    )
-    steps = f"{middle:.2f}× {baseline}'s steps"
-    return f"{candidate} is worth {steps}{interval}, the geometric mean over {over}."
+    interval = f"{100 * level:.4g} % interval {low:.2f} to {high:.2f}"
+    return f"{candidate} is worth {middle:.2f}× {baseline}'s steps ({interval}), the geometric mean over {over}."
 
 
 def seconds_sentence(verdict: Mapping[str, Any], timed: Mapping[str, Any]) -> str:

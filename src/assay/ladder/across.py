@@ -1,4 +1,4 @@
-"""The speed-up across tasks: the geometric mean, with the interval of these tasks on the scale of logarithms."""
+"""The speed-up across tasks: the geometric mean, with an interval from those of the tasks, on the scale of logarithms."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from assay.answer.cells import Judged
 from assay.answer.suite import result_across
 from assay.judge import across
+from assay.judge.decide import level_of
 from assay.judge.sentence import counted, listed
-from assay.judge.speedup import log_factors
 from assay.judge.speedup_sentence import across_sentence
 from assay.ladder.judged import FIELDS, Climbed, fields, timed
 from assay.ladder.scale import with_slopes
@@ -63,7 +63,7 @@ def _fields(
 
     But those where longer training isn't seen to help the baseline: there nobody is worth any steps, whoever the candidate is.
     """
-    parts: list[across.Part] = []
+    known: list[across.Ends] = []
     sources: list[str] = []
     counting: list[str] = []
     without: list[str] = []
@@ -75,12 +75,11 @@ def _fields(
         if not climbed.helps:
             flat.append(run.entry.name)
             continue
-        slot = names.index(verdict["candidate"])
-        found = climbed.worths[slot - 1]
-        if found is None or not found.settled:
+        found = climbed.worth(names.index(verdict["candidate"]), len(suite.candidates))
+        if found is None or found.settled is None:
             without.append(run.entry.name)
             continue
-        parts.append(across.Part(log_factors(climbed.apart(slot), climbed.ladder, found), 0.0, run.first))
+        known.append(found.settled)
         sources.append(run.source)
         counting.append(run.entry.name)
     said = (
@@ -88,17 +87,17 @@ def _fields(
     )
     if flat:
         said += f" Longer training isn't seen to help {verdict['baseline']} on {listed(flat)}, where steps say little."
-    if without or not parts:
+    if without or not known:
         return {
             **dict.fromkeys(FIELDS),
             "speedup_tasks": [],
             "sentence": f"{verdict['sentence']} {said.strip()}".rstrip(),
         }
     several = len({run.entry.task for run in runs}) < len(runs)
-    over = counted(len(parts), "setting" if several else "task")
-    found = across.these(parts, sources, suite.alpha, len(suite.candidates))
-    middle, low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.mean, found.low, found.high))
-    told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), found.level, over)
+    over = counted(len(known), "setting" if several else "task")
+    middle, low, high = (math.exp(end) for end in across.mean_of_intervals(known, sources))
+    level = level_of(suite.alpha, len(suite.candidates))
+    told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), level, over)
     sentence = f"{verdict['sentence']} {told}{said}"
     return {
         **dict(zip(FIELDS, (middle, low, high), strict=True)),

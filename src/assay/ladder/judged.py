@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -72,8 +72,13 @@ class Climbed:
     @cached_property
     def worths(self) -> list[Worth | None]:
         """Each candidate's worth."""
-        slots = range(1, len(self.question.plan.science.contenders))
-        return [worth(self.apart(slot), self.ladder, self.interval) for slot in slots]
+        candidates = len(self.question.plan.science.contenders) - 1
+        return [self.worth(slot, candidates) for slot in range(1, candidates + 1)]
+
+    def worth(self, slot: int, candidates: int) -> Worth | None:
+        """That of one, where the level allows for so many candidates."""
+        deciding = replace(self.deciding, candidates=candidates)
+        return worth(self.apart(slot), self.ladder, deciding.interval)
 
     def apart(self, slot: int) -> np.ndarray:
         """A candidate's differences (K,) from the baseline, as the verdict has them."""
