@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assay.contenders.registry import RANGES
 from assay.errors import NoVerdict
-from assay.judge.divergence import floored, loser, survivor_differences
+from assay.judge.divergence import floored, loser, survivor_differences, without_blown_up
 from assay.judge.edges import Edge, edges, ends_hit, wider, wider_spaces
 from assay.space import Choice, Float, Int
 
@@ -105,6 +105,14 @@ def test_floors_take_the_place_of_what_diverged():
         floored(scores, math.nan)
     with pytest.raises(ValueError, match="shape"):
         floored(scores, np.zeros(3))
+
+
+def test_a_loss_at_ten_times_the_constant_predictors_has_blown_up():
+    losses = np.array([[0.5, 9.9, 1e8], [0.5, 29.0, 31.0]])
+    found = without_blown_up(losses, np.array([1.0, 3.0]))
+    assert np.isnan(found).tolist() == [[False, False, True], [False, False, True]]
+    assert floored(found, np.array([1.0, 3.0])).max() == 29.0
+    assert not np.isnan(without_blown_up(losses, -1.0)).any()  # ten times nothing is no bound
 
 
 def test_survivors_are_pairs():

@@ -171,7 +171,7 @@ def simulation() -> ModuleType:
 def test_it_covers_the_true_speed_up_as_often_as_it_says_and_is_hardly_biased(
     simulation: ModuleType, curve: str, replicates: int
 ) -> None:
-    n = 100
+    n = 60
     cells = [simulation.cell(curve, true, replicates, n) for true in simulation.TRUE]
     for cell in cells:
         assert scipy.stats.binom.cdf(round(cell.coverage * n), n, 0.92) > 0.001  # 92 % at least, as far as so many tell

@@ -12,7 +12,7 @@ import polars as pl
 from assay.core import Hyperparameters, Plan, steps_per_epoch
 from assay.errors import BrokenRecord
 from assay.judge import ContenderScores, select
-from assay.judge.divergence import floored
+from assay.judge.divergence import floored, without_blown_up
 from assay.judge.process import Process
 from assay.space import Choice, Space, at, place_of
 
@@ -144,12 +144,13 @@ class RecordArrays:
         return self._study_of(slot, rows) if len(rows) else None
 
     def _study_of(self, slot: int, rows: pl.DataFrame) -> Study:
+        floor = float(rows["validation_floor"][0])
         return Study(
             space=self.plan.science.contenders[slot].space,
             hyperparameters=[msgspec.json.decode(text) for text in rows["hyperparameters"]],
-            validation=rows["validation"].list.last().to_numpy(),
-            test=rows["test_score"].fill_null(np.nan).to_numpy(),
-            floor=float(rows["validation_floor"][0]),
+            validation=self._alive(rows["validation"].list.last().to_numpy(), floor),
+            test=self._alive(rows["test_score"].fill_null(np.nan).to_numpy(), float(rows["test_floor"][0])),
+            floor=floor,
             sign=self.task.sign,
             second=self.protocol.second,
         )
@@ -162,7 +163,12 @@ class RecordArrays:
     def curves(self, slot: int, name: str) -> np.ndarray:
         """Final runs' curves (K, r, E), file units, NaN from a divergence on."""
         rows = self.members(slot, "final")[name].explode().to_numpy()
-        return rows.astype(float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
+        found = rows.astype(float).reshape(self.protocol.replicates, self.protocol.final_seeds, -1)
+        return self._alive(found, self.floors(f"{name}_floor", slot)) if name in ("validation", "test") else found
+
+    def _alive(self, scores: np.ndarray, floor: float | np.ndarray) -> np.ndarray:
+        """Scores, file units, NaN where a model has blown up; so from the second edition on."""
+        return without_blown_up(scores, floor) if self.protocol.second and self.task.sign < 0 else scores
 
     def scores(self, slot: int) -> np.ndarray:
         """Test scores of the final runs (K, r), turned (larger is better), diverged ones at the floor."""
@@ -172,9 +178,9 @@ class RecordArrays:
         """Test scores (K, r) as they are compared: turned (larger is better), diverged ones at the floor."""
         return self.task.sign * floored(test, self.floors("test_floor"))
 
-    def floors(self, name: str) -> np.ndarray:
-        """The constant predictor's scores (K,): `test_floor` or `validation_floor`."""
-        return self.members(0, "final").group_by("replicate", maintain_order=True).first()[name].to_numpy()
+    def floors(self, name: str, slot: int = 0) -> np.ndarray:
+        """The constant predictor's scores (K,): `test_floor` or `validation_floor`, the same for all contenders."""
+        return self.members(slot, "final").group_by("replicate", maintain_order=True).first()[name].to_numpy()
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -207,5 +213,5 @@ class RecordArrays:
             allotted_steps=steps,
             gradient_evaluations=int(alive["gradient_evaluations"].sum()),
             steps=steps * len(alive),
-            diverged_tune=float((tune["diverged"] > 0).mean()),  # type: ignore[arg-type]
+            diverged_tune=float(np.mean([~np.isfinite(s.validation) for s in studies])),
         )

@@ -1,4 +1,4 @@
-"""What diverged runs count for (the honest protocol, point 7). A run that diverged has a score that is not finite."""
+"""Which runs diverged, and what they count for (the honest protocol, point 7). One that did has a score that is not finite."""
 
 from __future__ import annotations
 
@@ -9,21 +9,40 @@ import numpy as np
 from assay.errors import NoVerdict
 
 
+BLOWN_UP = 10.0  # times the constant predictor's loss
+
+
+def without_blown_up(losses: np.ndarray, floor: float | np.ndarray) -> np.ndarray:
+    """Losses (K, …) with NaN for those of a model that has blown up, though it is finite: ten times the floor, or more.
+
+    Else one run at 10⁸ would decide, or hide, what all others say, while one that reached infinity counts as a constant
+    prediction. `floor` as in `floored`; nothing is ten times one that isn't above 0.
+    """
+    values, floors = np.asarray(losses, dtype=float), _beside(losses, floor)
+    return np.where((floors > 0) & (values >= BLOWN_UP * floors), np.nan, values)
+
+
 def floored(scores: np.ndarray, floor: float | np.ndarray) -> np.ndarray:
     """Scores (K, …) with the floor, the constant predictor's score, in place of all that are not finite.
 
     `floor` is one number, or one for each replicate (K,). ValueError if a floor that is needed is not finite, or if
     the shapes differ.
     """
-    values, floors = np.asarray(scores, dtype=float), np.asarray(floor, dtype=float)
-    if floors.ndim:
-        if floors.shape != values.shape[:1]:
-            raise ValueError(f"the floor must be one number or one for each replicate, got the shape {floors.shape}")
-        floors = floors.reshape(-1, *[1] * (values.ndim - 1))
-    filled = np.where(np.isfinite(values), values, floors)
+    values = np.asarray(scores, dtype=float)
+    filled = np.where(np.isfinite(values), values, _beside(scores, floor))
     if not np.isfinite(filled).all():
         raise ValueError("a run diverged and the floor it should score is not finite")
     return filled
+
+
+def _beside(scores: np.ndarray, floor: float | np.ndarray) -> np.ndarray:
+    """The floor in a shape that goes with scores (K, …)."""
+    floors = np.asarray(floor, dtype=float)
+    if not floors.ndim:
+        return floors
+    if floors.shape != np.shape(scores)[:1]:
+        raise ValueError(f"the floor must be one number or one for each replicate, got the shape {floors.shape}")
+    return floors.reshape(-1, *[1] * (np.ndim(scores) - 1))
 
 
 def survivor_differences(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:

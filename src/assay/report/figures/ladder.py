@@ -60,9 +60,10 @@ def ladder(base: Rungs, candidates: Sequence[Level], axis: str, worse_is_higher:
     low, high = _reach(axes.get_ylim(), [c.score for c in candidates])
     step = ROOM * (high - low)
     for place, c in enumerate(candidates):
-        axes.axhspan(*c.band, color=c.look.colour, alpha=0.14, linewidth=0)
         lines += [axes.axhline(c.score, color=c.look.colour, linestyle=c.look.dash, label=c.label)]
-        if not low <= c.score <= high:
+        if low <= c.score <= high:
+            axes.axhspan(*c.band, color=c.look.colour, alpha=0.14, linewidth=0)
+        else:
             above = c.score > high
             _beyond(axes, c, high if above else low, above)
         y = high + step * (place + 0.7) if worse_is_higher else low - step * (place + 0.7)
