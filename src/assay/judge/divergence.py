@@ -8,7 +8,6 @@ import numpy as np
 
 from assay.errors import NoVerdict
 
-
 BLOWN_UP = 10.0  # times the constant predictor's loss
 
 
