@@ -85,6 +85,16 @@ def test_every_task_has_a_run_folder_and_the_page_shows_them_all(finished):
     assert "seconds" not in (finished / "result.json").read_text()
 
 
+def test_a_tasks_page_leads_back_and_verifies_when_it_is_moved_out(finished, tmp_path):
+    up = 'href="../report.html"'
+    assert up in (finished / "one" / "report.html").read_text()
+    alone = shutil.copytree(finished / "one", tmp_path / "alone")
+    assert call(["verify", str(alone)]) == 0
+    assert call(["report", str(alone)]) == 0
+    assert up not in (alone / "report.html").read_text()
+    assert call(["verify", str(alone)]) == 0
+
+
 def test_tasks_that_saw_the_same_data_are_one_source_whatever_they_are_called(where):
     names = ",".join(f"{where / 'mine.py'}:{name}" for name in ("same", "again"))
     assert call(["run", "adam", "sgd", "--task", names, *OPTIONS, "--out", str(where / "same"), "--quiet"]) == 0

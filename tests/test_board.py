@@ -129,8 +129,9 @@ def test_the_page_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert "have a false coverage rate of 5 %" in " ".join(page.split())
     assert page.index('<figure id="across_plot">') < page.index("<table")  # the picture comes first
     assert {v["outcome"] for v in found["verdicts"]} <= {word for word in OUTCOMES if f">{word}</text>" in page}
-    for folder in (tmp_path / "board").glob("*/report.html"):  # each cell leads to its run
-        assert page.count(f'href="{folder.parent.name}/report.html"') == len(found["verdicts"])
+    for own in (tmp_path / "board").glob("*/report.html"):  # each cell leads to its run, two heads and the foot do, too
+        assert page.count(f'href="{own.parent.name}/report.html"') == len(found["verdicts"]) + 3
+        assert 'href="../report.html"' in own.read_text()  # and back
     asked = f"assay board --task {tasks} --schedule warmup5+cosine"
     assert asked in page.replace("</span> <span>", " ")
     assert call(["verify", str(tmp_path / "board")]) == 0

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,10 +7,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from assay.judge.sentence import listed
+from assay.report import suite
 from assay.report.figures import Series
-from assay.report.figures.lines import band, learning, reach
-from assay.report.figures.rows import spread_out, strips
-from assay.report.figures.scores import Panel, Trials, scores
+from assay.report.figures.lines import band, learning, profiles, reach
+from assay.report.figures.rows import forest, spread_out, strips
+from assay.report.figures.scores import Panel, Trials, scores, together
 from assay.report.style import drawing, log_scale, look, plain
 from assay.report.tuning import union
 from assay.report.units import Units, duration, number, settings
@@ -75,6 +78,62 @@ def test_the_range_of_several_contenders_holds_them_all():
     assert union([Float(1e-5, 1e-2, log=True), Float(1e-3, 1.0)]) == Float(1e-5, 1.0, log=True)
     assert union([Float(0.0, 1.0), Float(0.5, 2.0)]) == Float(0.0, 2.0)
     assert union([Choice((1, 2)), Choice((2, 3))]) == Choice((1, 2, 3))
+
+
+def test_a_loss_is_drawn_on_a_logarithmic_axis_by_its_geometric_mean():
+    values = np.array([[8.0, 2.0], [2.0, 0.5]])
+    with drawing():
+        axes = learning([Series("adam", look(0), values)], "training loss", logarithmic=True).axes[0]
+    assert axes.get_yscale() == "log"
+    np.testing.assert_allclose(lines(axes, look(0).colour)[0], [[1, 4], [2, 1]])
+
+
+@pytest.mark.parametrize(("far", "bent"), [(2.9, False), (20.0, True)])
+def test_an_axis_that_is_bent_says_so(far, bent):
+    with drawing():
+        axes = forest([Series("a", look(1), np.array([0.5]), far, (0.1, far))], "difference in margins").axes[0]
+        places = axes.transData.transform([[x, 0] for x in (0, 1, 2, 4)])[:, 0]
+    even = np.allclose(places[3] - places[2], 2 * (places[1] - places[0]))
+    assert even != bent
+    assert ("logarithmic beyond ±2" in axes.get_xlabel()) == bent
+    assert sum(line.get_linestyle() == ":" for line in axes.lines) == 2 * bent
+
+
+def test_rings_that_would_lie_on_each_other_are_one_with_their_number():
+    chosen = [1e-3, 1.01e-3, 1.02e-3, 1e-2, 1e-2]
+    scores_ = np.array([60.0, 60.01, 60.0, 65.0, 70.0])
+    trials = Trials(0, "adam", look(0), chosen, scores_, chosen, scores_)
+    with drawing():
+        axes = scores([Panel("lr", Float(1e-5, 1e-1, log=True), [trials])], "accuracy (%)").axes[0]
+    rings = [np.array(line.get_data()).ravel() for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert [round(y) for _, y in rings] == [60, 65, 70]
+    assert [text.get_text() for text in axes.texts] == ["3"]
+    assert all(
+        line.get_markeredgecolor() == look(0).colour for line in axes.lines if line.get_markerfacecolor() == "none"
+    )
+
+
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), min_size=1, max_size=14))
+def test_groups_hold_every_point_once_and_lie_apart(points):
+    places = np.array(points)
+    groups = together(places, 7.5)
+    assert sorted(i for g in groups for i in g) == list(range(len(places)))
+    means = [places[g].mean(axis=0) for g in groups]
+    assert all(np.linalg.norm(a - b) >= 7.5 for i, a in enumerate(means) for b in means[:i])
+
+
+def test_more_candidates_than_colours_leave_no_two_of_a_colour():
+    names = [f"c{i}" for i in range(9)]
+    verdicts = [{"candidate": name, "difference": float(i)} for i, name in enumerate(names)]
+    reading = suite.Reading(SimpleNamespace(candidates=names), {"verdicts": verdicts}, {}, [], "")
+    assert reading.coloured == ["c8", "c7", "c6", "c5", "c4"]
+    shares = [Series("base", look(0), np.array([1.0, 0.0]))]
+    shares += [Series(name, reading.look(name), np.array([1.0, 0.0])) for name in names]
+    with drawing():
+        figure = profiles(shares, np.array([-1.0, 1.0]))
+    drawn = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() > 1]
+    assert len(drawn) == len(set(drawn)) == 6
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["base", *names[4:], "the others"]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=30))

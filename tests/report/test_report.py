@@ -13,9 +13,10 @@ from assay.space import Choice, Float, Int
 
 from .conftest import HOSTILE, contender, make_run
 
-PUBLISHED = ["comparison_plot", "score_by_lr", "norms"]
+PUBLISHED = ["comparison_plot", "training_loss", "score_by_lr", "norms"]
 HONEST = [
-    "differences", "comparison_plot", "score_by_lr", "tuning_curve", "speed", "stability", "norms", "winners_curse",
+    "differences", "comparison_plot", "training_loss", "score_by_lr", "tuning_curve", "speed", "stability",
+    "norms", "winners_curse",
 ]  # fmt: skip
 FETCHING = {"src", "href", "xlink:href", "srcset", "poster", "action", "data", "formaction", "background", "ping"}
 
@@ -166,6 +167,31 @@ def test_a_loss_that_should_be_small(tmp_path):
     text = draw(folder).read_text(encoding="utf-8")
     assert "test loss (nats)" in {t.strip() for t in Page(text).svg_text}
     assert "%" not in Page(text).figures["comparison_plot"]["caption"].replace("80 %", "")
+
+
+def test_a_metric_without_a_unit_leaves_no_empty_brackets(tmp_path):
+    folder = make_run(tmp_path / "run", "honest", metric="RMSE", direction="min", unit="", scale=1.0, margin=0.02)
+    page = Page(draw(folder).read_text(encoding="utf-8"))
+    labels = {t.strip() for t in page.svg_text}
+    assert {"difference in RMSE", "standard deviation over final seeds", "tuning score − fresh score"} <= labels
+    assert not re.search(r"\(\s*\)| ,", " ".join(labels))
+    assert not re.search(r" \(\s*\)|\d ,", " ".join("".join(page.text).split()))
+
+
+def test_norms_are_said_to_change_by_what_they_change(honest, tmp_path):
+    _, text = drawn(honest, tmp_path)
+    said = Page(text).figures["norms"]["caption"]
+    one = r"(?:keep their size|(?:shrink|grow) to \d+ %|grow [\d.]+-fold)"
+    assert re.search(
+        rf"adam's gradients {one} and its updates {one}; adamw's gradients {one} and its updates {one}", said
+    )
+
+
+def test_a_step_of_the_trainings_is_not_set_beside_the_optimizers_as_its_part(honest, tmp_path):
+    _, text = drawn(honest, tmp_path)
+    shown = " ".join("".join(Page(text).text).split())
+    assert "optimizer.step() by itself" in shown
+    assert "of it, the optimizer" not in shown
 
 
 def test_a_contender_whose_every_run_diverged(tmp_path):

@@ -228,8 +228,9 @@ def sentence(e: Estimate, science: Science) -> list[str]:
         margin = amount(f"{t.scale * e.margin:.3g}", t.unit)
         of = ", of a pair of optimizers tuned by the first edition" if e.detectable_range else ""
         lines.append(
-            f"{p.replicates} replicates find a difference of {' to '.join(seen)} {t.unit} with 80 % probability; the interval "
-            f"will be about ±{' to ±'.join(wide)} {t.unit}, the margin is {margin} (by the spread on record for this task{of})"
+            f"{p.replicates} replicates find a difference of {amount(' to '.join(seen), t.unit)} with 80 % probability; the "
+            f"interval will be about ±{amount(' to ±'.join(wide), t.unit)}, the margin is {margin} "
+            f"(by the spread on record for this task{of})"
         )
     if e.too_wide and not isinstance(p.stages, Stages):
         width = amount(f"{2 * t.scale * (e.half_width or 0):.2g}", t.unit)

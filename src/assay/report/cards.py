@@ -12,16 +12,17 @@ from assay.report import controls, ladder, tuning
 from assay.report.figures import Card, Series, compared, lines
 from assay.report.figures.rows import strips
 from assay.report.reading import Arm, Reading
-from assay.report.units import settings
+from assay.report.units import number, settings
 
 
 def cards(reading: Reading) -> list[Card]:
     """Every figure that this run has something to show in."""
     if reading.plan.science.protocol.name == "published":
-        return [_single(reading), tuning.trials(reading), _norms(reading)]
+        return [_single(reading), _training_loss(reading), tuning.trials(reading), _norms(reading)]
     found = [
         _differences(reading),
         _learning(reading),
+        _training_loss(reading),
         *tuning.pilots(reading),
         tuning.trials(reading),
         tuning.incumbents(reading),
@@ -51,7 +52,7 @@ def _differences(reading: Reading) -> Card:
         "Difference in each replicate",
         f"{listed(ahead)} of {reading.plan.science.protocol.replicates} replicates. Right of the line is better; "
         f"{bar if rows[0].interval else alone}, and differences inside the grey band don't matter.",
-        strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
+        strips(rows, reading.units.of(f"difference in {task.metric}"), zero=True, margin=scale * task.margin),
     )
 
 
@@ -89,6 +90,25 @@ def _single(reading: Reading) -> Card:
         f"{'; '.join(ends)}. Each line is a single run: look at the shapes, not at the gap.",
         lines.learning(series, f"test {units.axis}"),
     )
+
+
+def _training_loss(reading: Reading) -> Card:
+    series = [Series(arm.name, arm.look, arm.curves("train_loss")) for arm in reading.arms]
+    logarithmic = not any((s.values <= 0).any() for s in series)  # NaN, from a divergence on, is neither
+    ends = [f"{s.label} ends at {number(_end(s.values, logarithmic))}" for s in series]
+    return Card(
+        "training_loss",
+        "Training loss of the final runs",
+        f"The mean over each epoch's batches, in the units of the task's loss: {'; '.join(ends)}. Whoever is lower here and not "
+        "on the test set has fitted the training set better, and no more than that.",
+        lines.learning(series, "training loss", logarithmic=logarithmic),
+    )
+
+
+def _end(values: np.ndarray, logarithmic: bool) -> float | None:
+    """The last value of the mean curve, None where no run lived to see it."""
+    last = lines.band(values, logarithmic)[0][-1]
+    return float(last) if np.isfinite(last) else None
 
 
 def _speed(reading: Reading) -> Card | None:
@@ -144,7 +164,7 @@ def _stability(reading: Reading) -> Card | None:
         "stability",
         "Spread between seeds",
         f"A dot a replicate, far left is steady: {'; '.join(said)}.",
-        strips(rows, f"standard deviation over final seeds ({reading.units.unit})", zero=False),
+        strips(rows, reading.units.of("standard deviation over final seeds"), zero=False),
     )
 
 
@@ -172,9 +192,10 @@ def _change(values: np.ndarray) -> str:
     if len(alive) < 2:
         return "can't be followed"
     factor = alive[-1] / alive[0]
-    if factor > 1.15:
+    if factor >= 2:
         return f"grow {factor:.1f}-fold"
-    return f"shrink to {100 * factor:.0f} %" if factor < 0.87 else "keep their size"
+    share = f"{100 * factor:.0f}"
+    return "keep their size" if share == "100" else f"{'grow' if factor > 1 else 'shrink'} to {share} %"
 
 
 def _curse(reading: Reading) -> Card:
@@ -187,7 +208,7 @@ def _curse(reading: Reading) -> Card:
         "The winner's curse",
         f"Trained again with fresh seeds, the chosen settings score {listed(said)} than they did in tuning: whoever "
         "reports the best trial's own score reports its luck, too.",
-        strips(rows, f"tuning score − fresh score ({units.unit})", zero=True),
+        strips(rows, units.of("tuning score − fresh score"), zero=True),
     )
 
 

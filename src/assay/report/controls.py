@@ -35,7 +35,7 @@ def card(reading: Reading) -> Card | None:
         f"A dot a replicate, a bar the interval. {f'Not as it should be: {listed(failed)}. ' if failed else ''}"
         f"A/A should lie about the line{beyond}. Where the replay of a candidate does as well as the "
         "candidate, its schedule is what makes the difference.",
-        strips(rows, f"difference in {task.metric} ({task.unit})", zero=True, margin=scale * task.margin),
+        strips(rows, reading.units.of(f"difference in {task.metric}"), zero=True, margin=scale * task.margin),
     )
 
 

@@ -19,7 +19,10 @@ from assay.report.units import Units, duration, number, per_cent, settings, sign
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 160
+DPI = 300  # of the PNG files, 1,200 pixels wide
+UP = Markup(
+    '<p class="up"><a href="../report.html">← all tasks of this comparison</a></p>'
+)  # of a task's page in a suite
 
 
 def html(template: str, **context: Any) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from assay.record.suite import is_suite
 from assay.report import controls, ladder
 from assay.report.cards import cards
 from assay.report.command import command
 from assay.report.facts import facts, numbers
 from assay.report.figures import Card
+from assay.report.page import UP
 from assay.report.reading import Arm, read
 from assay.report.units import number
 
@@ -31,6 +33,9 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "numbers": numbers(reading),
         "facts": facts(reading),
         "command": command(plan, controls=bool(made), speedup="ladder" in content),
+        "together": any(n.chunk_size > 1 and n.engine != "loop" for n in plan.numerics),
+        "within": is_suite(path.resolve().parent),
+        "up": UP,
         "wider": command(plan, wider, controls=bool(made), speedup="ladder" in content) if wider else None,
     }
     return cards(reading), "page.html.j2", shown

@@ -75,6 +75,8 @@ def look(slot: int) -> Look:
     return Look(PALETTE[slot % len(PALETTE)], MARKERS[other % len(MARKERS)], DASHES[other % len(DASHES)])
 
 
+OTHERS = Look(FAINT, "o", "-")  # of whom there are more than colours
+
 OUTCOMES = {
     "better": Look(PALETTE[2], "^", "-"),
     "worse": Look(PALETTE[1], "v", "-"),

@@ -26,11 +26,12 @@ from assay.report.figures.ladder import Growing, scale
 from assay.report.figures.lines import profiles
 from assay.report.figures.rows import forest
 from assay.report.reading import written
-from assay.report.style import OUTCOMES, Look, look
+from assay.report.style import OTHERS, OUTCOMES, PALETTE, Look, look
 from assay.report.units import MISSING, Units, duration, number, per_cent, settings, signed
 
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "negligible": "≈", "inconclusive": "?"}
 FEW = 3  # candidates for whom every task is drawn
+COLOURS = len(PALETTE) - 1  # for candidates, the baseline having one
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,21 @@ class Reading:
         """The candidates, the best first; those without an interval last."""
         return sorted(self.content["verdicts"], key=lambda v: math.inf if (d := v["difference"]) is None else -d)
 
-    def slot(self, candidate: str) -> int:
-        """The candidate's place in the suite, which decides how it is drawn; the baseline is 0."""
-        return 1 + self.suite.candidates.index(candidate)
+    @cached_property
+    def coloured(self) -> list[str]:
+        """The candidates that have a colour of their own: all in the suite's order or, where colours don't suffice, the best."""
+        if len(self.suite.candidates) <= COLOURS:
+            return list(self.suite.candidates)
+        return [v["candidate"] for v in self.verdicts[:COLOURS]]
+
+    def slot(self, candidate: str) -> int | None:
+        """Which colour the candidate has, None for none of its own; the baseline's is 0."""
+        return 1 + self.coloured.index(candidate) if candidate in self.coloured else None
 
     def look(self, candidate: str) -> Look:
         """How the candidate is drawn."""
-        return look(self.slot(candidate))
+        slot = self.slot(candidate)
+        return OTHERS if slot is None else look(slot)
 
 
 def read(path: Path) -> Reading:
@@ -117,7 +126,7 @@ def _forest(reading: Reading) -> Card:
         "across_plot",
         f"Against tuned {base}, all tasks together",
         f"Right of the line is better than {base}. Large marks are means over {over} with the interval that decides, "
-        "small dots the tasks; in the grey band a difference is too small to matter. The axis is linear up to 2.",
+        "small dots the tasks; in the grey band a difference is too small to matter.",
         forest(rows, "difference in margins", looks),
     )
 
@@ -179,11 +188,14 @@ def _profiles(reading: Reading) -> Card:
     lines = [Series(reading.suite.baseline, look(0), np.array(described[0][1]["baseline_profile"]))]
     lines += [Series(name, reading.look(name), np.array(d["profile"])) for name, d in described]
     inner = np.abs(x) <= max(2.0, min(6.0, _spread(lines, x)))
+    others = ""
+    if len(reading.coloured) < len(described):
+        others = f" In colour are the {len(reading.coloured)} that lie best over all tasks, the others are grey."
     return Card(
         "profiles",
         "Performance profiles",
         "The share of replicates that lie more than x margins above the baseline's mean on their task: a curve above "
-        "another everywhere is better everywhere. It describes, and decides nothing.",
+        f"another everywhere is better everywhere. It describes, and decides nothing.{others}",
         profiles([p._replace(values=p.values[inner]) for p in lines], x[inner]),
     )
 

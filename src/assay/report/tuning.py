@@ -89,7 +89,8 @@ def trials(reading: Reading) -> Card:
         "still climbs at an edge is not."
         if published
         else f"{_widths(reading)}{_diverged(reading)}. The broader the top, the less the tuning matters; rings are what "
-        f"each replicate chose{_of_processes(reading)}.",
+        f"each replicate chose{_of_processes(reading)}. A number beside a ring: so many replicates' rings "
+        "would lie on each other there.",
         scores(_panels(reading), f"{'tuning' if published else 'validation'} {reading.units.axis}"),
     )
 

@@ -24,13 +24,17 @@ class Units(NamedTuple):
         """The metric and its unit, as an axis is labelled."""
         return f"{self.metric} ({'%' if self._percent else self.unit})" if self.unit else self.metric
 
+    def of(self, what: str) -> str:
+        """Something that is measured in the metric's unit, as an axis is labelled: difference in accuracy (points)."""
+        return f"{what} ({self.unit})" if self.unit else what
+
     def score(self, value: float | None, spread: float | None = None) -> str:
         """0.70712, 0.0103 → 70.71 ± 1.03 %."""
         if value is None or not math.isfinite(value):
             return MISSING
         form = ".2f" if self._percent else ".4g"
         beside = "" if spread is None else f" ± {self.scale * spread:{'.2f' if self._percent else '.2g'}}"
-        return minus(f"{self.scale * value:{form}}") + f"{beside} {'%' if self._percent else self.unit}".rstrip()
+        return (minus(f"{self.scale * value:{form}}") + f"{beside} {'%' if self._percent else self.unit}").rstrip()
 
     def difference(self, value: float | None) -> str:
         """−0.0103 → −1.03 points."""

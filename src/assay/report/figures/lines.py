@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.report.figures import Series
-from assay.report.style import INK, canvas, legend, log_scale
+from assay.report.style import INK, OTHERS, canvas, legend, log_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 BAND = (10.0, 90.0)  # percentiles
 
 
-def learning(series: Sequence[Series], axis: str, unit: str = "epoch") -> Figure:
+def learning(series: Sequence[Series], axis: str, unit: str = "epoch", logarithmic: bool = False) -> Figure:
     """A score by epoch (n, E), already in text units; several runs as their mean and their 10–90 % band.
 
-    `unit`: what is counted, where it isn't epochs.
+    `unit`: what is counted, where it isn't epochs. `logarithmic`: the axis of the score, and its mean a geometric one.
     """
     figure, (axes,) = canvas([s.label for s in series])
-    _draw(axes, series)
+    _draw(axes, series, logarithmic)
+    if logarithmic:
+        _log_over(axes, series)
     legend(figure, axes.lines)
     axes.set_title(axis)
     axes.set_xlabel(unit, labelpad=2)
@@ -37,10 +39,7 @@ def norms(gradient: Sequence[Series], update: Sequence[Series]) -> Figure:
     for axes, title, series in ((upper, "gradient norm", gradient), (lower, "update norm", update)):
         _draw(axes, series, logarithmic=True)
         axes.set_title(title)
-        low, high = axes.get_ylim()
-        drawn = np.concatenate([s.values[s.values > 0] for s in series])
-        if len(drawn):
-            log_scale(axes, "y", max(low, drawn.min() / 1.15), max(high, drawn.max() * 1.15))
+        _log_over(axes, series)
     upper.tick_params(labelbottom=False)
     lower.set_xlabel("epoch", labelpad=2)
     legend(figure, lower.lines)
@@ -67,11 +66,19 @@ def reach(arrivals: Sequence[Series], last: int) -> Figure:
 
 
 def profiles(shares: Sequence[Series], thresholds: np.ndarray) -> Figure:
-    """The shares (P,) of replicates that are at least so far above the tuned baseline's mean: thresholds (P,), margins."""
-    figure, (axes,) = canvas([s.label for s in shares])
-    for label, (colour, _, dash), values, *_ in shares:
-        axes.plot(thresholds, 100 * values, color=colour, linestyle=dash, label=label)
-    legend(figure, axes.lines)
+    """The shares (P,) of replicates that are at least so far above the tuned baseline's mean: thresholds (P,), margins.
+
+    Those that have no colour of their own are thin lines, behind the others and without a name.
+    """
+    coloured, others = [s for s in shares if s.look != OTHERS], [s for s in shares if s.look == OTHERS]
+    figure, (axes,) = canvas([s.label for s in coloured] + ["the others"] * bool(others))
+    for _, (colour, _, dash), values, *_ in others:
+        axes.plot(thresholds, 100 * values, color=colour, linestyle=dash, linewidth=0.7, label="the others")
+    named = [
+        axes.plot(thresholds, 100 * values, color=colour, linestyle=dash, label=label)[0]
+        for label, (colour, _, dash), values, *_ in coloured
+    ]
+    legend(figure, [*named, *axes.lines[: bool(others)]])
     axes.axvline(0, color=INK, linewidth=0.7, zorder=1)
     axes.set_title("replicates above x (%), tasks averaged")
     axes.set_ylim(-3, 103)
@@ -101,6 +108,14 @@ def _draw(axes: Axes, series: Sequence[Series], logarithmic: bool = False) -> No
         axes.plot(epochs, middle, color=colour, linestyle=dash, marker=marker, markevery=every, label=label)
     last = max(s.values.shape[1] for s in series)
     _whole_numbers(axes, 1 - 0.03 * last, last + 0.03 * last)
+
+
+def _log_over(axes: Axes, series: Sequence[Series]) -> None:
+    """A logarithmic y axis over what is drawn, where anything above 0 is."""
+    low, high = axes.get_ylim()
+    drawn = np.concatenate([s.values[s.values > 0] for s in series])
+    if len(drawn):
+        log_scale(axes, "y", max(low, drawn.min() / 1.15), max(high, drawn.max() * 1.15))
 
 
 def _whole_numbers(axes: Axes, low: float, high: float) -> None:

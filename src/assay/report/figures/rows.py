@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GLYPH = 0.07  # inches, of a label's digit
-NEAR = 2.0  # margins: the linear part of a forest's axis
+LOWEST = 2.3  # inches
+NEAR = 2.0  # margins: the linear part of a forest's axis, where that is bent
+STRAIGHT = 4.0  # margins: up to them nothing is bent
 
 
 def strips(rows: Sequence[Series], axis: str, zero: bool, margin: float | None = None) -> Figure:
@@ -45,11 +47,11 @@ def strips(rows: Sequence[Series], axis: str, zero: bool, margin: float | None =
 
 def forest(rows: Sequence[Series], axis: str, looks: Mapping[str, Look] | None = None) -> Figure:
     """Differences in margins, beside the line of none and the band of those that don't matter: a mark with its interval,
-    small dots above. Far ones are drawn in, near ones kept apart: the axis is linear near 0 only. `looks` are explained
-    above it, by name.
+    small dots above. Where some lie far off they are drawn in and near ones kept apart: the axis is logarithmic beyond
+    dotted lines, and says so. `looks` are explained above it, by name.
     """
     labels = list(looks or ())
-    figure, (axes,) = canvas(labels, height=max(HEIGHT, 0.75 + 0.24 * len(rows)))
+    figure, (axes,) = canvas(labels, height=max(LOWEST, 0.75 + 0.24 * len(rows)))
     if looks:
         from matplotlib.lines import Line2D
 
@@ -57,7 +59,11 @@ def forest(rows: Sequence[Series], axis: str, looks: Mapping[str, Look] | None =
         legend(figure, [Line2D([], [], label=name, color=c, marker=m, **edge) for name, (c, m, _) in looks.items()])
     everything = [abs(x) for r in rows for x in (r.mark, *(r.interval or ()), *r.values) if x is not None]
     far = max(1.3 * NEAR, 1.3 * max(everything, default=1.0))
-    axes.set_xscale("symlog", linthresh=NEAR, linscale=1.2)
+    if far > STRAIGHT:
+        axes.set_xscale("symlog", linthresh=NEAR, linscale=1.2)
+        axes.set_xlabel(f"logarithmic beyond ±{NEAR:g} (dotted)", labelpad=2)
+        for end in (-NEAR, NEAR):
+            axes.axvline(end, color=INK, linewidth=0.9, linestyle=":", zorder=1.5)
     axes.set_xlim(-far, far)
     axes.axvspan(-1, 1, color=FAINT, alpha=0.18, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)

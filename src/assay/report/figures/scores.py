@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": INK}  # around the chosen
+RING: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none"}  # around the chosen
+RING_SIZE = 7.5  # points
 MOST_POINTS = 1500  # beyond them a panel's points are one picture, to keep the page small
 
 
@@ -70,7 +71,7 @@ def scores(panels: Sequence[Panel], axis: str) -> Figure:
     axes[0].set_title(axis)
     dot = {"linestyle": "none", "markeredgewidth": 0, "markersize": 4.5}
     dots = [Line2D([], [], marker=k.marker, color=k.colour, label=label, **dot) for label, k in looks.items()]
-    legend(figure, [*dots, Line2D([], [], marker="o", markersize=7, label="chosen", **RING)])
+    legend(figure, [*dots, Line2D([], [], marker="o", markersize=7, label="chosen", markeredgecolor=INK, **RING)])
     return figure
 
 
@@ -85,8 +86,7 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
     arms = len(panel.trials)
     for place, trials in enumerate(panel.trials):
         colour, marker, _ = trials.look
-        shift = (place - (arms - 1) / 2) * min(0.2, 0.6 / arms)
-        x = positions(panel.dimension, trials.values, shift)
+        x = positions(panel.dimension, trials.values, _shift(place, arms))
         dead = ~np.isfinite(trials.scores)
         points = {"linestyle": "none", "color": colour, "rasterized": heavy}
         axes.plot(x[~dead], trials.scores[~dead], marker=marker, alpha=0.6, markeredgewidth=0, **points)
@@ -100,10 +100,45 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
             bar = {"color": colour, "linewidth": 2.2, "solid_capstyle": "butt", "marker": "|", "markersize": 5}
             axes.plot(trials.good, [height, height], **bar)
             axes.set_ylim(top=max(axes.get_ylim()[1], height + 0.05 * span))
-        ring = {"marker": marker, "markersize": 7.5, "markeredgewidth": 1.1, "zorder": 4, **RING}
-        axes.plot(positions(panel.dimension, trials.chosen, shift), trials.chosen_scores, **ring)
     _range(axes, panel.dimension, narrow)
+    for place, trials in enumerate(panel.trials):
+        x = positions(panel.dimension, trials.chosen, _shift(place, arms))
+        _rings(axes, x, trials, below=place % 2 == 1)
     axes.set_xlabel(plain(panel.hyperparameter, 30), labelpad=2)
+
+
+def _shift(place: int, arms: int) -> float:
+    """How far beside an option's place a contender's trials stand."""
+    return (place - (arms - 1) / 2) * min(0.2, 0.6 / arms)
+
+
+def _rings(axes: Axes, x: np.ndarray, trials: Trials, below: bool) -> None:
+    """What a contender's replicates chose: rings that would lie on each other are one, with their number beside it."""
+    colour, marker, _ = trials.look
+    points = np.column_stack([x, trials.chosen_scores])
+    points = points[np.isfinite(points).all(axis=1)]
+    places = axes.transData.transform(points) * 72 / axes.figure.dpi  # in points, as a ring's size is
+    ring = {"marker": marker, "markersize": RING_SIZE, "markeredgewidth": 1.3, "markeredgecolor": colour, "zorder": 4}
+    for group in together(places, RING_SIZE):
+        middle = axes.transData.inverted().transform(places[group].mean(axis=0) * axes.figure.dpi / 72)
+        axes.plot(*middle[:, None], **ring, **RING)
+        if len(group) > 1:
+            beside = (0, -(RING_SIZE / 2 + 2) if below else RING_SIZE / 2 + 1.5)
+            style = {"ha": "center", "va": "top" if below else "bottom", "fontsize": 7, "zorder": 5}
+            axes.annotate(str(len(group)), tuple(middle), beside, textcoords="offset points", **style)
+
+
+def together(places: np.ndarray, apart: float) -> list[list[int]]:
+    """Groups of points (n, 2), as indices, whose means lie at least so far from each other: the nearest join first."""
+    groups = [[i] for i in range(len(places))]
+    while len(groups) > 1:
+        means = np.array([places[g].mean(axis=0) for g in groups])
+        distance = np.linalg.norm(means[:, None] - means[None], axis=2) + np.diag(np.full(len(groups), np.inf))
+        a, b = sorted(int(i) for i in np.unravel_index(distance.argmin(), distance.shape))
+        if distance[a, b] >= apart:
+            break
+        groups[a] += groups.pop(b)
+    return groups
 
 
 def positions(dimension: Dimension, values: Sequence[Any], shift: float) -> np.ndarray:
