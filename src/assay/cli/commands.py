@@ -201,20 +201,40 @@ def check(
 
 
 @app.command
-def report(folder: RunPath) -> int:
-    """Draw the report of a run folder again."""
-    from assay.driver.verify import check_result
-    from assay.record import manifest
-    from assay.record.inspection import inspect, reading
-    from assay.report import draw
+def report(
+    folder: RunPath,
+    *others: Annotated[
+        Path, Parameter(help="More run folders, whose reports are set beside the first's in the page --out.")
+    ],
+    latex: bool = False,
+    out: Path | None = None,
+) -> int:
+    """Draw the report of a run folder again; or set several side by side, or write one for a paper.
 
-    with reading(folder):
-        manifest.see_that_it_is_as_sealed(folder)
-        inspect(folder)
-        check_result(folder)
-        page = draw(folder)
-        manifest.seal(folder)
-    say(str(page))
+    Parameters
+    ----------
+    latex
+        For a paper: paper.tex (sentence, table, methods, figures), assay.bib, each figure as PDF and SVG at a column's width,
+        and the numbers behind it as CSV, in the folder --out; by default <run folder>-paper.
+    out
+        Where the page of several goes, or the folder for a paper.
+    """
+    from .reported import again, beside, paper
+
+    if latex:
+        if others:
+            raise UsageError("assay report --latex writes one record's; give it one folder at a time")
+        say(str(paper(folder, out or folder.with_name(f"{folder.resolve().name}-paper"))))
+    elif others:
+        if out is None:
+            raise UsageError("several reports side by side: into which page? --out page.html")
+        say(str(beside([folder, *others], out)))
+    elif out is not None:
+        raise UsageError(
+            f"a run's own report goes into its folder; --out is for --latex, or for several side by side ({out})"
+        )
+    else:
+        say(str(again(folder)))
     return 0
 
 

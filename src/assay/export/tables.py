@@ -15,6 +15,7 @@ from assay.record import RunFolder
 from assay.record.chunks import CURVES
 from assay.record.files import fault, write_bytes
 from assay.record.layout import LADDER
+from assay.record.outside import see_that_it_is_outside
 from assay.record.suite import is_suite, runs
 
 OTHERS = [name for name in CURVES if name != "test"]
@@ -87,9 +88,7 @@ def _frames(path: Path, to: Path) -> list[tuple[Path, pl.DataFrame]]:
     found = [(to / folder.name if several else to, RunFolder.open(folder)) for folder in runs(path).values()]
     found += [(place / LADDER / rung.path.name, rung) for place, folder in found for rung in folder.rungs()]
     frames = [(place, folder.frame()) for place, folder in found]
-    places = (to.resolve(), *to.resolve().parents)
-    if record := next((p for p in places if (p / "plan.json").exists() or is_suite(p)), None):
-        raise UsageError(f"{to} lies in {record}, which is a sealed record; write somewhere else")
+    see_that_it_is_outside(to)
     return frames
 
 
@@ -98,7 +97,7 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     names = sorted({name for values in decoded for name in values})
     columns = {name: [_cell(values.get(name)) for values in decoded] for name in names}
     tuned = [
-        pl.Series(_no_formula(f"hyperparameter {name}"), column, dtype=pl.String) for name, column in columns.items()
+        pl.Series(no_formula(f"hyperparameter {name}"), column, dtype=pl.String) for name, column in columns.items()
     ]
     last = [pl.col(name).list.last() for name in OTHERS]
     rest = [c for c in frame.columns if c not in (*CURVES, *KEY, "hyperparameters")]
@@ -116,7 +115,7 @@ def _long(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _cell(value: Any) -> str | None:
     return (
-        None if value is None else _no_formula(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+        None if value is None else no_formula(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
     )
 
 
@@ -129,7 +128,7 @@ def _inert(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
     """The text as a spreadsheet shows it, instead of computing it."""
     return f"'{text}" if text.startswith(FORMULA) else text
 

@@ -9,7 +9,7 @@ from assay.judge.digits import percent, times
 from assay.judge.divergence import floored
 from assay.judge.sentence import listed
 from assay.report import controls, ladder, tuning
-from assay.report.figures import Card, Series, compared, lines
+from assay.report.figures import Card, Series, compared, data, lines
 from assay.report.figures.rows import strips
 from assay.report.reading import Arm, Reading
 from assay.report.units import number, settings
@@ -26,7 +26,7 @@ def cards(reading: Reading) -> list[Card]:
         *tuning.pilots(reading),
         tuning.trials(reading),
         tuning.incumbents(reading),
-        ladder.card(reading) or _speed(reading),
+        _ladder(reading) or _speed(reading),
         _stability(reading),
         _norms(reading),
         _curse(reading),
@@ -45,6 +45,7 @@ def _differences(reading: Reading) -> Card:
         f"{arm.name} {'is ahead in ' if place == 0 else ''}{sum((d or 0) > 0 for d in v['details']['differences'])}"
         for place, (arm, v) in enumerate(reading.pairs)
     ]
+    axis = reading.units.of(f"difference in {task.metric}")
     bar = "the bar below the dots is the interval that decides"
     alone = "one replicate has no interval, so nothing is decided"
     return Card(
@@ -52,7 +53,8 @@ def _differences(reading: Reading) -> Card:
         "Difference in each replicate",
         f"{listed(ahead)} of {reading.plan.science.protocol.replicates} replicates. Right of the line is better; "
         f"{bar if rows[0].interval else alone}, and differences inside the grey band don't matter.",
-        strips(rows, reading.units.of(f"difference in {task.metric}"), zero=True, margin=scale * task.margin),
+        strips(rows, axis, zero=True, margin=scale * task.margin),
+        data.marked(rows, "replicate", axis),
     )
 
 
@@ -67,6 +69,7 @@ def _learning(reading: Reading) -> Card:
         "Lines are means over replicates and seeds, and 80 % of the runs stay within the bands: "
         + ("where bands overlap this much, a single run proves little." if overlap else "they end apart."),
         lines.learning(series, f"test {reading.units.axis}"),
+        data.curves(series, "epoch", f"test {reading.units.axis}"),
     )
 
 
@@ -89,6 +92,7 @@ def _single(reading: Reading) -> Card:
         f"Test {units.metric} of the final runs",
         f"{'; '.join(ends)}. Each line is a single run: look at the shapes, not at the gap.",
         lines.learning(series, f"test {units.axis}"),
+        data.curves(series, "epoch", f"test {units.axis}"),
     )
 
 
@@ -102,6 +106,7 @@ def _training_loss(reading: Reading) -> Card:
         f"The mean over each epoch's batches, in the units of the task's loss: {'; '.join(ends)}. Whoever is lower here and not "
         "on the test set has fitted the training set better, and no more than that.",
         lines.learning(series, "training loss", logarithmic=logarithmic),
+        data.curves(series, "epoch", "training loss"),
     )
 
 
@@ -137,7 +142,24 @@ def _speed(reading: Reading) -> Card | None:
         f"in the median {'; '.join(said)}. A first crossing favours whoever's curve is noisy, and nobody was tuned for it: "
         "--speedup asks how many steps it is worth.",
         lines.reach(arrivals, task.epochs),
+        data.arrivals(arrivals, "epochs to the target"),
     )
+
+
+def _ladder(reading: Reading) -> Card | None:
+    """The figure of the ladder with the scores that it is drawn of."""
+    card = ladder.card(reading)
+    if card is None:
+        return None
+    axis, base = f"test {reading.units.axis}", reading.arms[0].name
+    known = [(base, rung["factor"], rung["scores"]) for rung in reading.content["ladder"]["rungs"]]
+    known += [(arm.name, 1.0, arm.scores("test")[:, :, -1].mean(axis=1)) for arm, _ in reading.pairs]
+    rows = [
+        {"contender": name, "length": factor, "replicate": k, axis: reading.units.scale * score}
+        for name, factor, scores in known
+        for k, score in enumerate(scores)
+    ]
+    return card._replace(data=rows)
 
 
 def _stability(reading: Reading) -> Card | None:
@@ -152,6 +174,7 @@ def _stability(reading: Reading) -> Card | None:
         Series(arm.name, arm.look, scale * np.array(each, dtype=float), None if pooled is None else scale * pooled)
         for arm, each, pooled in spreads
     ]
+    axis = reading.units.of("standard deviation over final seeds")
     level = 100 * reading.content["verdicts"][0]["details"]["level"]
     said = [
         f"between seeds {arm.name} spreads {times(s['ratio'])} as much as {base.name}"
@@ -164,7 +187,8 @@ def _stability(reading: Reading) -> Card | None:
         "stability",
         "Spread between seeds",
         f"A dot a replicate, far left is steady: {'; '.join(said)}.",
-        strips(rows, reading.units.of("standard deviation over final seeds"), zero=False),
+        strips(rows, axis, zero=False),
+        data.marked(rows, "replicate", axis),
     )
 
 
@@ -182,6 +206,14 @@ def _norms(reading: Reading) -> Card:
         "Gradient norm and update norm",
         f"From the first epoch to the last {'; '.join(said)}.",
         lines.norms(gradient, update),
+        [
+            {**one, "update norm": other["update norm"]}
+            for one, other in zip(
+                data.curves(gradient, "epoch", "gradient norm"),
+                data.curves(update, "epoch", "update norm"),
+                strict=True,
+            )
+        ],
     )
 
 
@@ -202,13 +234,15 @@ def _curse(reading: Reading) -> Card:
     units, sign = reading.units, reading.plan.science.task.sign
     curses = [(arm, facts["winners_curse_validation"]) for arm, facts in reading.facts]
     rows = [Series(arm.name, arm.look, units.scale * sign * _lost(arm), units.scale * curse) for arm, curse in curses]
+    axis = units.of("tuning score − fresh score")
     said = [f"{units.difference(abs(curse))} {'less' if curse >= 0 else 'more'} ({arm.name})" for arm, curse in curses]
     return Card(
         "winners_curse",
         "The winner's curse",
         f"Trained again with fresh seeds, the chosen settings score {listed(said)} than they did in tuning: whoever "
         "reports the best trial's own score reports its luck, too.",
-        strips(rows, units.of("tuning score − fresh score"), zero=True),
+        strips(rows, axis, zero=True),
+        data.marked(rows, "replicate", axis),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assay.judge.sentence import listed
-from assay.report.figures import Card, compared
+from assay.report.figures import Card, compared, data
 from assay.report.figures.rows import strips
 from assay.report.reading import Reading
 from assay.report.style import look
@@ -22,6 +22,7 @@ def card(reading: Reading) -> Card | None:
     shown = [entry for entry in made if entry not in lost]
     if not shown:
         return None
+    axis = reading.units.of(f"difference in {task.metric}")
     slots = {arm.name: arm.slot for arm in reading.arms}
     rows = [compared(_label(e), look(slots.get(e["first"], 0)), e["differences"], e, scale) for e in shown]
     beyond = ", and the sabotage left of it"
@@ -35,7 +36,8 @@ def card(reading: Reading) -> Card | None:
         f"A dot a replicate, a bar the interval. {f'Not as it should be: {listed(failed)}. ' if failed else ''}"
         f"A/A should lie about the line{beyond}. Where the replay of a candidate does as well as the "
         "candidate, its schedule is what makes the difference.",
-        strips(rows, reading.units.of(f"difference in {task.metric}"), zero=True, margin=scale * task.margin),
+        strips(rows, axis, zero=True, margin=scale * task.margin),
+        data.marked(rows, "replicate", axis),
     )
 
 

@@ -21,7 +21,7 @@ from assay.record.plan import read_plan
 from assay.record.suite import Suite, open_suite, runs
 from assay.report.command import across as command
 from assay.report.facts import Facts
-from assay.report.figures import Card, Series, compared
+from assay.report.figures import Card, Series, compared, data
 from assay.report.figures.ladder import Growing, scale
 from assay.report.figures.lines import profiles
 from assay.report.figures.rows import forest
@@ -128,6 +128,7 @@ def _forest(reading: Reading) -> Card:
         f"Right of the line is better than {base}. Large marks are means over {over} with the interval that decides, "
         "small dots the tasks; in the grey band a difference is too small to matter.",
         forest(rows, "difference in margins", looks),
+        data.marked(rows, "dot", "difference in margins"),
     )
 
 
@@ -158,6 +159,7 @@ def _scale(reading: Reading, name: str, factors: bool, verdicts: Sequence[dict[s
         "Marks are what it is worth at each size, with the interval of that size's own run; the line has the slope that the "
         f"sentence gives. {tuned}, for the same number of epochs.",
         scale(rows, f"{what} against tuned {reading.suite.baseline}", axis, factors),
+        data.growing(rows, what),
     )
 
 
@@ -177,6 +179,7 @@ def _tasks(reading: Reading) -> Card:
         "Task by task",
         f"Each task's own difference with its {level} interval: wide enough that {wide}.",
         forest(rows, "difference in margins"),
+        data.marked(rows, "dot", "difference in margins"),
     )
 
 
@@ -197,6 +200,7 @@ def _profiles(reading: Reading) -> Card:
         "The share of replicates that lie more than x margins above the baseline's mean on their task: a curve above "
         f"another everywhere is better everywhere. It describes, and decides nothing.{others}",
         profiles([p._replace(values=p.values[inner]) for p in lines], x[inner]),
+        data.shares(lines, x, "margins above the baseline's mean"),
     )
 
 

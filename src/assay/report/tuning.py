@@ -11,7 +11,7 @@ from assay.judge.digits import percent
 from assay.judge.divergence import floored
 from assay.judge.process import Process
 from assay.judge.sentence import listed
-from assay.report.figures import Card, Series, lines
+from assay.report.figures import Card, Series, data, lines
 from assay.report.figures.scores import Fitted, Panel, Trials, scores
 from assay.report.reading import Reading
 from assay.report.units import number, settings
@@ -47,13 +47,15 @@ def pilots(reading: Reading) -> list[Card]:
         )
         tried.append(Float(min(rates), max(rates), log=True))
     ranges = listed([f"{number(came['lr'][0])} to {number(came['lr'][1])} for {arm.name}" for arm, came, _ in found])
+    panels = [Panel("lr", union(tried), drawn)]
     card = Card(
         "pilot",
         "How the ranges were found",
         f"Nobody gave a range, so each contender had trials on data that no replicate uses. Lines are what a Gaussian process "
         f"makes of them, with two standard deviations to each side; it takes trials below the median for no worse than that. "
         f"The range is three quarters of a decade to each side of its maximum (bars at the top): lr in {ranges}.",
-        scores([Panel("lr", union(tried), drawn)], f"validation {reading.units.axis}"),
+        scores(panels, f"validation {reading.units.axis}"),
+        data.trials(panels, f"validation {reading.units.axis}"),
     )
     return [card]
 
@@ -81,6 +83,7 @@ def _along(dimension: Dimension, column: int, processes: Sequence[Process], scal
 def trials(reading: Reading) -> Card:
     """The figure of every trial."""
     published = reading.plan.science.protocol.name == "published"
+    panels, axis = _panels(reading), f"{'tuning' if published else 'validation'} {reading.units.axis}"
     picked = listed([f"{settings(arm.came['hyperparameters'])} for {arm.name}" for arm in reading.arms])
     return Card(
         "score_by_lr",
@@ -91,7 +94,8 @@ def trials(reading: Reading) -> Card:
         else f"{_widths(reading)}{_diverged(reading)}. The broader the top, the less the tuning matters; rings are what "
         f"each replicate chose{_of_processes(reading)}. A number beside a ring: so many replicates' rings "
         "would lie on each other there.",
-        scores(_panels(reading), f"{'tuning' if published else 'validation'} {reading.units.axis}"),
+        scores(panels, axis),
+        data.trials(panels, axis),
     )
 
 
@@ -173,4 +177,5 @@ def incumbents(reading: Reading) -> Card:
         "The test score of the trial that would be chosen so far, mean and band over the replicates: once flat, more "
         "tuning buys nothing.",
         lines.learning(series, f"test {reading.units.axis} of the incumbent", "trial"),
+        data.curves(series, "trial", f"test {reading.units.axis}"),
     )

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class Card(NamedTuple):
-    """A figure as the report shows it. `name` names its files; `reading` says in plain words what to see."""
+    """A figure as the report shows it.
+
+    `name` names its files; `reading` says in plain words what to see, `data` is what is drawn, a row each.
+    """
 
     name: str
     title: str
     reading: str
     figure: Figure
+    data: Sequence[Mapping[str, Any]] = ()
 
 
 class Series(NamedTuple):
