@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from assay import __version__, events
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
 from assay.errors import AssayError, Interrupted, UsageError
-from assay.events.text import say, tell
+from assay.events.text import line, say, tell
 from assay.events.view import view
 
 from . import printed, process
@@ -299,6 +299,25 @@ def status(folder: RunPath) -> int:
     with reading(folder):
         print_status(folder)
     return 0
+
+
+@app.command
+def doctor(*, self_test: Annotated[bool, Parameter(negative="--no-self-test")] = True) -> int:
+    """Is all here that assay needs, and does it work? Exit code 1 where something is wrong; each line has its mend.
+
+    Parameters
+    ----------
+    self_test
+        Also make a small comparison and verify it, some ten seconds.
+    """
+    from assay.driver.doctor import examine
+
+    wrong = 0
+    for finding in examine(self_test):
+        printed.console().print(line(str(finding)))
+        wrong += finding.grade == "wrong"
+    say(f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong" if wrong else "all is well")
+    return 1 if wrong else 0
 
 
 @app.command(name="list")
