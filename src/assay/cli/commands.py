@@ -265,7 +265,14 @@ def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = No
 
 
 @app.command
-def export(folder: RunPath, *, csv: Path | None = None, tensorboard: Path | None = None) -> int:
+def export(
+    folder: RunPath,
+    *,
+    csv: Path | None = None,
+    tensorboard: Path | None = None,
+    wandb: Path | None = None,
+    mlflow: Path | None = None,
+) -> int:
     """The members of a run folder in other tools' formats.
 
     Parameters
@@ -274,18 +281,29 @@ def export(folder: RunPath, *, csv: Path | None = None, tensorboard: Path | None
         Where members.csv (a row a member) and curves.csv (a row an epoch) go.
     tensorboard
         Where TensorBoard's event files go, a run a member (needs: pip install 'assay[tensorboard]').
+    wandb
+        Where offline runs for Weights & Biases go, a run a member, grouped by replicate; wandb sync sends them (needs: pip
+        install 'assay[wandb]').
+    mlflow
+        Where mlflow.db goes, a run a member below its replicate; mlflow server --backend-store-uri shows it (needs: pip install
+        'assay[mlflow]').
     """
-    from assay.export import tables as open_data
+    from importlib import import_module
+
+    from assay.export import tables
     from assay.record.inspection import inspect, reading
 
-    if csv is None and tensorboard is None:
-        raise UsageError("assay export: say what to write: --csv FOLDER, --tensorboard FOLDER, or both")
+    trackers = {"tensorboard": tensorboard, "wandb": wandb, "mlflow": mlflow}
+    asked = {name: to for name, to in trackers.items() if to is not None}
+    if csv is None and not asked:
+        options = ", ".join(f"--{name} FOLDER" for name in ("csv", *trackers))
+        raise UsageError(f"assay export: say what to write: {options}, or several")
     with reading(folder):
         inspect(folder, ("members", "scores"))
         if csv is not None:
-            say(str(open_data.csv(folder, csv)))
-        if tensorboard is not None:
-            say(str(open_data.tensorboard(folder, tensorboard)))
+            say(str(tables.csv(folder, csv)))
+        for name, to in asked.items():
+            say(str(import_module(f"assay.export.{name}").write(folder, to)))
     return 0
 
 

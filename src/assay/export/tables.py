@@ -1,22 +1,16 @@
-"""Members and curves for other tools: CSV for anything, event files for TensorBoard. torch isn't needed."""
+"""Members and curves as CSV, for anything. torch isn't needed."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import polars as pl
 
-from assay.errors import UsageError
-from assay.record import RunFolder
+from assay.export.members import records, writing
 from assay.record.chunks import CURVES
-from assay.record.files import fault, write_bytes
-from assay.record.layout import LADDER
-from assay.record.outside import see_that_it_is_outside
-from assay.record.suite import is_suite, runs
+from assay.record.files import write_bytes
 
 OTHERS = [name for name in CURVES if name != "test"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet computes
@@ -35,61 +29,13 @@ def csv(path: Path, to: Path) -> Path:
     Raises:
         UsageError: no run folder; or `to` lies in it, or can't be written.
     """
-    for place, frame in _frames(path, to):
+    for place, folder in records(path, to):
+        frame = folder.frame()
         curves = _long(frame)
-        with _writing(place):
+        with writing(place):
             write_bytes(place / "members.csv", _inert(_flat(frame)).write_csv().encode())
             write_bytes(place / "curves.csv", _inert(curves).write_csv().encode())
     return to
-
-
-def tensorboard(path: Path, to: Path) -> Path:
-    """Write each member's curves as a TensorBoard run into `to/<slot>-<contender>/<phase>/<replicate>-<index>`.
-
-    A step is an epoch, counted from 1; its wall time is the share of the member's seconds that it would have taken.
-
-    Raises:
-        UsageError: TensorBoard isn't installed; else as in `csv`.
-    """
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportMissingImports]
-        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportMissingImports]
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UsageError(f"--tensorboard needs TensorBoard ({error}): pip install 'assay[tensorboard]'") from None
-    frames = _frames(path, to)
-    if any(to.glob("*")):
-        raise UsageError(f"{to} isn't empty, and TensorBoard would mix what is in it with this; take another folder")
-    for place, frame in frames:
-        _events(place, frame, (Event, Summary, EventFileWriter))
-    return to
-
-
-def _events(to: Path, frame: pl.DataFrame, tools: tuple[Any, Any, Any]) -> None:
-    """A TensorBoard run a member. `tools`: what it writes them with, Event, Summary and EventFileWriter."""
-    Event, Summary, EventFileWriter = tools
-    with _writing(to):
-        for row in frame.iter_rows(named=True):
-            arm = to / f"{row['slot']}-{_safe(row['contender'])}"
-            writer = EventFileWriter(str(arm / row["phase"] / f"{row['replicate']}-{row['index']}"))
-            kept = {name: row[name] for name in CURVES if row[name]}
-            epochs = len(row["validation"])
-            for step in range(1, epochs + 1):
-                now = {name: curve[step - 1] for name, curve in kept.items()}
-                values = [Summary.Value(tag=name, simple_value=x) for name, x in now.items() if x is not None]
-                time = row["seconds"] * step / epochs
-                writer.add_event(Event(wall_time=time, step=step, summary=Summary(value=values)))
-            writer.close()
-
-
-def _frames(path: Path, to: Path) -> list[tuple[Path, pl.DataFrame]]:
-    """The members of a run, or of each run of several, with where they go."""
-    several = is_suite(path)
-    found = [(to / folder.name if several else to, RunFolder.open(folder)) for folder in runs(path).values()]
-    found += [(place / LADDER / rung.path.name, rung) for place, folder in found for rung in folder.rungs()]
-    frames = [(place, folder.frame()) for place, folder in found]
-    see_that_it_is_outside(to)
-    return frames
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -131,16 +77,3 @@ def _inert(frame: pl.DataFrame) -> pl.DataFrame:
 def no_formula(text: str) -> str:
     """The text as a spreadsheet shows it, instead of computing it."""
     return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_+" else "_" for c in name)[:80]
-
-
-@contextlib.contextmanager
-def _writing(to: Path) -> Iterator[None]:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise fault(error, to) from error
