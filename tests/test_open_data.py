@@ -17,6 +17,7 @@ from assay.contenders import contenders
 from assay.core import PILOT
 from assay.errors import UsageError
 from assay.export import tables, tensorboard
+from assay.export.members import refused
 from assay.record import RunFolder
 from assay.record.chunks import CURVES
 
@@ -121,6 +122,13 @@ def test_where_a_trackers_runs_may_not_go(tracker, where, words, finished, tmp_p
     to = tmp_path if where == "full" else finished.folder / "x"
     assert call(["export", str(finished.folder), f"--{tracker}", str(to)]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("says", "code"), [("(sqlite3) database or disk is full", 3), ("no such thing\nat all", 2)])
+def test_what_a_tracker_refuses_is_one_line(says, code, tmp_path):
+    found = refused("--mlflow", tmp_path, RuntimeError(says))
+    assert found.exit_code == code
+    assert "\n" not in str(found)
 
 
 def expected(frame):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,10 @@ from typing import Any
 import msgspec
 
 from assay.core import PILOT
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError, said
 from assay.record import RunFolder
 from assay.record.chunks import CURVES
-from assay.record.files import fault
+from assay.record.files import FULL, fault
 from assay.record.layout import LADDER
 from assay.record.outside import see_that_it_is_outside
 from assay.record.suite import is_suite, runs
@@ -102,6 +104,13 @@ def see_that_it_is_empty(to: Path, tracker: str) -> None:
     """UsageError where there is something already: a tracker would mix the two."""
     if to.is_dir() and any(to.iterdir()):
         raise UsageError(f"{to} isn't empty, and {tracker} would mix what is in it with this; take another folder")
+
+
+def refused(option: str, to: Path, error: Exception) -> AssayError:
+    """What a tracker's own fault means to the user: a full disk, or whatever it says."""
+    if any(words in str(error) for words in FULL):
+        return fault(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), to / "run")
+    return UsageError(f"{option}: {to} can't be written ({said(error)}); take another folder")
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from assay.errors import UsageError, said
-from assay.export.members import members, needed, records, see_that_it_is_empty, writing
+from assay.export.members import members, needed, records, refused, see_that_it_is_empty, writing
 
 INSTALL = "'assay[mlflow]'"
 NAME = "mlflow.db"
@@ -68,5 +67,5 @@ def write(path: Path, to: Path) -> Path:
                         client.set_terminated(run, "FINISHED", last)
                     client.set_terminated(above, "FINISHED")
         except Fault as error:
-            raise UsageError(f"--mlflow: MLflow can't write {to / NAME} ({said(error)})") from error
+            raise refused("--mlflow", to, error) from error
     return to

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from assay.errors import UsageError, said
-from assay.export.members import members, needed, records, see_that_it_is_empty, writing
+from assay.export.members import members, needed, records, refused, see_that_it_is_empty, writing
 
 
 def write(path: Path, to: Path) -> Path:
@@ -46,7 +45,5 @@ def write(path: Path, to: Path) -> Path:
                     run.summary.update(member.summary)
                     run.finish()
                 except wandb.Error as error:
-                    raise UsageError(
-                        f"--wandb: wandb can't write {to} ({said(error)}); see {to}/wandb/debug.log"
-                    ) from error
+                    raise refused("--wandb", to, error) from error
     return to
