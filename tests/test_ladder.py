@@ -18,6 +18,7 @@ from assay.driver.retrain import retrain
 from assay.errors import UsageError
 from assay.ladder.plan import lengths
 from assay.record import RunFolder
+from assay.report.paper import write
 
 from . import asked, tiny
 
@@ -211,6 +212,19 @@ def test_the_page_shows_the_ladder_and_the_command_asks_for_it(climbed):
     assert "How many of adam&#39;s steps is it worth?" in page or "How many of adam's steps is it worth?" in page
     assert (climbed.folder / "speedup.png").exists()
     assert not (climbed.folder / "speed.png").exists()
+
+
+def test_a_paper_says_at_which_lengths_and_has_the_scores_there(climbed, tmp_path):
+    import polars as pl
+
+    text = write(climbed.folder, tmp_path / "paper").read_text()
+    rungs = json.loads((climbed.folder / "result.json").read_text())["ladder"]["rungs"]
+    said = text.partition("For the speed-up")[2].partition("its steps")[0]
+    assert all(f"{rung['factor']:g}" in said for rung in rungs if rung["factor"] != 1)
+    data = pl.read_csv(tmp_path / "paper" / "data" / "speedup.csv").filter(pl.col("contender") == "adam")
+    for rung in rungs:
+        said = data.filter((pl.col("length") - rung["factor"]).abs() < 1e-9)["test accuracy (%)"].to_list()
+        assert said == pytest.approx([100 * score for score in rung["scores"]])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def of_run(reading: Reading) -> Said:
             *_tuning(reading.plan),
             *_ranges(reading.plan),
             *_judged(reading),
+            *_ladder(reading),
             _spent(spent, reading.plan, reading.content["versions"], reading.root),
         ],
         "label": science.task.name,
@@ -151,6 +152,17 @@ def _judged(reading: Reading) -> list[str]:
         f"The verdict is read off the paired t interval over the {p.replicates} replicates' differences in mean test "
         f"{task.metric} at {level}{several}, against a margin of {margin} ({task.margin_reason}); a diverged run has the "
         "score of the best constant prediction."
+    ]
+
+
+def _ladder(reading: Reading) -> list[str]:
+    """At which lengths the baseline was trained, too, for the speed-up."""
+    if "ladder" not in reading.content:
+        return []
+    lengths = listed([f"{rung['factor']:g}" for rung in reading.content["ladder"]["rungs"] if rung["factor"] != 1])
+    return [
+        f"For the speed-up {reading.arms[0].name} was tuned and trained in the same way at {lengths} times its steps, and the "
+        "same test inverted along the curve through its scores; these trainings come on top of those that follow."
     ]
 
 
