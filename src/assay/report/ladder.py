@@ -8,7 +8,7 @@ from assay.judge.decide import critical
 from assay.judge.sentence import listed
 from assay.judge.speedup import Ladder
 from assay.judge.speedup_sentence import factor, seconds_sentence
-from assay.report.figures import Card
+from assay.report.figures import Card, data
 from assay.report.figures.ladder import Level, Rungs, ladder
 from assay.report.reading import Reading
 
@@ -41,6 +41,7 @@ def card(reading: Reading) -> Card | None:
         "the level is the candidate's score at its own. Where the curve crosses the level, the steps are worth the same; the bar "
         f"{'above' if task.sign < 0 else 'below'} is the interval: it holds 1 just where that of the difference holds 0.",
         ladder(drawn, levels, f"test {reading.units.axis}", task.sign < 0),
+        data.laddered(drawn, levels, f"test {reading.units.axis}"),
     )
 
 

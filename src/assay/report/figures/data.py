@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.export.tables import no_formula
 from assay.report.figures import Series
-from assay.report.figures.ladder import Growing
+from assay.report.figures.ladder import Growing, Level, Rungs
 from assay.report.figures.scores import Panel
 
 Row = dict[str, Any]
@@ -70,6 +70,21 @@ def trials(panels: Sequence[Panel], y: str) -> list[Row]:
                     {**said, "is": "curve", "value": x, y: m, "low": low, "high": high} for x, m, low, high in points
                 ]
     return found
+
+
+def laddered(base: Rungs, candidates: Sequence[Level], y: str) -> list[Row]:
+    """A row a rung and replicate of the baseline, and one a candidate: its level, and what that is worth."""
+    dots = [
+        {"contender": base.label, "length": factor, "replicate": replicate, y: score}
+        for factor, scores in zip(base.factors, base.scores.T, strict=True)
+        for replicate, score in enumerate(scores)
+    ]
+    levels = [
+        {"contender": c.label, "length": 1.0, "replicate": "all", y: c.score, "low": c.band[0], "high": c.band[1],
+         "worth": c.factor, "worth in": " or ".join(f"{low:.4g} to {high:.4g}" for low, high in c.pieces)}
+        for c in candidates
+    ]  # fmt: skip
+    return [*dots, *levels]
 
 
 def growing(candidates: Sequence[Growing], y: str) -> list[Row]:
