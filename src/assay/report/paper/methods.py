@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from assay import __version__
 from assay.core import Plan, Stages
+from assay.core.versions import installed
 from assay.judge.digits import printed
 from assay.judge.sentence import amount, counted, listed
 from assay.report import suite
@@ -66,7 +66,7 @@ def of_suite(reading: suite.Reading) -> Said:
     ]
     margins = [f"{t['name']} ({_amount(t['margin'], t['scale'], t['unit'])})" for t in tasks]
     level, cells = per_cent(content["levels"]["headlines"]), per_cent(content["levels"]["tasks"])
-    versions = {"assay": __version__, "torch": plan.numerics[0].torch}
+    versions = {"assay": installed("assay"), "torch": plan.numerics[0].torch}
     return {
         "sentences": [v["sentence"] for v in reading.verdicts],
         "head": ["optimizer", "all tasks", "outcome", *(t["name"] for t in tasks)],
