@@ -6,7 +6,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test lint format clean
+.PHONY: demo test docs lint format clean
 
 demo: .venv/installed
 	@echo "1. the experiment as it was published (about half a minute)"
@@ -16,6 +16,11 @@ demo: .venv/installed
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto
+
+docs: .venv/docs
+	$(BIN)/python docs/site/gather.py build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -c docs/site build/docs build/site
+	@echo "build/site/index.html"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -40,6 +45,10 @@ format: .venv/dev
 
 .venv/dev: .venv/installed
 	$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+.venv/docs: .venv/installed
+	$(PIP) --no-build-isolation -e '.[docs]'
 	@touch $@
 
 clean:

@@ -1,0 +1,20 @@
+"""The order of the pages. A page that is in none of these lists is an error when the site is built."""
+
+from __future__ import annotations
+
+NAV = {
+    "How to": ["install", "tasks", "cluster", "adopt"],
+    "Reference": ["plan", "record", "coverage"],
+    "Explanation": ["trust", "speedup"],
+    "Findings": ["answer", "board", "language-model", "survey", "project/benchmarks"],
+    "Project": ["project/architecture", "project/contributing", "project/changelog", "project/examples"],
+}
+
+
+def toctrees() -> str:
+    """What the first page ends with, unseen there: the lists that the side of each page shows."""
+    return "".join(_toctree(caption, pages) for caption, pages in NAV.items())
+
+
+def _toctree(caption: str, pages: list[str]) -> str:
+    return "\n".join(["", "```{toctree}", ":hidden:", ":maxdepth: 1", f":caption: {caption}", "", *pages, "```", ""])
