@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
-from assay.core import PHASES, Hyperparameters, Plan, plain
+from assay.core import PHASES, Hyperparameters, Phase, Plan, plain
+from assay.core.result import ContenderResult, OneTask, PilotResult, Spent
 from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
 from assay.core.versions import installed
 from assay.judge import judge, speed
@@ -40,19 +42,19 @@ def result(plan: Plan, frame: pl.DataFrame) -> dict[str, Any]:
     verdicts = _published(arrays) if plan.science.protocol.name == "published" else _honest(arrays)
     if earlier:
         verdicts = [_exploratory(v, [before[i] for before in earlier]) for i, v in enumerate(_honest(arrays))]
-    content: dict[str, Any] = {
-        "verdicts": [_with_changes(arrays, v) for v in verdicts],
-        "contenders": {c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
-        "ledger": _ledger(arrays),
-        "data": _data(frame),
-        "versions": {"python": platform.python_version(), **{name: installed(name) for name in LIBRARIES}},
-        "unit": plan.science.task.unit,
-        "scale": plan.science.task.scale,
-        "plan_hash": plan.science.plan_hash,
-    }
+    common = OneTask(
+        contenders={c.name: _contender(arrays, slot) for slot, c in enumerate(plan.science.contenders)},
+        ledger=_ledger(arrays),
+        data=_data(frame),
+        versions={"python": platform.python_version(), **{name: installed(name) for name in LIBRARIES}},
+        unit=plan.science.task.unit,
+        scale=plan.science.task.scale,
+        plan_hash=plan.science.plan_hash,
+    )
+    own: dict[str, Any] = {"verdicts": [_with_changes(arrays, v) for v in verdicts]}
     if earlier:
-        content["earlier"] = [v for found in earlier for v in found]
-    return plain(content)
+        own["earlier"] = [v for found in earlier for v in found]
+    return {**plain(common), **plain(own)}
 
 
 def _published(arrays: RecordArrays) -> list[PublishedVerdict]:
@@ -103,7 +105,7 @@ def _speed(arrays: RecordArrays, slot: int) -> Speed | None:
     return replace(found, target=task.sign * target)
 
 
-def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
+def _contender(arrays: RecordArrays, slot: int) -> ContenderResult:
     """What came of one contender; scores in file units, diverged runs at the floor."""
     info = arrays.plan.science.contenders[slot]
     replicates = range(arrays.protocol.replicates)
@@ -111,32 +113,29 @@ def _contender(arrays: RecordArrays, slot: int) -> dict[str, Any]:
     studies = [arrays.study(slot, k) for k in replicates]
     tests = arrays.curves(slot, "test")[:, :, -1]
     scores = floored(tests, arrays.floors("test_floor"))
-    incumbents = [[float(s.test[t]) for t in s.incumbents] for s in studies]
-    changed = _counted(arrays, slot, "changed")
-    return {
-        "hyperparameters": _typical(chosen, info.space),
-        "chosen": chosen,
-        "score_mean": scores.mean(),
-        "score_sd": scores.mean(axis=1).std(ddof=1) if len(scores) > 1 else None,
-        "seed_sd": np.sqrt(scores.var(axis=1, ddof=1).mean()) if scores.shape[1] > 1 else None,
-        "diverged": int(np.sum(~np.isfinite(tests))),
-        "final_runs": tests.size,
-        "diverged_trials": int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
-        "trials": len(studies) * arrays.protocol.trials,
-        "tuning_curve": incumbents,
-        "good_range": _good_range(arrays, slot),
-        "fallbacks": _counted(arrays, slot, "fallback"),
-        "note": info.note,
-        **({"pilot": _pilot(arrays, slot)} if info.pilot else {}),
-        **({"changed": changed} if changed else {}),
-    }
+    return ContenderResult(
+        hyperparameters=_typical(chosen, info.space),
+        chosen=chosen,
+        score_mean=float(scores.mean()),
+        score_sd=float(scores.mean(axis=1).std(ddof=1)) if len(scores) > 1 else None,
+        seed_sd=float(np.sqrt(scores.var(axis=1, ddof=1).mean())) if scores.shape[1] > 1 else None,
+        diverged=int(np.sum(~np.isfinite(tests))),
+        final_runs=tests.size,
+        diverged_trials=int(sum(np.sum(~np.isfinite(s.validation)) for s in studies)),
+        trials=len(studies) * arrays.protocol.trials,
+        tuning_curve=[[float(s.test[t]) for t in s.incumbents] for s in studies],
+        good_range=_good_range(arrays, slot),
+        fallbacks=_counted(arrays, slot, "fallback"),
+        note=info.note,
+        pilot=_pilot(arrays, slot) if info.pilot else UNSET,
+        changed=_counted(arrays, slot, "changed") or UNSET,
+    )
 
 
-def _pilot(arrays: RecordArrays, slot: int) -> dict[str, Any]:
-    """What came of a contender's pilot: its trials, and the range of the learning rate that it found."""
+def _pilot(arrays: RecordArrays, slot: int) -> PilotResult:
     rows, found = arrays.members(slot, "pilot"), arrays.plan.science.contenders[slot].space["lr"]
     assert isinstance(found, Float)
-    return {"trials": len(rows), "diverged": int((rows["diverged"] > 0).sum()), "lr": [found.low, found.high]}
+    return PilotResult(len(rows), int((rows["diverged"] > 0).sum()), (found.low, found.high))
 
 
 def _counted(arrays: RecordArrays, slot: int, name: Literal["fallback", "changed"]) -> dict[str, int]:
@@ -187,17 +186,17 @@ def _typical(chosen: list[Hyperparameters], space: Space) -> Hyperparameters:
     return middle
 
 
-def _ledger(arrays: RecordArrays) -> dict[str, Any]:
+def _ledger(arrays: RecordArrays) -> dict[str, dict[Phase, Spent]]:
     """Trainings, steps allotted to them and gradients spent, by contender and phase."""
-    spent: dict[str, Any] = {}
+    spent: dict[str, dict[Phase, Spent]] = {}
     for slot, contender in enumerate(arrays.plan.science.contenders):
         for phase in PHASES if contender.pilot else PHASES[1:]:
             rows = arrays.members(slot, phase)
-            spent.setdefault(contender.name, {})[phase] = {
-                "trainings": len(rows),
-                "allotted_steps": arrays.steps_per_epoch * arrays.task.epochs * len(rows),
-                "gradient_evaluations": int(rows["gradient_evaluations"].sum()),
-            }
+            spent.setdefault(contender.name, {})[phase] = Spent(
+                trainings=len(rows),
+                allotted_steps=arrays.steps_per_epoch * arrays.task.epochs * len(rows),
+                gradient_evaluations=int(rows["gradient_evaluations"].sum()),
+            )
     return spent
 
 

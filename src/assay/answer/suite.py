@@ -17,6 +17,7 @@ from assay import seeds
 from assay.answer.cells import Arms, Judged, cell, covered, target_of
 from assay.answer.result import changes_sentence, result
 from assay.core import Protocol, finite, plain
+from assay.core.result import AcrossResult, ContenderOnTask, ContenderScores, Levels, TaskOfSeveral
 from assay.core.verdict import AcrossDetails, AcrossVerdict, Alike, Cell, Descriptive, HeldBack
 from assay.errors import NoVerdict
 from assay.judge import across, speed
@@ -67,15 +68,15 @@ def result_across(suite: Suite, runs: list[Judged]) -> dict[str, Any]:
         details = msgspec.structs.replace(verdicts[i].details, holm_p=finite(p))
         verdicts[i] = msgspec.structs.replace(verdicts[i], details=details)
     return plain(
-        {
-            "verdicts": verdicts,
-            "tasks": [_task(run) for run in runs],
-            "levels": {
-                "headlines": 1 - suite.alpha / len(suite.candidates),
-                "tasks": level or max(run.level for run in runs if len(run.plan.science.contenders) > 1),
-            },
-            "suite_hash": suite.hash,
-        }
+        AcrossResult(
+            verdicts=verdicts,
+            tasks=[_task(run) for run in runs],
+            levels=Levels(
+                headlines=1 - suite.alpha / len(suite.candidates),
+                tasks=level or max(run.level for run in runs if len(run.plan.science.contenders) > 1),
+            ),
+            suite_hash=suite.hash,
+        )
     )
 
 
@@ -229,26 +230,26 @@ def step_seconds(run: Judged) -> dict[str, float]:
     return found
 
 
-def _task(run: Judged) -> dict[str, Any]:
+def _task(run: Judged) -> TaskOfSeveral:
     """What came of a run, in short; the rest is in its own `result.json`."""
     task, protocol = run.plan.science.task, run.plan.science.protocol
     contenders: dict[str, dict[str, Any]] = {} if run.content is None else run.content["contenders"]
-    kept = ("hyperparameters", "score_mean", "score_sd", "diverged", "final_runs", "diverged_trials", "trials")
-    return {
-        "name": run.entry.name,
-        "source": run.source,
-        "setting": run.entry.setting,
-        "metric": task.metric,
-        "unit": task.unit,
-        "scale": task.scale,
-        "margin": task.margin,
-        "replicates": run.arrays.protocol.replicates,
-        "level": run.level,
-        "contenders": {
-            name: {**{k: c[k] for k in kept}, "edges": left.edges(protocol)}
+    kept = ContenderScores.__struct_fields__
+    return TaskOfSeveral(
+        name=run.entry.name,
+        source=run.source,
+        setting=run.entry.setting,
+        metric=task.metric,
+        unit=task.unit,
+        scale=task.scale,
+        margin=task.margin,
+        replicates=run.arrays.protocol.replicates,
+        level=run.level,
+        contenders={
+            name: ContenderOnTask(**{k: c[k] for k in kept}, edges=left.edges(protocol))
             for slot, (name, c) in enumerate(contenders.items())
             for left in [run.arrays.contender(slot)]
         },
-        "skipped": run.entry.skipped,
-        "plan_hash": run.plan.science.plan_hash,
-    }
+        skipped=run.entry.skipped,
+        plan_hash=run.plan.science.plan_hash,
+    )

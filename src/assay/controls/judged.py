@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
-from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.controls import plan
-from assay.controls.plan import Control, Kind
-from assay.core import Hyperparameters, Outcome, Stages, TaskInfo, plain
+from assay.controls.plan import Control
+from assay.core import Hyperparameters, Stages, TaskInfo, plain
+from assay.core.result import Comparison
 from assay.judge import outcome, paired_interval
 from assay.judge.decide import resolution
 from assay.judge.digits import printed
@@ -77,30 +77,6 @@ class Trained:
     def scores(self, control: Control) -> np.ndarray:
         """Test scores of its final runs (K, r), turned, diverged ones at the floor."""
         return self.question.scores_of(self.arrays(control).curves(control.slot, "test")[:, :, -1])
-
-
-class Comparison(Struct, frozen=True, kw_only=True):
-    """An entry of the `controls` of `result.json`: `first` − `second`, positive is better, in the metric's unit.
-
-    Numbers that can't be given are NaN, and None in the file, as is `passed` where a control can't fail. The interval is
-    at 1 − α each, whatever the number of candidates. `about`: the candidate whose schedule is replayed.
-    """
-
-    control: Kind
-    first: str
-    second: str
-    difference: float = math.nan
-    ci_low: float = math.nan
-    ci_high: float = math.nan
-    p_value: float = math.nan
-    level: float = math.nan
-    outcome: Outcome | None = None
-    passed: bool | None = None
-    skipped: str | None = None  # why it was not trained
-    differences: list[float] = []  # (K,)
-    part: Literal["rule", "schedule"] | UnsetType = UNSET
-    about: str | UnsetType = UNSET
-    sentence: str = ""
 
 
 def replayed_at(arrays: RecordArrays) -> dict[int, Hyperparameters]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from assay.core import ContenderInfo, Science
+from assay.core.result import ControlKind
 from assay.space import Float, Space
 
 FOLDER = "controls"
@@ -19,14 +20,13 @@ OWN = "assay.controls: "  # how references begin to what is altered here
 MULTIPLIER, REPLICATE = "multiplier", "replicate"  # what a replay's members have beside the baseline's hyperparameters
 REPLAY_SPACE: Space = {MULTIPLIER: Float(0.1, 10.0, log=True)}
 
-Kind = Literal["again", "sabotage", "sceptic", "replay"]
 Lengths = Mapping[int, "np.ndarray | str"]  # of each candidate's steps (K, T), by slot; or why there are none
 
 
 class Control(NamedTuple):
     """A control and its slot in the controls' plan; `candidate` is the slot of the one that it is about."""
 
-    kind: Kind
+    kind: ControlKind
     slot: int
     candidate: int | None = None
 

@@ -13,6 +13,7 @@ from assay.answer.reached import reached
 from assay.controls import lengths, plan
 from assay.controls.judged import Trained, controls_record, has_controls, replayed_at
 from assay.core import Contender, Numerics, Science, plan_of
+from assay.core.result import ControlKind
 from assay.driver.estimate import settle
 from assay.driver.job import Job
 from assay.driver.scheduler import ChunkStream, Scheduler
@@ -122,7 +123,7 @@ def _tune(
     science, p = scheduler.science, scheduler.science.protocol
     studies = sum(2 if c.kind == "sceptic" else 1 for c in known)
     scheduler.on_event(events.Stage("controls", studies * p.replicates * p.trials))
-    kinds: dict[int, plan.Kind] = {c.slot: c.kind for c in known}
+    kinds: dict[int, ControlKind] = {c.slot: c.kind for c in known}
     streams: list[ChunkStream] = []
     for together in in_lockstep(science, {slot: scheduler.numerics[slot] for slot in kinds}, range(p.replicates)):
         contender, kind = contenders[together.slot], kinds[together.slot]
@@ -134,7 +135,7 @@ def _tune(
 def study_of(
     science: Science,
     contender: Contender,
-    kind: plan.Kind,
+    kind: ControlKind,
     together: Lockstep,
     question: RecordArrays,
     on_event: events.OnEvent,

@@ -13,6 +13,7 @@ import numpy as np
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.core import plain
+from assay.core.result import LadderResult, Rung
 from assay.core.verdict import SpeedUp
 from assay.judge.decide import Interval, critical, resolution
 from assay.judge.pair import Question
@@ -107,16 +108,16 @@ def with_speedups(folder: RunFolder, content: dict[str, Any]) -> dict[str, Any]:
         for verdict, found in zip(content["verdicts"], climbed.worths, strict=True)
     ]
     rungs = [
-        {
-            "epochs": epochs,
-            "factor": epochs / climbed.question.task.epochs,
-            "trained": epochs in climbed.trained,
-            "scores": (climbed.question.task.sign * scores).tolist(),
-        }
+        Rung(
+            epochs=epochs,
+            factor=epochs / climbed.question.task.epochs,
+            trained=epochs in climbed.trained,
+            scores=(climbed.question.task.sign * scores).tolist(),
+        )
         for epochs, scores in climbed.scores.items()
     ]
     trainings = sum(len(arrays.frame) for arrays in climbed.trained.values())
-    ladder = {"rungs": rungs, "trainings": trainings, "curvature": climbed.ladder.curvatures.tolist()}
+    ladder = LadderResult(rungs, trainings, climbed.ladder.curvatures.tolist())
     return {**content, "verdicts": verdicts, "ladder": plain(ladder)}
 
 
