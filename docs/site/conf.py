@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
 import assay
 
 project = "Assay"
@@ -11,7 +17,9 @@ release = version = assay.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 3  # as where the repository is hosted: page.md#a-heading
-default_role = "literal"  # in docstrings `x` is code
+smartquotes = False  # which would make one dash of two
+toc_object_entries = False
+html_math_renderer = "mathml"  # Sphinx's own fetches MathJax from another host
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
@@ -28,3 +36,36 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
+
+
+def setup(app: Any) -> None:
+    """What is done to docstrings before they are read, and how formulas are shown."""
+    app.connect("autodoc-process-docstring", code_as_here, priority=400)  # before napoleon
+    app.connect("doctree-resolved", dash_after_parameters)
+    app.add_html_math_renderer("mathml", inline_renderers=(inline, None), block_renderers=(block, None))
+
+
+def code_as_here(_app: Any, _what: str, _name: str, _thing: Any, _options: Any, lines: list[str]) -> None:
+    """`x` is code in our docstrings, and may end within a word."""
+    text = re.sub(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))", lambda m: f"``{m[1]}``" + ("\\ " if m[2] else ""), "\n".join(lines))
+    lines[:] = text.split("\n")
+
+
+def dash_after_parameters(_app: Any, tree: Any, _page: str) -> None:
+    """What autodoc writes between a parameter and its description."""
+    for text in [t for t in tree.findall(nodes.Text) if t == " -- "]:
+        text.parent.replace(text, nodes.Text(" – "))
+
+
+def inline(page: Any, node: Any) -> None:
+    """A formula in a line, as browsers show it by themselves."""
+    page.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block(page: Any, node: Any) -> None:
+    """Formulas on lines of their own."""
+    text = node.astext()
+    text = rf"\begin{{aligned}}{text}\end{{aligned}}" if "&" in text else text
+    page.body.append(f'<div class="table-wrapper">{convert(text, display="block")}</div>')
+    raise nodes.SkipNode

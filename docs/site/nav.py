@@ -4,9 +4,18 @@ from __future__ import annotations
 
 NAV = {
     "How to": ["install", "tasks", "cluster", "adopt"],
-    "Reference": ["plan", "record", "coverage"],
+    "Reference": [
+        "reference/commands",
+        "reference/python",
+        "reference/result",
+        "reference/files",
+        "reference/environment",
+        "reference/exit-codes",
+        "plan",
+        "record",
+    ],
     "Explanation": ["trust", "speedup"],
-    "Findings": ["answer", "board", "language-model", "survey", "project/benchmarks"],
+    "Findings": ["answer", "board", "language-model", "survey", "coverage", "project/benchmarks"],
     "Project": ["project/architecture", "project/contributing", "project/changelog", "project/examples"],
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import traceback
 import types
@@ -12,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from assay.core import environment
 from assay.errors import said
 
 Made = TypeVar("Made")
@@ -76,7 +76,7 @@ def refusal(error: Exception) -> NotVectorizable:
     if "view size is not compatible" in text:
         return Again(reason_of(error), lay=False)
     if is_fault(error):
-        if os.environ.get("ASSAY_STRICT"):
+        if environment.STRICT.value:
             raise error
         return NotVectorizable(f"{reason_of(error)}; this is a fault of assay's engine, please report it")
     return NotVectorizable(reason_of(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from assay.core import Split, Splits
+from assay.core import Split, Splits, environment
 from assay.errors import AssayError
 from assay.record.files import write_bytes
 
@@ -23,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 def cache_folder() -> Path:
     """`$ASSAY_CACHE`, or the platform's own cache folder."""
-    return Path(os.environ.get("ASSAY_CACHE") or platformdirs.user_cache_dir("assay", appauthor=False))
+    return Path(environment.CACHE.value or platformdirs.user_cache_dir("assay", appauthor=False))
 
 
 def cached(name: str, make: Callable[[], Splits]) -> Splits:

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.core import steps_per_epoch
+from assay.core import environment, steps_per_epoch
 from assay.errors import AssayError, BrokenRecord
 from assay.record import checksum, chunks, layout, parquet, rows
 from assay.record.files import read_bytes
@@ -145,7 +145,7 @@ def reading(path: Path) -> Generator[None]:
     except (AssayError, OSError):
         raise
     except chunks.UNREADABLE as error:
-        if os.environ.get("ASSAY_STRICT"):
+        if environment.STRICT.value:
             raise
         said = " ".join(str(error).split())
         raise BrokenRecord(f"{path} can't be read as a record ({type(error).__name__}: {said[:200]})") from error

@@ -8,7 +8,6 @@ results are the same to the bit on the same CPU model.
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import threading
 import time
@@ -18,6 +17,7 @@ from concurrent.futures import BrokenExecutor, Future, InvalidStateError, Thread
 from typing import Any
 
 from assay import events
+from assay.core import environment
 from assay.errors import UsageError
 from assay.workers import cluster, remote
 from assay.workers.interface import OnPrinted, Result, Watchdog, not_kept
@@ -45,7 +45,7 @@ class RayWorkers:
             raise UsageError(f"--device {device}: with --workers ray it is cpu or cuda; Ray gives each task its GPU")
         self.watchdog = Watchdog(time_limit)
         self._ray = ray = cluster.import_ray()
-        self._own = cluster.join(ray, address or os.environ.get("RAY_ADDRESS", ""))
+        self._own = cluster.join(ray, address or environment.RAY_ADDRESS.value)
         self._calls: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
         self._on_printed = on_printed
         self._sent: dict[bytes, Any] = {}
