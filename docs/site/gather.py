@@ -18,6 +18,7 @@ import reference
 
 ROOT = Path(__file__).parents[2]
 BESIDE = {  # files beside docs/, and which page each is
+    "README.md": "index.md",
     "ARCHITECTURE.md": "project/architecture.md",
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
@@ -34,6 +35,7 @@ def gather(folder: Path) -> None:
     for source, page in {**pages, **BESIDE}.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         _write(folder / page, LINK.sub(lambda m: m[1] + on_site(m[2], source, page), text))  # noqa: B023 - used at once
+    shutil.copy(ROOT / "CITATION.cff", folder)
     for picture in ROOT.glob("docs/*.png"):
         shutil.copy(picture, folder)
     _write(folder / EXAMPLES, _examples())
@@ -48,6 +50,8 @@ def on_site(target: str, source: str, page: str) -> str:
     place = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
     if place.startswith("examples"):
         there = EXAMPLES
+    elif place == "CITATION.cff":
+        there = place
     elif place in BESIDE or place.startswith("docs/"):
         there = BESIDE.get(place) or place.removeprefix("docs/")
     else:

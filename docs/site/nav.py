@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 NAV = {
-    "How to": ["install", "tasks", "cluster", "adopt"],
+    "Begin": ["tutorial", "install"],
+    "How to": ["guides", "tasks", "cluster", "adopt", "reading", "reviewers"],
     "Reference": [
         "reference/commands",
         "reference/python",
@@ -13,8 +14,9 @@ NAV = {
         "reference/exit-codes",
         "plan",
         "record",
+        "glossary",
     ],
-    "Explanation": ["trust", "speedup"],
+    "Explanation": ["verdict", "trust", "limits", "speedup", "engine"],
     "Findings": ["answer", "board", "language-model", "survey", "coverage", "project/benchmarks"],
     "Project": ["project/architecture", "project/contributing", "project/changelog", "project/examples"],
 }

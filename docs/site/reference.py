@@ -12,7 +12,7 @@ import msgspec
 
 import assay
 from assay.cli.commands import app
-from assay.core import Plan, environment, result
+from assay.core import Metric, Plan, environment, result
 from assay.driver.protocol import USUAL
 from assay.errors import AssayError
 from assay.record.chunks import SCHEMA
@@ -61,9 +61,11 @@ def _python() -> str:
 
 
 def _public(module: ModuleType) -> list[str]:
+    """Names that a module lists, or else that it defines itself, and its metrics."""
     listed = getattr(module, "__all__", None)
+    found = {n: v for n, v in vars(module).items() if not n.startswith("_")}
     return listed or [
-        n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__ and n[0] != "_"
+        n for n, v in found.items() if isinstance(v, Metric) or getattr(v, "__module__", "") == module.__name__
     ]
 
 
@@ -81,8 +83,8 @@ def _functions_first(name: str) -> tuple[int, bool, str]:
 def _documented(name: str) -> str:
     thing = _thing(name)
     what = "autoclass" if inspect.isclass(thing) else "autofunction" if callable(thing) else "autodata"
-    members = "   :members:\n" if inspect.isclass(thing) else ""
-    return f"{name}\n{'-' * len(name)}\n\n.. {what}:: {name}\n{members}"
+    option = {"autoclass": "   :members:\n", "autodata": "   :no-value:\n"}.get(what, "")
+    return f"{name}\n{'-' * len(name)}\n\n.. {what}:: {name}\n{option}"
 
 
 def _result() -> str:
