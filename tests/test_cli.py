@@ -362,3 +362,28 @@ def test_what_an_error_of_a_users_says_is_cut_short(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "xxx... (10,000,014 characters)" in told
     assert len(told) < 6_000
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash on this machine")
+def test_bash_completes_what_it_is_told_to(tmp_path):
+    done = apart("--install-completion", "--shell", "bash", HOME=str(tmp_path), XDG_DATA_HOME="")
+    assert done.returncode == 0, done.stderr
+    script = Path(done.stdout.partition(":")[0])
+    assert script.is_relative_to(tmp_path)
+    function = "$(complete -p assay | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
+    ask = f"source {script}; COMP_WORDS=(assay run --repl); COMP_CWORD=2; {function} assay"
+    shown = subprocess.run(["bash", "-c", f'{ask}; echo "${{COMPREPLY[@]}}"'], capture_output=True, text=True)
+    assert shown.stdout.split() == ["--replicates"], shown.stderr
+
+
+def test_a_shell_that_is_not_known_is_asked_for(monkeypatch):
+    from cyclopts.completion import detect
+
+    def none():
+        raise detect.ShellDetectionError
+
+    monkeypatch.setattr(detect, "detect_shell", none)
+    done = assay("--install-completion")
+    assert done.returncode == 2
+    assert "--shell bash" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

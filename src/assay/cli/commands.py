@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -342,6 +342,25 @@ def doctor(*, self_test: Annotated[bool, Parameter(negative="--no-self-test")] =
 def list_() -> int:
     """Contenders, tasks and engines, a line each."""
     printed.listing()
+    return 0
+
+
+@app.command(name="--install-completion")
+def install_completion(*, shell: Literal["bash", "zsh", "fish", "powershell"] | None = None) -> int:
+    """Complete commands and options in the shell: write the script for it, and the line that loads it to the shell's own file.
+
+    Parameters
+    ----------
+    shell
+        Which shell; by default the one that this is called from.
+    """
+    from cyclopts.completion.detect import ShellDetectionError
+
+    try:
+        where = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UsageError("which shell is this? Name it: assay --install-completion --shell bash") from None
+    say(f"{where}: completes assay in each shell that is started from now on")
     return 0
 
 
