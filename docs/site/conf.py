@@ -23,8 +23,6 @@ html_math_renderer = "mathml"  # Sphinx's own fetches MathJax from another host
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 88
-maximum_signature_line_length = 88
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 copybutton_remove_prompts = True
@@ -42,6 +40,7 @@ def setup(app: Any) -> None:
     """What is done to docstrings before they are read, and how formulas are shown."""
     app.connect("autodoc-process-docstring", code_as_here, priority=400)  # before napoleon
     app.connect("doctree-resolved", dash_after_parameters)
+    app.connect("html-page-context", reachable, priority=900)  # after the theme
     app.add_html_math_renderer("mathml", inline_renderers=(inline, None), block_renderers=(block, None))
 
 
@@ -69,3 +68,13 @@ def block(page: Any, node: Any) -> None:
     text = rf"\begin{{aligned}}{text}\end{{aligned}}" if "&" in text else text
     page.body.append(f'<div class="table-wrapper">{convert(text, display="block")}</div>')
     raise nodes.SkipNode
+
+
+def reachable(_app: Any, _page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
+    """What scrolls can be reached by the keyboard, and headings at the side say their level."""
+    body = context.get("body", "")
+    context["body"] = body.replace("<pre>", '<pre tabindex="0">').replace(
+        '<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'
+    )
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
