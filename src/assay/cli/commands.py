@@ -17,7 +17,7 @@ from assay.errors import AssayError, Interrupted, UsageError
 from assay.events.text import line, say, tell
 from assay.events.view import view
 
-from . import printed, process
+from . import plan_file, printed, process
 from .options import PARAMETERS, Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def run(
     engine: Engine = EngineOptions(),
     workers: Workers = WorkerOptions(),
     output: Output = OutputOptions(),
+    plan: Path | None = None,
 ) -> int:
     """Compare candidates with a tuned baseline and say which is better, by how much, and how sure that is.
 
@@ -55,7 +56,10 @@ def run(
         The optimizer to beat: a name (see assay list), pkg.mod:Name, or path/file.py:Name; ALIAS= in front renames it.
     candidates
         The optimizers under test, named the same way.
+    plan
+        A file with the question, as assay plan writes one; options on the command line go before its own.
     """
+    del plan  # `call` has put in what it says
 
     def settled(told: Callable[[str], None]) -> Comparison:
         from assay.driver.plan import plan
@@ -64,6 +68,32 @@ def run(
         return plan(*given, on=on, protocol=protocol, engine=engine, out=output.out, fresh=output.fresh, warn=told)
 
     return _carried_out(settled, workers, output)
+
+
+@app.command(name="plan")
+def plan_(
+    baseline: str,
+    /,
+    *candidates: str,
+    on: Tasks = TaskText(),
+    protocol: Protocol = ProtocolOptions(),
+    engine: Engine = EngineOptions(),
+    workers: Workers = WorkerOptions(),
+    output: Output = OutputOptions(),
+) -> int:
+    """Print the question as a YAML file, for assay run --plan FILE. Arguments and options are those of assay run.
+
+    Parameters
+    ----------
+    baseline
+        The optimizer to beat.
+    candidates
+        The optimizers under test.
+    """
+    from .plan_file import written
+
+    say(written(baseline, candidates, on, protocol, engine, workers, output).rstrip())
+    return 0
 
 
 @app.command
@@ -371,15 +401,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def call(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
+    asked = plan_file.Expanded(arguments)
     try:
         _check_text(arguments)
-        code: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        asked = plan_file.expanded(arguments)
+        code: Any = app(asked.arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except AssayError as error:
-        tell(str(error))
+        tell(asked.placed(str(error)))
         return error.exit_code
     except cyclopts.CycloptsError as error:  # names the nearest option or command where one is unknown
-        tell(" ".join(str(error).split()))
+        tell(asked.placed(" ".join(str(error).split())))
         return UsageError.exit_code
     except KeyboardInterrupt as error:
         tell(f"interrupted {error}".strip() + ", before any training began")
