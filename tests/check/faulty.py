@@ -10,25 +10,12 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
+from .planted import FAULTS, fault
 from .sound import Gathers, Sound, SoundWrapper, denominator, loss_of
-
-FAULTS: dict[str, tuple[Callable[..., Any], set[str]]] = {}
-
-
-def fault(*checks: str):
-    """Register a fault and the checks that must name it."""
-
-    def register(thing):
-        FAULTS[thing.__name__] = thing, set(checks)
-        return thing
-
-    return register
-
 
 # ------------------------------------------------------------------------------- learning rates
 
@@ -153,7 +140,7 @@ class AverageNotSaved(Sound):
         return saved
 
 
-@fault("resume")
+@fault("resume", "resume_groups")
 class RateNotRestored(Sound):
     def load_state_dict(self, state_dict):
         rates = [group["lr"] for group in self.param_groups]
@@ -206,7 +193,7 @@ class StepReplaced(Sound):
         return self.take(closure)
 
 
-@fault("hooks", "resume", "deepcopy", "pickle", "add_group")
+@fault("hooks", "resume", "deepcopy", "pickle", "add_group", "clears_grads")
 class NoSuperInit(Sound):
     __getstate__ = Optimizer.__getstate__
 
@@ -308,7 +295,7 @@ class RaisesOnNaN(Sound):
         return 1.0
 
 
-@fault("huge_grad")
+@fault("huge_grad", "complex")
 class Overflows(Sound):
     def gradient(self, p, group):
         up, down = p.grad.exp(), (-p.grad).exp()
@@ -353,7 +340,7 @@ class ClosureAfterTheStep(Sound):
 # -------------------------------------------------------------------------- tensors of other kinds
 
 
-@fault("float64")
+@fault("float64", "resume_bf16")
 class Float32State(Sound):
     def zeros(self, p):
         return torch.zeros(p.shape, dtype=torch.float32)
@@ -540,7 +527,7 @@ class DisguisedAdamW(torch.optim.AdamW):
         return loss
 
 
-@fault("identity", "schedulers")
+@fault("identity", "schedulers", "effects")
 class DyadicSign(Sound):
     """Sign descent whatever the rate, in steps of a power of two: its numbers would fit into float32."""
 
@@ -554,7 +541,7 @@ class DyadicSign(Sound):
         return loss
 
 
-@fault("identity")
+@fault("identity", "complex")
 class AdamOffByOne(Optimizer):
     """Adam whose bias correction counts one step too many."""
 

@@ -10,7 +10,8 @@ import pytest
 from assay.conformance import Report, check
 from assay.conformance.catalogue import CATALOGUE
 
-from .faulty import FAULTS
+from . import faulty, faulty_settings, faulty_state, faulty_tensors  # noqa: F401  # each registers its own
+from .planted import FAULTS
 
 UNSAFE = {"Crashes", "Hangs"}
 
@@ -73,6 +74,28 @@ def assert_shown(example: str | None) -> None:
         ("ExitsWhenMade", "made", "sys.exit('no')"),
         ("returns_nothing", "made", "returns None"),
         ("OwnRandomness", "deterministic", "torch.manual_seed"),
+        ("DecayForgotten", "effects", "weight_decay: declared, and no value"),
+        ("SecondBetaForgotten", "effects", "betas[1]: declared"),
+        ("DecayOfTheFirstGroup", "group_settings", "the second group moves at the first group's weight_decay"),
+        ("DecayOfTheLastGroup", "group_settings", "the first group moves at the last group's weight_decay"),
+        ("ForeachWithoutDecay", "implementations", "foreach=True, weight_decay=0.1, maximize=True takes other steps"),
+        ("DecaysWithoutGradient", "none_grad", "weight decay moves a parameter whose gradient is None"),
+        ("AlwaysNone", "clears_grads", "zero_grad(set_to_none=False) leaves None"),
+        ("WideStateCast", "resume_bf16", "makes bfloat16 of what was float32 in the state"),
+        ("SwapsOnLoading", "resume_groups", "resume to other steps"),
+        ("CountOfTheFirstGroup", "resume_groups", "groups"),
+        ("ModeNotSaved", "switching", "saved after eval()"),
+        ("SwapsEachTime", "switching", "eval() twice"),
+        ("SeedsForAll", "global_rng", "its steps seed torch's global generator"),
+        ("DrawsNoise", "global_rng", "its steps draw from torch's global generator"),
+        ("DrawsFromNumpy", "global_rng", "numpy"),
+        ("NewTensorEachStep", "views", "not written in place"),
+        ("WholeStorage", "views", "beside a parameter in memory"),
+        ("SquaresWithoutConjugate", "complex", "takes no conjugate"),
+        ("UnderNoGrad", "differentiable", "no gradient comes through"),
+        ("GrowsATensor", "leak", "its tensors grow by 4 bytes with every step"),
+        ("KeepsOneIn20", "leak", "a tensor more every 20 steps"),
+        ("HookTooEarly", "hooks", "before the step has moved all parameters"),
         ("KeepsGradients", "leak", "3.0 more tensors with every step"),
     ],
 )

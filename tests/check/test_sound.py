@@ -25,6 +25,18 @@ OWN = [
     sound.nesterov,
     sound.amsgrad,
     sound.centered,
+    sound.Averaged,
+    sound.WideState,
+    sound.OwnStream,
+    sound.RealOnly,
+    sound.ByParts,
+    sound.Foreach,
+    sound.Switching,
+    sound.Periodic,
+    sound.Limited,
+    sound.ThroughData,
+    sound.WarmsUp,
+    sound.Differentiable,
 ]
 EXTENT = {
     "adam": 0.0,
@@ -32,6 +44,8 @@ EXTENT = {
     "rmsprop": 0.0,
     "gns-adam": -1.0,
 }  # the power of a factor on the gradient, by formula
+LIMITS = {"asgd": {"resume_bf16"}, "nadam": {"resume_bf16"}}
+"""Of torch's own: numbers of the state (eta, mu_product) are float32 tensors, which load_state_dict makes bfloat16."""
 BYTES = {"adam": 8, "sgd": 0, "sgd-momentum": 4, "rmsprop": 4, "adamw": 8}  # float32 state tensors by formula
 
 
@@ -43,7 +57,7 @@ def reports() -> dict[str, Report]:
 @pytest.mark.parametrize("name", REGISTERED)
 def test_registered_ones_pass_and_are_themselves(name, reports):
     report = reports[name] = check(name, speed=False, limit=120)
-    assert [(f.name, f.sentence) for f in report.failed] == []
+    assert {f.name for f in report.failed} == LIMITS.get(name, set()), [f.sentence for f in report.failed]
     assert report["identity"].value["is"] == name
     if name in EXTENT:
         assert report["gradient_scale"].value["power"] == pytest.approx(EXTENT[name], abs=1e-3)

@@ -44,6 +44,12 @@ EXPLAINED = {
         "On a convex quadratic there is a rate at which each sensible rule goes down; a sign or a factor may be wrong.",
         "p.add_(direction, alpha=-lr): steps go against the gradient",
     ),
+    "global_rng": Explained(
+        "untidy",
+        "Dropout and the order of batches come from the same stream: with another optimizer they differ, and one that seeds it "
+        "makes every step's dropout the same.",
+        "self.generator = torch.Generator().manual_seed(seed); torch.randn(shape, generator=self.generator)",
+    ),
     "quiet": Explained(
         "untidy",
         "What prints at each step fills the logs of whoever trains with it.",
@@ -79,6 +85,21 @@ EXPLAINED = {
         "Whoever reads gradients after the step (clipping statistics, logging, accumulation) finds other numbers.",
         "grad = p.grad.clone(), or out-of-place operations: grad = grad + wd * p",
     ),
+    "clears_grads": Explained(
+        "breaks",
+        "Trainers call zero_grad(set_to_none=…) both ways; a gradient that is left is added to the next one.",
+        "def zero_grad(self, set_to_none=True): super().zero_grad(set_to_none=set_to_none)  # or the wrapped optimizer's",
+    ),
+    "effects": Explained(
+        "wrong",
+        "A sweep over a setting that nothing reads finds a best value, and reports it.",
+        "read it in step from the group: group['weight_decay']; or take it out of the signature",
+    ),
+    "group_settings": Explained(
+        "wrong",
+        "Norms and biases are put in a group without weight decay; who reads self.defaults, or the first group, decays them.",
+        "read each setting in step from its own group: for group in self.param_groups: decay = group['weight_decay']",
+    ),
     "groups": Explained(
         "wrong",
         "Layer-wise rates are set by groups; who reads self.defaults['lr'] trains every layer at one rate.",
@@ -105,6 +126,18 @@ EXPLAINED = {
         "What isn't in state_dict is lost when a training is resumed: it goes on, and differently.",
         "keep all that changes in self.state[p] or in the group; __setstate__ fills in what older checkpoints lack",
     ),
+    "resume_groups": Explained(
+        "wrong",
+        "What is kept by its place in a list, or loaded for the first group alone, goes to another parameter on resuming.",
+        "keep it in self.state[p], and leave group settings to torch.optim.Optimizer.load_state_dict",
+    ),
+    "resume_bf16": Explained(
+        "wrong",
+        "Optimizer.load_state_dict casts floating-point state to the type of its parameter: moments kept in float32 for "
+        "bfloat16 weights come back in bfloat16.",
+        "def load_state_dict(self, state_dict):\n    super().load_state_dict(state_dict)\n    # then put back, from state_dict, "
+        "each tensor whose dtype changed",
+    ),
     "torch_save": Explained(
         "wrong",
         "The same, through a file: what can't be saved with weights_only, or comes back as another type, is lost.",
@@ -119,6 +152,11 @@ EXPLAINED = {
         "breaks",
         "As deepcopy: processes get optimizers pickled.",
         "keep settings in the groups, or: def __getstate__(self): return self.__dict__.copy()",
+    ),
+    "switching": Explained(
+        "wrong",
+        "Checkpoints are made in eval mode, of the weights to be judged by; who forgets which are which trains on wrong ones.",
+        "keep the mode in the group (group['train_mode']), so that it is saved, and return early where it is the mode already",
     ),
     "hooks": Explained(
         "breaks",
@@ -135,6 +173,17 @@ EXPLAINED = {
         "In bfloat16 a second moment kept in 8 bits stands still: 0.999 of it rounds to itself.",
         "keep moments in float32: torch.zeros_like(p, dtype=torch.float32), and round once, at the end",
     ),
+    "complex": Explained(
+        "wrong",
+        "g * g of a complex gradient is no square of its length: second moments turn, and steps go anywhere, without an error.",
+        "p, g = (torch.view_as_real(x) if torch.is_complex(x) else x for x in (p, g)); or raise where p.is_complex()",
+    ),
+    "views": Explained(
+        "wrong",
+        "Flat buffers (of sharded trainers, of fused kernels, of averages of weights) share memory with parameters: p.data = … "
+        "parts them, and what reads the buffer trains with old weights.",
+        "p.add_(update, alpha=-lr), or p.copy_(new), under torch.no_grad()",
+    ),
     "noncontiguous": Explained(
         "wrong",
         "Transposed weights and expanded gradients are common; view(-1) of them fails or writes into a copy.",
@@ -144,6 +193,17 @@ EXPLAINED = {
         "breaks",
         "Learned temperatures and gates have shape ().",
         "test p.ndim before taking dimensions",
+    ),
+    "implementations": Explained(
+        "wrong",
+        "Which of them runs depends on the device: where they differ, so does the training from one machine to another.",
+        "test each against foreach=False, with weight decay, maximize and parameters without a gradient",
+    ),
+    "differentiable": Explained(
+        "wrong",
+        "Meta-learning differentiates through the step: under no_grad, or where what was read is written in place, no gradient "
+        "comes through, or a wrong one.",
+        "decorate step with torch.optim.optimizer._use_grad_for_differentiable, and use out-of-place operations there",
     ),
     "order": Explained(
         "wrong",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from assay.conformance.matrix import under
 from assay.conformance.report import Failed, skip_if
 from assay.conformance.script import Script
 from assay.core import Contender, Run
@@ -76,6 +77,21 @@ class Lab:
             raise Failed(f"it is a {type(optimizer).__name__}, which has no step()")
         return optimizer
 
+    def under(self, **setting: Any) -> Lab:
+        """This lab, where settings of the contender are others; its examples have them too."""
+        other = copy.copy(self)
+        other.contender, other.script = under(self.contender, setting), self.script.under(setting)
+        other.settings = other.contender.middle
+        return other
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """The settings that the class or factory declares, with their defaults. Skip where it can't tell."""
+        skip_if(self.script.signature is None, "a contender that was made as one declares no settings")
+        assert self.script.signature is not None
+        named = self.script.signature.named.items()
+        return {name: parameter.default for name, parameter in named if parameter.default is not parameter.empty}
+
     def rates(self) -> list[float | None]:
         """Learning rates over the whole range, from the middle outwards; [None] where none is tuned."""
         space = self.contender.space.get("lr")
@@ -137,7 +153,8 @@ class Training:
 
     Args:
         start: initial values; the parameters are copies that keep dtype and memory layout.
-        rates: the learning rate of each parameter's own group, None the default; without, all are in one.
+        own: the settings of each parameter's own group; without, all are in one group of the defaults.
+        copied: whether they are copies; else they are views of these very tensors.
     """
 
     def __init__(
@@ -146,13 +163,14 @@ class Training:
         start: Sequence[Tensor],
         *,
         lr: float | None = None,
-        rates: Sequence[float | None] | None = None,
+        own: Sequence[Mapping[str, Any]] | None = None,
+        copied: bool = True,
         run: Run = RUN,
     ) -> None:
         self.lab = lab
-        self.params = [nn.Parameter(t.detach().clone(memory_format=torch.preserve_format)) for t in start]
-        pairs = zip(self.params, rates, strict=True) if rates else ()
-        groups = [{"params": [p], **({} if rate is None else {"lr": rate})} for p, rate in pairs]
+        kept = torch.preserve_format
+        self.params = [nn.Parameter(t.detach().clone(memory_format=kept) if copied else t.detach()) for t in start]
+        groups = [{"params": [p], **settings} for p, settings in zip(self.params, own, strict=True)] if own else []
         self.rng = _FIRST_RNG
         with self._own_randomness():
             self.optimizer = lab.make(Holder(self.params, groups), lr, run)
@@ -296,7 +314,7 @@ def linear(gradients: Sequence[Tensor | None]) -> Loss:
     """The loss whose gradients are these, everywhere."""
 
     def loss(params: Sequence[Tensor]) -> Tensor:
-        terms = ((p * g).sum() for p, g in zip(params, gradients, strict=True) if g is not None)
+        terms = ((p * g.conj()).real.sum() for p, g in zip(params, gradients, strict=True) if g is not None)
         return sum(terms, torch.zeros(()))  # of float32 at least
 
     return loss

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,12 @@ def gives_them_again(opt):  # a closure that makes the gradients that are there
         return torch.tensor(0.0)
     return closure
 """
-_MADE = re.compile(r"^( *)(\w+) := (.*?)(?: at (\w+))?$", re.MULTILINE)
+_MADE = re.compile(r"^( *)(\w+) := (.*?)(?: at (\w+))?(?: with (.+))?$", re.MULTILINE)
+
+
+def written(value: Any) -> str:
+    """A setting as it is written in a call; what is no number of Python's is written whole."""
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 
 class Script:
@@ -39,17 +46,24 @@ class Script:
         else:
             self.imports = f"# {self.name} is your contender, imported or defined here"
         settings = {**contender.fixed, **contender.middle}
-        self.settings = {k: f"{v:.6g}" if isinstance(v, float) else repr(v) for k, v in settings.items()}
+        self.settings = {k: written(v) for k, v in settings.items()}
         self.signature = None if target is None else Signature.of(target, self.name)
         self.takes_run = self.signature is None or "run" in self.signature.named
         self.takes_params = self.signature is not None and self.signature.first == "params"
         self.train = False  # does it have to be told that training begins?
 
+    def under(self, setting: Mapping[str, Any]) -> Script:
+        """The same, made with these settings."""
+        other = copy.copy(self)
+        other.settings = {**self.settings, **{k: written(v) for k, v in setting.items()}}
+        return other
+
     def text(self, body: str, mode: str) -> str:
         """The imports, then `body`, where each `opt.step()` is made to suit the contender's closure.
 
         A line `opt := [p]` makes an optimizer over a list of parameters or groups; `opt := [p] at rate` at the learning rate
-        of that name. A body without one begins with an optimizer over one matrix p.
+        of that name, `opt := [p] with weight_decay=0.1; momentum=0.9` at such settings. A body without one begins with an
+        optimizer over one matrix p.
         """
         body = body.strip("\n")
         if "opt := " not in body:
@@ -64,12 +78,13 @@ class Script:
         return "\n".join([*lines, body]) + "\n"
 
     def _made(self, line: re.Match[str]) -> str:
-        indent, variable, over, rate = line.groups()
+        indent, variable, over, rate, given = line.groups()
         told = f"\n{indent}{variable}.train()" if self.train else ""
-        return f"{indent}{variable} = {self._call(over, rate)}{told}"
+        return f"{indent}{variable} = {self._call(over, rate, given)}{told}"
 
-    def _call(self, over: str, rate: str | None) -> str:
+    def _call(self, over: str, rate: str | None, more: str | None) -> str:
         settings = {**self.settings, **({"lr": rate} if rate and "lr" in self.settings else {})}
+        settings |= dict(setting.split("=", 1) for setting in more.split("; ")) if more else {}
         given = "".join(f", {k}={v}" for k, v in settings.items())
         model, run = f"torch.nn.ParameterList({over})", "assay.Run(1000, 10, 100)"
         if self.signature is None:  # a contender, which its `make` makes

@@ -2,13 +2,39 @@
 
 from collections.abc import Callable
 
-from assay.conformance.checks import basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors
+from assay.conformance.checks import (
+    basic,
+    checkpoint,
+    closure,
+    cost,
+    gradients,
+    groups,
+    identity,
+    implementations,
+    invariance,
+    restored,
+    settings,
+    tensors,
+)
 from assay.conformance.lab import Lab
 from assay.conformance.report import Passed
 
 CHECKS: dict[str, Callable[[Lab], Passed]] = {
     name.removeprefix("check_"): function
-    for module in (basic, checkpoint, closure, cost, gradients, groups, identity, invariance, tensors)
+    for module in (
+        basic,
+        checkpoint,
+        closure,
+        cost,
+        gradients,
+        groups,
+        identity,
+        implementations,
+        invariance,
+        restored,
+        settings,
+        tensors,
+    )
     for name, function in vars(module).items()
     if name.startswith("check_")
 }

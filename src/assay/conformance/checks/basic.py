@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import random
 import sys
 import tempfile
+from itertools import pairwise
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 from assay.conformance.lab import LONG_ENOUGH, MATRICES, Lab, Training, finite, quadratic, same, start_values
 from assay.conformance.report import Passed, fail_if
@@ -162,6 +165,46 @@ assert torch.equal(run(), run()), "two runs of one seed differ"
     fail_if(not same(first.values(), second.values()), fault)
     drawing = ", though it draws random numbers" if second.drew else ""
     return Passed(f"two runs give the same bits{drawing}", {"random": second.drew}, {"deterministic": True})
+
+
+def check_global_rng(lab: Lab) -> Passed:
+    """Steps leave the random numbers of torch, Python and numpy, which all share, as they were; so does making it."""
+    lab.shows(
+        """
+import random, numpy
+p.grad = torch.ones(4, 3)
+for _ in range(3):
+    before = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1:]
+    opt.step()
+    assert torch.equal(torch.get_rng_state(), before[0]), "a step changes torch's global generator"
+    assert random.getstate() == before[1], "a step changes Python's global generator"
+    assert str(numpy.random.get_state()[1:]) == str(before[2]), "a step changes numpy's global generator"
+"""
+    )
+    training = lab.training()
+    drawn, others = training.drew, _others_rng()
+    left: list[Tensor] = []  # what steps that touch the generator leave
+    for t, row in enumerate(lab.rows(LONG_ENOUGH)):
+        before = training.rng = torch.Generator().manual_seed(t).get_state()  # another one at each step
+        training.feed(row)
+        left += [] if torch.equal(training.rng, before) else [training.rng]
+    again = any(torch.equal(a, b) for a, b in pairwise(left))
+    fail_if(again, "its steps seed torch's global generator: dropout repeats itself at every step of the training")
+    shared = "so that dropout, and the order of batches, differ with the optimizer"
+    fail_if(left, f"its steps draw from torch's global generator, {shared}")
+    changed = [name for name, state in _others_rng().items() if state != others[name]]
+    fail_if(changed, f"its steps draw from, or seed, the global generator of {' and '.join(changed)}")
+    drawing = ", though making it draws from torch's" if drawn else ""
+    return Passed(f"its steps leave the global generators as they are{drawing}")
+
+
+def _others_rng() -> dict[str, str]:
+    """The states of the global generators beside torch's, as text, by what they are of."""
+    found = {"Python's random": str(random.getstate())}
+    if numpy := sys.modules.get("numpy"):
+        _, keys, *rest = numpy.random.get_state()
+        found["numpy"] = f"{keys.tobytes().hex()} {rest}"
+    return found
 
 
 def check_quiet(lab: Lab) -> Passed:

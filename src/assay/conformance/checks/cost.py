@@ -25,6 +25,7 @@ from assay.conformance.report import Passed, Skip, fail_if, skip_if
 
 _LEAK_STEPS = 1000
 _SECONDS = 6.0
+_RARELY = 0.01  # one in a hundred steps
 _FEW = 60  # Python's own blocks come and go by as many between two moments
 
 
@@ -38,14 +39,16 @@ def check_leak(lab: Lab) -> Passed:
 import gc, sys
 def tensors():
     gc.collect()
-    return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects()), sys.getallocatedblocks()
+    found = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+    return len(found), sys.getallocatedblocks(), sum(o.untyped_storage().nbytes() for o in found)
 counts = []
 for t in range(1000):
     p.grad = torch.ones(4, 3)
     opt.step()
     if t in (399, 999):
         counts.append(tensors())
-assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, f"tensors, objects: {counts}"
+grown = [after - before for before, after in zip(*counts)]
+assert grown[0] < 5 and grown[1] < 300 and grown[2] < 300, f"more tensors, objects, bytes: {grown}"
 """
     )
     shapes = ((64, 128), *lab.shapes)
@@ -55,22 +58,36 @@ assert counts[1][0] - counts[0][0] < 300 and counts[1][1] - counts[0][1] < 300, 
     training.feed_all(rows)
     each = (time.perf_counter() - began) / len(rows)
     block = max(10, min(_LEAK_STEPS // 5, int(_SECONDS / 5 / each)))
-    marks: list[tuple[int, int, int]] = []
+    marks: list[tuple[int, int, int, int]] = []
     for _ in range(5):
         for step in range(block):
             training.feed(rows[step % len(rows)])
             skip_if(time.perf_counter() - began > 2 * _SECONDS, "its steps are too slow for as many as tell")
         gc.collect()
-        tensors = sum(issubclass(type(o), Tensor) for o in gc.get_objects())
-        marks.append((tensors, sys.getallocatedblocks(), _resident()))
+        tensors = [o for o in gc.get_objects() if issubclass(type(o), Tensor)]
+        size = sum(_size(t) for t in tensors)
+        marks.append((len(tensors), size, sys.getallocatedblocks(), _resident()))
+        del tensors
     grown = [min((b - a) / block for a, b in pairwise(kind)) for kind in zip(*marks[1:], strict=True)]
-    tensors, objects, memory = grown
+    tensors, size, objects, memory = grown
     fail_if(tensors > 0.5, f"it keeps {tensors:.1f} more tensors with every step, and never lets go of them")
+    fail_if(
+        tensors > _RARELY, f"it keeps a tensor more every {1 / max(tensors, 1e-9):.0f} steps, and never lets go of it"
+    )
+    fail_if(size > 0.5, f"its tensors grow by {size:.3g} bytes with every step")
     too_many = objects > 0.7 and objects * block > _FEW
     fail_if(too_many, f"it keeps {objects:.1f} more Python objects with every step, and never lets go of them")
     share = memory / (4 * 64 * 128)
     fail_if(share > 0.6, f"memory grows by {memory / 1024:.0f} KiB a step, about {share:.1f} times its parameters")
     return Passed(f"nothing grows over {5 * block:,} steps")
+
+
+def _size(tensor: Tensor) -> int:
+    """Bytes; 0 of what has no storage of its own."""
+    try:
+        return tensor.untyped_storage().nbytes()
+    except (RuntimeError, NotImplementedError):
+        return 0
 
 
 def _resident() -> int:

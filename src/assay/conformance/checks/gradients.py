@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from assay.conformance.lab import LONG_ENOUGH, MATRICES, Lab, Training, finite, quadratic, same, start_values
+from assay.conformance.lab import (
+    LONG_ENOUGH,
+    MATRICES,
+    Lab,
+    Training,
+    finite,
+    groups_of,
+    quadratic,
+    same,
+    start_values,
+)
 from assay.conformance.report import Failed, Passed, fail_if, skip_if
 
 
@@ -36,11 +47,34 @@ for late in (False, True):
     training.minimise(quadratic, steps=LONG_ENOUGH)
     fail_if(not training.moves()[1], "a parameter whose first gradient comes late never moves")
     _one_that_ends(lab, training)
+    _decayed(lab)
     if lab.mode != "graph":  # there is nothing to differentiate
         lab.shows("opt.step()  # no parameter has a gradient yet")
         training = lab.training().feed_all([[None] * len(lab.shapes)] * 2)
         fail_if(any(training.moves()), "parameters move though no gradient was ever given")
     return Passed("a parameter without a gradient stays where it is, and moves while it has one")
+
+
+def _decayed(lab: Lab) -> None:
+    """The same with weight decay, where the groups hold one."""
+    training = Training(lab, start_values((*lab.shapes, (3, 5)), lab.exact))
+    holding = [g for g in groups_of(training.optimizer) if isinstance(g.get("weight_decay"), int | float)]
+    if not holding:
+        return
+    lab.shows(
+        f"""
+p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))
+opt := [p, q]
+opt.param_groups[0]["weight_decay"] = 0.1
+for _ in range({LONG_ENOUGH}):
+    p.grad = torch.ones(4, 3)
+    opt.step()
+assert torch.equal(q, torch.ones(3, 5)), "q decays without a gradient"
+"""
+    )
+    training.decay_by(0.1)
+    training.minimise(_without_the_second, steps=LONG_ENOUGH)
+    fail_if(training.moves()[1], "weight decay moves a parameter whose gradient is None")
 
 
 def _without_the_second(params: Sequence[Tensor]) -> Tensor:
@@ -154,3 +188,38 @@ assert p.grad is not None and torch.equal(p.grad, before), "the step changed p.g
                 raise Failed("the step removes the gradients: what reads them afterwards (norms, logs) finds None")
             fail_if(not same(after, row), f"the step changes .grad in place{note}")
     return Passed("each gradient has the same bits after the step")
+
+
+def check_clears_grads(lab: Lab) -> Passed:
+    """zero_grad() and zero_grad(set_to_none=True) make gradients None, set_to_none=False zero, of every parameter."""
+    training = lab.training()
+    clear: Any = getattr(training.optimizer, "zero_grad", None)
+    skip_if(not callable(clear), "it has no zero_grad")
+    lab.shows(
+        """
+p, q = torch.nn.Parameter(torch.ones(4, 3)), torch.nn.Parameter(torch.ones(3, 5))
+opt := [p, q]
+for given in ({}, {"set_to_none": True}, {"set_to_none": False}):
+    p.grad, q.grad = torch.ones(4, 3), torch.ones(3, 5)
+    opt.zero_grad(**given)
+    for g in (p.grad, q.grad):
+        if given.get("set_to_none", True):
+            assert g is None, f"after zero_grad(**{given}) there is a gradient"
+        else:
+            assert g is not None and not g.any(), f"after zero_grad(**{given}) a gradient is {g}"
+"""
+    )
+    training.feed_all(lab.rows(2))
+    for given in ({}, {"set_to_none": True}, {"set_to_none": False}):
+        for p in training.params:
+            p.grad = torch.ones_like(p)
+        clear(**given)
+        left = [p.grad for p in training.params]
+        how = f"zero_grad({', '.join(f'{k}={v}' for k, v in given.items())})"
+        if given.get("set_to_none", True):
+            fail_if(any(g is not None and g.any() for g in left), f"{how} leaves gradients as they were")
+            fail_if(any(g is not None for g in left), f"{how} leaves zeros where torch's own leaves None")
+        else:
+            fail_if(any(g is None for g in left), f"{how} leaves None where zeros were asked for")
+            fail_if(any(g is not None and g.any() for g in left), f"{how} leaves gradients as they were")
+    return Passed("gradients become None, or zero where that is asked for")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -20,11 +20,11 @@ def _rate(training: Training) -> float:
     return float(rate)
 
 
-def _grouped(lab: Lab, rates: Sequence[float | None]) -> Training:
-    """Over two groups, one parameter each. Skip where it takes none."""
+def grouped(lab: Lab, own: Sequence[Mapping[str, Any]], start: Sequence[Tensor] | None = None) -> Training:
+    """Over two groups of these settings, one parameter each. Skip where it takes none."""
     probe = lab.training(lab.exact)
     try:
-        training = Training(lab, lab.start(lab.exact), rates=rates)
+        training = Training(lab, lab.start(lab.exact) if start is None else start, own=own)
     except (ValueError, NotImplementedError) as error:
         raise Skip(f"it refuses parameter groups: {' '.join(str(error).split())[:90]}") from None
     except Exception as error:
@@ -50,7 +50,8 @@ assert not torch.equal(p, q), "the second group moves at the first group's lr"
 """
     )
     rows = lab.rows(LONG_ENOUGH, lab.exact)  # some gather gradients first
-    mixed, high, lower = (_grouped(lab, rates).feed_all(rows) for rates in ((rate, low), (rate, rate), (low, low)))
+    pairs = ((rate, low), (rate, rate), (low, low))
+    mixed, high, lower = (grouped(lab, [{"lr": a}, {"lr": b}]).feed_all(rows) for a, b in pairs)
     (first, second), (fast, other_fast), (other_slow, slow) = mixed.moved(), high.moved(), lower.moved()
     apart = difference([first, second], [fast, slow])
     if apart < 1e-4:
@@ -65,7 +66,7 @@ def check_grouping(lab: Lab) -> Passed:
     """Two groups of equal settings move as one group does."""
     lab.shows_alike("[p, q]", '[{"params": [p]}, {"params": [q]}]', "two equal groups differ from one")
     one = lab.training(lab.exact, steps=8)
-    two = _grouped(lab, (None, None)).feed_all(lab.rows(8, lab.exact))
+    two = grouped(lab, ({}, {})).feed_all(lab.rows(8, lab.exact))
     one.skip_if_random()
     apart = difference(one.moved(), two.moved())
     if apart > lab.tolerance:
@@ -78,7 +79,7 @@ def check_add_group(lab: Lab) -> Passed:
     training = lab.training(lab.exact)
     add: Any = getattr(training.optimizer, "add_param_group", None)
     skip_if(not callable(add), "it has no add_param_group")
-    _grouped(lab, (None, None))
+    grouped(lab, ({}, {}))
     lab.shows(
         f"""
 p.grad = torch.ones(4, 3)

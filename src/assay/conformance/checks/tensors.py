@@ -141,3 +141,98 @@ assert p.shape == () and torch.isfinite(p) and p.item() != 1.0, p
     fail_if(not finite([last]), "a zero-dimensional parameter becomes NaN or infinite")
     fail_if(not training.moves()[-1], "a zero-dimensional parameter never moves")
     return Passed("a parameter of shape () moves like the others")
+
+
+def check_views(lab: Lab) -> Passed:
+    """Parameters that are views of one flat tensor: it is written in place, nothing beside them, and steps are the same."""
+    room = 3
+    start = lab.start(lab.exact)
+    sizes = [s.numel() for s in start]
+    lab.shows(
+        f"""
+whole = torch.ones({room} + 12 + {room} + 12 + {room})
+p = torch.nn.Parameter(whole[{room} : {room} + 12].view(4, 3))
+q = torch.nn.Parameter(whole[{2 * room} + 12 : {2 * room} + 24].view(4, 3))
+opt := [p, q]
+for t in range({LONG_ENOUGH}):
+    p.grad, q.grad = torch.full((4, 3), 0.5), torch.full((4, 3), 1.5)
+    opt.step()
+assert torch.equal(whole[{room} : {room} + 12].view(4, 3), p), "the tensor that p is a view of is not written"
+assert torch.equal(whole[: {room}], torch.ones({room})), "the tensor is written beside p"
+assert torch.equal(whole[{room} + 12 : {2 * room} + 12], torch.ones({room})), "the tensor is written beside p"
+"""
+    )
+    whole = torch.full((room + sum(size + room for size in sizes),), 7.0, dtype=lab.exact)
+    views, beside, place = [], torch.ones_like(whole, dtype=torch.bool), room
+    for value, size in zip(start, sizes, strict=True):
+        views.append(whole[place : place + size].view(value.shape).copy_(value))
+        beside[place : place + size] = False
+        place += size + room
+    training = Training(lab, views, copied=False).feed_all(lab.rows(LONG_ENOUGH, lab.exact))
+    seen = all(torch.equal(p.detach(), view) for p, view in zip(training.params, views, strict=True))
+    fault = "parameters are not written in place: of a parameter that is a view of a flat tensor, that keeps old values"
+    fail_if(not seen, f"{fault} (p.data = … makes it another tensor's)")
+    fail_if(bool((whole[beside] != 7).any()), "what lies beside a parameter in memory is written, too")
+    plain = lab.training(lab.exact, LONG_ENOUGH).skip_if_random()
+    apart = difference(plain.moved(), training.moved())
+    fail_if(apart > lab.tolerance, f"parameters that are views of one tensor take other steps (by {apart:.2g})")
+    return Passed("views of one flat tensor are written in place, and take the same steps")
+
+
+def check_complex(lab: Lab) -> Passed:
+    """Complex parameters take the steps of their real and imaginary parts, or turn as their gradients turn; or are refused."""
+    kind = torch.complex64 if lab.exact == torch.float32 else torch.complex128
+    skip_if(lab.mode == "graph", "it differentiates the gradient, so the gradient alone doesn't tell")
+    lab.shows(
+        f"""
+start = torch.complex(torch.linspace(-1, 1, 12), torch.linspace(2, 1, 12)).to({kind}).view(4, 3)
+p, q = torch.nn.Parameter(start.clone()), torch.nn.Parameter(torch.view_as_real(start).clone())
+opt := [p]
+other := [q]
+for t in range(12):
+    p.grad = torch.polar(1 + torch.arange(12.0) % 5, torch.arange(12.0) + t).to({kind}).view(4, 3)
+    q.grad = torch.view_as_real(p.grad).clone()
+    opt.step()
+    other.step()
+moved = torch.view_as_real(p.detach() - start), (q - torch.view_as_real(start)).detach()
+assert torch.allclose(*moved, rtol=1e-4, atol=1e-9), "it goes elsewhere than the real and imaginary parts do"
+"""
+    )
+    shapes = tuple((*s, 2) for s in lab.shapes)
+    reals, pairs = start_values(shapes, lab.exact), gradients(shapes, 12, lab.exact)
+    start = [torch.view_as_complex(r) for r in reals]
+    rows = [[torch.view_as_complex(g) for g in row] for row in pairs]
+    try:
+        training = Training(lab, start).feed_all(rows)
+    except Exception as error:
+        told = " ".join(str(error).split())[:90]
+        says = any(word in told.lower() for word in ("complex", "dtype", "real"))
+        raise Skip(
+            f"it refuses complex parameters: {told}" if says else f"complex parameters end in a {type(error).__name__}"
+        ) from None
+    training.skip_if_random()
+    if any(p.dtype != kind for p in training.params):
+        raise Failed(f"complex parameters become {training.params[0].dtype}")
+    fail_if(not finite(training.params), "complex parameters become NaN or infinite at gradients of everyday size")
+    moved = _parts(training)
+    try:
+        real = Training(lab, reals).feed_all(pairs).moved()
+        if difference(moved, real) <= 10 * lab.tolerance:
+            return Passed("complex parameters take the steps of their real and imaginary parts")
+    except ValueError:  # it takes matrices only
+        pass
+    phase = torch.polar(torch.ones((), dtype=lab.exact), torch.full((), 0.7, dtype=lab.exact))
+    other = Training(lab, [s * phase for s in start]).feed_all([[g * phase for g in row] for row in rows])
+    back = [torch.view_as_real(torch.view_as_complex(m) / phase) for m in _parts(other)]
+    if difference(moved, back) <= 10 * lab.tolerance:
+        return Passed("complex parameters turn as their gradients turn")
+    raise Failed(
+        "complex parameters move neither as their real and imaginary parts do, nor turn as their gradients turn: a product "
+        "somewhere takes no conjugate, or only real parts are read"
+    )
+
+
+def _parts(training: Training) -> list[Tensor]:
+    """How far each complex parameter is from its start: real and imaginary parts, in a last dimension."""
+    pairs = zip(training.params, training.start, strict=True)
+    return [torch.view_as_real((p.detach() - s).contiguous()) for p, s in pairs]
