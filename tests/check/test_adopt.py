@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 
 import pytest
 import torch
@@ -287,7 +288,99 @@ def test_a_failure_names_the_smallest_setting_that_shows_it(tmp_path, capsys):
     assert report["schedulers"].sentence.endswith("(with weight_decay=0.1, maximize=True)")
     assert "weight_decay=0.1" in str(report["zero_dim"].example)
     assert report["none_grad"].status == "pass"
-    assert [label for label, _ in report.matrix][:2] == ["weight_decay=0.1", "maximize=True"]
+    assert [label for label, _ in report.matrix][:3] == ["as it is", "weight_decay=0.1", "maximize=True"]
+
+
+REFUSING = """
+import torch
+
+class Picky(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.01, weight_decay=0.0, nesterov=False, capturable=False):
+        if isinstance(lr, torch.Tensor):
+            raise ValueError("lr has to be a number")
+        if nesterov:
+            raise RuntimeError("nesterov needs momentum")
+        super().__init__(params, dict(lr=lr, weight_decay=weight_decay, capturable=capturable))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            if group["capturable"]:
+                raise AssertionError("capturable=True wants parameters on a GPU")
+            if group["weight_decay"]:
+                raise AssertionError("out of luck")
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.sub_(p.grad / (1 + p.grad.abs()), alpha=group["lr"])
+"""
+
+
+def test_a_setting_that_is_refused_by_name_is_no_fault_and_has_its_reason(tmp_path):
+    (tmp_path / "lib.py").write_text(REFUSING)
+    report = assay.check(f"{tmp_path / 'lib.py'}:Picky", speed=False, only=["zero_dim"], matrix=True)
+    rows = {label: {f.name: f for f in findings} for label, findings in report.matrix}
+    for label, said in {
+        "nesterov=True": "nesterov needs momentum",
+        "capturable=True": "wants parameters on a GPU",
+        "lr=torch.tensor(lr)": "lr has to be a number",
+    }.items():
+        assert {f.status for f in rows[label].values()} == {"not applicable"}
+        assert said in rows[label]["zero_dim"].sentence
+    assert [f.name for f in report.failed] == ["steps"]  # an error that doesn't name the setting is a fault
+    assert report["steps"].sentence.endswith("(with weight_decay=0.1)")
+
+
+def test_settings_are_asked_as_long_as_there_is_time():
+    report = assay.check("torch.optim:SGD", speed=False, only=["zero_dim"], matrix=True, budget=0.0)
+    assert report.ok
+    assert {f.sentence for _, findings in report.matrix[1:] for f in findings} == {
+        "not asked: the time for settings is over"
+    }
+
+
+def test_a_rate_that_is_a_tensor_is_obeyed_and_shown():
+    report = assay.check("torch.optim:Adagrad", speed=False, only=["schedulers", "resume", "groups"], matrix=True)
+    rows = {label: {f.name: f.status for f in findings} for label, findings in report.matrix}
+    assert set(rows["lr=torch.tensor(lr)"].values()) == {"pass"}
+
+
+class Cells(HTMLParser):
+    """The table's cells and ids of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.style = ""
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.ids += [given["id"]] if given.get("id") else []
+        self.links += [given["href"]] if tag == "a" else []
+        assert tag != "script"
+        if tag == "td":
+            self.cells.append(given["class"])
+
+
+def test_a_page_has_a_row_a_check_a_column_a_setting_and_each_fault(tmp_path, capsys):
+    (tmp_path / "lib.py").write_text(MATRIX)
+    page = tmp_path / "page.html"
+    assert call(["check", f"{tmp_path / 'lib.py'}:Faulty", "--no-speed", "--matrix", "--html", str(page)]) == 1
+    text = page.read_text()
+    seen = Cells()
+    seen.feed(text)
+    settings, checks = text.count("<li><code>"), sum(spec.kind == "check" for spec in CATALOGUE)
+    assert (
+        settings == 6
+    )  # as it is, weight decay, maximize, a tensor for the rate, the pair that shows a fault, all of them
+    assert len(seen.cells) == settings * checks
+    assert "at fail" in seen.cells
+    assert set(seen.links) <= {f"#{name}" for name in seen.ids}
+    assert {"#f1-zero_dim", "#f1-schedulers"} <= set(seen.links)
+    assert "prefers-color-scheme: dark" in text
+    assert "http" not in text  # nothing comes from elsewhere
+    assert "What mends it" in text
 
 
 def test_a_packages_optimizers_are_asked_under_their_settings_too(tmp_path, capsys):

@@ -19,6 +19,7 @@ from assay.conformance.outputs import (
     new,
     read_baseline,
 )
+from assay.conformance.page import as_html
 from assay.conformance.report import Found, Report, as_data, render, summary
 from assay.errors import Interrupted, UsageError, nearest
 from assay.events.text import say, tell
@@ -33,6 +34,7 @@ class Files:
     junit: Path | None = None
     sarif: Path | None = None
     badge: Path | None = None
+    html: Path | None = None
     baseline: Path | None = None
     update_baseline: bool = False
 
@@ -40,7 +42,7 @@ class Files:
         """UsageError before anything is checked."""
         if self.update_baseline and self.baseline is None:
             raise UsageError("--update-baseline: which one? --baseline FILE")
-        for path in filter(None, (self.junit, self.sarif, self.badge, self.baseline)):
+        for path in filter(None, (self.junit, self.sarif, self.badge, self.html, self.baseline)):
             if path.is_dir() or not path.resolve().parent.is_dir():
                 raise UsageError(
                     f"{path} can't be written: {'it is a folder' if path.is_dir() else 'its folder is not there'}"
@@ -70,6 +72,8 @@ def conclude(found: Found, files: Files, *, json: bool, several: bool) -> int:
             files.sarif.write_bytes(as_sarif(found, known))
         if files.badge:
             files.badge.write_text(as_badge(found, known), encoding="utf-8")
+        if files.html:
+            files.html.write_text(as_html(found), encoding="utf-8")
         if files.update_baseline and files.baseline:
             files.baseline.write_bytes(as_baseline(found, known))
     except OSError as error:

@@ -180,6 +180,8 @@ def check(
     junit: Path | None = None,
     sarif: Path | None = None,
     badge: Path | None = None,
+    html: Path | None = None,
+    budget: float = 120.0,
 ) -> int:
     """Is this optimizer well behaved, and is it new? Exit code 1 where a check fails.
 
@@ -191,8 +193,8 @@ def check(
     speed
         Also time a step on 1 and 10 million parameters (not of a package's).
     matrix
-        Also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused, betas,
-        momentum), each alone and then together.
+        Also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused, capturable,
+        betas, momentum, a tensor for its rate), each alone and then together.
     json
         Print the findings as JSON.
     explain
@@ -207,6 +209,10 @@ def check(
         Also write the faults as SARIF, by file and line.
     badge
         Also write a badge, an SVG.
+    html
+        Also write a page: a table of checks by settings, and each fault with its example.
+    budget
+        Seconds for the settings of one optimizer; those that are left then are not asked.
     """
     from assay.cli.checked import Files, conclude
     from assay.cli.checked import explain as explained
@@ -219,14 +225,14 @@ def check(
         return 0
     if not contenders:
         raise UsageError("what is to be checked? A name, pkg.mod:Name, path/file.py:Name, or a package")
-    files = Files(junit, sarif, badge, baseline, update_baseline)
+    files = Files(junit, sarif, badge, html, baseline, update_baseline)
     files.see_that_they_can_be_written()
     found: Found = {}
     for one in contenders:
         if is_package(one):
-            found |= check_package(one, matrix=matrix, on_report=lambda name, _: tell(f"{name}: done"))
+            found |= check_package(one, matrix=matrix, budget=budget, on_report=lambda name, _: tell(f"{name}: done"))
         else:
-            found[one] = checked(one, speed=speed, matrix=matrix)
+            found[one] = checked(one, speed=speed, matrix=matrix, budget=budget)
     return conclude(found, files, json=json, several=len(contenders) > 1 or any(map(is_package, contenders)))
 
 

@@ -20,6 +20,7 @@ from assay.core import Brought, Contender
 from assay.errors import UsageError
 
 LIMIT = 15.0  # seconds for one check
+BUDGET = 120.0  # seconds for the settings of one optimizer
 STARTING = 60.0  # seconds for the process to load torch and the contender's module
 EngineOf = Callable[[Contender], tuple[str, str]]
 _STARTING = threading.Lock()  # a process begins without the main module, which is put aside for it
@@ -34,6 +35,7 @@ def check(
     engine_of: EngineOf | None = None,
     only: str | Sequence[str] | None = None,
     matrix: bool = False,
+    budget: float = BUDGET,
 ) -> Report:
     """Check whether an optimizer is well behaved, and whether it is new.
 
@@ -44,8 +46,10 @@ def check(
         limit: seconds for one check; what takes longer fails it.
         engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default the parity probe.
         only: names of the checks wanted; `made` and `steps` are always asked.
-        matrix: also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused, betas and
-            momentum), each alone and then together; a failure names the smallest that shows it.
+        matrix: also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused,
+            capturable, betas, momentum, a tensor for its rate), each alone and then together; a failure names the smallest
+            that shows it. A setting that it refuses, by an error that names it, is not asked.
+        budget: seconds for these settings; those that are left then are not asked.
     Raises:
         UsageError: the contender can't be loaded or is none, or `only` names an unknown check.
 
@@ -59,7 +63,7 @@ def check(
     specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
-    return _report(job, specs, limit, engine_of, matrix)
+    return _report(job, specs, limit, engine_of, budget if matrix else None)
 
 
 def check_optimizer(
@@ -104,9 +108,9 @@ def see_that_they_are_checks(expected: Mapping[str, str]) -> Mapping[str, str]:
     return expected
 
 
-def _report(job: Job, specs: Sequence[Spec], limit: float, engine_of: EngineOf | None, matrix: bool) -> Report:
+def _report(job: Job, specs: Sequence[Spec], limit: float, engine_of: EngineOf | None, budget: float | None) -> Report:
     """What each of the checks finds, asked in a process of their own. UsageError where the contender can't be loaded."""
-    with asked_of(job.name, serve, job, specs, limit, cloudpickle.dumps(engine_of), matrix) as heard:
+    with asked_of(job.name, serve, job, specs, limit, cloudpickle.dumps(engine_of), budget) as heard:
         where = heard("importing it", STARTING)
         findings, rows = heard("checking it")
     return Report(job.name, findings, where, rows)

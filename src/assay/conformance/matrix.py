@@ -6,6 +6,7 @@ shows it, so that a failure names the smallest setting. Torch is never imported.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,14 @@ from typing import Any
 from assay.conformance.catalogue import Spec
 from assay.conformance.report import Finding
 from assay.core import Contender
+
+
+class AsTensor:
+    """In the place of a rate: its own rate, as a tensor of one number."""
+
+    def __repr__(self) -> str:
+        return "torch.tensor(lr)"
+
 
 Setting = Mapping[str, Any]
 Findings = Mapping[str, Finding]  # by check
@@ -29,18 +38,23 @@ SETTINGS: tuple[Setting, ...] = (
     {"foreach": True},
     {"foreach": False},
     {"fused": True},
+    {"capturable": True},
+    {"lr": AsTensor()},
 )
 """Tried where the name is declared and its default is another."""
 WANTS = {"nesterov": {"momentum": 0.9}}  # what goes with it, where it is declared
-APART = ("foreach", "fused")  # of which there is one at a time
-LEFT_OUT = frozenset(("deterministic", "quiet", "deepcopy", "pickle", "leak", "identity"))
+APART = ("foreach", "fused", "capturable", "lr")  # of which there is one at a time
+LEFT_OUT = frozenset(
+    ("deterministic", "quiet", "deepcopy", "pickle", "leak", "identity", "effects", "clears_grads", "global_rng")
+)
 """Checks that tell nothing new of another setting, or take long."""
+BY_AUTOGRAD = frozenset(("differentiable",))  # nor, of another implementation, what only the plain one can
 UPHILL = frozenset(("descends",))  # nor do these of one that maximizes
 
 
 def label(setting: Setting) -> str:
-    """As it is written in a call: weight_decay=0.1, foreach=True."""
-    return ", ".join(f"{name}={value}" for name, value in setting.items())
+    """As it is written in a call: weight_decay=0.1, foreach=True; of none, as it is."""
+    return ", ".join(f"{name}={value}" for name, value in setting.items()) or "as it is"
 
 
 def settings_of(target: Any) -> list[Setting]:
@@ -52,14 +66,28 @@ def settings_of(target: Any) -> list[Setting]:
     found: list[Setting] = []
     for setting in SETTINGS:
         ((name, value),) = setting.items()
-        if name in declared and declared[name].default != value:
+        if name in declared and declared[name].default != value and (name != "lr" or _a_rate(declared["lr"].default)):
             found.append({**setting, **{k: v for k, v in WANTS.get(name, {}).items() if k in declared}})
     return found
+
+
+def _a_rate(default: Any) -> bool:
+    return isinstance(default, float) and default > 0
+
+
+def refusal(setting: Setting, under: Findings) -> str:
+    """Why an optimizer doesn't take a setting: its error when it is made, or at its first steps, that names it; else ""."""
+    for name in ("made", "steps"):
+        raised = under[name].facts.get("raised", "") if name in under else ""
+        if any(word in raised.lower() for word in (*setting, *(["learning rate"] if "lr" in setting else []))):
+            return f"it doesn't take {label(setting)}: {raised[:120]}"
+    return ""
 
 
 def specs_of(setting: Setting, specs: Sequence[Spec]) -> list[Spec]:
     """The checks that are asked under a setting."""
     out = LEFT_OUT | (UPHILL if setting.get("maximize") else frozenset())
+    out |= BY_AUTOGRAD if setting.keys() & set(APART) else frozenset()
     return [s for s in specs if s.kind == "check" and s.name not in out]
 
 
@@ -82,21 +110,35 @@ def smallest(
     singles: Sequence[Setting],
     specs: Sequence[Spec],
     asked: Callable[[Setting, Sequence[Spec]], Findings],
+    spent: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Setting, Findings]]:
-    """What is found under each setting, the smallest first; `found`: under none. `asked` asks a setting some checks."""
+    """What is found under each setting, the smallest first; `found`: under none. `asked` asks a setting some checks.
+
+    A setting that it doesn't take, and what is left when the time is `spent`, is not asked, with the reason.
+    """
+
+    def ask(setting: Setting) -> tuple[Findings, str]:
+        wanted = specs_of(setting, specs)
+        under = {} if spent() else asked(setting, wanted)
+        why = refusal(setting, under) if under else "not asked: the time for settings is over"
+        return ({s.name: s.finding("not applicable", why) for s in wanted} if why else under), why
+
     failing = {name for name, finding in found.items() if finding.status == "fail"}
     failing_alone: dict[str, set[str]] = {}
+    taken = []
     for setting in singles:
-        under = asked(setting, specs_of(setting, specs))
+        under, why = ask(setting)
+        taken += [] if why else [setting]
         failing_alone[label(setting)] = {n for n, f in under.items() if f.status == "fail"}
         yield setting, under
+    singles = taken
     for whole in together(singles):
-        under = asked(whole, specs_of(whole, specs))
+        under, _ = ask(whole)
         parts = [s for s in singles if s.items() <= whole.items()]
         alone = failing.union(*(failing_alone[label(s)] for s in parts))
         fresh = {n for n, f in under.items() if f.status == "fail"} - alone
         for one, other in combinations(parts, 2) if fresh else ():
-            if _clash(one, other) or not fresh:
+            if _clash(one, other) or not fresh or spent():
                 continue
             pair = {**one, **other}
             of_pair = asked(pair, [s for s in specs if s.gate or s.name in fresh])
@@ -116,9 +158,21 @@ def merged(found: Findings, matrix: Sequence[tuple[Setting, Findings]]) -> dict[
 
 
 def under(contender: Contender, setting: Setting) -> Contender:
-    """The contender with that setting fixed."""
-    space = {name: dimension for name, dimension in contender.space.items() if name not in setting}
-    return replace(contender, fixed={**contender.fixed, **setting}, space=space)
+    """The contender with that setting fixed; a rate that is to be a tensor stays in its space."""
+    plain = {k: v for k, v in setting.items() if not isinstance(v, AsTensor)}
+    space = {name: dimension for name, dimension in contender.space.items() if name not in plain}
+    make = contender.make if len(plain) == len(setting) else _with_a_tensor(contender.make)
+    return replace(contender, make=make, fixed={**contender.fixed, **plain}, space=space)
+
+
+def _with_a_tensor(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(make)
+    def made(model: Any, run: Any, **given: Any) -> Any:
+        import torch
+
+        return make(model, run, **{k: torch.tensor(v) if k == "lr" else v for k, v in given.items()})
+
+    return made
 
 
 def _clash(one: Setting, other: Setting) -> bool:

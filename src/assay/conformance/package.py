@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from assay.conformance.ask import LIMIT, STARTING, asked_of, check
+from assay.conformance.ask import BUDGET, LIMIT, STARTING, asked_of, check
 from assay.conformance.report import Found, Report
 from assay.conformance.serve import Refused, alone
 from assay.contenders.registry import CONTENDERS, PACKAGED
@@ -57,6 +57,7 @@ def check_package(
     package: str,
     limit: float = LIMIT,
     matrix: bool = False,
+    budget: float = BUDGET,
     on_report: Callable[[str, Report | str], Any] = lambda name, report: None,
 ) -> Found:
     """Check all optimizers of a package, by PACKAGE:Name, several at once; `on_report` hears of each when it is done.
@@ -67,7 +68,7 @@ def check_package(
 
     def one(name: str) -> Report | str:
         try:
-            report: Report | str = check(f"{package}:{name}", speed=False, limit=limit, matrix=matrix)
+            report: Report | str = check(f"{package}:{name}", speed=False, limit=limit, matrix=matrix, budget=budget)
         except UsageError as error:
             report = str(error).splitlines()[0]
         on_report(f"{package}:{name}", report)

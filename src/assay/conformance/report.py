@@ -66,7 +66,7 @@ class Report:
     contender: str
     findings: tuple[Finding, ...]
     where: str = ""  # the file and line that it is written in, as in mine.py:12
-    matrix: tuple[tuple[str, tuple[Finding, ...]], ...] = ()  # what was found under each setting, as weight_decay=0.1
+    matrix: tuple[tuple[str, tuple[Finding, ...]], ...] = ()  # under each setting, as weight_decay=0.1
 
     @property
     def failed(self) -> tuple[Finding, ...]:

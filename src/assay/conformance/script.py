@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.conformance.job import place_of
+from assay.conformance.matrix import AsTensor
 from assay.contenders.adapt import Signature
 from assay.core import Contender
 
@@ -50,12 +51,15 @@ class Script:
         self.signature = None if target is None else Signature.of(target, self.name)
         self.takes_run = self.signature is None or "run" in self.signature.named
         self.takes_params = self.signature is not None and self.signature.first == "params"
+        self.tensor_rate = False
         self.train = False  # does it have to be told that training begins?
 
     def under(self, setting: Mapping[str, Any]) -> Script:
         """The same, made with these settings."""
         other = copy.copy(self)
-        other.settings = {**self.settings, **{k: written(v) for k, v in setting.items()}}
+        plain = {k: v for k, v in setting.items() if not isinstance(v, AsTensor)}
+        other.settings = {**self.settings, **{k: written(v) for k, v in plain.items()}}
+        other.tensor_rate = self.tensor_rate or len(plain) < len(setting)
         return other
 
     def text(self, body: str, mode: str) -> str:
@@ -85,6 +89,8 @@ class Script:
     def _call(self, over: str, rate: str | None, more: str | None) -> str:
         settings = {**self.settings, **({"lr": rate} if rate and "lr" in self.settings else {})}
         settings |= dict(setting.split("=", 1) for setting in more.split("; ")) if more else {}
+        if self.tensor_rate and "lr" in settings:
+            settings["lr"] = f"torch.tensor({settings['lr']})"
         given = "".join(f", {k}={v}" for k, v in settings.items())
         model, run = f"torch.nn.ParameterList({over})", "assay.Run(1000, 10, 100)"
         if self.signature is None:  # a contender, which its `make` makes

@@ -55,8 +55,12 @@ def alone() -> None:
     torch.set_num_threads(1)
 
 
-def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes, settings: bool) -> None:
-    """Send where the contender is written, or `Refused`; then the findings, in the order of `specs`, and each setting's."""
+def serve(
+    connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine_of: bytes, budget: float | None
+) -> None:
+    """Send where the contender is written, or `Refused`; then the findings, in the order of `specs`, and each setting's,
+    as far as `budget` seconds reach (None: no setting is asked).
+    """
     alone()
     from assay.conformance.lab import Lab
     from assay.conformance.script import Script
@@ -70,8 +74,8 @@ def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine
     connection.send(_where(target))
     gc.freeze()  # what is frozen stays shared with the forks
 
-    def asked(contender: Contender, specs: Sequence[Spec]) -> dict[str, Finding]:
-        script = Script(contender, target)
+    def asked(contender: Contender, specs: Sequence[Spec], setting: matrix.Setting = {}) -> dict[str, Finding]:  # noqa: B006
+        script = Script(contender, target).under(setting)
         facts = {"engine_of": cloudpickle.loads(engine_of), "importable": bool(job.reference)}
 
         def ask(spec: Spec) -> Finding:
@@ -87,10 +91,14 @@ def serve(connection: Any, job: Job, specs: Sequence[Spec], limit: float, engine
         return _in_turn(specs, work)
 
     found, under = asked(contender, specs), list[tuple[matrix.Setting, matrix.Findings]]()
-    if settings and found["steps"].status == "pass":
-        singles = matrix.settings_of(target)
-        under = [*matrix.smallest(found, singles, specs, lambda s, some: asked(matrix.under(contender, s), some))]
-        found = matrix.merged(found, under)
+    if budget is not None and found["steps"].status == "pass":
+        singles, end = matrix.settings_of(target), time.monotonic() + budget
+
+        def asked_under(setting: matrix.Setting, some: Sequence[Spec]) -> dict[str, Finding]:
+            return asked(matrix.under(contender, setting), some, setting)
+
+        under = [*matrix.smallest(found, singles, specs, asked_under, lambda: time.monotonic() > end)]
+        under, found = [({}, found), *under], matrix.merged(found, under)
     rows = [(matrix.label(setting), tuple(its.values())) for setting, its in under]
     connection.send((tuple(found[spec.name] for spec in specs), tuple(rows)))
     connection.poll(None)  # until it is ended, with all that the contender started
@@ -165,8 +173,9 @@ def answer(spec: Spec, lab: Any) -> Finding:
     except Failed as failed:
         return spec.finding("fail", str(failed), lab.example)
     except BaseException as error:
-        told = f"calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raises {_told(error)}"
-        return spec.finding("fail", f"it {told} where {spec.where}", lab.example)
+        raised = _told(error)
+        told = f"calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raises {raised}"
+        return spec.finding("fail", f"it {told} where {spec.where}", lab.example, facts={"raised": raised})
     return spec.finding("pass", passed.sentence, value=dict(passed.value), facts=dict(passed.facts))
 
 

@@ -216,11 +216,11 @@ def _steps(training: Training, how: Literal["constant", "hand", "torch"] = "cons
     for t, row in enumerate(training.lab.rows(16, training.lab.exact)):
         if how == "hand" and t == _SWITCH:
             _multiply(training, 0.25)
-        expected = [group["lr"] for group in training.groups]
+        expected = [float(group["lr"]) for group in training.groups]
         before = flat(training.values())
         training.feed(row)
         for group, wanted in zip(training.groups, expected, strict=True):
-            if how != "constant" and group["lr"] != wanted:
+            if how != "constant" and float(group["lr"]) != wanted:
                 raise Failed(
                     f"a scheduler is overruled: step() overwrites group['lr'], {float(wanted):.4g} becomes "
                     f"{float(group['lr']):.4g}"
