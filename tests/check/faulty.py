@@ -15,7 +15,7 @@ import torch
 from torch.optim import Optimizer
 
 from .planted import FAULTS, fault
-from .sound import Gathers, Sound, SoundWrapper, denominator, loss_of
+from .sound import Gathers, Lion, Sound, SoundWrapper, denominator, loss_of
 
 # ------------------------------------------------------------------------------- learning rates
 
@@ -498,6 +498,33 @@ class SignDescent(Optimizer):
                     p.sub_(p.grad.sign() * group["lr"])
 
 
+class PlainAdam(Optimizer):
+    """Adam as it is written in an afternoon: without bias correction, or with the second moment's alone."""
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, half=False, inside=False):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "half": half, "inside": inside})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            a, b = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state.update(t=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
+                state["t"] += 1
+                state["m"] = a * state["m"] + (1 - a) * p.grad
+                state["v"] = b * state["v"] + (1 - b) * p.grad * p.grad.conj()
+                m, v = state["m"], state["v"]
+                if group["half"] or group["inside"]:
+                    v = v / (1 - b ** state["t"])
+                if group["inside"]:
+                    m = m / (1 - a ** state["t"])
+                p -= group["lr"] * m / (torch.sqrt(v + group["eps"]) if group["inside"] else v.sqrt() + group["eps"])
+
+
 _disguise("DisguisedAdam", torch.optim.Adam, 0.86)
 _disguise("DisguisedFastAdam", torch.optim.Adam, 3.0, betas=(0.8, 0.95), eps=1e-6)
 _disguise("DisguisedSGD", torch.optim.SGD, 0.01)
@@ -507,6 +534,33 @@ _disguise("DisguisedRMSprop", torch.optim.RMSprop, 17.0)
 _disguise("DisguisedSign", SignDescent, 0.1)
 _disguise("DisguisedAdagrad", torch.optim.Adagrad, 0.5)
 _disguise("DisguisedTiny", torch.optim.Adam, 1e-7)
+_disguise("DisguisedLion", Lion, 0.3)
+_disguise("DisguisedAccumulator", torch.optim.Adagrad, 0.5, initial_accumulator_value=0.2)
+_disguise("DisguisedAdamWOfOtherBetas", torch.optim.AdamW, 1.0, betas=(0.95, 0.98), weight_decay=0.05)
+_disguise("DisguisedWithoutCorrection", PlainAdam, 2.0)
+_disguise("DisguisedWithHalfACorrection", PlainAdam, 1.0, half=True)
+_disguise("DisguisedEpsInside", PlainAdam, 1.0, inside=True, eps=1e-6)
+
+
+@fault("identity")
+class MomentumThatGrows(Optimizer):
+    """Heavy ball, its momentum 0.5 at first and 0.95 at last."""
+
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = loss_of(closure)
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    state = self.state[p]
+                    t = state["step"] = state.get("step", 0) + 1
+                    buffer = state.setdefault("buffer", torch.zeros_like(p))
+                    buffer.mul_(0.95 - 0.45 / t**0.5).add_(p.grad)
+                    p.sub_(buffer, alpha=group["lr"])
+        return loss
 
 
 @fault("identity")

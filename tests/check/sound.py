@@ -441,6 +441,24 @@ class Lion(Optimizer):
         return loss
 
 
+class SoftLion(Lion):
+    """Lion whose sign is soft: close to it, and not it."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = loss_of(closure)
+        for group in self.param_groups:
+            a, b = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                way = m * a + p.grad * (1 - a)
+                p.sub_(way / (1e-3 + way.abs()), alpha=group["lr"])
+                m.mul_(b).add_(p.grad, alpha=1 - b)
+        return loss
+
+
 class AdaBelief(Optimizer):
     """Zhuang et al. 2020, arXiv:2010.07468: close to Adam, and not Adam. It refuses complex parameters."""
 

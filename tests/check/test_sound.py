@@ -16,7 +16,7 @@ OWN = [
     sound.NormScaled,
     sound.Gathers,
     sound.DecaysApart,
-    sound.Lion,
+    sound.SoftLion,
     sound.AdaBelief,
     sound.AdamOfAverage,
     sound.SoundWrapper,

@@ -103,6 +103,8 @@ class Fit:
         for name in ("momentum", "alpha", "rho"):
             if name in fitted:
                 starts += [{**starts[0], name: v} for v in (0.5, 0.8, 0.9, 0.95, 0.99)]
+        if (start := "initial_accumulator_value") in fitted:
+            starts += [{**starts[0], start: v} for v in (1e-3, 1e-1, 1.0)]
         if "dampening" in fitted:  # an average rather than a sum
             starts += [{**s, "dampening": s["momentum"]} for s in list(starts)]
         best = self._best_of(starts, list(fitted))

@@ -1,4 +1,4 @@
-"""The optimizers that a new one may turn out to be: all registered ones, sign descent, and momentum's variants."""
+"""What a new optimizer may turn out to be: all registered ones, sign descent, Lion, variants of momentum, edits of Adam."""
 
 from __future__ import annotations
 
@@ -35,6 +35,76 @@ class Signum(Optimizer):
                 average = self.state[p].setdefault("average", torch.zeros_like(p))
                 average.mul_(group["momentum"]).add_(p.grad, alpha=1 - group["momentum"])
                 p.sub_(average.sign(), alpha=group["lr"])
+
+
+class Lion(Optimizer):
+    """θ ← θ − lr · (sign(β₁ m + (1 − β₁) g) + λ θ), m ← β₂ m + (1 − β₂) g (Chen et al. 2023, arXiv:2302.06675)."""
+
+    def __init__(
+        self, params: Any, lr: float, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step on the gradients there are."""
+        for group in self.param_groups:
+            (first, second), lr = group["betas"], group["lr"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                average = self.state[p].setdefault("average", torch.zeros_like(p))
+                p.mul_(1 - lr * group["weight_decay"]).sub_(average.lerp(p.grad, 1 - first).sign(), alpha=lr)
+                average.lerp_(p.grad, 1 - second)
+
+
+class EditedAdam(Optimizer):
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980) as it is also written.
+
+    `corrected`: the moments whose bias is corrected, of "first" and "second"; `eps_inside`: √(v + ε), not √v + ε. Weight decay
+    is decoupled, and by lr.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        corrected: tuple[str, ...] = (),
+        eps_inside: bool = False,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+        self.corrected, self.eps_inside = corrected, eps_inside
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step on the gradients there are."""
+        for group in self.param_groups:
+            (a, b), lr, eps = group["betas"], group["lr"], group["eps"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state.update(step=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
+                state["step"] += 1
+                m, v = state["m"].lerp_(p.grad, 1 - a), state["v"].mul_(b).addcmul_(p.grad, p.grad, value=1 - b)
+                m = m / (1 - a ** state["step"]) if "first" in self.corrected else m
+                v = v / (1 - b ** state["step"]) if "second" in self.corrected else v
+                below = (v + eps).sqrt() if self.eps_inside else v.sqrt() + eps
+                p.mul_(1 - lr * group["weight_decay"]).sub_(m / below, alpha=lr)
+
+
+EDITS: Mapping[str, Mapping[str, Any]] = {
+    "adam with bias correction left out": {},
+    "adam with the first moment's bias correction left out": {"corrected": ("second",)},
+    "adam with the second moment's bias correction left out": {"corrected": ("first",)},
+    "adam with eps inside the root": {"corrected": ("first", "second"), "eps_inside": True},
+    "adam with bias correction left out and eps inside the root": {"eps_inside": True},
+}
+"""Edits of Adam that have been published under names of their own, or slipped in."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +153,9 @@ class Walk:
 
 
 # Of settings not named here (maximize, foreach, …) none makes another rule of it.
-_FITTED = ("momentum", "alpha", "rho", "eps", "lr_decay", "momentum_decay", "power", "dampening")
+_FITTED = (
+    "momentum", "alpha", "rho", "eps", "lr_decay", "momentum_decay", "power", "dampening", "initial_accumulator_value",
+)  # fmt: skip
 _UNFITTED = {"sgd": ("momentum", "dampening"), "asgd": ("alpha",), "adafactor": ("eps",)}
 _LONGEST = math.log(1e-6)  # an average over more steps than a million is a sum, another rule
 _DECAYING = ("sgd", "sgd-momentum", "adamw")
@@ -95,6 +167,7 @@ def known() -> list[Known]:
     found = [
         Known("sign-sgd", Signum, "assay.conformance.known.Signum"),
         Known("signum", Signum, "assay.conformance.known.Signum", fitted={"momentum": 0.9}),
+        Known("lion", Lion, "assay.conformance.known.Lion", fitted={"beta1": 0.9, "beta2": 0.99}, decays=True),
         Known("sgd-nesterov", SGD, "torch.optim.SGD", {"nesterov": True}, {"momentum": 0.9}),
     ]
     for name, entry in CONTENDERS.items():
@@ -102,6 +175,9 @@ def known() -> list[Known]:
         fitted = {k: entry.fixed.get(k, v) for k, v in _starts(kind).items() if k not in _UNFITTED.get(name, ())}
         fixed = {k: v for k, v in entry.fixed.items() if k not in fitted}
         found.append(Known(name, kind, entry.reference.replace(":", "."), fixed, fitted, name in _DECAYING))
+    betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    edited = "assay.conformance.known.EditedAdam"
+    found += [Known(name, EditedAdam, edited, fixed, betas, decays=True) for name, fixed in EDITS.items()]
     return sorted(found, key=lambda k: _FIRST.index(k.name) if k.name in _FIRST else len(_FIRST))
 
 
@@ -128,7 +204,11 @@ def hinted(candidate: Known, optimizer: Any) -> Settings:
 
 
 _DIRECT = {"power": -math.inf, "lr_decay": 0.0, "momentum_decay": 0.0}  # the least of settings that are as they are
-_SMALLEST = {"eps": 1e-30, "weight_decay": 1e-12}  # of settings that are sought by their logarithms
+_SMALLEST = {
+    "eps": 1e-30,
+    "weight_decay": 1e-12,
+    "initial_accumulator_value": 1e-30,
+}  # of settings that are sought by their logarithms
 
 
 def to_line(name: str, value: float) -> float:
