@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from assay.conformance import Report, check, check_optimizer
+from assay.conformance.catalogue import CATALOGUE
 from assay.contenders import CONTENDERS
 
 from . import sound
@@ -72,6 +73,33 @@ def test_sound_ones_pass_and_are_new(target):
     report = check_optimizer(target, limit=120)
     identity = report["identity"]
     assert identity.value["is"] is None or identity.value["itself"], identity.sentence
+
+
+FUSED = {"noncontiguous": "fused=True"}  # a transposed gradient of a plain parameter is read as it lies in memory
+UNDER = {
+    "Adam": FUSED,
+    "AdamW": FUSED,
+    "Adagrad": FUSED,
+    "SGD": {**FUSED, "none_grad": "momentum=0.9, fused=True"},  # a first gradient that comes late has no buffer there
+    "ASGD": {"resume_bf16": ""},
+    "NAdam": {"resume_bf16": ""},
+    "Rprop": {"schedulers": ""},
+    "LBFGS": {"deepcopy": "", "pickle": "", "noncontiguous": ""},
+}
+"""What is known of torch's own, and the setting that it needs."""
+OF_TORCH = ["Adadelta", "Adafactor", "Adamax", "RAdam", "RMSprop", *UNDER]
+
+
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_torchs_own_pass_in_every_setting_that_they_take(name):
+    only = [s.name for s in CATALOGUE if s.kind == "check" and s.name not in ("identity", "leak")]
+    report = check(f"torch.optim:{name}", speed=False, limit=120, only=only, matrix=True, budget=3600)
+    found = {f.name: f.sentence for f in report.failed}
+    assert found.keys() == UNDER.get(name, {}).keys(), found
+    for failing, setting in UNDER.get(name, {}).items():
+        assert found[failing].endswith(f"(with {setting})" if setting else ""), found[failing]
+    asked = [label for label, findings in report.matrix if any(f.status == "pass" for f in findings)]
+    assert len(asked) >= (1 if name == "LBFGS" else 5)
 
 
 def test_torchs_own_limits_are_what_is_named():

@@ -19,7 +19,7 @@ from assay.core import Contender
 
 
 class AsTensor:
-    """In the place of a rate: its own rate, as a tensor of one number."""
+    """In the place of a rate: its own rate, as a tensor of one number, in float64 so that it is the same number."""
 
     def __repr__(self) -> str:
         return "torch.tensor(lr)"
@@ -137,7 +137,7 @@ def smallest(
         parts = [s for s in singles if s.items() <= whole.items()]
         alone = failing.union(*(failing_alone[label(s)] for s in parts))
         fresh = {n for n, f in under.items() if f.status == "fail"} - alone
-        for one, other in combinations(parts, 2) if fresh else ():
+        for one, other in sorted(combinations(parts, 2), key=lambda pair: len({**pair[0], **pair[1]})) if fresh else ():
             if _clash(one, other) or not fresh or spent():
                 continue
             pair = {**one, **other}
@@ -170,7 +170,9 @@ def _with_a_tensor(make: Callable[..., Any]) -> Callable[..., Any]:
     def made(model: Any, run: Any, **given: Any) -> Any:
         import torch
 
-        return make(model, run, **{k: torch.tensor(v) if k == "lr" else v for k, v in given.items()})
+        return make(
+            model, run, **{k: torch.tensor(v, dtype=torch.float64) if k == "lr" else v for k, v in given.items()}
+        )
 
     return made
 

@@ -90,7 +90,7 @@ class Script:
         settings = {**self.settings, **({"lr": rate} if rate and "lr" in self.settings else {})}
         settings |= dict(setting.split("=", 1) for setting in more.split("; ")) if more else {}
         if self.tensor_rate and "lr" in settings:
-            settings["lr"] = f"torch.tensor({settings['lr']})"
+            settings["lr"] = f"torch.tensor({settings['lr']}, dtype=torch.float64)"
         given = "".join(f", {k}={v}" for k, v in settings.items())
         model, run = f"torch.nn.ParameterList({over})", "assay.Run(1000, 10, 100)"
         if self.signature is None:  # a contender, which its `make` makes
