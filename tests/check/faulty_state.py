@@ -291,7 +291,7 @@ class KeepsGraphs(Sound):
 @fault("leak")
 class NeverForgets(Limited):
     def begin(self):
-        self.seen = {**getattr(self, "seen", {}), len(getattr(self, "seen", {})): object()}
+        self.__dict__.setdefault("seen", []).append([object() for _ in range(8)])
 
 
 @fault("deepcopy", "pickle", "resume")
