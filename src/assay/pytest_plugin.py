@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Add the tests."""
     if not (packages := config.getoption("--assay-check")):
         return
-    from assay.conformance.catalogue import CATALOGUE
+    from assay.conformance.catalogue import CHECKS
     from assay.conformance.outputs import read_baseline
     from assay.conformance.package import exported, is_package
     from assay.errors import UsageError
@@ -37,11 +37,11 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         raise pytest.UsageError(f"--assay-check: {error}") from None
     for one, names in named.items():
         for name in names or [one]:
-            for spec in (s for s in CATALOGUE if s.kind == "check"):
-                given = {"optimizer": name, "check": spec.name, "may_refuse": bool(names)}
-                item = CheckItem.from_parent(session, name=f"{name}[{spec.name}]", **given)
-                if spec.name in known.get(name, {}):
-                    item.add_marker(pytest.mark.xfail(strict=True, reason=known[name][spec.name]))
+            for check in CHECKS:
+                given = {"optimizer": name, "check": check, "may_refuse": bool(names)}
+                item = CheckItem.from_parent(session, name=f"{name}[{check}]", **given)
+                if check in known.get(name, {}):
+                    item.add_marker(pytest.mark.xfail(strict=True, reason=known[name][check]))
                 items.append(item)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from assay.conformance.ask import LIMIT, check, check_optimizer, see_that_they_are_checks
-from assay.conformance.catalogue import CATALOGUE
+from assay.conformance.catalogue import CHECKS
 from assay.conformance.explained import EXPLAINED
 from assay.conformance.job import job_of
 from assay.conformance.report import Report
@@ -73,14 +73,14 @@ def parametrize_with_checks(
     for optimizer in optimizers:
         given = expected_failures(optimizer) if callable(expected_failures) else expected_failures
         expected = see_that_they_are_checks(given or {})
-        for spec in (s for s in CATALOGUE if s.kind == "check"):
-            mark = pytest.mark.xfail(strict=True, raises=AssertionError, reason=expected.get(spec.name, ""))
-            marks = [mark] if spec.name in expected else []
-            label = f"{job_of(optimizer).name}-{spec.name}"
-            rows.append(pytest.param(optimizer, Check(spec.name, limit), id=label, marks=marks))
+        for name in CHECKS:
+            mark = pytest.mark.xfail(strict=True, raises=AssertionError, reason=expected.get(name, ""))
+            marks = [mark] if name in expected else []
+            label = f"{job_of(optimizer).name}-{name}"
+            rows.append(pytest.param(optimizer, Check(name, limit), id=label, marks=marks))
     return pytest.mark.parametrize(("optimizer", "check"), rows)
 
 
 @cache
 def _report(optimizer: Brought, limit: float) -> Report:
-    return check(optimizer, speed=False, limit=limit)
+    return check(optimizer, speed=False, limit=limit, wide=True)

@@ -13,6 +13,7 @@ import torch
 
 import assay
 from assay.conformance import as_data, check, check_optimizer, render
+from assay.conformance.catalogue import CHECKS
 from assay.conformance.catalogue import CATALOGUE
 from assay.core import Contender
 from assay.errors import UsageError
@@ -111,6 +112,12 @@ def test_what_cannot_be_loaded_is_said_in_one_error(tmp_path, source, name, word
     (tmp_path / "mine.py").write_text(source)
     with pytest.raises(UsageError, match=words.replace("(", r"\(")):
         check(f"{tmp_path / 'mine.py'}:{name}", speed=False)
+
+
+def test_complex_parameters_are_asked_of_a_librarys_and_by_name():
+    for more, there in (({}, False), ({"wide": True}, True), ({"only": ["complex"]}, True)):
+        assert any(f.name == "complex" for f in check("sgd", speed=False, **more).findings) == there
+    assert "complex" in CHECKS
 
 
 def test_unknown_names_give_the_nearest():

@@ -57,7 +57,7 @@ def reports() -> dict[str, Report]:
 
 @pytest.mark.parametrize("name", REGISTERED)
 def test_registered_ones_pass_and_are_themselves(name, reports):
-    report = reports[name] = check(name, speed=False, limit=120)
+    report = reports[name] = check(name, speed=False, limit=120, wide=True)
     assert {f.name for f in report.failed} == LIMITS.get(name, set()), [f.sentence for f in report.failed]
     assert report["identity"].value["is"] == name
     if name in EXTENT:

@@ -36,6 +36,7 @@ def check(
     only: str | Sequence[str] | None = None,
     matrix: bool = False,
     budget: float = BUDGET,
+    wide: bool = False,
 ) -> Report:
     """Check whether an optimizer is well behaved, and whether it is new.
 
@@ -45,11 +46,12 @@ def check(
         speed: also time a step on 1 and 10 million parameters.
         limit: seconds for one check; what takes longer fails it.
         engine_of: says which engine trains a contender, and why: `(engine, reason)`. By default the parity probe.
-        only: names of the checks wanted; `made` and `steps` are always asked.
+        only: names of the checks wanted; `made` and `steps` are always asked. By default all but those that are `wide`.
         matrix: also ask under the settings that it declares (weight decay, maximize, nesterov, amsgrad, foreach, fused,
             capturable, betas, momentum, a tensor for its rate), each alone and then together; a failure names the smallest
             that shows it. A setting that it refuses, by an error that names it, is not asked.
         budget: seconds for these settings; those that are left then are not asked.
+        wide: also ask what few but libraries care for: complex parameters. With `matrix` that is asked, too.
     Raises:
         UsageError: the contender can't be loaded or is none, or `only` names an unknown check.
 
@@ -60,7 +62,11 @@ def check(
     """
     job = job_of(contender)
     only = [only] if isinstance(only, str) else only
-    specs = [s for s in CATALOGUE if (speed or not s.alone) and (only is None or s.gate or s.name in only)]
+    specs = [
+        s
+        for s in CATALOGUE
+        if (speed or not s.alone) and (wide or matrix or not s.wide if only is None else s.gate or s.name in only)
+    ]
     if unknown := set(only or ()) - BY_NAME.keys():
         raise UsageError(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
     return _report(job, specs, limit, engine_of, budget if matrix else None)
@@ -92,7 +98,7 @@ def check_optimizer(
         ...     check_optimizer(MyOptimizer, expected_failures={"bf16": "moments are kept in the weights' type, for memory"})
     """
     expected = see_that_they_are_checks(expected_failures or {})
-    report = check(contender, speed=speed, limit=limit)
+    report = check(contender, speed=speed, limit=limit, wide=True)
     wrong = tuple(f for f in report.failed if f.name not in allow and f.name not in expected)
     if wrong:
         raise AssertionError("\n".join(render(Report(report.contender, wrong, report.where), passing=False)))

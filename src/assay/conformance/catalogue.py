@@ -14,7 +14,8 @@ class Spec:
 
     `where` ends the sentence "it raises … where …". `gate`: nothing else is asked where it fails. `alone`: a timing,
     so nothing may run beside it. `compares`: it compares two trainings, so it needs a deterministic optimizer.
-    `weight` orders the work, longest first. `limit`: at least so many seconds.
+    `weight` orders the work, longest first. `limit`: at least so many seconds. `wide`: asked of libraries, with settings
+    and by name: most rules that somebody writes for himself fail it, to nobody's harm.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Spec:
     compares: bool = False
     weight: float = 1.0
     limit: float = 0.0
+    wide: bool = False
 
     def finding(self, status: Status, sentence: str, example: str | None = None, **more: Any) -> Finding:
         """This check's answer. `more`: its `value` and `facts`."""
@@ -62,7 +64,7 @@ CATALOGUE = (
     Spec("hooks", "step hooks are called", "step hooks are registered"),
     Spec("float64", "float64 stays float64", "parameters are float64"),
     Spec("bf16", "bfloat16 works", "parameters are bfloat16"),
-    Spec("complex", "complex parameters, or a refusal", "parameters are complex", compares=True),
+    Spec("complex", "complex parameters, or a refusal", "parameters are complex", compares=True, wide=True),
     Spec("views", "parameters that are views are written in place", "parameters are views", compares=True),
     Spec("noncontiguous", "non-contiguous tensors", "a tensor is not contiguous", compares=True),
     Spec("zero_dim", "zero-dimensional parameters", "a parameter is zero-dimensional"),
@@ -82,4 +84,5 @@ CATALOGUE = (
     Spec("speed_1m", "a step on 1 million parameters", "it is timed", "measure", alone=True, limit=30),
     Spec("speed_10m", "a step on 10 million parameters", "it is timed", "measure", alone=True, limit=30),
 )
+CHECKS = tuple(spec.name for spec in CATALOGUE if spec.kind == "check")  # all that can fail
 BY_NAME = {spec.name: spec for spec in CATALOGUE}

@@ -68,7 +68,9 @@ def check_package(
 
     def one(name: str) -> Report | str:
         try:
-            report: Report | str = check(f"{package}:{name}", speed=False, limit=limit, matrix=matrix, budget=budget)
+            report: Report | str = check(
+                f"{package}:{name}", speed=False, limit=limit, matrix=matrix, budget=budget, wide=True
+            )
         except UsageError as error:
             report = str(error).splitlines()[0]
         on_report(f"{package}:{name}", report)
