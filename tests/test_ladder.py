@@ -16,6 +16,7 @@ from assay.cli import call
 from assay.driver import verify
 from assay.driver.retrain import retrain
 from assay.errors import UsageError
+from assay.ladder.judged import with_speedups
 from assay.ladder.plan import lengths
 from assay.record import RunFolder
 from assay.report.paper import write
@@ -251,6 +252,38 @@ def test_a_record_with_a_ladder_isnt_made_longer(climbed, tmp_path):
     shutil.copytree(climbed.folder, copy)
     with pytest.raises(UsageError, match="has a ladder for 5 replicates, and can't be made longer"):
         ask(copy, replicates=6)
+
+
+def test_a_rung_that_nobody_asked_for_counts_for_nothing(climbed, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(climbed.folder, copy)
+    longer = copy / "speedup" / "6"
+    for epochs in (4, 16):  # one at the planned length, and one beyond those that the ladder came to
+        assert not (copy / "speedup" / str(epochs)).exists()
+        plan = json.loads((longer / "plan.json").read_text())
+        plan["science"]["task"]["epochs"] = epochs
+        shutil.copytree(longer, copy / "speedup" / str(epochs))
+        (copy / "speedup" / str(epochs) / "plan.json").write_text(json.dumps(plan))
+    frame = RunFolder.open(copy)
+    assert (
+        json.loads(json.dumps(with_speedups(frame, {"verdicts": climbed.content["verdicts"]})["ladder"]))
+        == (climbed.content["ladder"])
+    )
+
+
+def test_a_rung_at_the_edge_of_a_range_is_said(tmp_path):
+    """Adam may move only slowly, so that its best rate is the highest at every length."""
+    task, spaces = tiny.task(epochs=2, batch_size=8), ["adam.lr=1e-4..1e-3:log", "sgd.lr=0.1..1:log"]
+    few = {**SMALL, "replicates": 4, "trials": 4}
+    found = assay.compare("adam", "sgd", task=task, space=spaces, out=tmp_path / "run", speedup=True, workers=1, **few)
+    rungs = {r["epochs"]: r["edges"] for r in found.content["ladder"]["rungs"]}
+    assert rungs[2] == []  # the question's own edges are in its verdict
+    longest = max(rungs)
+    assert [(e["hyperparameter"], e["end"]) for e in rungs[longest]] == [("lr", "high")]
+    (verdict,) = found.verdicts
+    assert f"At {longest} epochs adam's lr lies in the top tenth of its range in " in verdict.sentence
+    assert "By that interval alone, with the same reserve: " in verdict.sentence  # for the verdict is held back
+    assert call(["verify", str(found.folder)]) == 0
 
 
 def test_a_candidate_far_ahead_makes_the_ladder_longer_and_one_far_behind_is_said_to_be(tmp_path):

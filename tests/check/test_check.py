@@ -13,8 +13,7 @@ import torch
 
 import assay
 from assay.conformance import as_data, check, check_optimizer, render
-from assay.conformance.catalogue import CHECKS
-from assay.conformance.catalogue import CATALOGUE
+from assay.conformance.catalogue import CATALOGUE, CHECKS
 from assay.core import Contender
 from assay.errors import UsageError
 from assay.space import Float

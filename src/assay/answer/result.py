@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
-from assay.core import PHASES, Hyperparameters, Phase, Plan, plain
+from assay.core import PHASES, ContenderInfo, Hyperparameters, Phase, Plan, plain
 from assay.core.result import ContenderResult, OneTask, PilotResult, Spent
 from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
 from assay.core.versions import installed
@@ -146,14 +146,25 @@ def _counted(arrays: RecordArrays, slot: int, name: Literal["fallback", "changed
 
 
 def _with_changes(arrays: RecordArrays, verdict: TaskVerdict | PublishedVerdict) -> TaskVerdict | PublishedVerdict:
-    """The verdict, whose sentence also says what its two contenders change in their processes: nothing, as a rule."""
+    """The verdict, whose sentence also says which schedules its two were given, and what they change in their processes."""
     names = [c.name for c in arrays.plan.science.contenders]
     told = [
         changes_sentence(name, list(changed))
         for name in (verdict.candidate, verdict.baseline)
         if (changed := _counted(arrays, names.index(name), "changed"))
     ]
-    return replace(verdict, sentence=verdict.sentence + "".join(told)) if told else verdict
+    if arrays.protocol.second:
+        told.insert(0, schedules_sentence(arrays.plan.science.contenders, verdict.candidate, verdict.baseline))
+    return replace(verdict, sentence=verdict.sentence + "".join(told)) if any(told) else verdict
+
+
+def schedules_sentence(contenders: Sequence[ContenderInfo], candidate: str, baseline: str) -> str:
+    """Which schedules the two have, where their names don't say so, in a sentence that follows another; else empty."""
+    own = {c.name: c.schedule for c in contenders if c.name in (candidate, baseline)}
+    given = {name: schedule for name, schedule in own.items() if schedule and f"+{schedule}" not in name}
+    if len(given) == 2 and len(set(given.values())) == 1:
+        return f" Both have the schedule {given[candidate]}."
+    return "".join(f" {name} has the schedule {given[name]}." for name in (candidate, baseline) if name in given)
 
 
 def changes_sentence(name: str, changes: Sequence[str]) -> str:

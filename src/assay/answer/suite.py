@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from assay import seeds
 from assay.answer.cells import Arms, Judged, cell, covered, target_of
-from assay.answer.result import changes_sentence, result
+from assay.answer.result import changes_sentence, result, schedules_sentence
 from assay.core import Protocol, finite, plain
 from assay.core.result import AcrossResult, ContenderOnTask, ContenderScores, Levels, TaskOfSeveral
 from assay.core.verdict import AcrossDetails, AcrossVerdict, Alike, Cell, Descriptive, HeldBack
@@ -123,9 +123,17 @@ def _verdict(suite: Suite, slot: int, candidate: str, runs: list[Judged], level:
         coverage=None if level is None else suite.cells_alpha,
         alike=(alike, outcome(alike.low, alike.high, 1.0)) if looked_at else None,
     )
-    return _said(
-        suite, slot, facts, cells, arms, sentence(facts) + _without(suite) + _changes(candidate, suite.baseline, runs)
-    )
+    told = [sentence(facts), _scheduled(candidate, judged), _without(suite), _changes(candidate, suite.baseline, runs)]
+    return _said(suite, slot, facts, cells, arms, "".join(told))
+
+
+def _scheduled(candidate: str, runs: Sequence[Judged]) -> str:
+    """The schedules that were given; none of several, which the settings name."""
+    said = {
+        schedules_sentence(science.contenders, candidate, science.contenders[0].name)
+        for science in (run.plan.science for run in runs if run.second)
+    }
+    return said.pop() if len(said) == 1 else ""
 
 
 def _without(suite: Suite) -> str:

@@ -88,10 +88,11 @@ class Rung(Struct, frozen=True):
     factor: float
     trained: bool  # for the ladder; the planned length is the question's own
     scores: list[float]
+    edges: list[Edge]  # of the baseline's ranges, that too many replicates chose there
 
 
 class LadderResult(Struct, frozen=True):
-    """What `--speedup` trained beside the question; `curvature` (K,) of the baseline's score over the logarithm of its length."""
+    """What `--speedup` trained beside the question; `curvature` (R − 1,) of the baseline's score over ln(length), by stretch."""
 
     rungs: list[Rung]
     trainings: int

@@ -34,7 +34,7 @@ from assay.errors import BrokenRecord, NoVerdict, UsageError
 from assay.export import verified as exported
 from assay.ladder import across
 from assay.ladder import verified as climbed
-from assay.ladder.judged import has_speedup, timed, with_speedups
+from assay.ladder.judged import has_speedup, quantile_of, timed, with_speedups
 from assay.ladder.plan import FOLDER as LADDER
 from assay.record import RunFolder, agreement, chunks, extend, foreign, manifest
 from assay.record.documents import read_data
@@ -297,7 +297,7 @@ def _other_times(folder: RunFolder) -> Iterator[str]:
             yield "timings.json: it has a speed-up in seconds of a candidate that has none in steps"
             return
         for name, found in speedups.items():
-            own = timed(verdicts[name], verdicts[name]["replicates"], found["step_ratio"], found["step_ratio_log_se"])
+            own = timed(verdicts[name], quantile_of(verdicts[name]), found["step_ratio"], found["step_ratio_log_se"])
             if not _same(own, found):
                 yield f"timings.json: the speed-up of {name} in seconds is not what its steps and their times give"
 

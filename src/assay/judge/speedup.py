@@ -54,6 +54,8 @@ class Ladder:
             raise ValueError(f"factors must be two at least, growing, 1 among them; got {factors.tolist()}")
         if scores.ndim != 2 or scores.shape[1] != len(factors):
             raise ValueError(f"scores must be (replicates, {len(factors)}), got the shape {scores.shape}")
+        if not np.isfinite(scores).all():
+            raise ValueError("scores must be finite: give diverged runs the floor first")
 
     @cached_property
     def logs(self) -> np.ndarray:
@@ -117,7 +119,8 @@ class Worth(NamedTuple):
     """Which of the baseline's budgets are worth as much as the candidate's, in multiples of its own.
 
     `factor`: where the mean difference is 0, the smallest such; None where it is nowhere on the ladder, or both ends are open.
-    `pieces`: the set, as stretches; none where it is empty. `low`, `high`: its ends; None where it is open there, or empty.
+    `pieces`: the set, as stretches; none where it is empty. `low`, `high`: its ends; None where it is open there, or empty, or
+    no bound: at least so many steps is said only of a candidate that is ahead everywhere, at most of one that is behind.
     `tried`: the ladder's ends. `ahead`: whether the candidate's mean is above the baseline's at every budget tried (True), below
     (False), or neither.
     """
@@ -133,6 +136,12 @@ class Worth(NamedTuple):
     def empty(self) -> bool:
         """No budget on the ladder is worth as much."""
         return not self.pieces
+
+    def open(self, end: End) -> bool:
+        """Whether the set goes on to that end of the ladder."""
+        return bool(self.pieces) and (
+            self.pieces[0][0] == self.tried[0] if end == "shorter" else self.pieces[-1][1] == self.tried[1]
+        )
 
     @property
     def settled(self) -> tuple[float, float, float] | None:
@@ -158,14 +167,14 @@ def worth(differences: np.ndarray, ladder: Ladder, deciding: Deciding) -> Worth 
 
     def inside(log: float) -> bool:
         found = deciding(ladder.beyond(differences, log))
-        return found.low <= 0 <= found.high
+        return log in roots or found.low <= 0 <= found.high
 
     grid = _grid(ladder.logs.tolist())
     means = [mean(log) for log in grid]
     turns = [(a, b) for (a, here), (b, there) in pairwise(zip(grid, means, strict=True)) if here * there <= 0]
     roots = [_between(lambda log: mean(log) > 0, a, b) for a, b in turns]
     grid = sorted({*grid, *roots})  # a set may be narrower than the grid, but where the mean is 0 it isn't empty
-    member = [log in roots or inside(log) for log in grid]
+    member = [inside(log) for log in grid]
     pieces: list[tuple[float, float]] = []
     start = grid[0] if member[0] else None
     for (a, here), (b, there) in pairwise(zip(grid, member, strict=True)):
@@ -174,18 +183,23 @@ def worth(differences: np.ndarray, ladder: Ladder, deciding: Deciding) -> Worth 
             if there:
                 start = edge
             elif start is not None:
-                pieces.append((math.exp(start), math.exp(edge)))
+                pieces.append((start, edge))
                 start = None
     if start is not None:
-        pieces.append((math.exp(start), math.exp(grid[-1])))
+        pieces.append((start, grid[-1]))
     untold = member[0] and member[-1]  # anything on the ladder, and beyond it: a root says nothing then
+    ahead = True if min(means) > 0 else False if max(means) < 0 else None
+    factor = math.exp(roots[0]) if roots and not untold else None
+    tried = float(ladder.factors[0]), float(ladder.factors[-1])
+    at = {grid[0]: tried[0], grid[-1]: tried[1]}  # to the bit
+    stretches = [(at.get(a, math.exp(a)), at.get(b, math.exp(b))) for a, b in pieces]
     return Worth(
-        factor=math.exp(roots[0]) if roots and not untold else None,
-        low=pieces[0][0] if pieces and not member[0] else None,
-        high=pieces[-1][1] if pieces and not member[-1] else None,
-        pieces=pieces,
-        tried=(float(ladder.factors[0]), float(ladder.factors[-1])),
-        ahead=True if min(means) > 0 else False if max(means) < 0 else None,
+        factor=factor,
+        low=stretches[0][0] if stretches and not member[0] and (factor or ahead) else None,
+        high=stretches[-1][1] if stretches and not member[-1] and (factor or ahead is False) else None,
+        pieces=stretches,
+        tried=tried,
+        ahead=ahead,
     )
 
 
@@ -235,9 +249,9 @@ def wanted(found: Sequence[Worth | None], ladder: Ladder, deciding: Deciding) ->
     ends: set[End] = set()
     for one in filter(None, found):
         ahead = one.empty and one.ahead is True
-        if ((one.pieces and one.high is None) or ahead) and ladder.still_gains(deciding, "longer"):
+        if (one.open("longer") or ahead) and ladder.still_gains(deciding, "longer"):
             ends.add("longer")
-        if (one.pieces and one.low is None) or (one.empty and one.ahead is False):
+        if one.open("shorter") or (one.empty and one.ahead is False):
             ends.add("shorter")
         if ahead and ladder.still_gains(deciding, "shorter"):
             ends.add("shorter")

@@ -26,31 +26,47 @@ def _said(found: Worth, candidate: str, baseline: str, level: str, shortest: str
         tried = f"any number of steps that was tried, {shortest} to {longest} its own"
         return f"{candidate} is {side} than {baseline} trained for {tried}."
     low, high = (None if end is None else factor(end) for end in (found.low, found.high))
-    if low is None and high is None:
-        both = f"{shortest} as many and {longest} as many are both possible"
-        return f"How many of {steps} {candidate} is worth can't be told: {both}."
-    if found.factor is None and high is None:
+    stretches = _stretches(found)
+    if found.open("shorter") and found.open("longer"):
+        possible = f"{shortest} as many and {longest} as many are both possible"
+        if len(found.pieces) > 1:
+            possible = f"anything {stretches} is possible"
+        return f"How many of {steps} {candidate} is worth can't be told: {possible}."
+    if found.factor is None and found.ahead is True and low:
         why = f"in the mean it is ahead of {baseline} at {longest}, too, the longest that was tried"
         return f"{candidate} is worth {low} {steps} at least ({level}); no upper end is known, for {why}."
-    if found.factor is None and low is None:
+    if found.factor is None and found.ahead is False and high:
         why = f"in the mean it is behind {baseline} at {shortest}, too, the shortest that was tried"
         return f"{candidate} is worth {high} {steps} at most ({level}); no lower end is known, for {why}."
-    if low is None:
+    if found.factor is None:
+        side = "ahead of" if found.ahead else "behind"
+        return (
+            f"In the mean {candidate} is {side} {baseline} at every length that was tried, {shortest} to {longest}; they can't "
+            f"be told apart {stretches} ({level})."
+        )
+    if len(found.pieces) > 1:
+        ends = f"anywhere {stretches}"
+    elif low is None:
         ends = f"up to {high}; {shortest} is the shortest that was tried"
     elif high is None:
         ends = f"from {low}; {longest} is the longest that was tried"
     else:
         ends = f"{low[:-1]} to {high[:-1]}"
-    if len(found.pieces) > 1:
-        stretches = [f"{a:.2f} to {b:.2f}" for a, b in found.pieces]
-        stretches[0] = stretches[0] if found.low is not None else f"up to {found.pieces[0][1]:.2f}"
-        stretches[-1] = stretches[-1] if found.high is not None else f"from {found.pieces[-1][0]:.2f}"
-        ends = "anywhere in " + " or ".join(stretches)
-    if found.factor is None:
-        return (
-            f"At no length that was tried does {baseline} score as well in the mean ({level} interval {ends} {steps})."
-        )
     return f"{candidate} is worth {factor(found.factor)} {steps} ({level} interval {ends})."
+
+
+def _stretches(found: Worth) -> str:
+    """In 0.50 to 0.60 or from 1.20 on: the set in words, where its ends are the ladder's they are open."""
+    last = len(found.pieces) - 1
+    words: list[str] = []
+    for place, (a, b) in enumerate(found.pieces):
+        if place == 0 and found.open("shorter"):
+            words.append(f"up to {b:.2f}")
+        elif place == last and found.open("longer"):
+            words.append(f"from {a:.2f} on")
+        else:
+            words.append(f"in {a:.2f} to {b:.2f}")
+    return " or ".join(words)
 
 
 def factor(value: float) -> str:

@@ -12,10 +12,10 @@ import numpy as np
 from assay.answer.cells import Judged
 from assay.answer.suite import result_across
 from assay.judge import across
-from assay.judge.decide import level_of
+from assay.judge.decide import critical, level_of
 from assay.judge.sentence import counted, listed
 from assay.judge.speedup_sentence import across_sentence
-from assay.ladder.judged import FIELDS, Climbed, fields, timed
+from assay.ladder.judged import FIELDS, Climbed, fields, reserved, timed
 from assay.ladder.scale import with_slopes
 from assay.record import RunFolder
 from assay.record.suite import Suite
@@ -98,6 +98,7 @@ def _fields(
     middle, low, high = (math.exp(end) for end in across.mean_of_intervals(known, sources))
     level = level_of(suite.alpha, len(suite.candidates))
     told = across_sentence(verdict["candidate"], verdict["baseline"], (middle, low, high), level, over)
+    told = reserved(verdict, told)
     sentence = f"{verdict['sentence']} {told}{said}"
     return {
         **dict(zip(FIELDS, (middle, low, high), strict=True)),
@@ -115,5 +116,6 @@ def in_timings(content: Mapping[str, Any], timings: Mapping[str, Any]) -> dict[s
         if own and None not in own:
             ratio = math.exp(np.mean([np.log(one["step_ratio"]) for one in own]))
             log_se = math.hypot(*(one["step_ratio_log_se"] for one in own)) / len(own)
-            found[verdict["candidate"]] = timed(verdict, fewest, ratio, log_se)
+            quantile = float(critical(fewest, 1 - verdict["details"]["level"]))
+            found[verdict["candidate"]] = timed(verdict, quantile, ratio, log_se)
     return found

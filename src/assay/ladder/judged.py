@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,14 +14,17 @@ from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.core import plain
 from assay.core.result import LadderResult, Rung
-from assay.core.verdict import SpeedUp
+from assay.core.verdict import Edge, SpeedUp
+from assay.errors import BrokenRecord
 from assay.judge.decide import Interval, critical, resolution
 from assay.judge.pair import Question
+from assay.judge.sentence import counted
 from assay.judge.speedup import Ladder, Longer, Worth, in_seconds, wanted, worth
 from assay.judge.speedup_sentence import sentence
 from assay.ladder import plan
 from assay.record import RunFolder
 
+TENTHS = {"high": "top", "low": "bottom"}
 FIELDS = ("speedup", "speedup_low", "speedup_high")  # of a verdict
 NORMAL = 1.4826  # the standard deviation of a normal spread, in median distances
 MEDIAN = 1.2533  # √(π/2): a median's standard error, in those of a mean
@@ -29,21 +32,27 @@ MEDIAN = 1.2533  # √(π/2): a median's standard error, in those of a mean
 
 @dataclass(frozen=True)
 class Climbed:
-    """A question's arrays, with the rungs that were trained."""
+    """A question's arrays, with those of the rungs that were trained, by epochs."""
 
     question: RecordArrays
-    rungs: Sequence[RunFolder]
+    trained: Mapping[int, RecordArrays]
 
     @classmethod
     def of(cls, folder: RunFolder) -> Climbed:
-        """The ladder of a record, as far as it is there. BrokenRecord where members are missing."""
+        """The ladder of a record, as far as it is there and asked for. BrokenRecord where what it begins with is missing."""
         frame = folder.frame()
-        return cls(RecordArrays(reached(folder.plan, frame), frame), folder.rungs())
-
-    @cached_property
-    def trained(self) -> dict[int, RecordArrays]:
-        """Arrays of the rungs, by epochs."""
-        return {rung.plan.science.task.epochs: RecordArrays(rung.plan, rung.frame()) for rung in self.rungs}
+        question = RecordArrays(reached(folder.plan, frame), frame)
+        there = {r.plan.science.task.epochs: RecordArrays(r.plan, r.frame()) for r in folder.rungs()}
+        there.pop(question.task.epochs, None)  # which is the question's own
+        asked = [epochs for epochs in plan.first(question.plan.science) if epochs in there]
+        if not asked:
+            raise BrokenRecord(f"{folder.path / plan.FOLDER} has none of the rungs that a ladder begins with")
+        while True:  # as it grew: what else is there, say of an earlier board, counts for nothing
+            found = cls(question, {epochs: there[epochs] for epochs in sorted(asked)})
+            more = [epochs for epochs in further(found) if epochs in there]
+            if not more:
+                return found
+            asked += more
 
     @cached_property
     def scores(self) -> dict[int, np.ndarray]:
@@ -87,8 +96,13 @@ class Climbed:
 
     @cached_property
     def longer(self) -> Longer | None:
-        """What the first longer training is to the baseline."""
-        return self.ladder.longer(self.interval)
+        """What the first longer training is to the baseline: one question, however many candidates there are."""
+        return self.ladder.longer(replace(self.deciding, candidates=1).interval)
+
+    @cached_property
+    def edges(self) -> dict[int, list[Edge]]:
+        """Ends of the baseline's ranges that too many replicates chose, by the length of the rung."""
+        return {epochs: arrays.contender(0).edges(arrays.protocol) for epochs, arrays in self.trained.items()}
 
     @property
     def helps(self) -> bool:
@@ -113,6 +127,7 @@ def with_speedups(folder: RunFolder, content: dict[str, Any]) -> dict[str, Any]:
             factor=epochs / climbed.question.task.epochs,
             trained=epochs in climbed.trained,
             scores=(climbed.question.task.sign * scores).tolist(),
+            edges=climbed.edges.get(epochs, []),
         )
         for epochs, scores in climbed.scores.items()
     ]
@@ -131,8 +146,7 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
         return fields(found)
     level = float(verdict["details"]["level"])
     said = sentence(found, verdict["candidate"], verdict["baseline"], level, climbed.longer)
-    if "held_back" in verdict["details"]:
-        said = f"By that interval alone, with the same reserve: {said}"
+    said = reserved(verdict, said) + _at_edges(climbed, verdict["baseline"])
     details = SpeedUp(
         pieces=found.pieces,
         shortest=found.tried[0],
@@ -145,6 +159,21 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
         **fields(found),
         "details": {**verdict["details"], "speedup": plain(msgspec.to_builtins(details))},
     }
+
+
+def reserved(verdict: Mapping[str, Any], said: str) -> str:
+    """What follows from an interval whose verdict is held back, for a range may explain it."""
+    return f"By that interval alone, with the same reserve: {said}" if "held_back" in verdict["details"] else said
+
+
+def _at_edges(climbed: Climbed, baseline: str) -> str:
+    """A sentence for each length at which the baseline may be tuned too narrowly."""
+    return "".join(
+        f" At {counted(epochs, 'epoch')} {baseline}'s {edge.hyperparameter} lies in the {TENTHS[edge.end]} tenth of its range in "
+        f"{edge.hits} of {edge.replicates} replicates: a wider one (--space) may change what is said of steps."
+        for epochs, found in climbed.edges.items()
+        for edge in found
+    )
 
 
 def further(climbed: Climbed) -> list[int]:
@@ -176,12 +205,19 @@ def in_timings(verdict: Mapping[str, Any], ratios: np.ndarray) -> dict[str, floa
     sd = NORMAL * float(np.median(np.abs(logs - middle)))
     # a round that something else disturbed hardly counts
     ratio, log_se = float(np.exp(middle)), MEDIAN * sd / len(logs) ** 0.5
-    return timed(verdict, verdict["replicates"], ratio, log_se)
+    return timed(verdict, quantile_of(verdict), ratio, log_se)
 
 
-def timed(verdict: Mapping[str, Any], replicates: int, ratio: float, log_se: float) -> dict[str, float | None]:
+def quantile_of(verdict: Mapping[str, Any]) -> float:
+    """How many standard errors the interval of a task's verdict goes to each side: of two stages, or looks, others than of K."""
+    se = verdict["details"]["se"]
+    if se:
+        return (verdict["ci_high"] - verdict["difference"]) / se
+    return float(critical(verdict["replicates"], 1 - verdict["details"]["level"]))
+
+
+def timed(verdict: Mapping[str, Any], quantile: float, ratio: float, log_se: float) -> dict[str, float | None]:
     """A step's times, candidate to baseline, and by them the speed-up in seconds with its interval, from that in steps."""
-    quantile = float(critical(replicates, 1 - verdict["details"]["level"]))
     factor, low, high = (verdict[name] for name in FIELDS)
     seconds = in_seconds((factor, low, high), ratio, log_se, quantile)
     return {"step_ratio": ratio, "step_ratio_log_se": log_se, **dict(zip(FIELDS, seconds, strict=True))}

@@ -15,7 +15,7 @@ from assay.judge import scale
 from assay.judge.digits import minus
 from assay.judge.speedup import log_factors
 from assay.judge.speedup_sentence import factor
-from assay.ladder.judged import Climbed
+from assay.ladder.judged import Climbed, reserved
 from assay.record.suite import Suite
 
 WORDS = {"speedup": "ln(speed-up)", "difference": "the difference in margins"}  # what a slope is of
@@ -75,7 +75,9 @@ def _fields(
         high=finite(slope.high),
     )
     told = scale.sentence(axis.replace("_", " "), ends, slope, WORDS[found.of])
-    return {"scale": plain(known), "sentence": f"{verdict['sentence']} {told}"}
+    if ladders is not None and found.of == "difference":
+        told += f" What it is worth in steps isn't settled at every {axis.replace('_', ' ')}, so the slope is of the difference."
+    return {"scale": plain(known), "sentence": f"{verdict['sentence']} {reserved(verdict, told)}"}
 
 
 class _Advantages(NamedTuple):

@@ -18,13 +18,13 @@ def faults(folder: RunFolder, arrays: RecordArrays) -> Iterator[str]:
     """
     climbed, science = Climbed.of(folder), arrays.plan.science
     digests = dict(arrays.frame.select("replicate", "digest").iter_rows())
-    for rung in climbed.rungs:
+    for rung in folder.rungs():
         epochs, where = rung.plan.science.task.epochs, f"{plan.FOLDER}/{rung.path.name}"
         if rung.plan.science != plan.science_of(science, epochs) or rung.path.name != str(epochs):
             yield f"{where}/plan.json is not what the plan of the question makes it"
         elif rung.plan.numerics != folder.plan.numerics[:1]:
             yield f"{where}/plan.json: its numerics are not those of the question's baseline"
-        for replicate, digest in climbed.trained[epochs].frame.select("replicate", "digest").unique().iter_rows():
+        for replicate, digest in rung.frame().select("replicate", "digest").unique().iter_rows():
             if digest != digests.get(replicate):
                 yield f"{where}: replicate {replicate} did not see the data that it has in the question"
     known, here = plan.lengths(science), list(climbed.scores)

@@ -32,7 +32,11 @@ def card(reading: Reading) -> Card | None:
         own = scale * arm.scores("test")[:, :, -1].mean(axis=1)[:, None]
         low, high = (float(end[0]) for end in _bands(own, alpha))
         pieces = [(a, b) for a, b in v["details"].get("speedup", {}).get("pieces", [])]
-        gone_on = bool(pieces) and v["speedup_low"] is None, bool(pieces) and v["speedup_high"] is None
+        tried = v["details"].get("speedup", {})
+        gone_on = (
+            bool(pieces) and pieces[0][0] == tried["shortest"],
+            bool(pieces) and pieces[-1][1] == tried["longest"],
+        )
         levels.append(Level(arm.name, arm.look, float(own.mean()), (low, high), pieces, gone_on, v.get("speedup")))
     return Card(
         "speedup",
