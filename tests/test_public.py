@@ -54,6 +54,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "check": lambda f: f("sgd"),
     "check_optimizer": lambda f: f("sgd"),
     "compare": lambda f: f("adam", "sgd", task="logistic", **FEW),
+    "contender_for": lambda f: f("sgd", lr=0.1),
     "metrics": lambda f: f.accuracy.sign,
     "open": lambda f: refused(f, "nowhere"),
     "optim": lambda f: f.GNSAdam,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
     from assay.driver.compare import Planned, Result, compare, plan
     from assay.driver.compare import open as open
+    from assay.driver.ready import contender_for
     from assay.space import Choice, Float, Int
     from assay.tasks import metrics
 
@@ -21,6 +22,7 @@ _HOMES = {
     **dict.fromkeys(("Contender", "Loaders", "Metric", "Run", "Split", "Splits", "Task"), "assay.core"),
     **dict.fromkeys(("Planned", "Result", "compare", "open", "plan"), "assay.driver.compare"),
     **dict.fromkeys(("check", "check_optimizer"), "assay.conformance"),
+    "contender_for": "assay.driver.ready",
     "metrics": "assay.tasks",
     "optim": "assay",
     "testing": "assay",
@@ -41,6 +43,7 @@ __all__ = [  # but `open`, for `from assay import *` would hide Python's own
     "check",
     "check_optimizer",
     "compare",
+    "contender_for",
     "metrics",
     "optim",
     "plan",

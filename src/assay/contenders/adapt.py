@@ -127,7 +127,10 @@ def adapt(
             f"a wrapper, optimizer or base_optimizer. Write {_factory(name)}"
         )
     if signature.wraps and baseline is None:
-        raise UsageError(f"{name} wraps another optimizer ({signature.wraps}): it can be a candidate, not the baseline")
+        raise UsageError(
+            f"{name} wraps another optimizer ({signature.wraps}): it can be a candidate, not the baseline "
+            "(and assay.contender_for is told by baseline= what it wraps)"
+        )
     make, more, usual, note, pilot = _made_of(target, name, signature, baseline)
     note = "" if not signature.wraps and (space is not None or "lr" in tuned) else note
     accepts = {*signature.named, *more}
@@ -217,12 +220,41 @@ def _nothing_to_tune(name: str, signature: Signature) -> UsageError:
     return UsageError(f"{name} has nothing to tune; name a range, as in --space {name}.{tunable[0]}=1e-5..1e-1:log")
 
 
+def as_class(target: Any, name: str, settings: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """The class, and what it takes beside its parameters, for code that makes it itself.
+
+    Raises:
+        UsageError: it is no class, or takes something else than parameters and settings.
+    """
+    signature = Signature.of(target, name) if isinstance(target, type) else None
+    if signature is None or signature.given != "parameters" or signature.beside or "run" in signature.named:
+        raise UsageError(
+            f"{name} is no class of plain params and settings, so another can't make it: make it by .optimizer(model), and "
+            "give Trainer(optimizers=(optimizer, scheduler))"
+        )
+    return target, _in_tuples(_with_defaults(signature), dict(settings))
+
+
+def _with_defaults(signature: Signature) -> dict[str, tuple[str, int, Any]]:
+    return {name: (*place, signature.named[place[0]].default) for name, place in signature.within.items()}
+
+
+def _in_tuples(within: Mapping[str, tuple[str, int, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with those that stand in tuples put there: `beta1` into `betas`."""
+    for name in within.keys() & settings.keys():
+        whole, place, default = within[name]
+        parts = list(settings.get(whole, default))
+        parts[place] = settings.pop(name)
+        settings[whole] = tuple(parts)
+    return settings
+
+
 # What these keep for the functions that they make are plain values: engines compare them.
 
 
 def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
     given, accepts = signature.given, frozenset(signature.named)
-    within = {name: (*place, signature.named[place[0]].default) for name, place in signature.within.items()}
+    within = _with_defaults(signature)
     # torch's fused kernels on a CPU take a gradient of another layout than its parameter's for one of the same. Autograd
     # makes none such, but what others do to gradients may.
     may_fuse = "fused" in accepts and (getattr(target, "__module__", "") or "").startswith(
@@ -232,11 +264,7 @@ def _direct(target: Callable[..., Any], signature: Signature) -> Callable[..., A
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         if "run" in accepts:
             hyperparameters["run"] = run
-        for name in within.keys() & hyperparameters.keys():
-            whole, place, default = within[name]
-            parts = list(hyperparameters.get(whole, default))
-            parts[place] = hyperparameters.pop(name)
-            hyperparameters[whole] = tuple(parts)
+        hyperparameters = _in_tuples(within, hyperparameters)
         if run.fused and may_fuse and not {"fused", "foreach"} & hyperparameters.keys():
             hyperparameters["fused"] = True
         if given == "model":

@@ -8,7 +8,9 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
+
+Closure = Literal["no", "yes", "graph"]
 
 
 def needs_closure(step: Callable[..., Any] | None) -> bool:
@@ -27,6 +29,11 @@ def needs_closure(step: Callable[..., Any] | None) -> bool:
         return True
     code = getattr(inspect.unwrap(step), "__code__", None)  # type: ignore[arg-type]
     return code is not None and any(p.default is None and _wants(code, p.name) for p in own)
+
+
+def closure_of(said: Closure, step: Callable[..., Any]) -> Closure:
+    """What the step of an optimizer needs: what was said of its contender, or what is known now that it is made."""
+    return "yes" if said == "no" and needs_closure(step) else said
 
 
 @functools.lru_cache(maxsize=1_000)

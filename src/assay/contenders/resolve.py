@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from assay.contenders.adapt import adapt, parameters_of
@@ -16,7 +17,7 @@ from assay.contenders.registry import CONTENDERS, PACKAGED, RANGES
 from assay.contenders.schedules import split_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
-from assay.space import Choice, Dimension, Float, Int, Space
+from assay.space import Choice, Dimension, Float, Int, Space, midpoint
 
 _ALIASED = re.compile(r"^(?P<alias>[A-Za-z0-9_.+-]+)=(?P<rest>.+)$")
 
@@ -53,6 +54,30 @@ def contenders(
         if not any(name in c.space for c in found):
             raise UsageError(f"--tune {name}: none of {', '.join(names_found)} takes it as a value of its own")
     return tuple(found)
+
+
+def settled(reference: Brought, settings: Mapping[str, Any], baseline: Brought | None = None) -> Contender:
+    """A contender with these settings and nothing left to tune; `baseline`: what a wrapper wraps.
+
+    Raises:
+        UsageError: as `contenders` does; a setting that it doesn't take, or none of what is tuned where it is compared.
+    """
+    if isinstance(reference, str):
+        name, reference = shown_name(reference), split_alias(reference)[1]
+    else:
+        name = _called(reference)
+    wrapped = None if baseline is None else contenders([baseline])[0]
+    return at(_resolve(reference, name, {}, wrapped, True, {}, settings), settings)
+
+
+def at(contender: Contender, settings: Mapping[str, Any]) -> Contender:
+    """The contender at these settings. UsageError where one of what is tuned is missing."""
+    if missing := [name for name in contender.space if name not in settings]:
+        raise UsageError(
+            f"{contender.name} needs a value for {', '.join(missing)}, as in contender_for(…, {missing[0]}="
+            f"{midpoint(contender.space[missing[0]])!r}); assay.open(FOLDER).contender({contender.name!r}) has what was tuned"
+        )
+    return replace(contender, space={}, fixed={**contender.fixed, **settings})
 
 
 def _besides(tune: Sequence[str]) -> Space:
@@ -158,12 +183,14 @@ def _resolve(
     baseline: Contender | None,
     untuned: bool,
     tune: Space,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Contender:
     if isinstance(reference, Contender):
-        return _given(reference, name, own)
+        return _given(replace(reference, fixed={**reference.fixed, **settings}), name, own)
     if not isinstance(reference, str):
         see_that_it_makes(reference, name)
-        made = adapt(reference, name, tuned=_typed(own, reference), baseline=baseline, untuned=untuned, tune=tune)
+        tuned = _typed(own, reference)
+        made = adapt(reference, name, tuned=tuned, fixed=settings, baseline=baseline, untuned=untuned, tune=tune)
         return replace(made, reference=reference_of(reference), **origin_of(reference)._asdict())
     plain, schedule = split_schedule(reference)
     suffix = reference[len(plain) :]
@@ -181,7 +208,7 @@ def _resolve(
             f"{error} (pip install 'assay[board]' brings it)" if plain in PACKAGED else str(error)
         ) from error
     if isinstance(target, Contender):
-        target = replace(target, note=_noted(target.note, changes_of(target.make)))
+        target = replace(target, fixed={**target.fixed, **settings}, note=_noted(target.note, changes_of(target.make)))
         found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     see_that_it_makes(target, plain)
@@ -190,7 +217,7 @@ def _resolve(
         name,
         space=entry.space if entry else None,
         tuned=_typed(own, target) if own else {},
-        fixed={k: v for k, v in known_by_name.fixed.items() if k not in own} if known_by_name else {},
+        fixed={**{k: v for k, v in (known_by_name.fixed if known_by_name else {}).items() if k not in own}, **settings},
         baseline=baseline,
         untuned=untuned,
         tune={each: own_ranges.get(each, range_) for each, range_ in tune.items()},

@@ -20,6 +20,7 @@ from assay.record.suite import is_suite, runs
 
 from .planned import Planned, planned
 from .question import Question, question, with_options_of
+from .ready import Ready, tuned
 from .run import run
 
 if TYPE_CHECKING:
@@ -63,6 +64,16 @@ class Result:
     def root(self) -> str:
         """One hash over the record that the verdict rests on, to be published with it (docs/record.md)."""
         return manifest.root(self.folder)
+
+    def contender(self, name: str) -> Ready:
+        """A contender at the settings that the report calls tuned, for training code that you have (docs/guides.md).
+
+        They are the median of what each replicate chose, of a choice the commonest. Its file or package must be as it was.
+
+        Raises:
+            UsageError: none of that name, given as a Python object, edited since; a record of several tasks.
+        """
+        return tuned(self.folder, self.content, name)
 
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each; across tasks with a column `task`."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from assay.contenders.guard.settings import random_states, set_random_states
-from assay.contenders.interface import needs_closure
+from assay.contenders.interface import closure_of
 from assay.contenders.schedules import factor_at
 from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
@@ -48,21 +48,9 @@ class Step:
         """`forward_in`: makes the context that a forward pass is in; `micro_batch`: samples that go through at once."""
         self.forward_in, self.micro_batch = forward_in, micro_batch
         self.forward: Callable[[Tensor], Tensor] = model
-        self.task, self.model, self.optimizer, self.closure = task, model, optimizer, contender.closure
-        if optimizer is None:
-            raise UsageError(f"{contender.name} returns None instead of an optimizer (a return statement is missing)")
-        if not callable(getattr(optimizer, "step", None)):
-            raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step()")
-        own = type(optimizer).step if isinstance(optimizer, torch.optim.Optimizer) else None
-        if getattr(own, "__wrapped__", own) is torch.optim.Optimizer.step:  # torch wraps it when the first one is made
-            raise UsageError(f"{contender.name} makes a {type(optimizer).__name__}, which has no step() of its own")
-        if isinstance(optimizer, LRScheduler):
-            raise UsageError(
-                f"{contender.name} makes a {type(optimizer).__name__}, a schedule: its step() changes the rate and trains "
-                "nothing; return the optimizer, with a step() that also takes the schedule's"
-            )
-        if self.closure == "no" and needs_closure(optimizer.step):  # what a factory makes is known only now
-            self.closure = "yes"
+        self.task, self.model, self.optimizer = task, model, optimizer
+        see_that_it_steps(contender.name, optimizer)
+        self.closure = closure_of(contender.closure, optimizer.step)
         if contender.schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
             raise UsageError(
                 f"{contender.name} can't be scheduled: a schedule is written to group['lr'] of its param_groups, which it "
@@ -148,6 +136,22 @@ class Step:
         means = torch.stack([torch.stack(kept).mean() for kept in (self.losses, self.grad_norms, self.update_norms)])
         self.losses, self.grad_norms, self.update_norms = [], [], []
         return means.double().cpu().numpy()
+
+
+def see_that_it_steps(name: str, optimizer: Any) -> None:
+    """UsageError where what a contender of this name made is no optimizer, or a schedule."""
+    if optimizer is None:
+        raise UsageError(f"{name} returns None instead of an optimizer (a return statement is missing)")
+    if not callable(getattr(optimizer, "step", None)):
+        raise UsageError(f"{name} makes a {type(optimizer).__name__}, which has no step()")
+    own = type(optimizer).step if isinstance(optimizer, torch.optim.Optimizer) else None
+    if getattr(own, "__wrapped__", own) is torch.optim.Optimizer.step:  # torch wraps it when the first one is made
+        raise UsageError(f"{name} makes a {type(optimizer).__name__}, which has no step() of its own")
+    if isinstance(optimizer, LRScheduler):
+        raise UsageError(
+            f"{name} makes a {type(optimizer).__name__}, a schedule: its step() changes the rate and trains nothing; return "
+            "the optimizer, with a step() that also takes the schedule's"
+        )
 
 
 def _loss(task: Task, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
