@@ -16,7 +16,7 @@ from assay.cli import call
 from assay.driver import verify
 from assay.driver.retrain import retrain
 from assay.errors import UsageError
-from assay.ladder.judged import with_speedups
+from assay.ladder.judged import reserved, with_speedups
 from assay.ladder.plan import lengths
 from assay.record import RunFolder
 from assay.report.paper import write
@@ -254,36 +254,24 @@ def test_a_record_with_a_ladder_isnt_made_longer(climbed, tmp_path):
         ask(copy, replicates=6)
 
 
-def test_a_rung_that_nobody_asked_for_counts_for_nothing(climbed, tmp_path):
+def test_a_verdict_that_is_held_back_holds_what_follows_back_too():
+    said = "mine is worth 1.20× adam's steps."
+    assert (
+        reserved({"details": {"held_back": "better"}}, said) == f"By that interval alone, with the same reserve: {said}"
+    )
+    assert reserved({"details": {}}, said) == said
+
+
+def test_a_rung_at_the_planned_length_counts_for_nothing(climbed, tmp_path):
+    """That length is the question's own; nobody asks for it."""
     copy = tmp_path / "run"
     shutil.copytree(climbed.folder, copy)
-    longer = copy / "speedup" / "6"
-    for epochs in (4, 16):  # one at the planned length, and one beyond those that the ladder came to
-        assert not (copy / "speedup" / str(epochs)).exists()
-        plan = json.loads((longer / "plan.json").read_text())
-        plan["science"]["task"]["epochs"] = epochs
-        shutil.copytree(longer, copy / "speedup" / str(epochs))
-        (copy / "speedup" / str(epochs) / "plan.json").write_text(json.dumps(plan))
-    frame = RunFolder.open(copy)
-    assert (
-        json.loads(json.dumps(with_speedups(frame, {"verdicts": climbed.content["verdicts"]})["ladder"]))
-        == (climbed.content["ladder"])
-    )
-
-
-def test_a_rung_at_the_edge_of_a_range_is_said(tmp_path):
-    """Adam may move only slowly, so that its best rate is the highest at every length."""
-    task, spaces = tiny.task(epochs=2, batch_size=8), ["adam.lr=1e-4..1e-3:log", "sgd.lr=0.1..1:log"]
-    few = {**SMALL, "replicates": 4, "trials": 4}
-    found = assay.compare("adam", "sgd", task=task, space=spaces, out=tmp_path / "run", speedup=True, workers=1, **few)
-    rungs = {r["epochs"]: r["edges"] for r in found.content["ladder"]["rungs"]}
-    assert rungs[2] == []  # the question's own edges are in its verdict
-    longest = max(rungs)
-    assert [(e["hyperparameter"], e["end"]) for e in rungs[longest]] == [("lr", "high")]
-    (verdict,) = found.verdicts
-    assert f"At {longest} epochs adam's lr lies in the top tenth of its range in " in verdict.sentence
-    assert "By that interval alone, with the same reserve: " in verdict.sentence  # for the verdict is held back
-    assert call(["verify", str(found.folder)]) == 0
+    shutil.copytree(copy / "speedup" / "6", copy / "speedup" / "4")
+    plan = json.loads((copy / "speedup" / "4" / "plan.json").read_text())
+    plan["science"]["task"]["epochs"] = 4
+    (copy / "speedup" / "4" / "plan.json").write_text(json.dumps(plan))
+    found = with_speedups(RunFolder.open(copy), {"verdicts": climbed.content["verdicts"]})["ladder"]
+    assert json.loads(json.dumps(found)) == climbed.content["ladder"]
 
 
 def test_a_candidate_far_ahead_makes_the_ladder_longer_and_one_far_behind_is_said_to_be(tmp_path):
@@ -297,6 +285,15 @@ def test_a_candidate_far_ahead_makes_the_ladder_longer_and_one_far_behind_is_sai
     (verdict,) = found.verdicts
     assert verdict.speedup is None
     assert "better than adam trained for any number of steps that was tried, 0.50× to 4.00× its own" in verdict.sentence
+    edges = {r["epochs"]: r["edges"] for r in found.content["ladder"]["rungs"]}
+    assert edges.pop(2) == []  # the question's own are in its verdict
+    assert any(edges.values())
+    for epochs, (edge, *_) in ((epochs, own) for epochs, own in edges.items() if own):
+        end = {"high": "top", "low": "bottom"}[edge["end"]]
+        assert (
+            f"At {epochs} epoch{'s' * (epochs > 1)} adam's lr lies in the {end} tenth of its range in "
+            in verdict.sentence
+        )
     other = assay.compare(
         "sgd", "adam", task=task, space=spaces, out=tmp_path / "turned", speedup=True, workers=1, **slow
     )
@@ -394,8 +391,8 @@ def test_tasks_on_which_longer_training_gains_nothing_are_left_out_for_everyone(
     tasks = [tiny.task(name="one", epochs=3), tiny.task(name="two", epochs=4, batch_size=16)]
     asked = {**SMALL, "replicates": 4, "trials": 2, "workers": 1, "space": [RANGES[0], "slow.lr=1e-3..0.02:log"]}
     monkeypatch.setattr(Climbed, "helps", property(lambda c: c.question.task.name not in flat))
-    worths = property(lambda c: [Worth(1.5, 1.2, 1.8, [(1.2, 1.8)], (0.5, 2.0), ahead=None)])
-    monkeypatch.setattr(Climbed, "worths", worths)
+    worth = Worth(1.5, 1.2, 1.8, [(1.2, 1.8)], (0.5, 2.0), ahead=None)
+    monkeypatch.setattr(Climbed, "worth", lambda self, slot, candidates: worth)
     found = assay.compare("adam", "slow=adam", task=tasks, out=tmp_path / "run", speedup=True, **asked)
     (verdict,) = found.verdicts
     if len(flat) == 1:
