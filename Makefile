@@ -6,7 +6,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test docs lint format clean
+.PHONY: demo test test-whole docs lint format clean
 
 demo: .venv/installed
 	@echo "1. the experiment as it was published (about half a minute)"
@@ -21,6 +21,9 @@ docs: .venv/docs
 	$(BIN)/python docs/site/gather.py build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -c docs/site build/docs build/site
 	@echo "build/site/index.html"
+
+test-whole: .venv/dev
+	$(BIN)/python -m pytest -n auto -m ""
 
 lint: .venv/dev
 	$(BIN)/ruff check .

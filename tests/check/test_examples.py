@@ -17,7 +17,9 @@ REASONS = {
 }
 
 
-@pytest.mark.parametrize("package", REASONS)
+@pytest.mark.parametrize(
+    "package", [pytest.param("torch_optim", marks=pytest.mark.whole), "schedulefree", "lion_pytorch"]
+)  # the sound ones of torch are asked elsewhere, too
 def test_an_adopted_package_is_green_with_reasons(package):
     file = ADOPT / f"test_{package}.py"
     if package != "torch_optim" and importlib.util.find_spec(package) is None:

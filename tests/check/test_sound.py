@@ -69,6 +69,17 @@ def test_registered_ones_pass_and_are_themselves(name, reports):
 
 
 @pytest.mark.parametrize("target", OWN, ids=lambda t: t.__name__)
+def test_sound_ones_pass(target):
+    quick = [s.name for s in CATALOGUE if s.kind == "check" and s.name not in ("identity", "leak")]
+    report = check(target, speed=False, limit=120, only=quick)
+    assert report.ok, {f.name: f.sentence for f in report.failed}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [*OWN[:6], *(pytest.param(t, marks=pytest.mark.whole) for t in OWN[6:])],
+    ids=lambda t: t.__name__,
+)
 def test_sound_ones_pass_and_are_new(target):
     report = check_optimizer(target, limit=120)
     identity = report["identity"]
@@ -90,7 +101,7 @@ UNDER = {
 OF_TORCH = ["Adadelta", "Adafactor", "Adamax", "RAdam", "RMSprop", *UNDER]
 
 
-@pytest.mark.parametrize("name", OF_TORCH)
+@pytest.mark.parametrize("name", ["SGD", *(pytest.param(n, marks=pytest.mark.whole) for n in OF_TORCH if n != "SGD")])
 def test_torchs_own_pass_in_every_setting_that_they_take(name):
     only = [s.name for s in CATALOGUE if s.kind == "check" and s.name not in ("identity", "leak")]
     report = check(f"torch.optim:{name}", speed=False, limit=120, only=only, matrix=True, budget=3600)

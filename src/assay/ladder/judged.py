@@ -104,10 +104,10 @@ class Climbed:
         """Ends of the baseline's ranges that too many replicates chose, by the length of the rung."""
         return {epochs: arrays.contender(0).edges(arrays.protocol) for epochs, arrays in self.trained.items()}
 
-    @property
+    @cached_property
     def helps(self) -> bool:
-        """Whether it gains by that."""
-        return self.longer == "helps"
+        """Whether it gains by that at the level of the intervals: else a mean, or a slope, would wait for what none can tell."""
+        return self.ladder.longer(self.interval) == "helps"
 
 
 def with_speedups(folder: RunFolder, content: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _fields(climbed: Climbed, found: Worth | None, verdict: dict[str, Any]) -> d
         shortest=found.tried[0],
         longest=found.tried[1],
         ahead=found.ahead,
-        longer_helps=None if climbed.longer is None else climbed.helps,
+        longer_helps=None if climbed.longer is None else climbed.longer == "helps",
     )
     return {
         "sentence": f"{verdict['sentence']} {said}",

@@ -226,12 +226,19 @@ def costs(reading: Reading, v: dict[str, Any]) -> dict[str, str]:
         "seconds": _middle(_times(reading, "seconds_to_target", v["candidate"])),
         "worth": MISSING if v.get("speedup") is None else factor(v["speedup"]),
         "worth_interval": "" if None in ends else f"{ends[0]:.2f} to {ends[1]:.2f}",
-        "worth_on": counted(len(v["speedup_tasks"]), "task") if v.get("speedup_tasks") else "",
+        "worth_on": worth_on(v),
         "mean": signed(described.get("interquartile_mean")),
         "mean_interval": _pair(described.get("interquartile_mean_interval"), signed),
         "improvement": percent(described["improvement"]) if described else MISSING,
         "improvement_interval": _pair(described.get("improvement_interval"), percent),
     }
+
+
+def worth_on(v: dict[str, Any]) -> str:
+    """Over how many tasks the mean is, and whether the verdict that it goes with is held back; empty where there is none."""
+    if not v.get("speedup_tasks"):
+        return ""
+    return counted(len(v["speedup_tasks"]), "task") + (", held back" if "held_back" in v["details"] else "")
 
 
 def _times(reading: Reading, key: str, candidate: str) -> list[tuple[float | None, float | None]]:
