@@ -58,8 +58,8 @@ from assay.core import (
 from assay.core.verdict import TaskVerdict
 from assay.driver.estimate import settle
 from assay.driver.job import Job, task_info, trainings
+from assay.driver.one import train_finals, tune
 from assay.driver.plan import plan
-from assay.driver.run import train_finals, tune
 from assay.driver.scheduler import ChunkStream, Scheduler
 from assay.judge import ContenderScores, judge
 from assay.record import RunFolder

@@ -95,7 +95,7 @@ def one(members: int, export: bool) -> dict[str, Any]:
     """One plan, in this process."""
     from assay import events
     from assay.core import ProtocolOptions, WorkerOptions
-    from assay.driver import run
+    from assay.driver import one
     from assay.driver.plan import plan
 
     Stub.export = export
@@ -107,18 +107,18 @@ def one(members: int, export: bool) -> dict[str, Any]:
         if isinstance(event, events.Stage):
             stages.append((event.name, time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
-    run.open_workers = lambda *_: contextlib.nullcontext(Stub())  # type: ignore[assignment]
+    one.open_workers = lambda *_: contextlib.nullcontext(Stub())  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="assay-scale-") as folder:
         out = Path(folder) / "run"
         asked = ProtocolOptions(replicates=replicates, trials=TRIALS, final_seeds=SEEDS)
         (job,) = plan("adam", "sgd", protocol=asked, out=out).jobs
-        run.run_job(job, WorkerOptions(), note)
+        one.run_job(job, WorkerOptions(), note)
         ended = time.perf_counter()
         files = [p for p in out.rglob("*") if p.is_file()]
         size = sum(p.stat().st_size for p in files)
         count = replicates * 2 * (TRIALS + SEEDS)
         exported, again = Stub.export_seconds, time.perf_counter()
-        run.run_job(job, WorkerOptions())
+        one.run_job(job, WorkerOptions())
         again_export = Stub.export_seconds - exported
         resumed = time.perf_counter() - again - again_export
     ends = [at for _, at, _ in stages[1:]] + [ended]

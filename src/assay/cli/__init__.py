@@ -1,5 +1,6 @@
 """The command line: the only place that prints."""
 
-from .commands import call, main
+from . import commands, records
+from .app import call, main
 
-__all__ = ["call", "main"]
+__all__ = ["call", "commands", "main", "records"]  # whose import makes them commands

@@ -1,39 +1,26 @@
-"""The command line: one thin function a command. Nothing here imports torch before it must."""
+"""The commands that ask, or check: one thin function a command. Nothing here imports torch before it must."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import cyclopts
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from assay import __version__, events
+from assay import events
 from assay.core import BudgetOptions, EngineOptions, ProtocolOptions, WorkerOptions
-from assay.errors import AssayError, Interrupted, UsageError
+from assay.errors import UsageError
 from assay.events.text import line, say, tell
 from assay.events.view import view
 
-from . import plan_file, printed, process
-from .options import PARAMETERS, Budget, Engine, Output, OutputOptions, Protocol, RunPath, Tasks, TaskText, Workers
+from . import printed
+from .app import app
+from .options import Budget, Engine, Output, OutputOptions, Protocol, Tasks, TaskText, Workers
 
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
-
-GRACE = 0.5  # seconds for a thread to end by itself
-
-app = App(
-    name="assay",
-    help="Is this optimizer better than a tuned baseline, on this task, and by how much?",
-    version=__version__,
-    help_format="plaintext",
-    default_parameter=Parameter(negative=()),
-    group_parameters=PARAMETERS,
-    suppress_keyboard_interrupt=False,  # `call` answers it
-)
 
 
 @app.command
@@ -237,125 +224,6 @@ def check(
 
 
 @app.command
-def report(
-    folder: RunPath,
-    *others: Annotated[
-        Path, Parameter(help="More run folders, whose reports are set beside the first's in the page --out.")
-    ],
-    latex: bool = False,
-    out: Path | None = None,
-) -> int:
-    """Draw the report of a run folder again; or set several side by side, or write one for a paper.
-
-    Parameters
-    ----------
-    latex
-        For a paper: paper.tex (sentence, table, methods, figures), assay.bib, each figure as PDF and SVG at a column's width,
-        and the numbers behind it as CSV, in the folder --out; by default <run folder>-paper.
-    out
-        Where the page of several goes, or the folder for a paper.
-    """
-    from .reported import again, beside, paper
-
-    if latex:
-        if others:
-            raise UsageError("assay report --latex writes one record's; give it one folder at a time")
-        say(str(paper(folder, out or folder.with_name(f"{folder.resolve().name}-paper"))))
-    elif others:
-        if out is None:
-            raise UsageError("several reports side by side: into which page? --out page.html")
-        say(str(beside([folder, *others], out)))
-    elif out is not None:
-        raise UsageError(
-            f"a run's own report goes into its folder; --out is for --latex, or for several side by side ({out})"
-        )
-    else:
-        say(str(again(folder)))
-    return 0
-
-
-@app.command
-def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = None, workers: int | None = None) -> int:
-    """Compute the verdict again from the members on record, and name whatever doesn't fit (docs/record.md).
-
-    Parameters
-    ----------
-    root
-        The root that was published with the verdict: a record that was forged since has another.
-    retrain
-        Also train so many members, drawn at random, once more, by their engine and by the loop, and compare their curves.
-    workers
-        Processes for that; one a core by default.
-    """
-    from assay.driver.verify import faults, made_by_others, other_root
-    from assay.record.inspection import reading
-
-    with reading(folder):
-        found, again = [*faults(folder), *other_root(folder, root)], []
-        others = [] if found else made_by_others(folder)
-    if retrain is not None and not found:
-        from assay.driver.retrain import retrain as retrained  # imports torch
-
-        again = retrained(folder, retrain, workers)
-    return printed.verified(folder, found, again, others)
-
-
-@app.command
-def export(
-    folder: RunPath,
-    *,
-    csv: Path | None = None,
-    tensorboard: Path | None = None,
-    wandb: Path | None = None,
-    mlflow: Path | None = None,
-) -> int:
-    """The members of a run folder in other tools' formats.
-
-    Parameters
-    ----------
-    csv
-        Where members.csv (a row a member) and curves.csv (a row an epoch) go.
-    tensorboard
-        Where TensorBoard's event files go, a run a member (needs: pip install 'assay[tensorboard]').
-    wandb
-        Where offline runs for Weights & Biases go, a run a member, grouped by replicate; wandb sync sends them (needs: pip
-        install 'assay[wandb]').
-    mlflow
-        Where mlflow.db goes, a run a member below its replicate; mlflow server --backend-store-uri shows it (needs: pip install
-        'assay[mlflow]').
-    """
-    from importlib import import_module
-
-    from assay.export import tables
-    from assay.record.inspection import inspect, reading
-
-    trackers = {"tensorboard": tensorboard, "wandb": wandb, "mlflow": mlflow}
-    asked = {name: to for name, to in trackers.items() if to is not None}
-    if csv is None and not asked:
-        options = ", ".join(f"--{name} FOLDER" for name in ("csv", *trackers))
-        raise UsageError(f"assay export: say what to write: {options}, or several")
-    with reading(folder):
-        inspect(folder, ("members", "scores"))
-        if csv is not None:
-            say(str(tables.csv(folder, csv)))
-        for name, to in asked.items():
-            say(str(import_module(f"assay.export.{name}").write(folder, to)))
-    return 0
-
-
-@app.command
-def status(folder: RunPath) -> int:
-    """How far a run is, while it runs and after."""
-    from assay.record.inspection import reading
-
-    from .status import status as print_status
-
-    with reading(folder):
-        print_status(folder)
-    return 0
-
-
-@app.command
 def doctor(*, self_test: Annotated[bool, Parameter(negative="--no-self-test")] = True) -> int:
     """Is all here that assay needs, and does it work? Exit code 1 where something is wrong; each line has its mend.
 
@@ -398,41 +266,3 @@ def install_completion(*, shell: Literal["bash", "zsh", "fish", "powershell"] | 
         raise UsageError("which shell is this? Name it: assay --install-completion --shell bash") from None
     say(f"{where}: completes assay in each shell that is started from now on")
     return 0
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The entry point: exit codes of the contract, one clear line for each fault."""
-    process.end_with(lambda: call(sys.argv[1:] if arguments is None else arguments))
-
-
-def call(arguments: list[str]) -> int:
-    """Run a command line and return its exit code."""
-    asked = plan_file.Expanded(arguments)
-    try:
-        _check_text(arguments)
-        asked = plan_file.expanded(arguments)
-        code: Any = app(asked.arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        return code if isinstance(code, int) else 0
-    except AssayError as error:
-        tell(asked.placed(str(error)))
-        return error.exit_code
-    except cyclopts.CycloptsError as error:  # names the nearest option or command where one is unknown
-        tell(asked.placed(" ".join(str(error).split())))
-        return UsageError.exit_code
-    except KeyboardInterrupt as error:
-        tell(f"interrupted {error}".strip() + ", before any training began")
-        return Interrupted.exit_code
-    except BrokenPipeError:
-        return 0
-    except OSError as error:  # a place that can't be: a name that is too long, a loop of links, a disk that fails
-        if error.filename is None:
-            raise
-        tell(f"{str(error.filename)[:200]}: {error.strerror}")
-        return UsageError.exit_code
-
-
-def _check_text(arguments: list[str]) -> None:
-    """UsageError for an argument that is no text, which no name of a file or a contender could be."""
-    for word in arguments:
-        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in word):
-            raise UsageError(f"{word!a}: no text that can be a name; write it in UTF-8, without zero bytes")
