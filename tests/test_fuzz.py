@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from assay.cli import commands as cli
+from assay import cli
 from assay.contenders.resolve import parse_space
 from assay.core import Plan, canonical
 from assay.driver import study

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 import assay.driver.run
-from assay.cli import commands as cli
+from assay import cli
 from assay.core import Contender, Plan
 from assay.driver.job import Job
 from assay.report.command import across, command, quoted
