@@ -49,7 +49,7 @@ def test_one_and_two_workers_give_the_same_result(tmp_path):
     assert [e for e in seen if isinstance(e, events.FromRecord)]
 
 
-@pytest.mark.parametrize("protocol", ["published", "honest"])
+@pytest.mark.parametrize("protocol", [pytest.param("published", marks=pytest.mark.whole), "honest"])
 def test_killed_and_started_again_gives_the_same_result_and_repeats_nothing(tmp_path, protocol):
     command = [
         sys.executable,
@@ -139,7 +139,7 @@ def lucky(seed: int) -> Splits:
     return replace(splits, validation=Split(splits.validation.inputs, coins))
 
 
-@pytest.mark.parametrize("protocol", ["honest", "honest-1"])
+@pytest.mark.parametrize("protocol", ["honest", pytest.param("honest-1", marks=pytest.mark.whole)])
 def test_luck_in_validation_does_not_reach_the_verdict(tmp_path, protocol):
     """One optimizer under two names, tuned on coin flips: the luck shows as winner's curse, and in no verdict.
 

@@ -63,7 +63,10 @@ def same_machine(a: Path, b: Path) -> bool:
     return made_on(a) == made_on(b)
 
 
-@pytest.mark.parametrize("name", PLANS)
+LONG = ("suite", "compiled", "compiled-network")  # which take half of the time of all
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.whole] * (n in LONG)) for n in PLANS])
 def test_made_again_it_is_the_same(name, tmp_path, monkeypatch):
     monkeypatch.chdir(HERE)
     monkeypatch.setattr(protocol, "EDGES", UNSET)  # the records are of plans from before edges held anything back

@@ -47,6 +47,7 @@ def test_a_run_with_all_there_is_beside_it_is_of_the_schema(with_all, validator)
     validator.validate(with_all)
 
 
+@pytest.mark.whole
 def test_several_sizes_are_of_the_schema(tmp_path, validator):
     folder = tmp_path / "run"
     sizes = ["--task", "logistic", "--scale", "epochs=2,4,8", "--speedup"]

@@ -71,6 +71,7 @@ def test_a_compiled_model_gives_the_loops_numbers() -> None:
 
 
 @needs_compiler
+@pytest.mark.whole
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
 def test_it_is_in_the_record_and_on_the_page_and_made_again(tmp_path) -> None:
     asked = ["--compile", "on", "--micro-batch", "9"]
