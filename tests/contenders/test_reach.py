@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import subprocess
@@ -374,6 +375,14 @@ def test_a_module_that_is_taken_of_a_package_inside_a_function_is_reached(tmp_pa
         return planned("def rate(lr):\n    from taken import sub\n    return lr * sub.BETA")
 
     assert with_beta("0.5").plan_hash != with_beta("0.25").plan_hash
+
+
+def test_a_module_in_folders_without_an_init_is_found_where_none_of_them_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "outer_space" / "inner").mkdir(parents=True)
+    (tmp_path / "outer_space" / "inner" / "rule.py").write_text("BETA = 0.5")
+    found = packages.imported_files("outer_space.inner.rule")
+    assert found["outer_space.inner.rule"] == hashlib.sha256(b"BETA = 0.5").hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def _place(module: str) -> Path | None:
         file = getattr(loaded, "__file__", None)
         return Path(file) if file else None
     where, spec = None, None
-    for end in (i for i, character in enumerate(module + ".") if character == "."):
-        spec = PathFinder.find_spec(module[:end], where)
+    for name in module.split("."):  # alone: by its whole name a namespace asks for packages that aren't loaded
+        spec = PathFinder.find_spec(name, where)
         if spec is None:
             return None
         where = list(spec.submodule_search_locations or [])
