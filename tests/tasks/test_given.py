@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from assay import events
 from assay.contenders import contenders
@@ -144,6 +144,20 @@ def test_a_loader_whose_batches_are_not_the_tasks_is_refused():
     odd = find(tiny.task(data=lambda seed: replace_train(loaders(seed))))
     with pytest.raises(UsageError, match=r"must be \(inputs, targets\)"):
         odd.data(0)
+
+
+class Endless(IterableDataset):
+    """It never says how many it holds."""
+
+    def __iter__(self):
+        while True:
+            yield torch.zeros(4), torch.tensor(0)
+
+
+def test_a_loader_without_a_length_is_refused_before_it_is_read():
+    task = find(tiny.task(data=lambda seed: loaders(seed)._replace(validation=DataLoader(Endless(), 32))))
+    with pytest.raises(UsageError, match="the validation DataLoader can't say how many batches it has .* __len__"):
+        task.data(0)
 
 
 def replace_train(given: Loaders) -> Loaders:

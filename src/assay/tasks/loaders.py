@@ -41,10 +41,17 @@ def read(loaders: Loaders) -> Splits:
     """What loaders hold, as arrays in the order of one pass; `loader` is the training split's, for the batches.
 
     Raises:
-        UsageError: batches that are not (inputs, targets), or none at all.
+        UsageError: batches that are not (inputs, targets), or none at all; a loader that doesn't know how many it has.
     """
 
     def whole(name: str, loader: Any) -> Split:
+        try:
+            len(loader)
+        except TypeError as error:  # it may have no end
+            raise UsageError(
+                f"the {name} DataLoader can't say how many batches it has ({error}); give it a data set with a length, as "
+                "TensorDataset has, or an IterableDataset that defines __len__"
+            ) from error
         batches = list(epoch(loader, 0))
         if not batches:
             raise UsageError(f"the {name} DataLoader gives no batch")
