@@ -98,10 +98,15 @@ def planned(comparison: Comparison, work: WorkerOptions, on_event: events.OnEven
     Raises:
         UsageError: its folder holds something else.
     """
+
+    def unestimated(event: events.Event) -> None:  # the estimate is the answer here, and would be told twice
+        if not isinstance(event, events.Estimated):
+            on_event(event)
+
     suite = comparison.suite
     names = [job.task.name for job in comparison.jobs] if suite is None else [entry.name for entry in suite.entries]
     tasks = tuple(
-        PlannedTask(name, job.science, estimated(job, work, on_event))
+        PlannedTask(name, job.science, estimated(job, work, unestimated))
         for name, job in zip(names, comparison.jobs, strict=True)
     )
     plan_hash = comparison.jobs[0].science.plan_hash if suite is None else suite.hash
