@@ -1,6 +1,6 @@
 """Does the interval of a speed-up cover the true one, and how far is the estimate off? On curves that are known; no training.
 
-    python benchmarks/speedup_simulation.py [--simulations 400] [--suites]
+    python benchmarks/speedup_simulation.py [--simulations 400] [--suites | --slopes]
 
 A replicate's score of the baseline at budget b is f(b) and noise; the candidate's, at its own budget, is f(s) and noise, s being
 the true speed-up. The ladder begins with three rungs and grows as in a run. Scores are in margins. `constant`: as of a constant
@@ -9,6 +9,8 @@ rate, where each doubling is worth much; `cosine`: as of a schedule to its end, 
 
 `--suites`: the geometric mean over tasks that all have the same true speed-up, of which some gain so little by longer training
 that it is often not seen (and they are left out), or that what the candidate is worth there is open (and there is no mean).
+
+`--slopes`: the slope of ln(speed-up) over ln(size) at four sizes, each with replicates of its own luck.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ import numpy as np
 
 from assay.judge import across
 from assay.judge.decide import paired_interval
-from assay.judge.speedup import FIRST, FURTHEST, Ladder, Worth, factor_of, wanted, worth
+from assay.judge.scale import slope
+from assay.judge.speedup import FIRST, FURTHEST, Ladder, Worth, factor_of, log_factors, wanted, worth
 
 Curve = Callable[[float], float]
 
@@ -48,6 +51,7 @@ class Run(NamedTuple):
 
     found: Worth
     ladder: Ladder
+    differences: np.ndarray  # (K,) candidate − baseline, at the planned budget
 
 
 def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generator) -> Run:
@@ -67,7 +71,7 @@ def simulated(curve: Curve, true: float, replicates: int, rng: np.random.Generat
         ends = {"shorter": known[0] - 1, "longer": known[-1] + 1}
         more = [ends[end] for end in wanted([found], ladder, deciding) if abs(ends[end]) <= FURTHEST]
         if not more:
-            return Run(found, ladder)
+            return Run(found, ladder, ours - rungs[0])
         rungs |= {rung: scores(factor_of(rung), FINALS[1]) for rung in more}
 
 
@@ -137,11 +141,60 @@ def suites(simulations: int) -> None:
             print(f"| {true} | {replicates} | {share:.0%} | {tasks:.1f} | {covered:.1%} | {bias:+.1%} |", flush=True)
 
 
+SIZES = (32, 64, 128, 256)
+SLOPES = (-0.12, 0.0, 0.12)
+
+
+class Slopes(NamedTuple):
+    """Of one curve, true slope and number of replicates."""
+
+    coverage: float
+    bias: float  # of the median, in the slope's own unit
+    width: float  # of the interval, the median
+    known: float  # runs that have a slope: at every size the speed-up is settled, and longer training helps
+
+
+def slopes(curve: str, true: float, replicates: int, simulations: int, seed: int = 0) -> Slopes:
+    """Many runs over four sizes, at the middle of which the candidate is worth 1.2 times the steps."""
+    rng = np.random.default_rng([2, seed, replicates, round(100 * true) + 100, list(CURVES).index(curve)])
+    middle = math.sqrt(SIZES[0] * SIZES[-1])
+    found = []
+    for _ in range(simulations):
+        runs = [simulated(CURVES[curve], 1.2 * (size / middle) ** true, replicates, rng) for size in SIZES]
+        if all(run.found.settled and run.ladder.longer(deciding) == "helps" for run in runs):
+            logs = [log_factors(run.differences, run.ladder, run.found) for run in runs]
+            found.append(slope(SIZES, logs, 0.05))
+    return Slopes(
+        coverage=float(np.mean([one.low <= true <= one.high for one in found])),
+        bias=float(np.median([one.mean for one in found])) - true,
+        width=float(np.median([one.high - one.low for one in found])),
+        known=len(found) / simulations,
+    )
+
+
+def over_sizes(simulations: int) -> None:
+    """A line for each curve, number of replicates and true slope."""
+    print("| curve | K | true slope | coverage | bias | width | runs with a slope |\n|---|---|---|---|---|---|---|")
+    for curve in ("constant", "cosine"):
+        for replicates in KS:
+            for true in SLOPES:
+                c = slopes(curve, true, replicates, simulations)
+                print(
+                    f"| {curve} | {replicates} | {true} | {c.coverage:.1%} | {c.bias:+.3f} | {c.width:.2f} | {c.known:.0%} |",
+                    flush=True,
+                )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--simulations", type=int, default=400)
-    options.add_argument("--suites", action="store_true")
+    several = options.add_mutually_exclusive_group()
+    several.add_argument("--suites", action="store_true")
+    several.add_argument("--slopes", action="store_true")
     asked = options.parse_args()
+    if asked.slopes:
+        over_sizes(asked.simulations)
+        return
     if asked.suites:
         suites(asked.simulations)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 import assay
 from assay.answer.carried import factor
 from assay.cli import call
-from assay.judge.scale import sentence, slope
+from assay.judge import power
+from assay.judge.scale import expected_half_width, sentence, slope
 from assay.record import RunFolder, manifest
 
 SIZES = (32, 64, 128, 256)
@@ -45,6 +47,29 @@ def test_slopes_are_covered_as_often_as_they_say(shared: float) -> None:
         found = slope(SIZES, values, 0.05)
         held += found.low <= true <= found.high
     assert scipy.stats.binomtest(held, n, 0.95).pvalue > 0.001
+
+
+def test_the_half_width_that_a_plan_expects_is_what_samples_have() -> None:
+    rng, replicates = np.random.default_rng(2), 10
+    wide = [slope(SIZES, list(rng.standard_normal((4, replicates))), 0.05) for _ in range(2000)]
+    expected = expected_half_width(SIZES, power.expected_half_width(1.0, replicates, 0.05))
+    assert np.mean([one.high - one.low for one in wide]) / 2 == pytest.approx(expected, rel=0.02)
+
+
+def test_a_plan_says_how_well_a_speed_up_and_a_slope_will_be_known() -> None:
+    options = {"task": "mnist1d-mlp", "scale": "width=32,64,128", "engine": "loop", "quiet": True, "replicates": 14}
+    said = str(assay.plan("adam", "nadam", speedup=True, **options)).splitlines()
+    at = [line for line in said if "if twice the steps gain the baseline 2 points" in line]
+    assert len(at) == 3
+    ends = re.search(r"from about ([\d.]+) to ([\d.]+) times", at[0])
+    interval = re.search(r"interval will be about ±[\d.]+ to ±([\d.]+) points", said[2] + said[3])
+    assert ends
+    assert interval
+    assert float(ends[2]) == pytest.approx(2 ** (float(interval[1]) / 2), abs=0.06)
+    about = re.search(r"over ln\(width\) will be known to about ±([\d.]+) margins", said[-2])
+    assert about
+    assert float(about[1]) == pytest.approx(float(interval[1]) / np.sqrt(2 * np.log(2) ** 2), abs=0.02)
+    assert "speed-up" not in str(assay.plan("adam", "nadam", **options))
 
 
 def test_what_is_said_of_a_slope() -> None:

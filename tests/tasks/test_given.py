@@ -156,7 +156,7 @@ class Endless(IterableDataset):
 
 def test_a_loader_without_a_length_is_refused_before_it_is_read():
     task = find(tiny.task(data=lambda seed: loaders(seed)._replace(validation=DataLoader(Endless(), 32))))
-    with pytest.raises(UsageError, match="the validation DataLoader can't say how many batches it has .* __len__"):
+    with pytest.raises(UsageError, match=r"the validation DataLoader can't say how many batches it has .* __len__"):
         task.data(0)
 
 

@@ -87,6 +87,11 @@ class Estimate:
     most: int | None = None  # trainings, where there may be more replicates than at first
 
     @property
+    def widest(self) -> float | None:
+        """The half width of the interval, at the upper end of its range where it has one."""
+        return max(self.half_width_range) if self.half_width_range else self.half_width
+
+    @property
     def too_wide(self) -> bool:
         """The expected interval is wider than the margin: the answer may well be inconclusive."""
         return self.half_width is not None and 2 * self.half_width > self.margin
@@ -196,6 +201,9 @@ def replicate_sd(task: Task, final_seeds: int) -> float:
     return (recorded * carried) ** 0.5
 
 
+GAIN = 2.0  # margins that twice the steps gain, where it is said how far a speed-up's interval may reach
+
+
 def sentence(e: Estimate, science: Science) -> list[str]:
     """What is said at the start: a line for the cost, one for the power, one for a warning."""
     t, p = science.task, science.protocol
@@ -232,6 +240,14 @@ def sentence(e: Estimate, science: Science) -> list[str]:
             f"interval will be about ±{amount(' to ±'.join(wide), t.unit)}, the margin is {margin} "
             f"(by the spread on record for this task{of})"
         )
+        if e.ladder:
+            gain = GAIN * e.margin
+            most = (e.widest or 0) / gain
+            lines.append(
+                f"if twice the steps gain the baseline {amount(f'{t.scale * gain:.3g}', t.unit)}, the speed-up's interval will "
+                f"reach from about {2**-most:.2g} to {2**most:.2g} times what is found; if they gain less, "
+                "further"
+            )
     if e.too_wide and not isinstance(p.stages, Stages):
         width = amount(f"{2 * t.scale * (e.half_width or 0):.2g}", t.unit)
         lines.append(

@@ -10,6 +10,8 @@ import msgspec
 
 from assay import events
 from assay.core import ContenderInfo, Science, WorkerOptions
+from assay.judge.scale import expected_half_width
+from assay.ladder.scale import sizes_of
 
 from .estimate import Estimate, as_data, duration, estimated, sentence
 from .plan import Comparison
@@ -41,6 +43,7 @@ class Planned:
     plan_hash: str
     tasks: tuple[PlannedTask, ...]
     across: bool = False  # one verdict across several tasks
+    sized: tuple[str, list[float]] | None = None  # the axis and the sizes, where the tasks are one at several sizes
 
     @property
     def trainings(self) -> int:
@@ -83,8 +86,20 @@ class Planned:
             named = [_named(c) for c in task.science.contenders]
             return [*named, *sentence(task.estimate, task.science)]
         total = f", about {duration(self.seconds)} here" if self.seconds is not None else ""
-        each = [f"{t.name}: {'; '.join(sentence(t.estimate, t.science))}" for t in self.tasks]
-        return [*each, f"{self.trainings} trainings in all{total}"]
+        each = [
+            said for t in self.tasks for said in (f"{t.name}:", *(f"  {s}" for s in sentence(t.estimate, t.science)))
+        ]
+        return [*each, f"{self.trainings} trainings in all{total}", *self._of_the_slope()]
+
+    def _of_the_slope(self) -> list[str]:
+        wide = [t.estimate.widest / t.estimate.margin for t in self.tasks if t.estimate.widest is not None]
+        if self.sized is None or len(wide) < len(self.tasks):
+            return []
+        axis, sizes = self.sized
+        about = expected_half_width(sizes, max(wide))
+        return [
+            f"the slope of its advantage over ln({axis}) will be known to about ±{about:.2g} margins, by the same spread"
+        ]
 
 
 def _named(c: ContenderInfo) -> str:
@@ -110,4 +125,5 @@ def planned(comparison: Comparison, work: WorkerOptions, on_event: events.OnEven
         for name, job in zip(names, comparison.jobs, strict=True)
     )
     plan_hash = comparison.jobs[0].science.plan_hash if suite is None else suite.hash
-    return Planned(comparison.folder, plan_hash, tasks, across=suite is not None)
+    sized = None if suite is None else sizes_of(suite)
+    return Planned(comparison.folder, plan_hash, tasks, across=suite is not None, sized=sized)

@@ -24,10 +24,24 @@ def slope(sizes: Sequence[float], values: Sequence[np.ndarray], alpha: float, ca
     if len(sizes) < 2 or len(set(sizes)) < len(sizes) or min(sizes) <= 0:
         raise ValueError(f"sizes must be two different ones at least, above 0, got {list(sizes)}")
     common = min(len(v) for v in values)
-    x = np.log(np.array(sizes, dtype=float))
-    x -= x.mean()
+    x = _centred(sizes)
     y = np.stack([v[:common] for v in values])  # (S, K)
     return paired_interval((x @ y) / float(x @ x), alpha, candidates)
+
+
+def expected_half_width(sizes: Sequence[float], half_width: float) -> float:
+    """About that of a slope, where each size's own is `half_width` and sizes have no luck in common.
+
+    Example:
+        >>> round(expected_half_width([32, 64, 128, 256], 1.0), 2)
+        0.65
+    """
+    return half_width / math.sqrt(float(np.sum(_centred(sizes) ** 2)))
+
+
+def _centred(sizes: Sequence[float]) -> np.ndarray:
+    x = np.log(np.array(sizes, dtype=float))
+    return x - x.mean()
 
 
 def sentence(axis: str, ends: Sequence[tuple[float, str]], found: Interval, what: str) -> str:

@@ -21,28 +21,23 @@ from assay.record.suite import Suite
 WORDS = {"speedup": "ln(speed-up)", "difference": "the difference in margins"}  # what a slope is of
 
 
-def axis_of(suite: Suite, runs: Sequence[Judged]) -> str | None:
-    """The axis of a suite whose runs are one task at several sizes, three at least; else None. From the second edition on."""
-    if (
-        len(suite.varied) != 1
-        or len({entry.task for entry in suite.entries}) != 1
-        or not all(run.second for run in runs)
-    ):
+def sizes_of(suite: Suite) -> tuple[str, list[float]] | None:
+    """The axis of a suite that is one task at several sizes, three at least, and the sizes; else None."""
+    if len(suite.varied) != 1 or len({entry.task for entry in suite.entries}) != 1:
         return None
     (axis,) = suite.varied
-    values = suite.axes[axis]
-    numbers = all(isinstance(v, int | float) and v > 0 for v in values)
-    return axis if numbers and len(values) >= scale.FEWEST and len(runs) == len(values) else None
+    sizes = [float(v) for v in suite.axes[axis] if isinstance(v, int | float) and v > 0]
+    return (axis, sizes) if len(suite.axes[axis]) == len(sizes) >= scale.FEWEST else None
 
 
 def with_slopes(
     suite: Suite, runs: Sequence[Judged], ladders: Sequence[Climbed] | None, content: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of a suite's `result.json` with the slope of each candidate's advantage, of its speed-up with ladders."""
-    axis = axis_of(suite, runs)
-    if axis is None or any(run.content is None for run in runs):
-        return content
-    sizes = [float(value) for value in suite.axes[axis]]
+    sized = sizes_of(suite)
+    if sized is None or len(runs) != len(sized[1]) or any(run.content is None or not run.second for run in runs):
+        return content  # the first edition knows no slopes
+    axis, sizes = sized
     verdicts = [{**v, **_fields(suite, axis, sizes, runs, ladders, v)} for v in content["verdicts"]]
     return {**content, "verdicts": verdicts}
 
