@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NAV = {
     "Begin": ["tutorial", "install"],
-    "How to": ["guides", "tasks", "cluster", "adopt", "reading", "reviewers"],
+    "How to": ["guides", "tasks", "cluster", "adopt", "reading", "reviewers", "open_board"],
     "Reference": [
         "reference/commands",
         "reference/python",

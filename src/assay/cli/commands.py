@@ -18,6 +18,7 @@ from assay.events.view import view
 from . import printed
 from .app import app
 from .options import Budget, Engine, Output, OutputOptions, Protocol, Tasks, TaskText, Workers
+from .submitted import holds_submissions, open_board
 
 if TYPE_CHECKING:
     from assay.driver.plan import Comparison
@@ -90,6 +91,8 @@ def board(
     schedule: str = "warmup5+cosine",
     speedup: bool = False,
     earlier: Annotated[Path | None, Parameter(name="--from")] = None,
+    retrain: int = 0,
+    rerun: int = 0,
     budget: Budget = BudgetOptions(),
     engine: Engine = EngineOptions(),
     workers: Workers = WorkerOptions(),
@@ -109,10 +112,24 @@ def board(
     speedup
         Also say how many of the baseline's steps each is worth.
     earlier
-        The folder of that board; by default where assay board would have put it.
+        The folder of that board; by default where assay board would have put it. Or a folder of submissions (assay submit):
+        they are judged anew, nothing is trained but what the next two ask for, and a page is made of them (docs/open_board.md).
+    retrain
+        Of each submission so many members, drawn at random, are trained again by its own code; one that they don't fit is refused.
+    rerun
+        Each question that only one submission answers is asked again with so many replicates, at a seed drawn here.
     task
         The tasks, parted by commas; all of them by default.
     """
+
+    if earlier is not None and holds_submissions(earlier):
+        if candidates:
+            raise UsageError(
+                f"{earlier} holds submissions: a board of them takes no candidates; hand yours in with assay submit"
+            )
+        return open_board(earlier, output, retrain, rerun)
+    if retrain or rerun:
+        raise UsageError("--retrain and --rerun are for a board of submissions: assay board --from FOLDER")
 
     def settled(told: Callable[[str], None]) -> Comparison:
         from assay.driver.board import plan_board

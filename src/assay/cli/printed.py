@@ -125,8 +125,12 @@ def planned(found: Planned, *, json: bool) -> None:
             console().print(line(said))
 
 
-def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], drawn_by: Sequence[str]) -> int:
+def verified(
+    folder: Path, faults: Sequence[str], again: Sequence[Retrained], drawn_by: Sequence[str], *, json: bool
+) -> int:
     """What verification found; the exit code, 1 for a mismatch. `drawn_by`: what can't be drawn here as it was, a line each."""
+    if json:
+        return _verified_as_json(folder, faults, again, drawn_by)
     out = console()
     for fault in faults:
         out.print(line(f"mismatch: {fault}"))
@@ -148,6 +152,19 @@ def verified(folder: Path, faults: Sequence[str], again: Sequence[Retrained], dr
     out.print(line(f"root of the record: {manifest.root(folder)}"))
     out.print(line(f"{folder}: {summary}"))
     return 1 if wrong else 0
+
+
+def _verified_as_json(folder: Path, faults: Sequence[str], again: Sequence[Retrained], drawn_by: Sequence[str]) -> int:
+    fields = ("contender", "exact", "sound", "first_loss", "unlike")
+    as_json(
+        {
+            "root": manifest.root(folder),
+            "mismatches": list(faults),
+            "not_compared": list(drawn_by),
+            "retrained": [{"member": r.member.words, **{f: getattr(r, f) for f in fields}} for r in again],
+        }
+    )
+    return 1 if faults or not all(r.sound for r in again) else 0
 
 
 def listing() -> None:

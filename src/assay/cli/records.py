@@ -54,7 +54,14 @@ def report(
 
 
 @app.command
-def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = None, workers: int | None = None) -> int:
+def verify(
+    folder: RunPath,
+    *,
+    root: str | None = None,
+    retrain: int | None = None,
+    workers: int | None = None,
+    json: bool = False,
+) -> int:
     """Compute the verdict again from the members on record, and name whatever doesn't fit (docs/record.md).
 
     Parameters
@@ -65,6 +72,8 @@ def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = No
         Also train so many members, drawn at random, once more, by their engine and by the loop, and compare their curves.
     workers
         Processes for that; one a core by default.
+    json
+        Print what was found as JSON.
     """
     from assay.driver.verify import faults, made_by_others, other_root
     from assay.record.inspection import reading
@@ -76,7 +85,7 @@ def verify(folder: RunPath, *, root: str | None = None, retrain: int | None = No
         from assay.driver.retrain import retrain as retrained  # imports torch
 
         again = retrained(folder, retrain, workers)
-    return printed.verified(folder, found, again, others)
+    return printed.verified(folder, found, again, others, json=json)
 
 
 @app.command

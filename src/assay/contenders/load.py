@@ -142,13 +142,22 @@ def source_of(thing: Any) -> str:
     path = _file(thing)
     if path is None:
         return ""
-    package = version_of(thing.__module__, path)
-    if package:
-        return package
+    return version_of(thing.__module__, path) or hash_of(Path(file).read_bytes() for file in files_of(thing))
+
+
+def files_of(thing: Any) -> set[str]:
+    """The user's own files behind a class or function, helpers beside it too; none for what a package brings."""
+    path = _file(thing)
+    if path is None or version_of(thing.__module__, path):
+        return set()
     family = thing.__mro__ if inspect.isclass(thing) else (thing,)
     written = {file for member in family if (file := _file(member)) and not version_of(member.__module__, file)}
-    written |= set(_HELPERS.get(thing.__module__, []))
-    hashes = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in written)  # wherever they lie
+    return written | set(_HELPERS.get(thing.__module__, []))
+
+
+def hash_of(contents: Iterable[bytes]) -> str:
+    """What names a user's files as a contender's source, wherever they lie."""
+    hashes = sorted(hashlib.sha256(content).hexdigest() for content in contents)
     return "sha256:" + (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 
