@@ -11,6 +11,7 @@ from torch import nn
 
 from assay.contenders import CONTENDERS, contenders
 from assay.contenders.interface import needs_closure
+from assay.contenders.load import load
 from assay.contenders.registry import LEARNING_RATE, RANGES
 from assay.core import Contender, Member, Run
 from assay.errors import UsageError
@@ -275,6 +276,24 @@ def test_a_module_that_fails_to_import_shows_its_own_frames(tmp_path):
     assert "ZeroDivisionError" in str(caught.value)
     assert "return 1 / 0" in str(caught.value)
     assert "importlib" not in str(caught.value)
+
+
+def test_two_helpers_of_one_name_are_told_apart_or_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "one_helper.py").write_text(f"FOLDER = {folder!r}")
+        (tmp_path / folder / "mine.py").write_text(
+            "import torch\nfrom one_helper import FOLDER\nclass Mine(torch.optim.SGD):\n    folder = FOLDER\n"
+        )
+    (mine,) = contenders([f"{tmp_path}/a/mine.py:Mine"])
+    assert mine.name == "Mine"
+    assert load(f"{tmp_path}/a/mine.py:Mine").folder == "a"
+    with pytest.raises(UsageError, match=r"b/mine.py imports one_helper from beside it, and another .*a/one_h"):
+        contenders([f"{tmp_path}/b/mine.py:Mine"])
+    (tmp_path / "b" / "one_helper.py").rename(tmp_path / "b" / "other_helper.py")
+    text = (tmp_path / "b" / "mine.py").read_text()
+    (tmp_path / "b" / "mine.py").write_text(text.replace("one_helper", "other_helper"))
+    assert load(f"{tmp_path}/b/mine.py:Mine").folder == "b"
 
 
 def test_a_class_beside_parameters_is_the_baselines(users):

@@ -115,7 +115,7 @@ def board(
         The folder of that board; by default where assay board would have put it. Or a folder of submissions (assay submit):
         they are judged anew, nothing is trained but what the next two ask for, and a page is made of them (docs/open_board.md).
     retrain
-        Of each submission so many members, drawn at random, are trained again by its own code; one that they don't fit is refused.
+        Of each submission so many members, drawn at random, are trained again by its own code; where they don't fit, it goes.
     rerun
         Each question that only one submission answers is asked again with so many replicates, at a seed drawn here.
     task

@@ -192,6 +192,11 @@ def _load_file(path: Path) -> ModuleType:
         raise UsageError(f"{path} can't be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    try:
+        _see_that_no_other_is_loaded(name, path)
+    except UsageError:
+        del sys.modules[name]
+        raise
     folder, before = str(resolved.parent), set(sys.modules)
     sys.path.insert(0, folder)  # its own imports from beside it
     try:
@@ -217,6 +222,21 @@ def _load_file(path: Path) -> ModuleType:
     _BESIDE[name] = [m.__name__ for m in beside]
     _LOADED[name] = _bytes_of(name, resolved)
     return module
+
+
+def _see_that_no_other_is_loaded(name: str, path: Path) -> None:
+    """UsageError where a file would be given a user's module from elsewhere for one that lies beside it."""
+    folder = path.resolve().parent
+    for top in {imported.partition(".")[0] for imported in imported_files(name)}:
+        other = getattr(sys.modules.get(top), "__file__", None)
+        beside = next(
+            (place for place in (folder / f"{top}.py", folder / top / "__init__.py") if place.is_file()), None
+        )
+        if other and beside and not Path(other).resolve().is_relative_to(folder) and version_of(top, other) is None:
+            raise UsageError(
+                f"{path} imports {top} from beside it, and another {top} is loaded already, {other}: of two modules of one name "
+                "Python keeps the first; rename one of them (in a notebook or a test, a new process will do)"
+            )
 
 
 class _AsWritten(importlib.machinery.SourceFileLoader):

@@ -100,7 +100,7 @@ def _without(words: Sequence[str], *options: str) -> list[str]:
 
 
 def _assay(one: Received, *words: str) -> tuple[int, dict[str, Any] | None, str]:
-    """A command in the submission's sources: exit code, what it printed as JSON, and the last line of what it said."""
+    """A command in the submission's sources: exit code, what it printed as JSON, and the last that it said."""
     place = one.folder / SOURCE
     done = subprocess.run(
         [sys.executable, "-m", "assay", *words],
@@ -113,5 +113,5 @@ def _assay(one: Received, *words: str) -> tuple[int, dict[str, Any] | None, str]
         said = json.loads(done.stdout)
     except ValueError:
         said = None
-    lines = done.stderr.strip().splitlines() or ["it said nothing"]
-    return done.returncode, said, lines[-1].removeprefix("assay: ")
+    _, _, last = f"\n{done.stderr}".rpartition("\nassay: ")  # its own frames may follow in further lines
+    return done.returncode, said, " ".join(last.split()) or "it said nothing"
