@@ -25,6 +25,7 @@ from .run import run
 
 if TYPE_CHECKING:
     import polars as pl
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,46 @@ class Result:
         return tuned(self.folder, self.content, name)
 
     def frame(self) -> pl.DataFrame:
-        """All members on record: a polars DataFrame, a row each; across tasks with a column `task`."""
+        """All members on record: a polars DataFrame, a row each; across tasks with a column `task`.
+
+        | column | |
+        |---|---|
+        | `contender`, `slot` | its name, and its place in the plan, 0 the baseline |
+        | `phase` | pilot, tune or final |
+        | `replicate`, `index` | which replicate, and which of its trials or final runs |
+        | `hyperparameters` | as JSON |
+        | `split`, `init`, `batches`, `noise` | its seeds: data, weights, order of batches, the rest |
+        | `validation`, `test` | scores after each epoch, in the metric's file units; `test` of final runs, else empty |
+        | `test_score` | after the last epoch; of a trial, too, scored when all were chosen; null where there is none |
+        | `train_loss`, `grad_norm`, `update_norm` | means over each epoch's steps |
+        | `diverged` | the epoch in which it did, counted from 1; 0 if it did not |
+        | `gradient_evaluations` | over the whole training |
+        | `seconds` | its share of the seconds that its chunk took |
+        | `digest`, `train_samples`, `test_samples` | of its data |
+        | `validation_floor`, `test_floor` | what a constant prediction scores |
+        | `fallback` | why the loop trained it in the engine's place; "" where it didn't |
+        | `changed` | what its code changed for the whole process; "" for nothing |
+        """
         import polars as pl
 
         if not is_suite(self.folder):
             return RunFolder.open(self.folder).frame()
         folders = ((name, RunFolder.open(path)) for name, path in runs(self.folder).items() if (path / NAME).exists())
         return pl.concat([folder.frame().with_columns(task=pl.lit(name)) for name, folder in folders])
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """The report's figures by name, as matplotlib has them, drawn anew: `result.figures["speedup"]`.
+
+        Of one task: comparison_plot, training_loss, differences, score_by_lr, tuning_curve, pilot, norms, speed, stability,
+        winners_curse, speedup, controls; across tasks: across_plot, tasks, profiles, scale. Those that the record has are there.
+
+        Raises:
+            UsageError: there is no result yet. BrokenRecord: a damaged file.
+        """
+        from assay.report.drawn import figures
+
+        return figures(self.folder)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report's HTML to `path` (by default where it is, in the run folder) and return where it is."""

@@ -7,12 +7,16 @@ import hashlib
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.core.versions import installed
 from assay.record.suite import is_suite
 from assay.report import run, suite
 from assay.report.page import html, png, svg
 from assay.report.style import drawing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE = "report.html"
 LIBRARIES = ("matplotlib", "numpy", "jinja2")
@@ -26,6 +30,13 @@ def drawn(path: Path) -> dict[str, bytes]:
         files = {f"{card.name}.png": png(card.figure) for card in cards}
     page = html(template, figures=figures, drawn_with=drawn_with(), **shown)
     return {**files, PAGE: page.encode()}
+
+
+def figures(path: Path) -> dict[str, Figure]:
+    """The figures of a report by name. Raises as `draw` does."""
+    with drawing():
+        cards, _, _ = suite.report(path) if is_suite(path) else run.report(path)
+    return {card.name: card.figure for card in cards}
 
 
 @functools.cache
