@@ -45,3 +45,36 @@ def test_it_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
     found = kinds(nbformat.read(copy, as_version=4))
     assert found.count("image/png") == PICTURES[name]
     assert ("text/html" in found) == (PICTURES[name] > 0)  # a check's report is text
+
+
+MARIMO = """
+import marimo
+app = marimo.App()
+
+@app.cell
+def _():
+    import assay
+    few = dict(replicates=2, trials=2, final_seeds=1, epochs=1, engine="loop", out="run")
+    result = assay.compare("adam", "sgd", task="logistic", **few)
+    return (result,)
+
+@app.cell
+def _(result):
+    result
+    return
+
+@app.cell
+def _(result):
+    result.figures["differences"]
+    return
+"""
+
+
+def test_marimo_shows_how_far_it_is_the_result_and_figures(tmp_path: Path) -> None:
+    pytest.importorskip("marimo", reason="pip install marimo")
+    (tmp_path / "notebook.py").write_text(MARIMO)
+    export = [sys.executable, "-m", "marimo", "export", "html", "notebook.py", "-o", "page.html"]
+    done = subprocess.run(export, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert all(words in page for words in ("done, at 0:", "On logistic, sgd tuned with 2 trials", "data:image/png"))

@@ -6,7 +6,7 @@ import html
 import sys
 import threading
 import time
-from typing import Any
+from typing import Protocol
 
 from assay import events
 
@@ -17,9 +17,41 @@ EVERY = 0.5  # seconds
 
 
 def in_a_notebook() -> bool:
-    """Whether this runs in a kernel that shows what is displayed."""
+    """Whether this runs in a kernel that shows what is displayed: Jupyter's, or marimo's."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
+    return getattr(shell, "kernel", None) is not None or _in_marimo()
+
+
+def _in_marimo() -> bool:
+    return bool(getattr(sys.modules.get("marimo"), "running_in_notebook", bool)())
+
+
+class Place(Protocol):
+    """Where something stands that is written anew."""
+
+    def update(self, shown: Shown, /) -> object:
+        """Write this in its place."""
+        ...
+
+
+class _MarimoOutput:
+    def update(self, shown: Shown, /) -> None:
+        import marimo  # type: ignore[import-not-found]
+
+        marimo.output.replace(marimo.Html(shown._repr_html_()))
+
+
+def _place(first: Shown) -> Place:
+    """With this in it."""
+    if _in_marimo():
+        found = _MarimoOutput()
+        found.update(first)
+        return found
+    from IPython.display import display  # type: ignore[import-not-found]
+
+    handle = display(first, display_id=True)
+    assert handle is not None  # with an id there is one
+    return handle
 
 
 class Shown:
@@ -44,9 +76,7 @@ class Cell:
         self.state, self.said, self.lock, self.shown = State(), list[str](), threading.Lock(), 0.0
 
     def __enter__(self) -> Cell:
-        from IPython.display import display  # type: ignore[import-not-found]
-
-        self.handle: Any = display(self._now(), display_id=True)
+        self.handle = _place(self._now())
         self.ticking = Ticking(EVERY, self._show)
         return self
 
