@@ -100,7 +100,7 @@ def test_its_report_asks_the_same_question_again(whole):
     page = " ".join((whole.folder / "report.html").read_text().split())
     assert "clouds · honest protocol" in page
     assert "data of the pilots" in page
-    assert "lr as its pilot of 6 trials or more found it" in page
+    assert "lr as its pilot found it (6 trials at first)" in page
 
 
 def test_no_replicate_has_the_data_of_a_pilot(whole):

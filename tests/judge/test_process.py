@@ -70,6 +70,40 @@ def test_equal_scores_choose_the_first_and_diverged_ones_dont_bend_it():
     assert abs(Process(x, floored).maximum()[0] - 0.7) < 0.06
 
 
+@given(seed=SEEDS, wide=st.sampled_from([0.3, 0.45, 0.6, 0.8]), n=st.sampled_from([8, 10, 20]))
+def test_of_trials_that_share_the_best_score_one_of_the_plateau_is_chosen(seed, wide, n):
+    def score(x):
+        return np.where(x[:, 0] > 1 - wide, 1.0, 0.1 + 0.1 * x[:, 0])
+
+    first = design.spread(design.first_round(n), [0], seed)
+    refined = design.refined(Process(first, score(first)), n - len(first), len(first), seed)
+    x = np.concatenate([first, refined])
+    process = Process(x, score(x))
+    assert not process.flat
+    assert score(process.maximum()[None])[0] == 1.0
+
+
+@given(seed=SEEDS, share=st.floats(0.15, 0.9))
+def test_a_metric_of_two_values_says_where_the_better_one_is(seed, share):
+    x = design.spread(12, [0], seed)
+    s = (x[:, 0] < share).astype(float)
+    best = Process(x, s).maximum()[0]
+    assert best < share + 1 / 12
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0, 3.0])
+def test_a_pilot_finds_a_plateau(width):
+    """`width`: decades, of six."""
+
+    def score(x):
+        return np.where(np.abs(x[:, 0] - 0.7) < width / 12, 1.0, 0.2)
+
+    for seed in range(40):
+        first = design.spread(design.first_round(18), [0], seed)
+        x = np.concatenate([first, design.refined(Process(first, score(first)), 18 - len(first), len(first), seed)])
+        assert abs(pilot.best_of(Process(x, score(x)), 0) - 0.7) < width / 12 + 0.02
+
+
 def test_a_choice_is_one_of_its_options():
     x = np.array([[u, option] for u in (0.1, 0.4, 0.7, 0.9) for option in (0.0, 1.0, 2.0)])
     s = curve(x[:, 0]) + 0.1 * (x[:, 1] == 2)

@@ -141,6 +141,9 @@ def adapt(
     if unknown and not signature.takes_any:
         takes = ", ".join(sorted(accepts)) or "nothing"
         raise UsageError(f"{name} takes no {', '.join(sorted(unknown))}; it takes {takes}")
+    parts = {whole: [part for part, (of, _) in signature.within.items() if of == whole] for whole in tuned}
+    if whole := next((whole for whole, found in parts.items() if found), None):
+        raise UsageError(f"{name} takes {whole} as a tuple, whose parts are tuned: {' and '.join(parts[whole])}")
     space = {**(usual if space is None else space), **tuned}
     _see_that_it_is_given(name, signature, {*space, *fixed})
     if not space and not untuned:

@@ -88,6 +88,10 @@ def _besides(tune: Sequence[str]) -> Space:
     """
     named = [name for text in tune for name in text.replace(",", " ").split()]
     for name in named:
+        if name == "warmup":
+            raise UsageError("--tune warmup: it is a schedule's, which isn't tuned; name it, as in --schedule warmup5")
+        if name == "betas":
+            raise UsageError("--tune betas: it is a tuple, whose parts are tuned: --tune beta1,beta2")
         if name not in RANGES and name != "lr":
             raise UsageError(
                 f"--tune {name}: no range is known of it; give one, as in --space NAME.{name}=low..high, or "
@@ -151,11 +155,16 @@ def parse_space(text: str) -> tuple[str, str, Dimension]:
 
 def _parse_range(given: str) -> Dimension:
     if "|" in given:
-        return Choice(tuple(_literal(option) for option in given.split("|")))
+        options = [option.strip() for option in given.split("|")]
+        if "" in options:
+            raise ValueError("one of its options is empty; write a|b, or a|b|c")
+        return Choice(tuple(map(_literal, options)))
     bounds, _, scale = given.partition(":")
     low, dots, high = bounds.partition("..")
     if not dots:
-        raise ValueError("write low..high, as in 1e-4..1e-1:log")
+        raise ValueError(
+            "write low..high, as in 1e-4..1e-1:log, or two options or more, as in 'a|b' (quoted for the shell)"
+        )
     if scale not in ("", "log", "1-log"):
         raise ValueError(f"the scale {scale!r} is unknown; write :log, :1-log (near 1), or nothing for a linear one")
     if scale != "1-log" and all(re.fullmatch(r"[+-]?\d+", bound) for bound in (low, high)):

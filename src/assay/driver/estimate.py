@@ -14,7 +14,7 @@ from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
 from assay.judge.design import first_round
 from assay.judge.power import detectable_difference, expected_half_width, spread_range
-from assay.judge.sentence import amount
+from assay.judge.sentence import amount, counted, listed
 from assay.judge.speedup import FURTHEST
 from assay.ladder.plan import furthest
 from assay.record.extend import resume
@@ -209,6 +209,7 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     t, p = science.task, science.protocol
     cost = f"{e.trainings} trainings, {e.steps:,} steps"
     lines = [cost + (f", about {duration(e.seconds)} here" if e.seconds is not None else "")]
+    lines += [_budget(science), *_unlike_ranges(science)] if p.name == "honest" else []
     if e.controls:
         lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
     if e.ladder:
@@ -257,8 +258,32 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     return lines
 
 
+def _budget(science: Science) -> str:
+    """Of each contender, and why so many."""
+    p = science.protocol
+    most = max(len(c.space) for c in science.contenders)
+    why = f", for up to {most} hyperparameters are tuned" if most > 1 else ""
+    pilots = sum(bool(c.pilot) for c in science.contenders)
+    sought = f"; {counted(pilots, 'pilot')} of {p.pilot} trials or more to find ranges" if pilots else ""
+    return (
+        f"each contender, in each of {counted(p.replicates, 'replicate')}: {counted(p.trials, 'trial')}{why}, and "
+        f"{counted(p.final_seeds, 'final run')}{sought}"
+    )
+
+
+def _unlike_ranges(science: Science) -> list[str]:
+    """Who has a range that was given, where others' are found: these are 1.5 decades wide."""
+    given = [c.name for c in science.contenders if not c.pilot and "lr" in c.space]
+    if len(given) in (0, len(science.contenders)) or not any(c.pilot for c in science.contenders):
+        return []
+    return [
+        f"the range of {listed(given)} was given, that of the others is found by a pilot, 1.5 decades wide: whose is wider is "
+        "searched less closely, so give all of them one, or none"
+    ]
+
+
 def _shown(values: Sequence[float], scale: float) -> list[str]:
-    return [f"{scale * value:.2g}" for value in values]
+    return [f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}" for value in (scale * v for v in values)]
 
 
 def as_data(e: Estimate) -> dict[str, Any]:

@@ -103,7 +103,8 @@ class Planned:
 
 
 def _named(c: ContenderInfo) -> str:
-    tuned = ", ".join(f"{name} {range_}" for name, range_ in c.space.items())
+    sought = {"lr"} if c.pilot else set[str]()
+    tuned = ", ".join(f"{name} {'where its pilot finds it, in ' * (name in sought)}{r}" for name, r in c.space.items())
     return f"{c.name}: {c.reference or 'code of this session'} ({c.source[:20]}), tunes {tuned}"
 
 

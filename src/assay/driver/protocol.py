@@ -50,6 +50,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         raise UsageError(f"--replicates {shown}: {MOST_PLANNED:,} are the most that can be planned")
     usual, name = USUAL[asked.protocol], "published" if asked.protocol == "published" else "honest"
     _see_that_its_scales_are_known(asked.protocol, contenders)
+    sought = [c.space for c in contenders if c.pilot]
     two, second = any(len(c.space) >= 2 for c in contenders), asked.protocol == "honest"
     protocol = Protocol(
         name=name,
@@ -59,7 +60,7 @@ def protocol_of(asked: ProtocolOptions, contenders: Sequence[Contender]) -> Prot
         sampler=SAMPLER if second else sampler(),
         sampler_options={} if second else SAMPLER_OPTIONS,
         edition=2 if second else msgspec.UNSET,
-        pilot=pilot.TRIALS if second and any(c.pilot for c in contenders) else msgspec.UNSET,
+        pilot=pilot.trials(max(map(len, sought))) if second and sought else msgspec.UNSET,
         stages=stages or msgspec.UNSET,
         edges=EDGES if name == "honest" else msgspec.UNSET,  # the published one decides nothing
     )

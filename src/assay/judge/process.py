@@ -1,7 +1,8 @@
 """The Gaussian process that the scores of a study's trials are read with (statistics, second edition, section 1).
 
 Scores are clipped below at their median: how bad the bad ones are says nothing of where the best is, and a floor of
-diverged trials would bend the curve beside it. With the clipped scores y (n,) at places x (n, d),
+diverged trials would bend the curve beside it. Where that leaves nothing, for more than half of them share the best score,
+they are clipped at the best of the others. With the clipped scores y (n,) at places x (n, d),
 
     k(a, b) = (1 + √5 r + 5/3 r²) exp(−√5 r),    r² = Σₖ (aₖ − bₖ)²/ℓₖ²,      K = k(x, x) + ν I,
 
@@ -51,10 +52,10 @@ class Process:
         if self.unordered.shape != (x.shape[1],):
             raise ValueError(f"unordered must name each of {x.shape[1]} hyperparameters, got {self.unordered.shape}")
         self.positions = x
-        clipped = np.maximum(s, np.median(s))
+        clipped = _clipped(s)
         low, spread = float(clipped.min()), float(np.ptp(clipped))
         self._scale = low, spread
-        self.flat = spread <= TIE * max(1e-300, float(np.abs(clipped).max()))
+        self.flat = _equal(clipped)
         y = np.zeros(len(s)) if self.flat else (clipped - low) / spread
         self._fit(y)
 
@@ -112,7 +113,7 @@ class Process:
         return int(np.argmax(means >= means.max() - TIE * max(float(np.ptp(means)), self._scale[1])))
 
     def maximum(self) -> np.ndarray:
-        """The place (d,) of the highest expected score within the hull of the trials: the range of each hyperparameter.
+        """The place (d,) of the highest expected score, between the lowest and the highest trial of each hyperparameter.
 
         Of a choice each option that was tried. Where all scores are equal, the first trial.
         """
@@ -131,6 +132,19 @@ class Process:
         return places[self.highest(places)]
 
 
+def _clipped(scores: np.ndarray) -> np.ndarray:
+    """Clipped below at their median; where more than half share the best, at the best of the others, which say where it ends."""
+    clipped = np.maximum(scores, np.median(scores))
+    if not _equal(clipped) or _equal(scores):
+        return clipped
+    others = scores[scores < scores.max() - TIE * np.abs(scores).max()]
+    return np.maximum(scores, others.max())
+
+
+def _equal(scores: np.ndarray) -> bool:
+    return bool(np.ptp(scores) <= TIE * max(1e-300, float(np.abs(scores).max())))
+
+
 def set_of(lengths: np.ndarray, unordered: np.ndarray) -> Sequence[float]:
     """The lengths that were chosen: each once where all share one."""
     own = lengths[~unordered]
@@ -147,7 +161,7 @@ def _matern(apart: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _lattice(dimensions: int) -> np.ndarray:
-    """Places (m, d) all over the unit cube, its corners among them."""
+    """Places (m, d) all over the unit cube; up to two dimensions its corners are among them."""
     if dimensions == 0:
         return np.zeros((1, 0))
     if dimensions <= 2:

@@ -209,6 +209,12 @@ def _scored_among(f: VerdictFacts, which: str, interval: Interval, decided: Outc
     """What some of the pairs of runs say by themselves."""
     if not interval.exists:
         return f"{which} it is {decided}, without an interval"
+    if interval.low == interval.high:  # all of them are equal, and nothing says how far others would lie apart
+        return (
+            f"{which}, each scores what its twin does"
+            if interval.mean == 0
+            else f"{which} it is {decided}, without a spread"
+        )
     text = printed(interval.mean, interval.low, interval.high, f.task.margin, f.task.scale)
     score = difference_text(interval.mean, text.mean, text.digits, f.task, f.baseline)
     return f"{which}, {f.candidate} scores {score} ({_interval_text(f, interval)}): {decided}"

@@ -168,7 +168,7 @@ def _plan(plan: Plan) -> list[tuple[str, str]]:
         space = ", ".join(f"{name} {dimension}" for name, dimension in contender.space.items())
         fixed = "".join(f", {name} = {value}" for name, value in contender.fixed.items())
         extra = [f"schedule {contender.schedule}"] if contender.schedule else []
-        extra += [f"lr as its pilot of {protocol.pilot} trials or more found it"] if contender.pilot else []
+        extra += [f"lr as its pilot found it ({protocol.pilot} trials at first)"] if contender.pilot else []
         extra += [f"closure: {contender.closure}"] if contender.closure != "no" else []
         rows.append((f"{contender.name} tunes", "; ".join([space + fixed, *extra])))
     return rows
