@@ -12,6 +12,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+import assay
 from assay.cli.status import status
 from assay.core import PILOT, Contender
 from assay.driver import verify
@@ -236,3 +237,19 @@ def test_weight_decay_is_tuned_besides_for_a_word(tmp_path):
     planned = question(tmp_path / "run", "adam", "adamw", tune="lr,weight_decay", trials=None).jobs[0].science
     assert [sorted(c.space) for c in planned.contenders] == [["lr", "weight_decay"]] * 2
     assert planned.protocol.trials == 20  # twice as many where two are tuned
+
+
+def test_a_plan_says_how_many_trials_and_why_and_whose_range_is_found():
+    options = {"task": "logistic", "engine": "loop", "quiet": True}
+    one = str(assay.plan("adam", "sgd", **options))
+    assert (
+        "each contender, in each of 14 replicates: 10 trials, and 12 final runs; 2 pilots of 18 trials or more" in one
+    )
+    assert "tunes lr where its pilot finds it, in 1e-06..1:log" in one
+    assert "the range of" not in one
+    many = str(assay.plan("adamw", "sgd", tune="weight_decay,momentum,beta1", **options))
+    assert "20 trials, for up to 3 hyperparameters are tuned" in many
+    assert "2 pilots of 36 trials or more" in many
+    unlike = str(assay.plan("adam", "sgd", space=["adam.lr=1e-3..1e-1:log"], **options))
+    assert "the range of adam was given, that of the others is found by a pilot, 1.5 decades wide" in unlike
+    assert "1 pilot of 18 trials" in unlike

@@ -261,12 +261,21 @@ def test_a_module_path_is_a_reference_too():
         (["adam", "sgd"], ["lr=1..2"], "NAME.hyperparameter"),
         (["adam", "sgd"], ["adm.lr=1..2"], "did you mean adam"),
         (["adam", "sgd"], ["sgd.beta=1..2"], "takes no beta"),
+        (["adam", "sgd"], ["adam.betas=0.9..0.99"], "as a tuple, whose parts are tuned: beta1 and beta2"),
+        (["adam", "sgd"], ["adam.amsgrad=true|"], "one of its options is empty"),
+        (["adam", "sgd"], ["adam.amsgrad=true"], "or two options or more, as in 'a|b'"),
     ],
 )
 def test_bad_input_names_cause_and_mend(users, names, spaces, words):
     with pytest.raises(UsageError) as caught:
         contenders([name.replace("{users}", users) for name in names], spaces)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "words"), [("betas", "--tune beta1,beta2"), ("warmup", "--schedule warmup5")])
+def test_what_isnt_tuned_by_that_name_is_said_how(name, words):
+    with pytest.raises(UsageError, match=words):
+        contenders(["adam", "sgd"], tune=[name])
 
 
 def test_a_module_that_fails_to_import_shows_its_own_frames(tmp_path):
