@@ -286,6 +286,10 @@ def test_a_board_of_submissions_takes_no_candidates(to: Path, capsys) -> None:
     assert call(["board", "mine.py:Mine", "--from", str(to)]) == 2
     assert "hand yours in with assay submit" in capsys.readouterr().err
     assert call(["board", "--from", str(to), "--rerun", "1"]) == 2
+    assert call(["board", "--from", str(to), "--retrain", "1", "--out", str(to)]) == 2
+    told = capsys.readouterr()
+    assert "it is a folder; name a file" in told.err
+    assert "judging" not in told.err
 
 
 NUMBERS = st.lists(st.floats(-10, 10), min_size=2, max_size=12).filter(lambda x: np.var(x) > 1e-6)

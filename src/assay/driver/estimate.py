@@ -19,7 +19,7 @@ from assay.judge.speedup import FURTHEST
 from assay.ladder.plan import furthest
 from assay.record.extend import resume
 from assay.report.units import duration
-from assay.tasks import SPREADS
+from assay.tasks import Spread, spread_of
 from assay.training.numerics import Demand, torch_build
 from assay.workers import jobs
 from assay.workers.choose import open_workers
@@ -63,7 +63,6 @@ def demand_of(science: Science, processes: int) -> Demand:
 
 
 AUDIT = 0.06  # of an engine's time: one member in each hundred, by a loop about four times dearer, some in float64 too
-RECORDED_SEEDS = 8  # final seeds of the spreads that tasks have on record
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Estimate:
     margin: float
     controls: int = 0  # of the trainings
     ladder: int = 0  # as well, at other lengths
+    by_first: bool = True  # edition, if any, that the recorded spread was measured by
     most: int | None = None  # trainings, where there may be more replicates than at first
 
     @property
@@ -126,12 +126,13 @@ def estimate(
     steps = epochs * steps_per_epoch(train_samples, science.task.batch_size)
     detectable = half_width = detectable_range = half_width_range = None
     # the first edition's interval on fixed data is wider than the spread alone tells
-    if task.replicate_sd is not None and p.name == "honest" and p.replicates > 1 and (p.second or task.generated):
-        sd = replicate_sd(task, p.final_seeds)
+    spread = spread_of(task, p.second)
+    if spread and p.name == "honest" and p.replicates > 1 and (p.second or task.generated):
+        sd = carried(spread, task.seed_sd or 0.0, p.final_seeds)
         detectable = detectable_difference(sd, p.replicates, p.alpha, candidates)
         half_width = expected_half_width(sd, p.replicates, p.alpha, candidates)
-        if measured_on := SPREADS.get((task.name, task.replicate_sd)):  # both grow with the spread as it does
-            low, high = spread_range(1.0, measured_on)
+        if spread.replicates:  # both grow with the spread as it does
+            low, high = spread_range(1.0, spread.replicates)
             detectable_range = low * detectable, high * detectable
             half_width_range = low * half_width, high * half_width
     seconds = None if step_seconds is None else steps * step_seconds * (1 + audit) / workers
@@ -147,6 +148,7 @@ def estimate(
         controls=asked - trainings(science),
         ladder=count - asked,
         most=most,
+        by_first=spread is not None and not spread.second,
     )
 
 
@@ -188,17 +190,16 @@ def estimate_on(
     return found
 
 
-def replicate_sd(task: Task, final_seeds: int) -> float:
-    """The recorded spread of a replicate's paired difference, carried from 8 final seeds to another number.
+def carried(spread: Spread, seed_sd: float, final_seeds: int) -> float:
+    """The recorded spread of a replicate's paired difference, carried to another number of final seeds.
 
     Its variance has a part between replicates, which stays, and a part of the final seeds, 2·seed_sd²/r at most, which
     shrinks with their number r.
     """
-    assert task.replicate_sd is not None
-    recorded, seed_variance = task.replicate_sd**2, 2 * (task.seed_sd or 0.0) ** 2
-    between = max(0.0, recorded - seed_variance / RECORDED_SEEDS)
-    carried = (between + seed_variance / final_seeds) / (between + seed_variance / RECORDED_SEEDS)
-    return (recorded * carried) ** 0.5
+    recorded, seed_variance = spread.sd**2, 2 * seed_sd**2
+    between = max(0.0, recorded - seed_variance / spread.final_seeds)
+    ratio = (between + seed_variance / final_seeds) / (between + seed_variance / spread.final_seeds)
+    return (recorded * ratio) ** 0.5
 
 
 GAIN = 2.0  # margins that twice the steps gain, where it is said how far a speed-up's interval may reach
@@ -235,7 +236,7 @@ def sentence(e: Estimate, science: Science) -> list[str]:
             _shown(x, t.scale) for x in (e.detectable_range or (e.detectable,), e.half_width_range or (e.half_width,))
         )
         margin = amount(f"{t.scale * e.margin:.3g}", t.unit)
-        of = ", of a pair of optimizers tuned by the first edition" if e.detectable_range else ""
+        of = ", of a pair of optimizers tuned by the first edition" if e.detectable_range and e.by_first else ""
         lines.append(
             f"{p.replicates} replicates find a difference of {amount(' to '.join(seen), t.unit)} with 80 % probability; the "
             f"interval will be about ±{amount(' to ±'.join(wide), t.unit)}, the margin is {margin} "

@@ -12,6 +12,7 @@ from assay.openboard import page
 from assay.openboard.again import Retrained, asked_anew, retrained
 from assay.openboard.claims import claims
 from assay.openboard.received import Received, Refused, received
+from assay.report.page import see_that_it_can_be
 
 Told = Callable[[str], None]
 
@@ -44,6 +45,7 @@ def make(to: Path, out: Path, retrain: int = 0, rerun: int = 0, told: Told = lam
     """
     if retrain < 0 or rerun < 0 or rerun == 1:
         raise UsageError("--retrain must be 1 member at least, --rerun 2 replicates")
+    see_that_it_can_be(out)
     standing, refused = received(to, lambda name: told(f"judging {name}"))
     trained: dict[Path, Retrained] = {}
     for one in list(standing) if retrain else []:

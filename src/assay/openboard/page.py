@@ -10,16 +10,13 @@ from urllib.parse import quote
 
 import numpy as np
 
-from assay.errors import UsageError
 from assay.openboard.again import Retrained
 from assay.openboard.claims import ALPHA, Claim
 from assay.openboard.received import Refused
-from assay.record.files import fault, write_bytes
-from assay.record.outside import see_that_it_is_outside
 from assay.report.drawn import PAGE, drawn_with
 from assay.report.figures import Card, Series
 from assay.report.figures.rows import forest
-from assay.report.page import html, svg
+from assay.report.page import html, put, svg
 from assay.report.style import OUTCOMES, drawing
 from assay.report.units import signed
 
@@ -32,11 +29,8 @@ def write(
     """Write the page, and return where it is. `rows`: those of the claims.
 
     Raises:
-        UsageError: it would lie in a record, or can't be written.
+        UsageError: it can't be written.
     """
-    see_that_it_is_outside(page)
-    if page.is_dir():
-        raise UsageError(f"{page} can't be written: it is a folder; name a file, as in --out {page / 'board.html'}")
     with drawing():
         drawn = [(card, svg(card.figure, card.name, f"{card.title}. {card.reading}")) for card in _figures(claims)]
     text = html(
@@ -51,12 +45,7 @@ def write(
         alpha=ALPHA,
         drawn_with=drawn_with(),
     )
-    try:
-        page.resolve().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fault(error, page) from error
-    write_bytes(page, text.encode())
-    return page
+    return put(page, text)
 
 
 def row(claim: Claim, retrained: Retrained | None, page: Path) -> dict[str, Any]:

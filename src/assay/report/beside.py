@@ -14,13 +14,11 @@ from assay.errors import UsageError
 from assay.judge.digits import printed
 from assay.judge.sentence import amount
 from assay.record import manifest
-from assay.record.files import fault, write_bytes
-from assay.record.outside import see_that_it_is_outside
 from assay.record.suite import is_suite
 from assay.report import run, suite
 from assay.report.drawn import PAGE, drawn_with
 from assay.report.figures import Card
-from assay.report.page import html, svg
+from assay.report.page import html, put, see_that_it_can_be, svg
 from assay.report.style import drawing
 from assay.report.units import MISSING, signed, span
 
@@ -50,9 +48,7 @@ def write(folders: Sequence[Path], page: Path) -> Path:
         raise UsageError(f"{twice} is given twice; name each report once")
     if not 2 <= len(folders) <= MOST:
         raise UsageError(f"side by side go 2 to {MOST} reports, not {len(folders)}")
-    see_that_it_is_outside(page)
-    if page.is_dir():
-        raise UsageError(f"{page} can't be written: it is a folder; name a file, as in --out {page / 'page.html'}")
+    see_that_it_can_be(page)
     names = _names(resolved)
     with drawing():
         shown = [
@@ -60,12 +56,7 @@ def write(folders: Sequence[Path], page: Path) -> Path:
         ]
     kinds = list(dict.fromkeys(kind for one in shown for kind in one.figures))
     text = html("beside.html.j2", title=" beside ".join(names), shown=shown, kinds=kinds, drawn_with=drawn_with())
-    try:
-        page.resolve().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fault(error, page) from error
-    write_bytes(page, text.encode())
-    return page
+    return put(page, text)
 
 
 def _shown(folder: Path, name: str, place: int, page: Path) -> Shown:

@@ -7,11 +7,15 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
+from assay.errors import UsageError
+from assay.record.files import fault, write_bytes
+from assay.record.outside import see_that_it_is_outside
 from assay.report.command import quoted
 from assay.report.style import INK, PALETTE
 from assay.report.units import Units, duration, number, per_cent, settings, signed, span, unbroken
@@ -28,6 +32,23 @@ UP = Markup(
 def html(template: str, **context: Any) -> str:
     """A template filled in. All is escaped, but the SVG of `figures`, which are pairs of a card and that."""
     return _templates().get_template(template).render(**context)
+
+
+def see_that_it_can_be(page: Path) -> None:
+    """UsageError where a page of several records would lie in one, or is a folder: before much is done for it."""
+    see_that_it_is_outside(page)
+    if page.is_dir():
+        raise UsageError(f"{page} can't be written: it is a folder; name a file, as in --out {page / 'page.html'}")
+
+
+def put(page: Path, text: str) -> Path:
+    """Write a page, its folder too, and return where it is. UsageError, Interrupted: it can't be."""
+    try:
+        page.resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fault(error, page) from error
+    write_bytes(page, text.encode())
+    return page
 
 
 def summary_html(content: Mapping[str, Any], recorded: str = "") -> str:
