@@ -7,6 +7,7 @@ import inspect
 import itertools
 import pkgutil
 import pydoc
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -309,3 +310,10 @@ def test_what_is_planned_is_what_the_command_prints(tmp_path, monkeypatch, capsy
     assert planned.trainings == 2 * 2 * (2 + 1) + 2 * 3  # with pilots of three trials
     assert planned.plan_hash == planned.tasks[0].science.plan_hash
     assert planned.data["plan_hash"] == planned.plan_hash
+
+
+def test_each_column_of_the_frame_is_told_of():
+    from assay.record import chunks
+
+    told = re.findall(r"`(\w+)`", inspect.cleandoc(assay.Result.frame.__doc__).partition("\n")[2])
+    assert set(told) == {*chunks.SCHEMA, "test_score", "contender"}

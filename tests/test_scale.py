@@ -62,7 +62,7 @@ def test_a_plan_says_how_well_a_speed_up_and_a_slope_will_be_known() -> None:
     at = [line for line in said if "if twice the steps gain the baseline 2 points" in line]
     assert len(at) == 3
     ends = re.search(r"from about ([\d.]+) to ([\d.]+) times", at[0])
-    interval = re.search(r"interval will be about ±[\d.]+ to ±([\d.]+) points", said[2] + said[3])
+    interval = re.search(r"interval will be about ±[\d.]+ to ±([\d.]+) points", " ".join(said))
     assert ends
     assert interval
     assert float(ends[2]) == pytest.approx(2 ** (float(interval[1]) / 2), abs=0.06)

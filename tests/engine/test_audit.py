@@ -67,7 +67,7 @@ def test_retraining_asks_the_loop_too(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_engine_that_isnt_the_loop_is_a_mismatch(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     said = "train_loss is 0.5 in epoch 9, by the loop 0.7, in float64"
     found = Retrained(members(1)[0], "mine", exact=True, sound=False, first_loss=(1.0, 1.0), unlike=said)
-    assert verified(tmp_path, [], [found], []) == 1
+    assert verified(tmp_path, [], [found], [], json=False) == 1
     assert said in " ".join(capsys.readouterr().out.split())
 
 

@@ -79,23 +79,21 @@ class Result:
     def frame(self) -> pl.DataFrame:
         """All members on record: a polars DataFrame, a row each; across tasks with a column `task`.
 
-        | column | |
-        |---|---|
-        | `contender`, `slot` | its name, and its place in the plan, 0 the baseline |
-        | `phase` | pilot, tune or final |
-        | `replicate`, `index` | which replicate, and which of its trials or final runs |
-        | `hyperparameters` | as JSON |
-        | `split`, `init`, `batches`, `noise` | its seeds: data, weights, order of batches, the rest |
-        | `validation`, `test` | scores after each epoch, in the metric's file units; `test` of final runs, else empty |
-        | `test_score` | after the last epoch; of a trial, too, scored when all were chosen; null where there is none |
-        | `train_loss`, `grad_norm`, `update_norm` | means over each epoch's steps |
-        | `diverged` | the epoch in which it did, counted from 1; 0 if it did not |
-        | `gradient_evaluations` | over the whole training |
-        | `seconds` | its share of the seconds that its chunk took |
-        | `digest`, `train_samples`, `test_samples` | of its data |
-        | `validation_floor`, `test_floor` | what a constant prediction scores |
-        | `fallback` | why the loop trained it in the engine's place; "" where it didn't |
-        | `changed` | what its code changed for the whole process; "" for nothing |
+        - `contender`, `slot`: its name, and its place in the plan, 0 the baseline
+        - `phase`: pilot, tune or final
+        - `replicate`, `index`: which replicate, and which of its trials or final runs
+        - `hyperparameters`: as JSON
+        - `split`, `init`, `batches`, `noise`: its seeds: data, weights, order of batches, the rest
+        - `validation`, `test`: scores after each epoch, in the metric's file units; `test` of final runs, else empty
+        - `test_score`: after the last epoch; of a trial, too, scored when all were chosen; null where there is none
+        - `train_loss`, `grad_norm`, `update_norm`: means over each epoch's steps
+        - `diverged`: the epoch in which it did, counted from 1; 0 if it did not
+        - `gradient_evaluations`: over the whole training
+        - `seconds`: its share of the seconds that its chunk took
+        - `digest`, `train_samples`, `test_samples`: of its data
+        - `validation_floor`, `test_floor`: what a constant prediction scores
+        - `fallback`: why the loop trained it in the engine's place; "" where it didn't
+        - `changed`: what its code changed for the whole process; "" for nothing
         """
         import polars as pl
 
