@@ -63,8 +63,9 @@ def retrained(one: Received, number: int) -> Retrained:
         code, said, error = _assay(one, "verify", str(folder.resolve()), "--retrain", str(share), "--json")
         if code not in (0, 1) or said is None:
             return Retrained(impossible=error)
-        exact += sum(member["exact"] for member in said["retrained"])
-        close += sum(member["sound"] and not member["exact"] for member in said["retrained"])
+        sound = [member for member in said["retrained"] if member["sound"]]
+        exact += sum(member["exact"] for member in sound)
+        close += sum(not member["exact"] for member in sound)
         wrong += [f"{m['contender']}, {m['member']}" for m in said["retrained"] if not m["sound"]] + said["mismatches"]
     return Retrained(exact, close, tuple(wrong))
 
