@@ -125,6 +125,14 @@ def test_collapses_are_counted_with_an_exact_interval_and_the_rest_is_judged_by_
     assert "collapsed" not in judged(NEW, ADAM).sentence
 
 
+def test_without_collapses_equal_scores_are_told_of_and_no_interval_without_a_width():
+    lost = ADAM.test.copy()
+    lost[:2, 0] -= 0.9
+    found = judged(replace(ADAM, name="new"), replace(ADAM, test=lost))
+    assert "without those, each scores what its twin does." in found.sentence
+    assert "0.000 to 0.000" not in found.sentence
+
+
 def test_runs_that_diverged_are_told_of_once():
     lost = ADAM.test.copy()
     lost[0, 0] = np.nan

@@ -107,7 +107,8 @@ class Result:
         """The report's figures by name, as matplotlib has them, drawn anew: `result.figures["speedup"]`.
 
         Of one task: comparison_plot, training_loss, differences, score_by_lr, tuning_curve, pilot, norms, speed, stability,
-        winners_curse, speedup, controls; across tasks: across_plot, tasks, profiles, scale. Those that the record has are there.
+        winners_curse, speedup, controls; across tasks: across_plot, tasks, profiles; over sizes scale, or scale_margins. Those
+        that the record has are there.
 
         Raises:
             UsageError: there is no result yet. BrokenRecord: a damaged file.

@@ -14,8 +14,8 @@ from assay.judge.process import Process
 from assay.space import Float
 
 DECADES = 6
-TRIALS = 18  # twice as many of more than two: else the best rate is outside the range in a tenth of the pilots
-MANY = 3  # hyperparameters
+TRIALS = 18
+MANY = 3  # hyperparameters, for which that is too few (benchmarks/pilot_range.py)
 WIDER = 2 / DECADES
 OUTER = 1 / DECADES
 HALF_WIDTH = 0.75 / DECADES  # of the range that comes of it

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ def claims(received: Iterable[Received]) -> list[Claim]:
 
 def _beside(claim: Claim, same: Sequence[Claim]) -> Claim:
     others = [Other(other, exceeds(claim.differences, other.differences)) for other in same if other.seed != claim.seed]
-    return Claim(**{**vars(claim), "others": tuple(others)})
+    return replace(claim, others=tuple(others))
 
 
 def _claims_of(one: Received) -> list[Claim]:

@@ -98,8 +98,8 @@ def _figures(claims: Sequence[Claim]) -> list[Card]:
 
 
 def _forest(claims: Sequence[Claim]) -> Card:
-    latest = sorted(claims, key=lambda claim: claim.one.submission.made, reverse=True)[:FIGURES]
-    shown = [claim for claim in claims if claim in latest]
+    latest = sorted(range(len(claims)), key=lambda place: claims[place].one.submission.made, reverse=True)[:FIGURES]
+    shown = [claims[place] for place in sorted(latest)]
     rows = [
         Series(
             f"{claim.verdict['candidate']} by {claim.one.submission.by}, {claim.where}",

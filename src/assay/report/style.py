@@ -100,12 +100,12 @@ def canvas(
     labels: Sequence[str] = (), rows: int = 1, columns: int = 1, height: float = HEIGHT
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure and its axes, row by row; a legend of these labels makes it taller."""
-    from assay.report.figure import Drawn
+    from assay.report.picture import Picture
 
     # Margins are set by hand: letting matplotlib find them draws everything twice.
     above = -(-len(labels) // _columns(labels)) * LEGEND_ROW
     height += above
-    figure = Drawn(figsize=(WIDTH, height))
+    figure = Picture(figsize=(WIDTH, height))
     axes = figure.subplots(rows, columns, squeeze=False)
     inner = (height - BOTTOM - TOP - above - (rows - 1) * 0.45) / rows
     figure.subplots_adjust(

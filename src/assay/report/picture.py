@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 DPI = 144
 
 
-class Drawn(Figure):
+class Picture(Figure):
     """matplotlib's own, which a notebook shows in words until pyplot has been imported."""
 
     def _repr_png_(self) -> bytes:
