@@ -76,7 +76,7 @@ def text(
             "",
             *sentences(reading),
             "",
-            "+ better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive, also where the range of "
+            "Signs: + better, − worse, = equivalent, ≈ real but too small to matter, ? inconclusive, also where the range of "
             "whoever comes off worse may be why (see the scores).",
             "",
             *table(
