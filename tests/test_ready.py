@@ -90,8 +90,12 @@ def test_a_wrapper_wraps_what_it_is_told():
 
 
 def test_its_schedule_goes_by_the_step_and_none_is_a_constant_rate():
-    for name, factor in (("sgd+cosine", lambda t: 0.5 * (1 + math.cos(math.pi * t))), ("sgd", lambda t: 1.0)):
-        tuned = assay.contender_for(name, lr=0.2)
+    for name, settings, factor in (
+        ("sgd+cosine", {}, lambda t: 0.5 * (1 + math.cos(math.pi * t))),
+        ("sgd+linear", {"warmup": 0.5}, lambda t: 0.01 + 0.99 * 2 * t if t < 0.5 else 2 - 2 * t),
+        ("sgd", {}, lambda t: 1.0),
+    ):
+        tuned = assay.contender_for(name, lr=0.2, **settings)
         optimizer = tuned.optimizer(tiny.network())
         scheduler, rates = tuned.scheduler(optimizer, 8), []
         for _ in range(8):
@@ -123,6 +127,7 @@ def test_it_says_that_it_must_be_switched():
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown": (lambda: assay.contender_for("adm", lr=0.1), "no contender is called 'adm'"),
     "not taken": (lambda: assay.contender_for("adam", lr=0.1, rho=1), "adam takes no rho"),
+    "a warm-up of nothing": (lambda: assay.contender_for("adam", lr=0.1, warmup=0.1), "no schedule to warm up"),
     "not given": (lambda: assay.contender_for("adam"), "adam needs a value for lr"),
     "not given to one of Python": (lambda: assay.contender_for(FACTORY, lr=0.1), "needs a value for weight_decay"),
     "not taken by one of Python": (lambda: assay.contender_for(FACTORY, lr=0.1, weight_decay=0, rho=1), "rho"),

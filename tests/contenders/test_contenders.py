@@ -217,7 +217,7 @@ def test_each_usual_range_holds_what_torch_itself_takes():
         reference = "sgd" if name == "momentum" else "adam"
         made = contenders(["rprop", reference], tune=[name])[1]
         for unit in (0.0, 0.5, 1.0):
-            made.make(model, Run(1, 1, 1), lr=0.1, **at({name: range_}, [unit]))
+            made.made(model, Run(1, 1, 1), {"lr": 0.1, **at({name: range_}, [unit])})
 
 
 def test_lion_by_its_name_finds_the_decay_that_its_rate_wants():
@@ -272,10 +272,9 @@ def test_bad_input_names_cause_and_mend(users, names, spaces, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "words"), [("betas", "--tune beta1,beta2"), ("warmup", "--schedule warmup5")])
-def test_what_isnt_tuned_by_that_name_is_said_how(name, words):
-    with pytest.raises(UsageError, match=words):
-        contenders(["adam", "sgd"], tune=[name])
+def test_what_isnt_tuned_by_that_name_is_said_how():
+    with pytest.raises(UsageError, match="--tune beta1,beta2"):
+        contenders(["adam", "sgd"], tune=["betas"])
 
 
 def test_a_module_that_fails_to_import_shows_its_own_frames(tmp_path):
@@ -324,7 +323,7 @@ def test_gradients_wanted_before_the_closure_are_named_with_what_mends_it(users)
     def step(contender: Contender) -> None:
         model = tiny.network()
         optimizer = contender.make(model, RUN, lr=0.01)
-        Step(tiny.task(), contender, model, optimizer, RUN)(*(torch.from_numpy(a[:4]) for a in tiny.clouds(0).train))
+        Step(tiny.task(), contender, {}, model, optimizer, RUN)(*(torch.from_numpy(a[:4]) for a in tiny.clouds(0).train))
 
     step(contenders(["adam", f"{users}:Sharper"])[1])
     with pytest.raises(AttributeError) as caught:

@@ -10,9 +10,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from assay.contenders import contenders
 from assay.contenders.resolve import again
-from assay.contenders.schedules import Schedule, split_schedule
+from assay.contenders.schedules import Schedule, see_that_it_schedules, split_schedule, with_schedule
+from assay.core import Contender, Run
 from assay.driver.job import contender_info
 from assay.errors import UsageError
+from assay.space import Choice, Float
 
 
 def test_cosine_is_torchs():
@@ -72,3 +74,84 @@ def test_a_contender_keeps_its_schedule_and_is_made_again_with_it():
 def test_a_class_whose_step_needs_a_closure_is_given_one():
     assert contenders(["adam", "torch.optim:LBFGS"])[1].closure == "yes"
     assert contenders(["adam", "sgd"])[1].closure == "no"
+
+
+class Warm(torch.optim.SGD):
+    def __init__(self, params, lr=0.1, warmup=5.0):
+        self.warmup = warmup
+        super().__init__(params, lr=lr)
+
+
+def test_a_warm_up_that_is_tuned_is_the_schedules_and_not_the_optimizers():
+    adam, sgd = contenders(["adam+cosine", "sgd+linear"], ["sgd+linear.warmup=0..0.1"], tune=["warmup"])
+    assert adam.space["warmup"] == Float(0.0, 0.2)
+    assert sgd.space["warmup"] == Float(0.0, 0.1)
+    for found in (adam, sgd):
+        see_that_it_schedules(found)
+        assert isinstance(
+            found.made(torch.nn.Linear(2, 1), Run(10, 1, 10), {"lr": 0.1, "warmup": 0.1}), torch.optim.Optimizer
+        )
+    at, named = adam.schedule_at({"lr": 0.1, "warmup": 0.1}), Schedule("cosine", 0.1)
+    assert at is not None
+    assert [at(x / 50) for x in range(51)] == [named(x / 50) for x in range(51)]
+    remade = again([contender_info(c) for c in (adam, sgd)])
+    assert [(c.space, c.schedule, c.schedule_takes) for c in remade] == [
+        (c.space, c.schedule, c.schedule_takes) for c in (adam, sgd)
+    ]
+
+
+def test_a_class_that_takes_a_warm_up_itself_is_given_it():
+    (found,) = contenders([Warm], tune=["warmup"])
+    assert found.schedule_takes == ()
+    assert found.made(torch.nn.Linear(2, 1), Run(10, 1, 10), {"lr": 0.1, "warmup": 0.15}).warmup == 0.15
+    see_that_it_schedules(found)
+
+
+def test_a_wrapper_of_one_that_warms_up_is_not_given_its_warm_up():
+    def wrapped(optimizer):
+        return optimizer
+
+    adam, outer = contenders(["adam+cosine", wrapped], ["adam+cosine.warmup=0..0.1"])
+    assert adam.schedule_takes == ("warmup",)
+    assert set(outer.space) == {"lr"}
+    assert isinstance(outer.made(torch.nn.Linear(2, 1), Run(10, 1, 10), {"lr": 0.1}), torch.optim.Adam)
+
+
+def test_a_schedule_made_in_python_may_be_given_what_is_tuned():
+    def hold(done, warmup, level=1.0):
+        return min(level, done / warmup) if warmup else level
+
+    def make(model, run, lr):
+        return torch.optim.SGD(model.parameters(), lr=lr)
+
+    space = {"lr": Float(0.1, 1), "warmup": Choice((0, 0.1)), "level": Float(0.5, 1)}
+    given = Contender("mine", make, space, schedule=hold, schedule_takes=("warmup", "level"))
+    (found,) = contenders([given])
+    see_that_it_schedules(found)
+    at = found.schedule_at({"warmup": 0.1, "level": 0.5})
+    assert at is not None
+    assert [at(x) for x in (0.0, 0.025, 0.5)] == [0.0, 0.25, 0.5]
+    with pytest.raises(UsageError, match=r"mine: its schedule fails at 0 % .*unexpected keyword argument 'level'"):
+        see_that_it_schedules(
+            Contender("mine", make, space, schedule=Schedule("cosine"), schedule_takes=("warmup", "level"))
+        )
+    (ranged,) = contenders(
+        [Contender("mine", make, {"lr": Float(0.1, 1)}, schedule=Schedule())], ["mine.warmup=0..0.1"]
+    )
+    see_that_it_schedules(ranged)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "schedule", "words"),
+    [
+        ((), "none", "adam names no warmup .* and has no schedule to warm up: give it one, as in adam.cosine"),
+        ((), "warmup5+cosine", "its warm-up is tuned, so the schedule names none: cosine, not warmup5.cosine"),
+        (("adam.warmup=0..5",), "cosine", "from 0 to below 1, not 5.0; 0.05 is 5 %"),
+        (("adam.warmup=-1..0.1",), "cosine", "from 0 to below 1, not -1.0"),
+        (("adam.warmup=0|short",), "cosine", "from 0 to below 1, not 'short'"),
+    ],
+)
+def test_a_warm_up_that_can_be_none_is_said_so_before_training(spaces, schedule, words):
+    (found,) = contenders(["adam"], spaces, tune=["warmup"])
+    with pytest.raises(UsageError, match=words):
+        see_that_it_schedules(with_schedule(found, schedule))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
+import numpy as np
 import pytest
 import torch
 
+from assay.contenders.schedules import Schedule
 from assay.core import Contender
 from assay.engine.train import train_with
 from assay.optim import GNSAdam, GradNormScaled
@@ -85,6 +89,26 @@ def test_a_schedule_acts_on_every_step(kind: str, phase: str) -> None:
     arm = Contender("scheduled", two_groups, LR, schedule=lambda fraction: (1 - fraction) ** 2)
     found = train_with(KINDS[kind], make_task(), arm, members(phase=phase), numerics())
     assert_same(found, loop.train(make_task(), arm, members(phase=phase), numerics()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fixed", [{}, {"lr": 0.01}], ids=["beside a rate", "alone"])
+def test_each_member_warms_up_for_its_own_share(kind: str, fixed: dict[str, float]) -> None:
+    space = {"warmup": Float(0.05, 0.5)} if fixed else {**LR, "warmup": Float(0.05, 0.5)}
+    arm = contender(torch.optim.Adam, space, fixed=fixed, schedule=Schedule("cosine"), schedule_takes=("warmup",))
+    rates = [{} if fixed else {"lr": 0.003 * (i + 1)} for i in range(3)]
+    chunk = [
+        msgspec.structs.replace(m, hyperparameters={**rates[i], "warmup": warmup})
+        for i, (m, warmup) in enumerate(zip(members(), (0.0, 0.1, 0.45), strict=True))
+    ]
+    expected = loop.train(make_task(), arm, chunk, numerics())
+    assert_same(train_with(KINDS[kind], make_task(), arm, chunk, numerics()), expected)
+    by_name = [
+        loop.train(make_task(), replace(arm, schedule=Schedule("cosine", m.hyperparameters["warmup"]), schedule_takes=(),
+                   make=lambda model, run, lr=0.01, warmup=0.0: torch.optim.Adam(model.parameters(), lr=lr)), [m], numerics())
+        for m in chunk
+    ]  # fmt: skip
+    np.testing.assert_array_equal(expected.train_loss, np.concatenate([one.train_loss for one in by_name]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

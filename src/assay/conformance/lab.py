@@ -67,10 +67,8 @@ class Lab:
         Raises:
             Failed: nothing, or something without a `step`, comes back.
         """
-        settings = {**self.contender.fixed, **self.settings}
-        if lr is not None and "lr" in self.settings:
-            settings["lr"] = lr
-        optimizer = self.contender.make(model, run, **settings)
+        rate = {} if lr is None or "lr" not in self.settings else {"lr": lr}
+        optimizer = self.contender.made(model, run, {**self.settings, **rate})
         if optimizer is None:
             raise Failed(f"{self.contender.name} returns None instead of an optimizer (a return statement is missing)")
         if not callable(getattr(optimizer, "step", None)):

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from assay.contenders.interface import needs_closure
 from assay.contenders.registry import LEARNING_RATE
+from assay.contenders.schedules import WARMUP, schedules_own
 from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Float, Space
@@ -134,10 +135,11 @@ def adapt(
     make, more, usual, note, pilot = _made_of(target, name, signature, baseline)
     note = "" if not signature.wraps and (space is not None or "lr" in tuned) else note
     accepts = {*signature.named, *more}
-    besides = {each: range_ for each, range_ in (tune or {}).items() if each in accepts and each not in (space or {})}
+    besides = {each: range_ for each, range_ in (tune or {}).items() if each in {*accepts, WARMUP} - {*(space or {})}}
     tuned = {**besides, **tuned}
     fixed = {each: value for each, value in fixed.items() if each not in tuned}
-    unknown = {*fixed, *tuned} - accepts
+    of_schedule = schedules_own({**fixed, **tuned}, accepts)
+    unknown = {*fixed, *tuned} - accepts - {*of_schedule}
     if unknown and not signature.takes_any:
         takes = ", ".join(sorted(accepts)) or "nothing"
         raise UsageError(f"{name} takes no {', '.join(sorted(unknown))}; it takes {takes}")
@@ -151,8 +153,9 @@ def adapt(
     closure = "yes" if needs_closure(getattr(target, "step", None)) else "no"
     sought = "lr" in space and "lr" not in {*tuned, *fixed}
     sees_run = "run" in signature.named or (bool(signature.wraps) and baseline is not None and baseline.sees_run)
+    pilot = pilot if sought else None
     return Contender(
-        name, make, space, fixed, closure=closure, pilot=pilot if sought else None, sees_run=sees_run, note=note
+        name, make, space, fixed, closure=closure, pilot=pilot, sees_run=sees_run, note=note, schedule_takes=of_schedule
     )
 
 
@@ -171,8 +174,9 @@ def _made_of(target: Callable[..., Any], name: str, signature: Signature, baseli
         by_class = signature.beside or signature.given == "optimizer class"
         make = (_wrapper_of_class if by_class else _wrapper)(target, signature, baseline)
         note = f"{name} wraps {'the class of' if by_class else 'a fresh instance of'} {baseline.name}"
-        more = {*baseline.space, *baseline.fixed, "run", "params"}
-        return _Made(make, more, baseline.space, note, baseline.pilot)
+        known = baseline.own(baseline.space)
+        more = {*known, *baseline.own(baseline.fixed), "run", "params"}
+        return _Made(make, more, known, note, baseline.pilot)
     own = _own_rate(target, signature)
     usual, note = _usual(name, own) if signature.takes_rate else ({}, "")
     return _Made(_direct(target, signature), {*signature.within}, usual, note, around(own))
@@ -287,7 +291,7 @@ def _wrapper(target: Callable[..., Any], signature: Signature, baseline: Contend
         outer = {k: v for k, v in hyperparameters.items() if k in accepts or k not in inner}
         given = {"params": model.parameters(), "run": run}
         outer |= {name: value for name, value in given.items() if name in accepts}
-        return target(baseline.make(model, replace(run, fused=False), **{**baseline.fixed, **inner}), **outer)
+        return target(baseline.made(model, replace(run, fused=False), inner), **outer)
 
     return make
 
@@ -297,7 +301,7 @@ def _wrapper_of_class(target: Callable[..., Any], signature: Signature, baseline
     accepts, beside = frozenset(signature.named), signature.beside
 
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
-        settings = {**baseline.fixed, **hyperparameters}
+        settings = {**baseline.own(baseline.fixed), **hyperparameters}
         known = {k: v for k, v in settings.items() if k in baseline.space or k in baseline.fixed}
         kind = type(baseline.make(model, run, **known))
         if "run" in accepts:

@@ -40,8 +40,11 @@ RANGES: Mapping[str, Dimension] = {
     "beta2": Float(0.9, 0.9999, scale="1-log"),
     "eps": Float(1e-10, 1e-4, log=True),
     "amsgrad": Choice((False, True)),
+    "warmup": Float(0.0, 0.2),
 }
-"""What `--tune` tunes besides the learning rate where nobody gives a range: decades around what is in use for each."""
+"""What `--tune` tunes besides the learning rate where nobody gives a range: decades around what is in use for each.
+
+A warm-up is a share of training, and the schedule's, but of a class that takes one itself."""
 
 _SMALL_RATE: Space = {"weight_decay": Float(1e-5, 10.0, log=True)}
 """Decay is multiplied by the rate: one ten times smaller wants ten times the decay (Chen et al. 2023, arXiv:2302.06675)."""

@@ -14,7 +14,7 @@ from assay.contenders.adapt import adapt, parameters_of
 from assay.contenders.load import Origin, changes_of, load, origin_of
 from assay.contenders.place import name_of, reference_of
 from assay.contenders.registry import CONTENDERS, PACKAGED, RANGES
-from assay.contenders.schedules import split_schedule
+from assay.contenders.schedules import schedules_own, see_that_it_schedules, split_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
 from assay.space import Choice, Dimension, Float, Int, Space, midpoint
@@ -67,7 +67,9 @@ def settled(reference: Brought, settings: Mapping[str, Any], baseline: Brought |
     else:
         name = _called(reference)
     wrapped = None if baseline is None else contenders([baseline])[0]
-    return at(_resolve(reference, name, {}, wrapped, True, {}, settings), settings)
+    found = at(_resolve(reference, name, {}, wrapped, True, {}, settings), settings)
+    see_that_it_schedules(found)
+    return found
 
 
 def at(contender: Contender, settings: Mapping[str, Any]) -> Contender:
@@ -88,8 +90,6 @@ def _besides(tune: Sequence[str]) -> Space:
     """
     named = [name for text in tune for name in text.replace(",", " ").split()]
     for name in named:
-        if name == "warmup":
-            raise UsageError("--tune warmup: it is a schedule's, which isn't tuned; name it, as in --schedule warmup5")
         if name == "betas":
             raise UsageError("--tune betas: it is a tuple, whose parts are tuned: --tune beta1,beta2")
         if name not in RANGES and name != "lr":
@@ -118,7 +118,9 @@ def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
         if info.reach and origin.reach != info.reach:
             raise UsageError(other_reach(f"{info.name} ({info.reference})", info.reach, origin.reach))
         if isinstance(target, Contender):
-            found.append(replace(target, name=info.name, space=info.space, schedule=schedule or target.schedule))
+            scheduled = schedule or target.schedule
+            takes = _schedule_takes(target, info.space)
+            found.append(replace(target, name=info.name, space=info.space, schedule=scheduled, schedule_takes=takes))
             continue
         fixed = {name: ast.literal_eval(text) for name, text in info.fixed.items()}
         made = adapt(target, info.name, space={}, tuned=info.space, fixed=fixed, baseline=found[0] if found else None)
@@ -258,7 +260,16 @@ def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Con
     see_that_it_makes(contender.make, name)
     space = {**contender.space, **_typed(own, contender.make)}
     pilot = None if "lr" in own else contender.pilot
-    return replace(contender, name=name, space=space, pilot=pilot, **_origin_of_given(contender)._asdict())
+    origin, takes = _origin_of_given(contender), _schedule_takes(contender, space)
+    return replace(contender, name=name, space=space, pilot=pilot, schedule_takes=takes, **origin._asdict())
+
+
+def _schedule_takes(contender: Contender, space: Space) -> tuple[str, ...]:
+    """What the schedule of a contender that was made in Python takes, if this is tuned of it."""
+    parameters = parameters_of(contender.make, contender.name)
+    any_other = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    own = schedules_own(space, {p.name for p in parameters}) if not any_other else ()
+    return tuple(dict.fromkeys((*contender.schedule_takes, *own)))
 
 
 def _origin_of_given(contender: Contender) -> Origin:

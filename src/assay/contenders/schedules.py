@@ -1,19 +1,22 @@
-"""Schedules that are part of a contender: `adam+cosine`, `adam+warmup10+linear`."""
+"""Schedules that are part of a contender: `adam+cosine`, `adam+warmup10+linear`; their warm-up may be tuned."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
 import cloudpickle
 
 from assay.core import Contender
 from assay.errors import UsageError, described, nearest, own_frames
+from assay.space import Choice, Dimension
 
 PROBED = 1000  # fractions of training
+WARMUP = "warmup"  # the hyperparameter that is a schedule's, of whoever doesn't take one of that name
 SHAPES = ("constant", "cosine", "linear", "wsd")
 DECAYED = 0.2  # of training, at its end, that `wsd` takes to come down
 _FIRST = 0.01  # of the rate, at the first step of a warm-up: a rate of 0 would waste it
@@ -31,13 +34,14 @@ class Schedule:
     shape: Literal["constant", "cosine", "linear", "wsd"] = "constant"
     warmup: float = 0.0
 
-    def __call__(self, done: float) -> float:
-        """The factor at a fraction of training in [0, 1]."""
-        if done < self.warmup:
-            return _FIRST + (1 - _FIRST) * done / self.warmup
+    def __call__(self, done: float, warmup: float | None = None) -> float:
+        """The factor at a fraction of training in [0, 1]; `warmup`: in the place of its own."""
+        warmup = self.warmup if warmup is None else warmup
+        if done < warmup:
+            return _FIRST + (1 - _FIRST) * done / warmup
         if self.shape == "wsd":
             return min(1.0, (1 - done) / DECAYED)
-        x = (done - self.warmup) / (1 - self.warmup)
+        x = (done - warmup) / (1 - warmup)
         if self.shape == "cosine":
             return 0.5 * (1 + math.cos(math.pi * x))
         return 1 - x if self.shape == "linear" else 1.0
@@ -63,19 +67,59 @@ def factor_at(schedule: Callable[[float], float], done: float) -> float:
     return factor
 
 
-def see_that_it_schedules(name: str, schedule: Callable[[float], float]) -> None:
-    """Ask a schedule all over training before any begins. UsageError in one line where it fails or gives no number."""
-    copied = cloudpickle.loads(cloudpickle.dumps(schedule))  # one that counts its calls goes to the workers uncounted
-    for step in range(PROBED):
-        done = step / PROBED
-        try:
-            factor_at(copied, done)
-        except UsageError as error:
-            raise UsageError(f"{name}: {error}") from None
-        except Exception as error:
+def schedules_own(values: Iterable[str], taken: Container[str]) -> tuple[str, ...]:
+    """What of these is given to a schedule, where the optimizer takes what is in `taken`."""
+    return tuple(name for name in values if name == WARMUP and name not in taken)
+
+
+def see_that_it_schedules(contender: Contender) -> None:
+    """Ask a contender's schedule all over training before any begins, at the ends of what is tuned of it.
+
+    Raises:
+        UsageError: it fails or gives no number; a warm-up is tuned that is no share of training, or of no schedule.
+    """
+    name, schedule = contender.name, contender.schedule
+    known = {each: _ends(dimension) for each, dimension in contender.space.items()}
+    known |= {each: (value,) for each, value in contender.fixed.items()}
+    taken = {each: known[each] for each in contender.schedule_takes if each in known}
+    if schedule is None:
+        if contender.schedule_takes:
             raise UsageError(
-                f"{name}: its schedule fails at {100 * done:.4g} % of training: {own_frames(error)}"
-            ) from None
+                f"{name} names no {WARMUP} among what it takes and has no schedule to warm up: give it one, as in {name}+cosine, "
+                "or all of them, as in --schedule cosine"
+            )
+        return
+    if WARMUP in taken and isinstance(schedule, Schedule):
+        _see_that_it_warms_up(name, schedule, taken[WARMUP])
+    for values in product(*taken.values()):
+        # one that counts its calls goes to the workers uncounted
+        copied: Any = cloudpickle.loads(cloudpickle.dumps(contender.schedule_at(dict(zip(taken, values, strict=True)))))
+        for step in range(PROBED):
+            done = step / PROBED
+            try:
+                factor_at(copied, done)
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}") from None
+            except Exception as error:
+                raise UsageError(
+                    f"{name}: its schedule fails at {100 * done:.4g} % of training: {own_frames(error)}"
+                ) from None
+
+
+def _see_that_it_warms_up(name: str, schedule: Schedule, warmups: Iterable[Any]) -> None:
+    if schedule.warmup:
+        raise UsageError(
+            f"{name}: its warm-up is tuned, so the schedule names none: {schedule.shape}, not {schedule.__name__}"
+        )
+    for each in warmups:
+        if isinstance(each, bool | str) or not 0 <= each < 1:
+            raise UsageError(
+                f"{name}: its warm-up is a share of training, from 0 to below 1, not {each!r}; 0.05 is 5 %"
+            )
+
+
+def _ends(dimension: Dimension) -> tuple[Any, ...]:
+    return dimension.options if isinstance(dimension, Choice) else (dimension.low, dimension.high)
 
 
 def with_schedule(contender: Contender, text: str) -> Contender:

@@ -100,7 +100,7 @@ def _altered(
     baseline: Contender, model: Any, run: Run, hyperparameters: dict[str, Any], table: Tensor,
     multiplier: float | None = None,
 ) -> Altered:  # fmt: skip
-    base = baseline.make(model, run, **{**baseline.fixed, **hyperparameters})
+    base = baseline.made(model, run, hyperparameters)
     closure = baseline.closure != "no" or needs_closure(getattr(base, "step", None))
     kind = AlteredWithClosure if closure else Altered
     return kind(base, [p for p in model.parameters() if p.requires_grad], table, multiplier)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from assay.errors import UsageError, described
@@ -34,7 +35,8 @@ class Contender:
     """An optimizer under test: how it is made and what of it is tuned.
 
     `make(model, run, **hyperparameters)` returns a fresh optimizer, draws no randomness and gets plain Python numbers.
-    `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate.
+    `schedule` maps the fraction of training in [0, 1] to a factor on each group's initial learning rate. Of what is tuned or
+    fixed, `schedule_takes` names what is given to it and not to `make`, as in `schedule(done, warmup=0.05)`.
     `closure`: "yes" if `step` needs one, "graph" if it also needs `create_graph=True`.
     `sees_run`: whether what is made may depend on the run, on how long it will be trained for one; of a class that isn't given
     one it can't.
@@ -54,7 +56,7 @@ class Contender:
     make: Callable[..., Any]
     space: Space
     fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    schedule: Callable[[float], float] | None = None
+    schedule: Callable[..., float] | None = None
     closure: Literal["no", "yes", "graph"] = "no"
     reference: str = ""
     source: str = ""
@@ -63,6 +65,7 @@ class Contender:
     note: str = ""  # what a reader of the report must know of how it was adapted
     reach: str = ""
     beyond: tuple[str, ...] = ()
+    schedule_takes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         instance(self.name, str, "a contender's name", "text")
@@ -78,6 +81,21 @@ class Contender:
             raise UsageError(f"{self.name}: its closure must be no, yes or graph, not {described(self.closure)}")
         _see_that_it_takes(self)
 
+    def made(self, model: Any, run: Run, values: Mapping[str, Any]) -> Any:
+        """A fresh optimizer at these values, and the fixed ones."""
+        return self.make(model, run, **self.own({**self.fixed, **values}))
+
+    def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What of these the optimizer is given: not what its schedule takes."""
+        return {name: value for name, value in values.items() if name not in self.schedule_takes}
+
+    def schedule_at(self, values: Mapping[str, Any]) -> Callable[[float], float] | None:
+        """The schedule at these values, and the fixed ones; None where it has none."""
+        if self.schedule is None or not self.schedule_takes:
+            return self.schedule
+        known = {**self.fixed, **values}
+        return partial(self.schedule, **{name: known[name] for name in self.schedule_takes if name in known})
+
     @property
     def middle(self) -> dict[str, Any]:
         """Each hyperparameter in the middle of its range, for where none has been tuned."""
@@ -90,7 +108,7 @@ def _see_that_it_takes(contender: Contender) -> None:
         signature = inspect.signature(contender.make)
     except (TypeError, ValueError):  # of C code: it is tried
         return
-    names = [*contender.space, *(n for n in contender.fixed if n not in contender.space)]
+    names = list(contender.own({**contender.space, **contender.fixed}))
     try:
         signature.bind(None, None, **dict.fromkeys(names))
     except TypeError as error:

@@ -130,8 +130,8 @@ class ProtocolOptions(BudgetOptions):
         A range to tune over: NAME.hyperparameter=low..high, with :log for a log scale or :1-log for one of 1 − x, or a|b|c;
         beta2 is the second of `betas`. Can be repeated.
     tune
-        What to tune besides the learning rate, over usual ranges: weight_decay, momentum, beta1, beta2, eps, amsgrad, parted
-        by commas. Every contender that takes it tunes it.
+        What to tune besides the learning rate, over usual ranges: weight_decay, momentum, beta1, beta2, eps, amsgrad, or
+        warmup (of its schedule, as a share of training), parted by commas. Every contender that takes it tunes it.
     schedule
         Of the learning rate, for every contender that has none of its own: constant, cosine, linear or wsd, a warm-up before
         it as in warmup5+cosine; or none. Given twice, each is run, and where the order turns round, that is said.

@@ -100,8 +100,7 @@ def science_of(task: Task, contenders: Sequence[Contender], protocol: Protocol, 
     if len(contenders) < 2:
         raise UsageError("a comparison needs a baseline and at least one candidate: assay run BASELINE CANDIDATE")
     for contender in contenders:
-        if contender.schedule is not None:
-            see_that_it_schedules(contender.name, contender.schedule)
+        see_that_it_schedules(contender)
     if not 1 <= task.epochs <= MOST:
         raise UsageError(f"--epochs {task.epochs}: it must be 1 at least, and {MOST:,} at most")
     margin = f"--margin {task.margin * task.metric.scale:g} {task.metric.unit}".rstrip()

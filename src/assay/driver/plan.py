@@ -274,7 +274,7 @@ def why_not(task: Task, contender: Contender) -> str | None:
         return None
     try:
         with apart(f"{contender.name} was made"):
-            contender.make(model, Run(100, 1, 100), **{**contender.fixed, **contender.middle})
+            contender.made(model, Run(100, 1, 100), contender.middle)
     except (ValueError, AttributeError, ImportError) as error:
         return said(error) or type(error).__name__
     except Exception as error:

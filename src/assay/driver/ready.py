@@ -93,7 +93,7 @@ class Ready:
             raise UsageError(
                 f"{name} may depend on how long it is trained: .optimizer(model, assay.Run(total_steps, epochs, steps_per_epoch))"
             )
-        made = self.contender.make(model, run or Run(1, 1, 1), **self.contender.fixed)
+        made = self.contender.made(model, run or Run(1, 1, 1), {})
         see_that_it_steps(name, made)
         return made
 
@@ -107,7 +107,7 @@ class Ready:
         from torch.optim.lr_scheduler import LambdaLR
 
         instance(optimizer, Optimizer, "what is scheduled", "a torch.optim.Optimizer")
-        schedule, steps = self.contender.schedule, whole(total_steps, "total_steps")
+        schedule, steps = self.contender.schedule_at({}), whole(total_steps, "total_steps")
         if steps < 1:
             raise UsageError(f"total_steps must be 1 at least, not {steps}")
         return LambdaLR(optimizer, lambda step: factor_at(schedule, min(step / steps, 1.0)) if schedule else 1.0)

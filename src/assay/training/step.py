@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from assay.contenders.guard.settings import random_states, set_random_states
 from assay.contenders.interface import closure_of
 from assay.contenders.schedules import factor_at
-from assay.core import Contender, Member, Numerics, Run, Task
+from assay.core import Contender, Hyperparameters, Member, Numerics, Run, Task
 from assay.errors import UsageError
 from assay.training.data import Given
 
@@ -39,13 +39,15 @@ class Step:
         self,
         task: Task,
         contender: Contender,
+        values: Hyperparameters,
         model: nn.Module,
         optimizer: Any,
         run: Run,
         forward_in: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
         micro_batch: int | None = None,
     ) -> None:
-        """`forward_in`: makes the context that a forward pass is in; `micro_batch`: samples that go through at once."""
+        """`values`: of what is tuned. `forward_in`: makes the context that a forward pass is in. `micro_batch`: samples that go
+        through at once."""
         self.forward_in, self.micro_batch = forward_in, micro_batch
         self.forward: Callable[[Tensor], Tensor] = model
         self.task, self.model, self.optimizer = task, model, optimizer
@@ -61,7 +63,7 @@ class Step:
         self.before = [torch.empty_like(p) for p in self.parameters]
         self.groups = optimizer.param_groups if contender.schedule else []
         self.initial = [group["lr"] for group in self.groups]
-        self.schedule, self.total_steps = contender.schedule, run.total_steps
+        self.schedule, self.total_steps = contender.schedule_at(values), run.total_steps
         self.evaluations = self.taken = 0
         self.losses: list[Tensor] = []
         self.grad_norms: list[Tensor] = []
@@ -189,14 +191,16 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
     task = with_own_loss(task)
     seed_all(member.init, numerics.device)
     model = make_model(task, numerics)
-    optimizer = contender.make(model, run, **{**contender.fixed, **member.hyperparameters})
+    optimizer = contender.made(model, run, member.hyperparameters)
     if not run.fused:
         for group in getattr(optimizer, "param_groups", ()):
             for option in ("foreach", "fused"):  # one tensor at a time is what vmap takes
                 if option in group:
                     group[option] = False
     seed_all(member.noise, numerics.device)
-    return Step(task, contender, model, optimizer, run, partial(precisely, numerics), numerics.micro_batch or None)
+    forward_in = partial(precisely, numerics)
+    values = member.hyperparameters
+    return Step(task, contender, values, model, optimizer, run, forward_in, numerics.micro_batch or None)
 
 
 def precisely(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:

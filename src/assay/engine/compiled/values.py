@@ -134,5 +134,5 @@ def scheduled(population: Population, external: list[str], taken: int) -> dict[s
     """The learning rates that a schedule sets before step `taken`, by path."""
     if not external:
         return {}
-    factor = population.contender.schedule(taken / population.run.total_steps)  # type: ignore[misc]
+    factor = population.factor(taken).numpy()
     return {path: rate.numpy() * factor for path, rate in zip(external, population.initial, strict=True)}

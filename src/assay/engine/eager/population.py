@@ -90,6 +90,7 @@ class Population:
             self._stack(setups)
         except NotVectorizable as error:
             raise self._warmer(error) from error
+        self.schedules = [setup.schedule for setup in setups[: None if contender.schedule_takes else 1]]
         rates = zip(*(setup.initial for setup in setups), strict=True) if contender.schedule is not None else ()
         # each group's learning rate before any schedule, (groups) × (members,)
         self.initial = [torch.tensor(r, dtype=torch.float64, device=numerics.device) for r in rates]
@@ -216,10 +217,17 @@ class Population:
     def _apply_schedule(self) -> None:
         if self.contender.schedule is None:
             return
-        factor = self.contender.schedule(self.taken / self.run.total_steps)
+        factor = self.factor(self.taken)
+        factor = factor.to(self.numerics.device) if factor.dim() else factor
         with vmap_level(self.width) as level:
             for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
                 group["lr"] = as_number(batched(initial * factor, level))
+
+    def factor(self, taken: int) -> Tensor:
+        """What a schedule multiplies the rates by before step `taken`, (members,), or () where it is one for all."""
+        done = taken / self.run.total_steps
+        factors = [1.0 if schedule is None else schedule(done) for schedule in self.schedules]
+        return torch.tensor(factors if self.contender.schedule_takes else factors[0], dtype=torch.float64)
 
     def switch(self, training: bool) -> None:
         """Tell an optimizer that keeps two sets of weights which of them is wanted, as the loop does."""
