@@ -6,21 +6,26 @@ Each row is 40,000 made-up experiments of K paired differences with mean 0 and s
 paired t interval at 95 %. "power" is at the difference that normal differences would detect 80 % of the time, once in
 each direction. "BCa" and "Hall" are the coverage of the second opinions that reports print, in the first edition and from
 the second on (1,500 and 8,000 experiments).
+
+The second table: coverage of Wilson's interval of how often a single run wins, from normal differences whose replicates have the
+intraclass correlation ρ: by the design effect of the shares alone, and by that of the scores, too, as it is.
 """
 
 from __future__ import annotations
 
 import time
+from statistics import NormalDist
 
 import numpy as np
 
+from assay.judge import decide
 from assay.judge.decide import critical, error_factor
 from assay.judge.power import detectable_difference, expected_half_width
 from assay.judge.second_opinion import bca_interval, hall_interval
 
 ALPHA = 0.05
 EXPERIMENTS = 40_000
-BCA_EXPERIMENTS, HALL_EXPERIMENTS = 1_500, 8_000
+BCA_EXPERIMENTS, HALL_EXPERIMENTS, WILSON_EXPERIMENTS = 1_500, 8_000, 2_000
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -75,6 +80,21 @@ def row(draw, replicates: int, rng: np.random.Generator) -> str:
     return f"| {replicates:>2} | {draw.__name__:<12} | " + " | ".join(f"{100 * x:5.1f}" for x in figures) + " |"
 
 
+def shares_row(replicates: int, runs: int, share: float) -> str:
+    rng, cells, kept = np.random.default_rng(replicates), list[str](), decide.intraclass
+    for rho in (0.0, 0.1, 0.3, 0.6):
+        own = rng.normal(size=(WILSON_EXPERIMENTS, replicates, runs)) * np.sqrt(1 - rho)
+        alike = rng.normal(size=(WILSON_EXPERIMENTS, replicates, 1)) * np.sqrt(rho)
+        scores, nothing, held = NormalDist().inv_cdf(share) + own + alike, np.zeros((replicates, runs)), list[float]()
+        for correlation in (lambda *_: 0.0, kept):
+            decide.intraclass = correlation
+            ends = [decide.wilson_superior(one, nothing, ALPHA) for one in scores]
+            held.append(float(np.mean([end.low <= share <= end.high for end in ends])))
+        cells.append(", ".join(f"{100 * x:.1f}" for x in held))
+    decide.intraclass = kept
+    return f"| {replicates:>2} | {runs:>2} | {share:g} | " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     started = time.perf_counter()
     print(
@@ -94,6 +114,10 @@ def main() -> None:
             f"K = {replicates:>2}: {difference:.3f} standard deviations of a replicate's difference, half width "
             f"{expected_half_width(1.0, replicates, ALPHA):.3f}"
         )
+    print("\n|  K |  r | share | ρ = 0 | 0.1 | 0.3 | 0.6 |\n|---:|---:|---:|---|---|---|---|")
+    for replicates, runs in ((4, 12), (6, 8), (14, 2), (14, 12), (24, 12)):
+        for share in (0.5, 0.9, 0.97, 0.99):
+            print(shares_row(replicates, runs, share), flush=True)
     print(f"\n{time.perf_counter() - started:.0f} s")
 
 

@@ -14,6 +14,7 @@ from assay.core import Protocol, Stages
 from assay.errors import UsageError
 from assay.judge import judge
 from assay.judge.decide import paired_interval, wilson_superior
+from assay.judge.looks import nominal
 from assay.judge.second_opinion import hall_interval
 
 from .. import asked, tiny
@@ -34,7 +35,9 @@ def test_a_share_of_pairs_has_wilsons_interval_with_a_design_effect():
     ours, theirs = rng.normal(0.3, 1, (12, 1)) + rng.normal(0, 1, (12, 8)), rng.normal(0, 1, (12, 8))
     shares = (ours > theirs).mean(axis=1)
     share, found = shares.mean(), wilson_superior(ours, theirs, 0.05)
-    effect = shares.var(ddof=1) * 8 / (share * (1 - share))
+    f = scipy.stats.f_oneway(*(ours - theirs)).statistic
+    by_scores = 1 + 7 * (f - 1) / (f - 1 + 8) / 2  # of the intraclass correlation, by analysis of variance
+    effect = max(shares.var(ddof=1) * 8 / (share * (1 - share)), by_scores)
     assert effect > 1
     level = 2 * scipy.stats.norm.sf(scipy.stats.t.ppf(0.975, 11))  # where the normal quantile is that of t
     wanted = proportion_confint(share * 96 / effect, 96 / effect, level, "wilson")
@@ -57,6 +60,35 @@ def test_that_interval_covers(share):
     wins = (rng.random((2000, 12, 8)) < share).astype(float)
     held = [(i := wilson_superior(w, np.full((12, 8), 0.5), 0.05)).low <= share <= i.high for w in wins]
     assert np.mean(held) >= 0.935
+
+
+@pytest.mark.parametrize(("share", "rho"), [(0.9, 0.3), (0.9, 0.6), (0.97, 0.6)])
+def test_that_interval_covers_where_replicates_differ(share, rho):
+    rng = np.random.default_rng(6)
+    alike, own = rng.normal(size=(2000, 14, 1)), rng.normal(size=(2000, 14, 12))
+    scores = scipy.stats.norm.ppf(share) + math.sqrt(rho) * alike + math.sqrt(1 - rho) * own
+    held = [(i := wilson_superior(s, np.zeros((14, 12)), 0.05)).low <= share <= i.high for s in scores]
+    assert np.mean(held) >= 0.95  # by the shares alone 94.2, 91.6 and 88.5 %
+
+
+def test_beside_an_interval_at_a_look_the_others_spend_what_it_does():
+    looks = Protocol("honest", 12, 10, 8, looks=(12, 24), edition=2)
+    draw = np.random.default_rng(4)
+    low = draw.normal(0.70, 0.002, (12, 8))
+    low[3, 1] = 0.1  # collapsed
+    found = judged(
+        evidence("new", 0.72, seed=1),
+        replace(evidence("adam", 0.7, seed=2), test=low),
+        protocol=looks,
+    )
+    spent = nominal((12, 24), 0, 0.05)
+    assert spent < 0.01
+    pair = evidence("new", 0.72, seed=1).test - low
+    assert (found.details.hall_low, found.details.hall_high) == pytest.approx(hall_interval(pair.mean(axis=1), spent))
+    whole = np.where(low < 0.5, np.nan, pair)
+    wanted = paired_interval(np.nanmean(whole, axis=1), spent)
+    without = found.details.without_collapses
+    assert (without.ci_low, without.ci_high) == pytest.approx((wanted.low, wanted.high))
 
 
 def test_halls_interval_is_that_of_t_where_nothing_is_skewed_and_leans_where_something_is():
@@ -137,7 +169,7 @@ def test_runs_that_diverged_are_told_of_once():
     lost = ADAM.test.copy()
     lost[0, 0] = np.nan
     found = judged(NEW, replace(ADAM, test=lost))
-    assert found.details.baseline.collapsed.replicates == 1
+    assert found.details.baseline.collapsed.replicates == 0
     assert "diverged" in found.sentence
     assert "collapsed" not in found.sentence
 

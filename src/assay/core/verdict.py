@@ -39,7 +39,8 @@ class Edge(Struct, frozen=True):
 
 
 class Collapsed(Struct, frozen=True):
-    """Replicates in which a final run collapsed, far below the contender's others; the interval is of their share."""
+    """Replicates in which a final run collapsed, far below the contender's others, without diverging; the interval is of their
+    share."""
 
     replicates: int
     of: int

@@ -150,21 +150,41 @@ def wilson_superior(candidate: np.ndarray, baseline: np.ndarray, alpha: float, c
     """`p_superior` in the second edition, whose interval has a width where all pairs are won, too.
 
     Wilson's interval (1927) of the share p of N/d pairs, N = K·r, with the t quantile of K − 1 degrees of freedom for the
-    normal one. The design effect d = max(1, s²r/(p(1 − p))) is what replicates that differ, by s between their shares, take
-    from the number (Kish 1965). `se` is √(p(1 − p)·d/N).
+    normal one. The design effect d is what replicates that differ take from the number (Kish 1965): s²r/(p(1 − p)), s the
+    spread of their shares; but 1 at least, and 1 + (r − 1)ρ/2, ρ the intraclass correlation of the differences in score, which
+    is seen where nearly all pairs are won. Half of it: shares are alike by less than what they are shares of. Covers 94.9 % and
+    more of normal scores with ρ up to 0.6, where without it 88 % can be (benchmarks/judge_simulation.py). `se` is
+    √(p(1 − p)·d/N).
     """
     found = p_superior(candidate, baseline, alpha, candidates)
-    share, pairs = found.mean, np.size(candidate)
+    share, pairs, runs = found.mean, np.size(candidate), np.shape(candidate)[1]
     if not found.exists:
         return found
     variance = share * (1 - share)
-    effect = max(1.0, found.sd**2 * np.shape(candidate)[1] / variance) if variance else 1.0
+    by_shares = found.sd**2 * runs / variance if variance else 1.0
+    effect = max(1.0, by_shares, 1 + (runs - 1) * intraclass(candidate, baseline) / 2)
     t = float(critical(np.shape(candidate)[0], alpha, candidates))
     weight = t**2 * effect / pairs
     middle = (share + weight / 2) / (1 + weight)
     half = math.sqrt(variance * weight + weight**2 / 4) / (1 + weight)
     low, high = max(0.0, middle - half), min(1.0, middle + half)
     return found._replace(low=low, high=high, se=math.sqrt(variance * effect / pairs))
+
+
+def intraclass(candidate: np.ndarray, baseline: np.ndarray) -> float:
+    """The share of replicates in the variance of differences in score (K, r) each: the one-way estimate, 0 at least.
+
+    ρ = b/(b + w), w the variance within replicates and b that of their means less w/r (Fisher 1925). 0 where there is
+    one run a replicate, where nothing differs, and where a score is infinite.
+    """
+    with np.errstate(invalid="ignore"):
+        differences = np.asarray(candidate, dtype=float) - np.asarray(baseline, dtype=float)
+    runs = differences.shape[1]
+    if min(differences.shape) < 2 or not np.isfinite(differences).all():
+        return 0.0
+    within = float(differences.var(axis=1, ddof=1).mean())
+    between = max(0.0, float(differences.mean(axis=1).var(ddof=1)) - within / runs)
+    return between / (between + within) if between else 0.0
 
 
 def _wins(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from assay.judge.collapse import collapsed
 from assay.judge.decide import Interval, outcome, paired_interval, superiority
 from assay.judge.divergence import survivor_differences
 from assay.judge.edges import Edge, edges
-from assay.judge.looks import look_interval
+from assay.judge.looks import look_interval, nominal
 from assay.judge.power import settling_replicates
 from assay.judge.second_opinion import bca_interval, hall_interval
 from assay.judge.sentence import Shape
@@ -84,10 +84,20 @@ class Question:
         """The same where there are neither stages nor looks."""
         return paired_interval(differences, self.protocol.alpha, self.candidates, self.overlap, self.resolution)
 
-    def among(self, differences: np.ndarray) -> tuple[Interval, Outcome]:
-        """What some of the runs say by themselves."""
+    def among(self, differences: np.ndarray, replicates: int) -> tuple[Interval, Outcome]:
+        """What some of the runs of so many replicates say by themselves."""
         found = self.plain_interval(differences)
+        if self.protocol.second:
+            alpha, level = self.spent(replicates), found.level
+            found = paired_interval(differences, alpha, 1, self.overlap, self.resolution)._replace(level=level)
         return found, outcome(found.low, found.high, self.task.margin)
+
+    def spent(self, replicates: int) -> float:
+        """What an interval beside the one that decides may spend of the error: what that one does at this look."""
+        looks, alpha = self.protocol.looks, self.protocol.alpha
+        if isinstance(looks, tuple):
+            return nominal(looks, list(looks).index(replicates), alpha, self.candidates)
+        return alpha / self.candidates
 
     @property
     def wanted(self) -> int | None:
@@ -141,7 +151,7 @@ class Pair:
     @cached_property
     def hall(self) -> tuple[float, float]:
         """The interval that allows for skewed differences."""
-        return hall_interval(self.differences, self.question.protocol.alpha, self.question.candidates)
+        return hall_interval(self.differences, self.question.spent(len(self.differences)))
 
     @property
     def shape(self) -> Shape:
@@ -152,7 +162,7 @@ class Pair:
         )
         (low, high), by_t = self.hall, self.interval
         leans = (by_t.low > 0 or by_t.high < 0) and low <= 0 <= high
-        without = self.question.among(self.whole) if ours or theirs else None
+        without = self.question.among(self.whole, len(self.differences)) if ours or theirs else None
         return Shape((ours, theirs), without, (low, high) if leans else None)
 
     @property

@@ -71,7 +71,8 @@ def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
     held = held_back(decided, *((c.edges(question.protocol), c.space) for c in (candidate, baseline)))
     held = held if question.protocol.edges == "hold back" else None
     ours, theirs = (int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline))
-    survivors = question.among(pair.survivors) if (ours or theirs) and loses is None else None
+    some = (ours or theirs) and loses is None
+    survivors = question.among(pair.survivors, len(pair.differences)) if some else None
     return VerdictFacts(
         task=task,
         protocol=question.protocol,
@@ -163,6 +164,7 @@ def _by_itself(
     tuning = floored(c.chosen_validation, validation_floor)
     task, protocol = question.task, question.protocol
     by_replicate = test.mean(axis=1)
+    fell = collapsed(task.sign * test, task.margin) & np.isfinite(c.test)
     return ContenderFacts(
         name=c.name,
         score_mean=float(by_replicate.mean()),
@@ -174,7 +176,7 @@ def _by_itself(
         gradients_per_step=c.gradients_per_step,
         tuned=len(c.space),
         edges=c.edges(protocol),
-        collapsed=counted(collapsed(task.sign * test, task.margin), protocol.alpha) if protocol.second else UNSET,
+        collapsed=counted(fell, protocol.alpha) if protocol.second else UNSET,
     )
 
 
