@@ -22,9 +22,10 @@ import scipy.stats
 from regret import Curve, by_pilot, second
 
 from assay.driver.protocol import USUAL
+from assay.judge import pilot
 
 LEVEL = 0.05
-REPLICATES = (4, 14)
+REPLICATES = (4, 14, 50)
 NOISES = (1.0, 0.5)  # of the spread of independent final runs
 
 
@@ -68,7 +69,9 @@ def main() -> None:
     options.add_argument("curves", type=Path, nargs="?", default=Path(__file__).parent / "curves.json")
     options.add_argument("--pilots", type=int, default=400)
     options.add_argument("--comparisons", type=int, default=4000)
+    options.add_argument("--pilot-trials", type=int, default=pilot.TRIALS)
     asked = options.parse_args()
+    pilot.TRIALS = asked.pilot_trials
     heads = [f"K = {k}, noise × {n:g}: %" for n in NOISES for k in REPLICATES]
     print(f"| task, optimizer | between pilots | of a choice | of a difference | {' | '.join(heads)} |")
     print("|---" * (4 + len(heads)) + "|")

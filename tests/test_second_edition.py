@@ -56,6 +56,25 @@ def test_it_is_sound_and_says_what_it_did(whole):
         assert max(rates) / min(rates) <= 10**1.5 * 1.02
 
 
+def test_more_replicates_than_make_up_for_a_pilots_luck_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("assay.judge.pilot.TRIALS", 6)
+    many = asked.plan(
+        "adam",
+        "sgd",
+        out=tmp_path / "run",
+        task=tiny.task(),
+        **{**OPTIONS, "replicates": 15, "trials": 2, "final_seeds": 1},
+    )
+    said = " All 15 replicates searched the ranges that pilots found for adam and sgd, whose luck they share"
+    assert said in asked.run(many, 1).verdicts[0].sentence
+    options = {"task": "logistic", "engine": "loop", "quiet": True}
+    warned = "warning: the 20 replicates share the range that a pilot finds"
+    assert warned in str(assay.plan("adam", "sgd", replicates="auto:20", **options))
+    assert warned not in str(assay.plan("adam", "sgd", replicates=14, **options))
+    given = [f"{name}.lr=1e-3..1e-1:log" for name in ("adam", "sgd")]
+    assert warned not in str(assay.plan("adam", "sgd", replicates=20, space=given, **options))
+
+
 def test_with_a_population_it_is_sound_too(tmp_path):
     result = asked.run(question(tmp_path / "run", engine="vectorized", compile="off", replicates=2, trials=3), 1)
     assert list(verify.faults(result.folder)) == []

@@ -17,14 +17,16 @@ from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached, with_replicates
-from assay.core import PHASES, ContenderInfo, Hyperparameters, Phase, Plan, plain
+from assay.core import PHASES, ContenderInfo, Hyperparameters, Phase, Plan, Science, plain
 from assay.core.result import ContenderResult, OneTask, PilotResult, Spent
 from assay.core.verdict import Earlier, PublishedVerdict, Speed, TaskVerdict
 from assay.core.versions import installed
 from assay.judge import judge, speed
 from assay.judge.divergence import floored
+from assay.judge.pilot import SHARED
 from assay.judge.published import conclude
 from assay.judge.select import good_range
+from assay.judge.sentence import listed
 from assay.space import Choice, Float, Space
 
 LIBRARIES = ("assay", "torch", "optuna", "numpy", "scipy", "polars")
@@ -154,7 +156,8 @@ def _with_changes(arrays: RecordArrays, verdict: TaskVerdict | PublishedVerdict)
         if (changed := _counted(arrays, names.index(name), "changed"))
     ]
     if arrays.protocol.second:
-        told.insert(0, schedules_sentence(arrays.plan.science.contenders, verdict.candidate, verdict.baseline))
+        science, two = arrays.plan.science, (verdict.candidate, verdict.baseline)
+        told = [schedules_sentence(science.contenders, *two), *told, _pilots_sentence(science, *two)]
     return replace(verdict, sentence=verdict.sentence + "".join(told)) if any(told) else verdict
 
 
@@ -165,6 +168,18 @@ def schedules_sentence(contenders: Sequence[ContenderInfo], candidate: str, base
     if len(given) == 2 and len(set(given.values())) == 1:
         return f" Both have the schedule {given[candidate]}."
     return "".join(f" {name} has the schedule {given[name]}." for name in (candidate, baseline) if name in given)
+
+
+def _pilots_sentence(science: Science, *names: str) -> str:
+    """That too many replicates to make up for its luck share a pilot's range, in a sentence that follows another; else empty."""
+    shared = [c.name for c in science.contenders if c.name in names and c.pilot]
+    count = science.protocol.replicates
+    if count <= SHARED or not shared:
+        return ""
+    return (
+        f" All {count} replicates searched the ranges that pilots found for {listed(shared)}, whose luck they share: a small "
+        "difference may be due to that."
+    )
 
 
 def changes_sentence(name: str, changes: Sequence[str]) -> str:

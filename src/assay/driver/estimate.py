@@ -13,6 +13,7 @@ from assay.driver.protocol import most_replicates
 from assay.driver.scheduler import gather, result_of
 from assay.driver.study import member
 from assay.judge.design import first_round
+from assay.judge.pilot import SHARED
 from assay.judge.power import detectable_difference, expected_half_width, spread_range
 from assay.judge.sentence import amount, counted, listed
 from assay.judge.speedup import FURTHEST
@@ -210,7 +211,7 @@ def sentence(e: Estimate, science: Science) -> list[str]:
     t, p = science.task, science.protocol
     cost = f"{e.trainings} trainings, {e.steps:,} steps"
     lines = [cost + (f", about {duration(e.seconds)} here" if e.seconds is not None else "")]
-    lines += [_budget(science), *_unlike_ranges(science)] if p.name == "honest" else []
+    lines += [_budget(science), *_unlike_ranges(science), *_shared_pilots(science)] if p.name == "honest" else []
     if e.controls:
         lines.append(f"{e.controls} of these trainings are the controls', which narrow no interval")
     if e.ladder:
@@ -280,6 +281,18 @@ def _unlike_ranges(science: Science) -> list[str]:
     return [
         f"the range of {listed(given)} was given, that of the others is found by a pilot, 1.5 decades wide: whose is wider is "
         "searched less closely, so give all of them one, or none"
+    ]
+
+
+def _shared_pilots(science: Science) -> list[str]:
+    """That so many replicates don't make up for the luck of one pilot."""
+    count = most_replicates(science.protocol)
+    if count <= SHARED or not any(c.pilot for c in science.contenders):
+        return []
+    return [
+        f"warning: the {count} replicates share the range that a pilot finds, and its luck, which more than {SHARED} don't make "
+        "up for (beside a cliff two equal contenders may be called different): give each a range, as in --space "
+        f"{science.contenders[0].name}.lr=1e-4..1e-1:log"
     ]
 
 

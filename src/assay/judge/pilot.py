@@ -16,6 +16,7 @@ from assay.space import Float
 DECADES = 6
 TRIALS = 18
 MANY = 3  # hyperparameters, for which that is too few (benchmarks/pilot_range.py)
+SHARED = 14  # replicates up to which one pilot's luck is no more than theirs (benchmarks/pilot_level.py)
 WIDER = 2 / DECADES
 OUTER = 1 / DECADES
 HALF_WIDTH = 0.75 / DECADES  # of the range that comes of it
