@@ -19,7 +19,9 @@ from assay.errors import UsageError
 from assay.ladder.judged import reserved, with_speedups
 from assay.ladder.plan import lengths
 from assay.record import RunFolder
+from assay.report.ladder import said
 from assay.report.paper import write
+from assay.report.units import number
 
 from . import asked, tiny
 
@@ -447,3 +449,32 @@ def test_a_run_that_is_interrupted_in_a_rung_further_out_goes_on(tmp_path):
         (out / name).unlink()
     assert assay.compare("adam", "sgd", out=out, workers=1, **asked, **slow).content == whole.content
     assert call(["verify", str(out)]) == 0
+
+
+def test_the_report_says_what_the_ladder_cost(climbed):
+    steps = 0
+    trainings = 0
+    for rung in (climbed.folder / "speedup").iterdir():
+        frame = RunFolder.open(rung, fewest=1).frame()
+        trainings += len(frame)
+        steps += int(frame["gradient_evaluations"].sum())  # one a step, where none diverged
+    page = " ".join((climbed.folder / "report.html").read_text().split())
+    shown = f'{trainings}<span class="small">at other lengths</span></td> <td class="num">{number(steps)}</td>'
+    assert f'adam, the ladder</td> <td class="num">{shown}' in page
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ((1.2, 1.0, 1.5), "new 1.20× (1.00 to 1.50)"),
+        ((1.2, None, 1.5), "new 1.20× (open to 1.50)"),
+        ((None, 2.0, None), "new 2.00× at least"),
+        ((None, None, 0.5), "new 0.50× at most"),
+        ((None, 0.5, 2.0), "new 0.50× to 2.00×"),
+        ((None, None, None), "new can't be told"),
+    ],
+)
+def test_a_figures_caption_says_it_in_a_word(ends, words):
+    assert (
+        said(dict(zip(("speedup", "speedup_low", "speedup_high"), ends, strict=True)) | {"candidate": "new"}) == words
+    )

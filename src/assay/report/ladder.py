@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from assay.judge.decide import critical
@@ -41,7 +43,7 @@ def card(reading: Reading) -> Card | None:
     return Card(
         "speedup",
         f"How many of {base.name}'s steps is it worth?",
-        f"{listed([_said(v) for _, v in reading.pairs])}. A dot a replicate of {base.name}, tuned and trained at that length; "
+        f"{listed([said(v) for _, v in reading.pairs])}. A dot a replicate of {base.name}, tuned and trained at that length; "
         "the level is the candidate's score at its own. Where the curve crosses the level, the steps are worth the same; the bar "
         f"{'above' if task.sign < 0 else 'below'} is the interval: it holds 1 just where that of the difference holds 0.",
         ladder(drawn, levels, f"test {reading.units.axis}", task.sign < 0),
@@ -56,13 +58,27 @@ def _bands(values: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(axis=0) - half, values.mean(axis=0) + half
 
 
-def _said(verdict: dict[str, object]) -> str:
-    name, middle = verdict["candidate"], verdict.get("speedup")
-    if not isinstance(middle, float):
-        return f"{name}: see its sentence"
-    low, high = (verdict[key] for key in ("speedup_low", "speedup_high"))
-    ends = (f"{end:.2f}" if isinstance(end, float) else "open" for end in (low, high))
-    return f"{name} {factor(middle)} ({' to '.join(ends)})"
+def said(verdict: Mapping[str, object]) -> str:
+    """What a verdict says of the speed-up, in a word or two, its interval in brackets."""
+    name, middle, low, high = (verdict.get(key) for key in ("candidate", "speedup", "speedup_low", "speedup_high"))
+    if isinstance(middle, float):
+        ends = (f"{end:.2f}" if isinstance(end, float) else "open" for end in (low, high))
+        return f"{name} {factor(middle)} ({' to '.join(ends)})"
+    if isinstance(low, float) and isinstance(high, float):
+        return f"{name} {factor(low)} to {factor(high)}"
+    if isinstance(low, float):
+        return f"{name} {factor(low)} at least"
+    return f"{name} {factor(high)} at most" if isinstance(high, float) else f"{name} can't be told"
+
+
+def spent(reading: Reading) -> tuple[int, int] | None:
+    """Trainings and steps at the lengths that are the ladder's own; None where there is none."""
+    if "ladder" not in reading.content:
+        return None
+    trainings, rungs = reading.content["ladder"]["trainings"], reading.content["ladder"]["rungs"]
+    epochs = [rung["epochs"] for rung in rungs if rung["trained"]]
+    each = trainings // max(1, len(epochs))
+    return trainings, each * sum(epochs) * reading.arms[0].arrays.steps_per_epoch
 
 
 def in_seconds(reading: Reading) -> list[str]:

@@ -29,6 +29,7 @@ def report(path: Path) -> tuple[list[Card], str, dict[str, Any]]:
         "verdicts": content["verdicts"],
         "chosen": _chosen,
         "seconds": ladder.in_seconds(reading),
+        "laddered": ladder.spent(reading),
         "controls": [(controls.name_of(entry), entry) for entry in made],
         "numbers": numbers(reading),
         "facts": facts(reading),
