@@ -238,7 +238,7 @@ def test_a_comparison_across_tasks_is_handed_in_as_one(work: Path, tmp_path: Pat
         assert call(["run", *words.replace("--task logistic ", "").split()]) == 0
         assert call(["submit", f"{tmp_path}/s{seed}", "--to", str(tmp_path / "to"), *ADA]) == 0
     found = board(tmp_path / "to", capsys)
-    assert [claim["where"] for claim in found["claims"]] == ["2 tasks", "2 tasks"]
+    assert [claim["where"] for claim in found["claims"]] == ["logistic, quadratic"] * 2
     assert all(len(claim["others"]) == 1 for claim in found["claims"])
 
 

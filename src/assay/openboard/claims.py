@@ -20,6 +20,7 @@ from assay.openboard.received import Received
 from assay.record.documents import read_data
 from assay.record.suite import runs
 
+NAMED = 4  # tasks, of which a claim is called by their names
 ALPHA = 0.05  # one-sided: so often a claim that is true and wasn't picked is marked by another run
 
 
@@ -95,7 +96,8 @@ def _claims_of(one: Received) -> list[Claim]:
         common = min(map(len, known))
         differences = np.mean([values[:common] for values in known], axis=0)
         first = one.sciences[0]
-        where = f"{len(known)} tasks" if one.across else first.task.name
+        tasks = list(dict.fromkeys(science.task.name for science, verdicts in by_task if name in verdicts))
+        where = ", ".join(tasks) if len(tasks) <= NAMED else f"{len(tasks)} tasks"
         options = {} if one.across else {option: str(value) for option, value in first.task.options.items()}
         question = tuple(_question(science, name) for science, verdicts in by_task if name in verdicts)
         found.append(Claim(one, verdict, where, options, question, first.seed, differences))
