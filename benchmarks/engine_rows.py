@@ -144,7 +144,7 @@ def _tuned(setting: Setting) -> Steps:
     batches = Batches(task, members(1), numerics(False, 1))
     model = task.model()
     run_facts = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
-    step = Step(task, arm, {}, model, arm.make(model, run_facts, lr=1e-3), run_facts)
+    step = Step(task, arm, model, arm.make(model, run_facts, lr=1e-3), run_facts)
 
     def run(steps: int) -> None:
         for i in range(steps):

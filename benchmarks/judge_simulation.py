@@ -82,7 +82,7 @@ def row(draw, replicates: int, rng: np.random.Generator) -> str:
 
 def shares_row(replicates: int, runs: int, share: float) -> str:
     rng, cells, kept = np.random.default_rng(replicates), list[str](), decide.intraclass
-    for rho in (0.0, 0.1, 0.3, 0.6):
+    for rho in (0.0, 0.1, 0.3, 0.6, 0.9, 1.0):
         own = rng.normal(size=(WILSON_EXPERIMENTS, replicates, runs)) * np.sqrt(1 - rho)
         alike = rng.normal(size=(WILSON_EXPERIMENTS, replicates, 1)) * np.sqrt(rho)
         scores, nothing, held = NormalDist().inv_cdf(share) + own + alike, np.zeros((replicates, runs)), list[float]()
@@ -114,7 +114,7 @@ def main() -> None:
             f"K = {replicates:>2}: {difference:.3f} standard deviations of a replicate's difference, half width "
             f"{expected_half_width(1.0, replicates, ALPHA):.3f}"
         )
-    print("\n|  K |  r | share | ρ = 0 | 0.1 | 0.3 | 0.6 |\n|---:|---:|---:|---|---|---|---|")
+    print("\n|  K |  r | share | ρ = 0 | 0.1 | 0.3 | 0.6 | 0.9 | 1 |\n|---:|---:|---:|---|---|---|---|---|---|")
     for replicates, runs in ((4, 12), (6, 8), (14, 2), (14, 12), (24, 12)):
         for share in (0.5, 0.9, 0.97, 0.99):
             print(shares_row(replicates, runs, share), flush=True)

@@ -41,7 +41,7 @@ def looped(task: Task, arm: Contender, batches: Batches) -> Callable[[int], None
     run = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
     model = task.model()
     optimizer = arm.make(model, run, **{**arm.fixed, **members(arm, 0)[0].hyperparameters})
-    step = Step(task, arm, {}, model, optimizer, run)
+    step = Step(task, arm, model, optimizer, run)
 
     def take(steps: int) -> None:
         for i in range(steps):

@@ -127,7 +127,8 @@ def test_it_says_that_it_must_be_switched():
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown": (lambda: assay.contender_for("adm", lr=0.1), "no contender is called 'adm'"),
     "not taken": (lambda: assay.contender_for("adam", lr=0.1, rho=1), "adam takes no rho"),
-    "a warm-up of nothing": (lambda: assay.contender_for("adam", lr=0.1, warmup=0.1), "no schedule to warm up"),
+    "a warm-up of nothing": (lambda: assay.contender_for("adam", lr=0.1, warmup=0.1), "no schedule that might take it"),
+    "a warm-up that is none": (lambda: assay.contender_for("adam+cosine", lr=0.1, warmup=None), "a share of training"),
     "not given": (lambda: assay.contender_for("adam"), "adam needs a value for lr"),
     "not given to one of Python": (lambda: assay.contender_for(FACTORY, lr=0.1), "needs a value for weight_decay"),
     "not taken by one of Python": (lambda: assay.contender_for(FACTORY, lr=0.1, weight_decay=0, rho=1), "rho"),

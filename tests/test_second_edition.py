@@ -68,8 +68,10 @@ def test_more_replicates_than_make_up_for_a_pilots_luck_are_said(tmp_path, monke
     said = " All 15 replicates searched the ranges that pilots found for adam and sgd, whose luck they share"
     assert said in asked.run(many, 1).verdicts[0].sentence
     options = {"task": "logistic", "engine": "loop", "quiet": True}
-    warned = "warning: the 20 replicates share the range that a pilot finds"
-    assert warned in str(assay.plan("adam", "sgd", replicates="auto:20", **options))
+    warned = "20 replicates share the range that a pilot finds"
+    one = str(assay.plan("adam", "sgd", replicates="auto:20", space=["adam.lr=1e-3..1e-1:log"], **options))
+    assert f"warning: up to {warned}" in one
+    assert "give sgd a range, as in --space sgd.lr=LOW..HIGH:log" in one
     assert warned not in str(assay.plan("adam", "sgd", replicates=14, **options))
     given = [f"{name}.lr=1e-3..1e-1:log" for name in ("adam", "sgd")]
     assert warned not in str(assay.plan("adam", "sgd", replicates=20, space=given, **options))

@@ -323,9 +323,7 @@ def test_gradients_wanted_before_the_closure_are_named_with_what_mends_it(users)
     def step(contender: Contender) -> None:
         model = tiny.network()
         optimizer = contender.make(model, RUN, lr=0.01)
-        Step(tiny.task(), contender, {}, model, optimizer, RUN)(
-            *(torch.from_numpy(a[:4]) for a in tiny.clouds(0).train)
-        )
+        Step(tiny.task(), contender, model, optimizer, RUN)(*(torch.from_numpy(a[:4]) for a in tiny.clouds(0).train))
 
     step(contenders(["adam", f"{users}:Sharper"])[1])
     with pytest.raises(AttributeError) as caught:

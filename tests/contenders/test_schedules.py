@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 
+import msgspec
 import pytest
 import torch
+from msgspec.structs import replace
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from assay.contenders import contenders
-from assay.contenders.resolve import again
+from assay.contenders.resolve import again, settled
 from assay.contenders.schedules import Schedule, see_that_it_schedules, split_schedule, with_schedule
 from assay.core import Contender, Run
 from assay.driver.job import contender_info
@@ -107,6 +109,33 @@ def test_a_class_that_takes_a_warm_up_itself_is_given_it():
     see_that_it_schedules(found)
 
 
+class Swallows(torch.optim.SGD):
+    def __init__(self, params, lr=0.1, **others):
+        self.others = others
+        super().__init__(params, lr=lr)
+
+
+def test_of_a_class_that_takes_anything_the_plan_says_whose_a_warm_up_is():
+    (found,) = contenders([f"{__file__}:Swallows+cosine"], ["Swallows+cosine.warmup=0..0.1"])
+    info = contender_info(found)
+    assert info.schedule_takes == found.schedule_takes == ("warmup",)
+    before = replace(info, schedule_takes=msgspec.UNSET)  # as plans were, when it was the class's
+    for asked, others in ((info, {}), (before, {"warmup": 0.1})):
+        (remade,) = again([asked])
+        assert remade.made(torch.nn.Linear(2, 1), Run(10, 1, 10), {"lr": 0.1, "warmup": 0.1}).others == others
+
+
+def test_a_wrapper_of_a_class_may_take_a_warm_up_of_its_own():
+    def later(optimizer_cls, params, lr=0.1, warmup=0.0):
+        made = optimizer_cls(params, lr=lr)
+        made.later = warmup
+        return made
+
+    adam, outer = contenders(["adam+cosine", later], tune=["warmup"])
+    assert (adam.schedule_takes, outer.schedule_takes) == (("warmup",), ())
+    assert outer.made(torch.nn.Linear(2, 1), Run(10, 1, 10), {"lr": 0.1, "warmup": 0.1}).later == 0.1
+
+
 def test_a_wrapper_of_one_that_warms_up_is_not_given_its_warm_up():
     def wrapped(optimizer):
         return optimizer
@@ -135,6 +164,18 @@ def test_a_schedule_made_in_python_may_be_given_what_is_tuned():
         see_that_it_schedules(
             Contender("mine", make, space, schedule=Schedule("cosine"), schedule_takes=("warmup", "level"))
         )
+    fixed = settled(Contender("mine", make, {"lr": Float(0.1, 1)}, schedule=Schedule()), {"lr": 0.1, "warmup": 0.1})
+    assert fixed.schedule_takes == ("warmup",)
+    for takes, words in (
+        ("warmup", "a tuple of names"),
+        (None, "a tuple of names"),
+        ((5,), "a name"),
+        (("lvl",), "takes lvl, which is neither"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            see_that_it_schedules(
+                Contender("mine", make, {"lr": Float(0.1, 1)}, schedule=hold, schedule_takes=takes)  # type: ignore[arg-type]
+            )
     (ranged,) = contenders(
         [Contender("mine", make, {"lr": Float(0.1, 1)}, schedule=Schedule())], ["mine.warmup=0..0.1"]
     )
@@ -144,11 +185,12 @@ def test_a_schedule_made_in_python_may_be_given_what_is_tuned():
 @pytest.mark.parametrize(
     ("spaces", "schedule", "words"),
     [
-        ((), "none", "adam names no warmup .* and has no schedule to warm up: give it one, as in adam.cosine"),
+        ((), "none", "adam names no warmup .* and has no schedule that might take it: give it one, as in adam.cosine"),
         ((), "warmup5+cosine", "its warm-up is tuned, so the schedule names none: cosine, not warmup5.cosine"),
         (("adam.warmup=0..5",), "cosine", "from 0 to below 1, not 5.0; 0.05 is 5 %"),
         (("adam.warmup=-1..0.1",), "cosine", "from 0 to below 1, not -1.0"),
         (("adam.warmup=0|short",), "cosine", "from 0 to below 1, not 'short'"),
+        (("adam.warmup=0|true",), "cosine", "from 0 to below 1, not True"),
     ],
 )
 def test_a_warm_up_that_can_be_none_is_said_so_before_training(spaces, schedule, words):

@@ -6,6 +6,7 @@ import functools
 import random
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -13,7 +14,9 @@ from torch import nn
 from assay.engine.refusal import NotVectorizable
 from assay.engine.select.parity import probe
 from assay.engine.train import train, train_with
-from assay.space import Choice, Int
+from assay.errors import UsageError
+from assay.space import Choice, Float, Int
+from assay.training import loop
 from assay.training.data import load
 
 from .small import KINDS, LR, contender, make_task, members, numerics
@@ -71,6 +74,20 @@ def test_refuses_with_a_reason(optimizer: type, kind: str) -> None:
     with pytest.raises(NotVectorizable, match=REFUSED[optimizer]):
         train_with(KINDS[kind], make_task(), contender(optimizer), members(), numerics())
     assert REFUSED[optimizer] in (probe(make_task(), contender(optimizer), numerics()) or "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_refuses_a_schedule_that_gives_no_number_at_one_members_value(kind: str) -> None:
+    def late(done: float, level: float) -> float:
+        return float("nan") if 0.4 < level < 0.6 and done > 0.6 else 1.0
+
+    arm = contender(
+        torch.optim.Adam, {"lr": Float(0.1, 1), "level": Float(0, 1)}, schedule=late, schedule_takes=("level",)
+    )
+    chunk = [msgspec.structs.replace(m, hyperparameters={"lr": 0.1, "level": i / 2}) for i, m in enumerate(members())]
+    for engine in (lambda *asked: train_with(KINDS[kind], *asked), loop.train):
+        with pytest.raises(NotVectorizable if engine is not loop.train else UsageError, match="its schedule gives nan"):
+            engine(make_task(), arm, chunk, numerics())
 
 
 def test_refuses_what_needs_a_closure() -> None:

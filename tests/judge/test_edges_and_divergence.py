@@ -96,6 +96,18 @@ def test_a_range_that_ends_at_no_decay_has_no_edge_there_by_the_second_edition()
     assert edges(low, {"weight_decay": Float(1e-3, 1.0, log=True)}) == [Edge("weight_decay", "low", 3, 3)]
 
 
+def test_no_warm_up_is_shorter_than_none_and_none_longer_than_all_of_training():
+    low, high = np.full((3, 1), 0.05), np.full((3, 1), 0.95)
+    assert edges(low, {"warmup": RANGES["warmup"]}) == []
+    assert edges(low, {"warmup": Float(0.1, 0.2)}) == [Edge("warmup", "low", 3, 3)]
+    for end, wanted in ((0.2, Float(0.0, 0.4)), (0.6, None)):
+        space = {"warmup": Float(0.0, end)}
+        found = wider_spaces({"a": (edges(high, space), space)})
+        assert found == ({"a": {"warmup": wanted}} if wanted else {})
+    steps = {"warmup": Float(0.0, 100.0)}  # of a class that takes one in steps
+    assert wider_spaces({"a": (edges(high, steps), steps)}) == {"a": {"warmup": Float(0.0, 200.0)}}
+
+
 def test_floors_take_the_place_of_what_diverged():
     scores = np.array([[0.7, math.nan], [math.inf, 0.6]])
     assert floored(scores, 0.1).tolist() == [[0.7, 0.1], [0.1, 0.6]]

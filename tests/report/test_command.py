@@ -10,6 +10,7 @@ import assay.driver.run
 from assay import cli
 from assay.core import Contender, Plan
 from assay.driver.job import Job
+from assay.errors import UsageError
 from assay.report.command import across, command, quoted
 from assay.space import Float
 from assay.training.numerics import loop_here
@@ -68,6 +69,7 @@ class Wrapper:
         "adam 'w=our file.py:Wrapper' --space w.strength=0..1",
         "sgd-momentum m2=sgd-momentum --engine loop --device cpu",
         "adam sgd-momentum --schedule warmup5+cosine",
+        "adam sgd-momentum --schedule cosine --tune warmup --space sgd-momentum.warmup=0..0.1",
         "adam sgd-momentum+cosine slow=muon --task digits",
         "adam gns-adam --protocol honest-1",
         "adam 'our file.py:Mine' --protocol honest-1 --space Mine.lr=1e-3..1:log --trials 6",
@@ -99,6 +101,19 @@ def test_the_command_across_tasks_gives_each_option_again(tmp_path, monkeypatch)
     pairs = list(pairwise(words))
     for pair in (("--task", "digits,table:sales.csv"), ("--target", "price"), ("--width", "8")):
         assert pairs.count(pair) == 1
+
+
+def test_the_command_with_two_schedules_gives_nobody_one_of_its_own():
+    found = asked.plan("adam", "sgd+linear", task="logistic", schedule=["cosine", "none"])
+    assert found.suite is not None
+    words = across(found.suite, [frozen(job) for job in found.jobs])
+    assert words is not None
+    assert words[:4] == ["assay", "run", "adam", "sgd+linear"]
+    assert [b for a, b in pairwise(words) if a == "--schedule"] == ["cosine", "none"]
+    again = asked.plan("adam", "sgd+linear", task="logistic", schedule=["cosine", "none"])
+    assert [job.science for job in again.jobs] == [job.science for job in found.jobs]
+    with pytest.raises(UsageError, match="each contender names one of its own"):
+        asked.plan("adam+cosine", "sgd+linear", task="logistic", schedule=["cosine", "none"])
 
 
 def test_wider_ranges_take_the_place_of_those_of_the_plan(planned):

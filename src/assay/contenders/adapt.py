@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from assay.contenders.interface import needs_closure
 from assay.contenders.registry import LEARNING_RATE
-from assay.contenders.schedules import WARMUP, schedules_own
+from assay.contenders.schedules import WARMUP, taken_by_schedule
 from assay.core import Contender, Run
 from assay.errors import UsageError
 from assay.space import Float, Space
@@ -104,6 +104,7 @@ def adapt(
     baseline: Contender | None = None,
     untuned: bool = False,
     tune: Space | None = None,
+    schedule_takes: Sequence[str] | None = None,
 ) -> Contender:
     """A contender from a class or function.
 
@@ -116,6 +117,7 @@ def adapt(
         baseline: what a wrapper wraps.
         untuned: may there be nothing to tune?
         tune: what is tuned besides, where it is taken and has no range yet.
+        schedule_takes: what of it is the schedule's; by default a `warmup` that `target` doesn't name.
     Raises:
         UsageError: a first parameter of another name, or a required parameter that nothing gives; the factory that
             would do it is in the message.
@@ -138,7 +140,7 @@ def adapt(
     besides = {each: range_ for each, range_ in (tune or {}).items() if each in {*accepts, WARMUP} - {*(space or {})}}
     tuned = {**besides, **tuned}
     fixed = {each: value for each, value in fixed.items() if each not in tuned}
-    of_schedule = schedules_own({**fixed, **tuned}, accepts)
+    of_schedule = taken_by_schedule({**fixed, **tuned}, accepts) if schedule_takes is None else tuple(schedule_takes)
     unknown = {*fixed, *tuned} - accepts - {*of_schedule}
     if unknown and not signature.takes_any:
         takes = ", ".join(sorted(accepts)) or "nothing"
@@ -303,7 +305,7 @@ def _wrapper_of_class(target: Callable[..., Any], signature: Signature, baseline
     def make(model: Any, run: Run, **hyperparameters: Any) -> Any:
         settings = {**baseline.own(baseline.fixed), **hyperparameters}
         known = {k: v for k, v in settings.items() if k in baseline.space or k in baseline.fixed}
-        kind = type(baseline.make(model, run, **known))
+        kind = type(baseline.made(model, run, known))
         if "run" in accepts:
             settings["run"] = run
         if beside:

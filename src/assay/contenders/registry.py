@@ -44,7 +44,7 @@ RANGES: Mapping[str, Dimension] = {
 }
 """What `--tune` tunes besides the learning rate where nobody gives a range: decades around what is in use for each.
 
-A warm-up is a share of training, and the schedule's, but of a class that takes one itself."""
+A warm-up is a share of training, and the schedule's; a class that names one in its signature is given it instead."""
 
 _SMALL_RATE: Space = {"weight_decay": Float(1e-5, 10.0, log=True)}
 """Decay is multiplied by the rate: one ten times smaller wants ten times the decay (Chen et al. 2023, arXiv:2302.06675)."""

@@ -14,7 +14,7 @@ from assay.contenders.adapt import adapt, parameters_of
 from assay.contenders.load import Origin, changes_of, load, origin_of
 from assay.contenders.place import name_of, reference_of
 from assay.contenders.registry import CONTENDERS, PACKAGED, RANGES
-from assay.contenders.schedules import schedules_own, see_that_it_schedules, split_schedule
+from assay.contenders.schedules import see_that_it_schedules, split_schedule, taken_by_schedule
 from assay.core import Brought, Contender, ContenderInfo, other_reach
 from assay.errors import UsageError, described, nearest
 from assay.space import Choice, Dimension, Float, Int, Space, midpoint
@@ -119,11 +119,20 @@ def again(infos: Sequence[ContenderInfo]) -> tuple[Contender, ...]:
             raise UsageError(other_reach(f"{info.name} ({info.reference})", info.reach, origin.reach))
         if isinstance(target, Contender):
             scheduled = schedule or target.schedule
-            takes = _schedule_takes(target, info.space)
+            takes = info.schedule_takes or ()
             found.append(replace(target, name=info.name, space=info.space, schedule=scheduled, schedule_takes=takes))
             continue
         fixed = {name: ast.literal_eval(text) for name, text in info.fixed.items()}
-        made = adapt(target, info.name, space={}, tuned=info.space, fixed=fixed, baseline=found[0] if found else None)
+        takes = info.schedule_takes or ()
+        made = adapt(
+            target,
+            info.name,
+            space={},
+            tuned=info.space,
+            fixed=fixed,
+            baseline=found[0] if found else None,
+            schedule_takes=takes,
+        )
         found.append(replace(made, schedule=schedule))
     return tuple(found)
 
@@ -197,7 +206,7 @@ def _resolve(
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Contender:
     if isinstance(reference, Contender):
-        return _given(replace(reference, fixed={**reference.fixed, **settings}), name, own)
+        return _given(_fixed_at(reference, settings), name, own)
     if not isinstance(reference, str):
         see_that_it_makes(reference, name)
         tuned = _typed(own, reference)
@@ -219,7 +228,7 @@ def _resolve(
             f"{error} (pip install 'assay[board]' brings it)" if plain in PACKAGED else str(error)
         ) from error
     if isinstance(target, Contender):
-        target = replace(target, fixed={**target.fixed, **settings}, note=_noted(target.note, changes_of(target.make)))
+        target = replace(_fixed_at(target, settings), note=_noted(target.note, changes_of(target.make)))
         found = _given(target, name if name != reference.rpartition(":")[2] else target.name + suffix, own)
         return replace(found, schedule=schedule, reference=found.reference + suffix) if schedule else found
     see_that_it_makes(target, plain)
@@ -264,11 +273,16 @@ def _given(contender: Contender, name: str, own: Mapping[str, Dimension]) -> Con
     return replace(contender, name=name, space=space, pilot=pilot, schedule_takes=takes, **origin._asdict())
 
 
-def _schedule_takes(contender: Contender, space: Space) -> tuple[str, ...]:
-    """What the schedule of a contender that was made in Python takes, if this is tuned of it."""
+def _fixed_at(contender: Contender, settings: Mapping[str, Any]) -> Contender:
+    takes = _schedule_takes(contender, settings)
+    return replace(contender, fixed={**contender.fixed, **settings}, schedule_takes=takes)
+
+
+def _schedule_takes(contender: Contender, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the schedule of a contender that was made in Python takes: what it says, and a warm-up that its `make` can't take."""
     parameters = parameters_of(contender.make, contender.name)
     any_other = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    own = schedules_own(space, {p.name for p in parameters}) if not any_other else ()
+    own = taken_by_schedule(given, {p.name for p in parameters}) if not any_other else ()
     return tuple(dict.fromkeys((*contender.schedule_takes, *own)))
 
 

@@ -13,7 +13,7 @@ import cloudpickle
 
 from assay.core import Contender
 from assay.errors import UsageError, described, nearest, own_frames
-from assay.space import Choice, Dimension
+from assay.space import Choice, Dimension, midpoint
 
 PROBED = 1000  # fractions of training
 WARMUP = "warmup"  # the hyperparameter that is a schedule's, of whoever doesn't take one of that name
@@ -67,28 +67,30 @@ def factor_at(schedule: Callable[[float], float], done: float) -> float:
     return factor
 
 
-def schedules_own(values: Iterable[str], taken: Container[str]) -> tuple[str, ...]:
+def taken_by_schedule(values: Iterable[str], taken: Container[str]) -> tuple[str, ...]:
     """What of these is given to a schedule, where the optimizer takes what is in `taken`."""
     return tuple(name for name in values if name == WARMUP and name not in taken)
 
 
 def see_that_it_schedules(contender: Contender) -> None:
-    """Ask a contender's schedule all over training before any begins, at the ends of what is tuned of it.
+    """Ask a contender's schedule all over training before any begins, at the ends and in the middle of what is tuned of it.
 
     Raises:
         UsageError: it fails or gives no number; a warm-up is tuned that is no share of training, or of no schedule.
     """
     name, schedule = contender.name, contender.schedule
-    known = {each: _ends(dimension) for each, dimension in contender.space.items()}
+    known = {each: _some(dimension) for each, dimension in contender.space.items()}
     known |= {each: (value,) for each, value in contender.fixed.items()}
     taken = {each: known[each] for each in contender.schedule_takes if each in known}
     if schedule is None:
         if contender.schedule_takes:
             raise UsageError(
-                f"{name} names no {WARMUP} among what it takes and has no schedule to warm up: give it one, as in {name}+cosine, "
-                "or all of them, as in --schedule cosine"
+                f"{name} names no {', '.join(contender.schedule_takes)} among what it takes, and has no schedule that might take "
+                f"it: give it one, as in {name}+cosine, or all of them, as in --schedule cosine"
             )
         return
+    if unknown := [each for each in contender.schedule_takes if each not in taken]:
+        raise UsageError(f"{name}: its schedule takes {', '.join(unknown)}, which is neither tuned nor fixed")
     if WARMUP in taken and isinstance(schedule, Schedule):
         _see_that_it_warms_up(name, schedule, taken[WARMUP])
     for values in product(*taken.values()):
@@ -112,14 +114,14 @@ def _see_that_it_warms_up(name: str, schedule: Schedule, warmups: Iterable[Any])
             f"{name}: its warm-up is tuned, so the schedule names none: {schedule.shape}, not {schedule.__name__}"
         )
     for each in warmups:
-        if isinstance(each, bool | str) or not 0 <= each < 1:
+        if isinstance(each, bool) or not isinstance(each, int | float) or not 0 <= each < 1:
             raise UsageError(
                 f"{name}: its warm-up is a share of training, from 0 to below 1, not {each!r}; 0.05 is 5 %"
             )
 
 
-def _ends(dimension: Dimension) -> tuple[Any, ...]:
-    return dimension.options if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+def _some(dimension: Dimension) -> tuple[Any, ...]:
+    return dimension.options if isinstance(dimension, Choice) else (dimension.low, dimension.high, midpoint(dimension))
 
 
 def with_schedule(contender: Contender, text: str) -> Contender:

@@ -77,6 +77,9 @@ class Contender:
             instance(dimension, Float | Int | Choice, f"{self.name}: its range of {name}", "assay.Float, Int or Choice")
         if self.schedule is not None:
             function(self.schedule, f"{self.name}: its schedule", "a function of the fraction of training")
+        instance(self.schedule_takes, tuple, f"{self.name}: its schedule_takes", "a tuple of names, as in ('warmup',)")
+        for name in self.schedule_takes:
+            instance(name, str, f"{self.name}: what its schedule takes", "a name")
         if self.closure not in ("no", "yes", "graph"):
             raise UsageError(f"{self.name}: its closure must be no, yes or graph, not {described(self.closure)}")
         _see_that_it_takes(self)

@@ -49,6 +49,9 @@ class ContenderInfo(msgspec.Struct, frozen=True):
     skipped: str | msgspec.UnsetType = msgspec.UNSET  # why a control is not trained; else left out of file and hash
     reach: str | msgspec.UnsetType = msgspec.UNSET
     beyond: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    schedule_takes: tuple[str, ...] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # of space and fixed, what isn't the optimizer's
 
 
 class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -286,13 +286,14 @@ def _unlike_ranges(science: Science) -> list[str]:
 
 def _shared_pilots(science: Science) -> list[str]:
     """That so many replicates don't make up for the luck of one pilot."""
-    count = most_replicates(science.protocol)
-    if count <= SHARED or not any(c.pilot for c in science.contenders):
+    count, found = most_replicates(science.protocol), [c.name for c in science.contenders if c.pilot]
+    if count <= SHARED or not found:
         return []
+    up_to = "up to " if isinstance(science.protocol.stages, Stages) or isinstance(science.protocol.looks, tuple) else ""
     return [
-        f"warning: the {count} replicates share the range that a pilot finds, and its luck, which more than {SHARED} don't make "
-        "up for (beside a cliff two equal contenders may be called different): give each a range, as in --space "
-        f"{science.contenders[0].name}.lr=1e-4..1e-1:log"
+        f"warning: {up_to}{count} replicates share the range that a pilot finds, and its luck, which more than {SHARED} don't "
+        f"make up for (beside a cliff two equal contenders may be called different): give {listed(found)} a range, as "
+        f"in --space {found[0]}.lr=LOW..HIGH:log"
     ]
 
 

@@ -179,6 +179,7 @@ def contender_info(contender: Contender, piloted: bool = False) -> ContenderInfo
         pilot=True if contender.pilot and piloted else msgspec.UNSET,
         reach=contender.reach or msgspec.UNSET,
         beyond=contender.beyond or msgspec.UNSET,
+        schedule_takes=tuple(contender.schedule_takes) or msgspec.UNSET,
     )
 
 

@@ -218,6 +218,10 @@ def plan_suite(
     schedules = protocol.schedule
     if doubled := next((s for s in schedules if list(schedules).count(s) > 1), None):
         raise UsageError(f"--schedule {doubled} comes twice")
+    if len(schedules) > 1 and all(c.schedule is not None for c in contenders):
+        raise UsageError(
+            "--schedule is given twice, and each contender names one of its own: leave out one or the other"
+        )
     for schedule, (task, setting) in product(schedules, _settings(on, warn)):
         baseline, *candidates = _scheduled(contenders, schedule)
         skipped = _skipped(task, baseline, candidates, warn)

@@ -19,7 +19,8 @@ End = Literal["low", "high"]
 OUTER = 0.1
 ROUNDING = 1e-12  # a position computed at exactly a tenth counts as within it
 # Where a hyperparameter does nothing any more: by a decay of 1e-5 a thousand steps at a rate of 0.1 take a weight's thousandth.
-NONE_AT_ALL = {"weight_decay": 1e-5}
+NONE_AT_ALL = {"weight_decay": 1e-5, "warmup": 0.0}
+SHARES = ("warmup",)  # of training: where a range lies below 1, a wider one does, too
 
 
 def ends_hit(positions: np.ndarray) -> dict[End, int]:
@@ -104,9 +105,16 @@ def wider_spaces(found_at: Mapping[str, tuple[Sequence[Edge], Space]]) -> dict[s
     for name, (_, space) in found_at.items():
         for hyperparameter in (h for h in space if h in hit):
             new = wider(space[hyperparameter], sorted(hit[hyperparameter]))
-            if new is not None:
+            if new is not None and not _no_share(hyperparameter, space[hyperparameter], new):
                 found.setdefault(name, {})[hyperparameter] = new
     return found
+
+
+def _no_share(name: str, given: Dimension, new: Dimension) -> bool:
+    """Whether a range of shares of training would go on to more than all of it."""
+    if name not in SHARES or isinstance(given, Choice) or isinstance(new, Choice):
+        return False
+    return given.high < 1 <= new.high
 
 
 def _nearer(dimension: Float, ends: Sequence[End]) -> Float | None:

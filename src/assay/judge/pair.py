@@ -12,7 +12,7 @@ from assay import seeds
 from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
 from assay.judge import two_stage
 from assay.judge.collapse import collapsed
-from assay.judge.decide import Interval, outcome, paired_interval, superiority
+from assay.judge.decide import Interval, level_of, outcome, paired_interval, superiority
 from assay.judge.divergence import survivor_differences
 from assay.judge.edges import Edge, edges
 from assay.judge.looks import look_interval, nominal
@@ -78,24 +78,18 @@ class Question:
             return two_stage.two_stage_interval(
                 differences, stages.first, self.protocol.alpha, self.candidates, self.overlap, self.resolution
             )
-        return self.plain_interval(differences)
-
-    def plain_interval(self, differences: np.ndarray) -> Interval:
-        """The same where there are neither stages nor looks."""
         return paired_interval(differences, self.protocol.alpha, self.candidates, self.overlap, self.resolution)
 
     def among(self, differences: np.ndarray, replicates: int) -> tuple[Interval, Outcome]:
         """What some of the runs of so many replicates say by themselves."""
-        found = self.plain_interval(differences)
-        if self.protocol.second:
-            alpha, level = self.spent(replicates), found.level
-            found = paired_interval(differences, alpha, 1, self.overlap, self.resolution)._replace(level=level)
+        alpha, level = self.alpha_beside(replicates), level_of(self.protocol.alpha, self.candidates)
+        found = paired_interval(differences, alpha, 1, self.overlap, self.resolution)._replace(level=level)
         return found, outcome(found.low, found.high, self.task.margin)
 
-    def spent(self, replicates: int) -> float:
-        """What an interval beside the one that decides may spend of the error: what that one does at this look."""
+    def alpha_beside(self, replicates: int) -> float:
+        """What an interval beside the one that decides spends of the error: from the second edition on, as that one at a look."""
         looks, alpha = self.protocol.looks, self.protocol.alpha
-        if isinstance(looks, tuple):
+        if isinstance(looks, tuple) and self.protocol.second:
             return nominal(looks, list(looks).index(replicates), alpha, self.candidates)
         return alpha / self.candidates
 
@@ -151,7 +145,7 @@ class Pair:
     @cached_property
     def hall(self) -> tuple[float, float]:
         """The interval that allows for skewed differences."""
-        return hall_interval(self.differences, self.question.spent(len(self.differences)))
+        return hall_interval(self.differences, self.question.alpha_beside(len(self.differences)))
 
     @property
     def shape(self) -> Shape:
@@ -204,6 +198,6 @@ def second_opinions(pair: Pair, slot: int) -> Opinions:
         return {"bca_low": finite(low), "bca_high": finite(high)}
     found = Opinions(hall_low=finite(pair.hall[0]), hall_high=finite(pair.hall[1]))
     if fraction is not None:
-        beyond = paired_interval(differences, alpha, candidates, fraction, question.resolution)
+        beyond = paired_interval(differences, question.alpha_beside(len(differences)), 1, fraction, question.resolution)
         found |= {"overlapping_low": finite(beyond.low), "overlapping_high": finite(beyond.high)}
     return found

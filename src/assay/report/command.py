@@ -6,6 +6,8 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from assay.contenders.registry import CONTENDERS, PACKAGED
 from assay.core import ContenderInfo, Plan, Protocol, Science, Stages
 from assay.record.suite import Suite
@@ -108,6 +110,17 @@ def _divided_back(margin: float, scale: float) -> str:
     return next((text for text in texts if float(text) / scale == margin), repr(near))
 
 
+def _unscheduled(fullest: Plan, plans: Sequence[Plan]) -> list[ContenderInfo]:
+    """The contenders, without what --schedule gave them, which is another on other settings."""
+    found: dict[str, set[str | None]] = {}
+    for contender in (each for plan in plans for each in plan.science.contenders):
+        found.setdefault(contender.name, set()).add(contender.schedule)
+    return [
+        replace(c, schedule=None, reference=c.reference.removesuffix(f"+{c.schedule}")) if len(found[c.name]) > 1 else c
+        for c in fullest.science.contenders
+    ]
+
+
 def _added(contenders: Sequence[ContenderInfo]) -> list[str]:
     """The contenders of a board that a user has added, as they were named."""
     known, schedule = {*CONTENDERS, *PACKAGED}, contenders[0].schedule
@@ -119,7 +132,7 @@ def across(suite: Suite, plans: Sequence[Plan], speedup: bool = False) -> list[s
     if any(command(plan) is None for plan in plans):
         return None
     fullest, board = max(plans, key=lambda plan: len(plan.science.contenders)), suite.title == "board"
-    contenders = fullest.science.contenders
+    contenders = fullest.science.contenders if board else _unscheduled(fullest, plans)
     words = ["assay", "board", *_added(contenders)] if board else ["assay", "run", *(str(_name(c)) for c in contenders)]
     tasks = [plan.science.task for plan in plans]
     words += ["--task", ",".join(dict.fromkeys(task.reference for task in tasks))]

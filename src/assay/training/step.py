@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from assay.contenders.guard.settings import random_states, set_random_states
 from assay.contenders.interface import closure_of
 from assay.contenders.schedules import factor_at
-from assay.core import Contender, Hyperparameters, Member, Numerics, Run, Task
+from assay.core import Contender, Member, Numerics, Run, Task
 from assay.errors import UsageError
 from assay.training.data import Given
 
@@ -39,21 +39,21 @@ class Step:
         self,
         task: Task,
         contender: Contender,
-        values: Hyperparameters,
         model: nn.Module,
         optimizer: Any,
         run: Run,
         forward_in: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
         micro_batch: int | None = None,
+        schedule: Callable[[float], float] | None = None,
     ) -> None:
-        """`values`: of what is tuned. `forward_in`: makes the context that a forward pass is in. `micro_batch`: samples that go
-        through at once."""
+        """`forward_in`: makes the context that a forward pass is in. `micro_batch`: samples that go through at once. `schedule`:
+        the contender's, at the values of what is tuned."""
         self.forward_in, self.micro_batch = forward_in, micro_batch
         self.forward: Callable[[Tensor], Tensor] = model
         self.task, self.model, self.optimizer = task, model, optimizer
         see_that_it_steps(contender.name, optimizer)
         self.closure = closure_of(contender.closure, optimizer.step)
-        if contender.schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
+        if schedule and not all("lr" in g for g in getattr(optimizer, "param_groups", [{}])):
             raise UsageError(
                 f"{contender.name} can't be scheduled: a schedule is written to group['lr'] of its param_groups, which it "
                 "lacks. Give it param_groups that its step reads, or a factory that schedules it itself:\n"
@@ -61,9 +61,9 @@ class Step:
             )
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.before = [torch.empty_like(p) for p in self.parameters]
-        self.groups = optimizer.param_groups if contender.schedule else []
+        self.groups = optimizer.param_groups if schedule else []
         self.initial = [group["lr"] for group in self.groups]
-        self.schedule, self.total_steps = contender.schedule_at(values), run.total_steps
+        self.schedule, self.total_steps = schedule, run.total_steps
         self.evaluations = self.taken = 0
         self.losses: list[Tensor] = []
         self.grad_norms: list[Tensor] = []
@@ -199,8 +199,8 @@ def set_up(task: Task, contender: Contender, member: Member, numerics: Numerics,
                     group[option] = False
     seed_all(member.noise, numerics.device)
     forward_in = partial(precisely, numerics)
-    values = member.hyperparameters
-    return Step(task, contender, values, model, optimizer, run, forward_in, numerics.micro_batch or None)
+    schedule = contender.schedule_at(member.hyperparameters)
+    return Step(task, contender, model, optimizer, run, forward_in, numerics.micro_batch or None, schedule)
 
 
 def precisely(numerics: Numerics) -> contextlib.AbstractContextManager[Any]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from assay.contenders.schedules import factor_at
 from assay.core import Contender, Hyperparameters, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.hooks import refuse_hooks
@@ -90,7 +91,8 @@ class Population:
             self._stack(setups)
         except NotVectorizable as error:
             raise self._warmer(error) from error
-        self.schedules = [setup.schedule for setup in setups[: None if contender.schedule_takes else 1]]
+        scheduled = setups[: None if contender.schedule_takes else 1]  # what takes nothing is one for all
+        self.schedules = [setup.schedule for setup in scheduled if setup.schedule is not None]
         rates = zip(*(setup.initial for setup in setups), strict=True) if contender.schedule is not None else ()
         # each group's learning rate before any schedule, (groups) × (members,)
         self.initial = [torch.tensor(r, dtype=torch.float64, device=numerics.device) for r in rates]
@@ -226,8 +228,8 @@ class Population:
     def factor(self, taken: int) -> Tensor:
         """What a schedule multiplies the rates by before step `taken`, (members,), or () where it is one for all."""
         done = taken / self.run.total_steps
-        factors = [1.0 if schedule is None else schedule(done) for schedule in self.schedules]
-        return torch.tensor(factors if self.contender.schedule_takes else factors[0], dtype=torch.float64)
+        factors = torch.tensor([factor_at(schedule, done) for schedule in self.schedules], dtype=torch.float64)
+        return factors if self.contender.schedule_takes else factors[0]
 
     def switch(self, training: bool) -> None:
         """Tell an optimizer that keeps two sets of weights which of them is wanted, as the loop does."""
