@@ -63,7 +63,7 @@ def test_killed_and_started_again_gives_the_same_result_and_repeats_nothing(tmp_
         "--protocol",
         protocol,
     ]
-    command += ["--trials", "12", "--epochs", "40", "--workers", "2", "--quiet"]
+    command += ["--trials", "8", "--epochs", "30", "--workers", "2", "--quiet"]
     if protocol == "honest":
         command += ["--replicates", "2", "--final-seeds", "2"]
     whole, torn = tmp_path / "whole", tmp_path / "torn"
@@ -146,7 +146,7 @@ def test_luck_in_validation_does_not_reach_the_verdict(tmp_path, protocol):
     A smooth curve through all trials, by which the second edition chooses, promises little.
     """
     space = ["one.lr=1e-4..0.1:log", "two.lr=1e-4..0.1:log"]  # a pilot's luck would be that of all replicates
-    asked_for = {"replicates": 6, "trials": 8, "protocol": protocol, "space": space, "engine": "loop"}
+    asked_for = {"replicates": 6, "trials": 8, "protocol": protocol, "space": space, "engine": "loop", "final_seeds": 6}
     result = run(tmp_path, "one=adam", "two=adam", task=tiny.task(data=lucky), **asked_for)
     (verdict,) = result.verdicts
     curse = (
