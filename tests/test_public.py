@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "open": lambda f: refused(f, "nowhere"),
     "optim": lambda f: f.GNSAdam,
     "plan": lambda f: f("adam", "sgd", task="logistic", **FEW),
+    "tasks": lambda f: f.text,
     "testing": lambda f: f.parametrize_with_checks(["sgd"]),
 }
 
@@ -123,8 +124,13 @@ def test_each_name_is_used_after_each_other_in_each_style():
 
 def test_no_function_or_class_has_the_name_of_a_module():
     rooms = {module.name for module in pkgutil.iter_modules(assay.__path__)}
-    assert {name for name in assay.__all__ if name in rooms} == {"optim", "testing"}
-    assert [n for n in assay.__all__ if isinstance(getattr(assay, n), ModuleType)] == ["metrics", "optim", "testing"]
+    assert {name for name in assay.__all__ if name in rooms} == {"optim", "tasks", "testing"}
+    assert [n for n in assay.__all__ if isinstance(getattr(assay, n), ModuleType)] == [
+        "metrics",
+        "optim",
+        "tasks",
+        "testing",
+    ]
 
 
 SCRIPT = """

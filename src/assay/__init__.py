@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay import optim, testing
+    from assay import optim, tasks, testing
     from assay.conformance import check, check_optimizer
     from assay.core import Contender, Loaders, Metric, Run, Split, Splits, Task
     from assay.driver.compare import Planned, Result, compare, plan
@@ -25,6 +25,7 @@ _HOMES = {
     "contender_for": "assay.driver.ready",
     "metrics": "assay.tasks",
     "optim": "assay",
+    "tasks": "assay",
     "testing": "assay",
 }
 __all__ = [  # but `open`, for `from assay import *` would hide Python's own
@@ -47,6 +48,7 @@ __all__ = [  # but `open`, for `from assay import *` would hide Python's own
     "metrics",
     "optim",
     "plan",
+    "tasks",
     "testing",
 ]
 

@@ -18,7 +18,7 @@ from assay.cli import call
 from assay.driver.job import task_info
 from assay.errors import UsageError
 from assay.tasks import again, find
-from assay.tasks.own.cells import decoded
+from assay.tasks.own.cells import as_numbers, decoded
 
 from ..asked import small
 
@@ -193,6 +193,11 @@ def test_a_table_of_the_same_name_and_time_elsewhere_is_another_one(tmp_path, mo
     assert found[0] != found[1]
 
 
+def test_words_that_python_takes_for_numbers_are_words():
+    found = as_numbers(["1020", "10_20", "2019_09", "0,5"], ",")
+    np.testing.assert_array_equal(found, [1020, np.nan, np.nan, 0.5])
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_encodings_that_spreadsheets_write(encoding):
     assert decoded("Köln;2\n".encode(encoding)) == "Köln;2\n"
@@ -207,6 +212,8 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,y\n" + "".join(f"{i},a\n" for i in range(50)), "y", "has 1 class; two are needed"),
         ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y", "class 'once' of column 'y' has 1 row"),
         ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas"),
+        ("x\ty\n" + "563\t0\n3,057\t1\n" * 25, "y", "column 'x' has numbers with commas"),
+        ("x,y\n" + '"1"2,0\n' * 50, "y", "line 2 can't be read ("),  # a stray quote, which would swallow rows
         ("a,b,y\n" + "1,2,0.5,0\n" * 50, "y", "line 2 has 4 cells, and the header 3"),  # R's row names
         ("x,y\n" + "".join(f"{'inf' if i == 3 else i},{i}.5\n" for i in range(50)), "y", "column 'x' holds a number that is inf"),
         ("x,y\n" + "".join(f"{i},1.5\n" for i in range(50)), "y", "is always the same"),
@@ -400,6 +407,17 @@ def _no_idx(folder) -> None:
     (folder / "train-labels-idx1-ubyte").write_bytes(b"something else")
 
 
+def _damaged(folder) -> None:
+    _without_labels(folder)
+    whole = gzip.compress(idx(np.zeros(20)))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(whole[:10] + b"\xff" * 8 + whole[18:])
+
+
+def _too_large(folder) -> None:
+    drawn(folder)
+    Image.new("1", (20_000, 20_000)).save(folder / "dark" / "3-RGB.png")
+
+
 def _folders_of_folders(folder) -> None:
     drawn(folder / "train")
     drawn(folder / "test")
@@ -448,6 +466,8 @@ def _too_few_labels(folder) -> None:
         (_few, "has a class of 2 pictures"),
         (_without_labels, "train-labels-idx1-ubyte is missing"),
         (_no_idx, "is no idx file"),
+        (_damaged, "is no idx file"),
+        (_too_large, "3-RGB.png is no picture that can be read"),
     ],
 )
 def test_pictures_that_cant_be_learned_from_are_one_line(make, said, tmp_path, capsys):

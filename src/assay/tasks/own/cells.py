@@ -54,7 +54,7 @@ def cells_of(file: File) -> Cells:
     text = decoded(file.read()).replace("\r\n", "\n").replace("\r", "\n")
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=first.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: list[list[str]] = []
     try:
         for row in lines:
@@ -80,10 +80,18 @@ def with_commas(word: str) -> bool:
     return "," in word and re.fullmatch(r"[-+]?\d[\d,]*(\.\d+)?", word) is not None
 
 
+def may_be_thousands(words: Sequence[str]) -> bool:
+    """Whether each word with a comma in it may be a number of thousands: 3,057 beside 563, and no 0,5."""
+    apart = [word for word in words if "," in word]
+    return bool(apart) and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", word) for word in apart)
+
+
 def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
     """Words as numbers (n,), with a point for the decimals, or a `decimal` comma; NaN for those that are none."""
 
     def number(word: str | None) -> float:
+        if word and "_" in word:  # which Python takes within a number
+            return math.nan
         try:
             return float((word or "").replace(decimal, ".", 1))
         except ValueError:

@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def idx(path: Path) -> np.ndarray:
         if zero or kind not in KINDS:
             raise ValueError("its first bytes are others")
         return np.frombuffer(content, KINDS[kind], offset=4 + 4 * dimensions).reshape(shape)
-    except (struct.error, ValueError, OSError, EOFError) as error:
+    except (struct.error, zlib.error, ValueError, OSError, EOFError) as error:
         raise UsageError(f"{path} is no idx file ({error})") from None
 
 

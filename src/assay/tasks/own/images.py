@@ -110,12 +110,12 @@ def _is_picture(path: Path) -> bool:
 
 
 def _opened(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
             return pixels(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # whatever a damaged file leads to, or one too large
         raise UsageError(f"{path} is no picture that can be read ({' '.join(str(error).split())[:120]})") from None
 
 

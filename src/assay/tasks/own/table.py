@@ -15,7 +15,7 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
-from assay.tasks.own.cells import Cells, CsvFile, as_numbers, with_commas
+from assay.tasks.own.cells import Cells, CsvFile, as_numbers, may_be_thousands, with_commas
 from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted
 from assay.tasks.own.network import network
 
@@ -62,7 +62,7 @@ def rows(source: Table, target: str, version: Version) -> Rows:
         )
     there = [i for i, cell in enumerate(cells[target]) if cell not in NO_TARGET]
     for name, words in cells.items():
-        if decimal == "." and sum(map(with_commas, words)) > len(words) // 2:
+        if sum(map(with_commas, words)) > len(words) // 2 if decimal == "." else may_be_thousands(words):
             raise UsageError(
                 f"{source}: column {name!r} has numbers with commas, which may mean two things: write them without"
             )
