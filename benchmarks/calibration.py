@@ -75,6 +75,7 @@ EFFECTS = (0.5, 1.0, 2.0)  # planted, in seed standard deviations
 STRENGTHS = (0.05, 0.1, 0.2)  # tried by the search
 BLOCK = 96  # replicates that train together
 SMALLEST = 2  # replicates that A/A is judged at too: there, equal differences are likeliest to pass for certainty
+BY_REPLICATE = ("test", "validation_final", "chosen_validation", "chosen_positions", "train_loss")  # of the evidence
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,7 @@ class Population:
 
 
 def _cut(evidence: ContenderScores, group: slice) -> ContenderScores:
-    arrays = ("test", "validation_final", "chosen_validation", "chosen_positions")
-    return replace(evidence, **{name: getattr(evidence, name)[group] for name in arrays})
+    return replace(evidence, **{name: getattr(evidence, name)[group] for name in BY_REPLICATE})
 
 
 class Apart(Scheduler):
@@ -218,8 +218,7 @@ def _kind(c: Contender) -> tuple[str, str]:
 
 
 def _joined(parts: Sequence[ContenderScores]) -> ContenderScores:
-    arrays = ("test", "validation_final", "chosen_validation", "chosen_positions")
-    return replace(parts[0], **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays})
+    return replace(parts[0], **{name: np.concatenate([getattr(p, name) for p in parts]) for name in BY_REPLICATE})
 
 
 class Progress:

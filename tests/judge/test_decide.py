@@ -63,8 +63,9 @@ def test_the_spread_is_at_least_what_rounding_takes_away():
     assert found.p_value == pytest.approx(2 * scipy.stats.t.sf(0.01 / found.se, 1), rel=1e-12)
     rounded = paired_interval(np.array([0.1 + 0.2 - 0.29, 0.01]), 0.05, resolution=0.006)  # equal but for the last bits
     assert [rounded.low, rounded.high] == pytest.approx([low, high], rel=1e-9)
-    equal = paired_interval(np.zeros(2), 0.05, resolution=0.006)
-    assert (equal.low, equal.high, equal.p_value) == (0.0, 0.0, 1.0)
+    equal = paired_interval(np.zeros(2), 0.05, resolution=0.006)  # no more certain for being 0
+    assert [equal.low, equal.high] == pytest.approx([low - 0.01, high - 0.01], rel=1e-12)
+    assert equal.p_value == 1.0
 
 
 @pytest.mark.parametrize("differences", ASYMMETRIC.values(), ids=ASYMMETRIC)
@@ -87,11 +88,29 @@ def test_two_equal_differences_don_t_pass_for_certainty():
     assert error_rate(1.0) < 0.05
 
 
+def test_two_differences_of_zero_don_t_pass_for_equivalence():
+    """Whole test samples, spread 1/3 around 1, which is the margin: every pair with its chance, by hand P(0)² for no floor."""
+    steps = np.arange(-7, 8)
+    chance = np.diff(scipy.stats.norm.cdf(np.arange(-7.5, 8), loc=1, scale=1 / 3))
+
+    def equivalent(floor: float) -> float:
+        pairs = [(a, b, chance[i] * chance[j]) for i, a in enumerate(steps) for j, b in enumerate(steps)]
+        found = [(paired_interval(np.array([a, b], dtype=float), 0.05, resolution=floor), w) for a, b, w in pairs]
+        return sum(w for i, w in found if outcome(i.low, i.high, 1.0) in ("equivalent", "negligible"))
+
+    assert equivalent(0.0) == pytest.approx(
+        (scipy.stats.norm.cdf(-0.5, 0, 1 / 3) - scipy.stats.norm.cdf(-1.5, 0, 1 / 3)) ** 2
+    )
+    assert equivalent(1.0) == 0
+
+
 def test_the_resolution_is_the_smallest_step_of_a_mean_of_runs():
     assert resolution([np.array([[0.25, 0.5], [0.75, 0.5]]), np.array([[1.0, 0.5], [0.25, 0.9]])]) == pytest.approx(
         0.05
     )
     assert resolution([np.full((3, 2), 0.4)] * 2) == 0.0
+    assert resolution([np.full((3, 2), 0.4)] * 2, step=0.01) == pytest.approx(0.005)  # of an accuracy over 100 samples
+    assert resolution([np.array([[0.25]]), np.array([[0.5]])], step=0.01) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("differences", [[], [0.3], [0.3, math.nan], [math.inf, 0.1, 0.2], [1e308, -1e308, 1e308]])

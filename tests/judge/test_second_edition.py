@@ -165,6 +165,45 @@ def test_without_collapses_equal_scores_are_told_of_and_no_interval_without_a_wi
     assert "0.000 to 0.000" not in found.sentence
 
 
+COARSE = np.array([[5 / 12], [7 / 12]])  # of 12 test samples, one run in each of two replicates
+
+
+def few(name, seed, test=COARSE):
+    loss = np.random.default_rng(seed).uniform(0.5, 0.6, test.shape)
+    made = evidence(name, 0.5, seed, replicates=len(test))
+    return replace(made, test=test, validation_final=test, train_loss=loss)
+
+
+def test_two_runs_that_happen_to_score_the_same_are_not_equivalent():
+    protocol = Protocol("honest", 2, 20, 1, edition=2)
+    found = judged(few("new", 1), few("adam", 2), protocol=protocol)
+    half = (
+        scipy.stats.t.ppf(0.975, 1) * (2 / 12 / math.sqrt(12)) / math.sqrt(2)
+    )  # what is seen is a step of two samples
+    assert (found.difference, found.ci_low, found.ci_high) == pytest.approx((0, -half, half))
+    assert found.outcome == "inconclusive"
+    equal = np.full((2, 1), 5 / 12)  # no step is seen: that of one sample is known
+    found = judged(few("new", 1, equal), few("adam", 2, equal), protocol=protocol, step=1 / 12)
+    assert (found.ci_low, found.ci_high, found.outcome) == pytest.approx((-half / 2, half / 2, "inconclusive"))
+    unknown = judged(few("new", 1, equal), few("adam", 2, equal), protocol=protocol, step=math.inf)
+    assert (unknown.difference, unknown.ci_low, unknown.outcome) == (0, None, "inconclusive")
+    assert "no finite interval" in unknown.sentence
+    first = judged(few("new", 1), few("adam", 2), protocol=Protocol("honest", 2, 20, 1))
+    assert (first.ci_low, first.ci_high, first.outcome) == (0, 0, "equivalent")  # as ever
+
+
+@pytest.mark.parametrize("more", [{}, {"looks": (2, 4)}, {"stages": Stages(2, 9)}], ids=str)
+def test_runs_that_are_the_same_to_the_last_bit_are_equivalent(more):
+    protocol = Protocol("honest", 2, 20, 1, edition=2, **more)
+    found = judged(few("new", 1), few("adam", 1), protocol=protocol)
+    assert (found.ci_low, found.ci_high, found.outcome, found.p_value) == (0, 0, "equivalent", 1)
+    assert "Each of its final runs is its twin, to the last bit of score and loss" in found.sentence
+    other = few("adam", 1)
+    other.train_loss[1, 0] += 1e-16 + np.spacing(other.train_loss[1, 0])
+    assert "twin, to the last bit" not in (almost := judged(few("new", 1), other, protocol=protocol)).sentence
+    assert almost.outcome == "inconclusive"
+
+
 def test_runs_that_diverged_are_told_of_once():
     lost = ADAM.test.copy()
     lost[0, 0] = np.nan

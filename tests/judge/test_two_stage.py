@@ -89,7 +89,15 @@ def test_equal_first_differences_are_no_certainty():
     assert not unknown.exists
     assert math.isnan(unknown.p_value)
     zeros = two_stage_interval(np.zeros(24), FIRST, ALPHA, resolution=0.005)
-    assert (zeros.low, zeros.high, zeros.p_value) == (0, 0, 1)
+    assert (zeros.low, zeros.high) == pytest.approx(stats.t.interval(1 - ALPHA, 11, 0, se))
+    same = two_stage_interval(np.zeros(24), FIRST, ALPHA)
+    assert (same.low, same.high, same.p_value) == (0, 0, 1)
+
+
+def test_equal_first_differences_ask_for_what_rounding_leaves():
+    """By hand: a spread of 0.1/√12 asks, at t = 2.201, for (2 · 2.201 · 0.1/√12 / 0.02)² = 40.4 replicates."""
+    assert asked([np.zeros(FIRST)], FIRST, 0.02, ALPHA, least=[0.1 / math.sqrt(12)]) == [41]
+    assert asked([np.zeros(FIRST)] * 2, FIRST, 0.02, ALPHA, least=[math.inf, 0.0]) == [None, FIRST]
 
 
 @pytest.mark.parametrize("step", [0.0, 0.005])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,9 @@ import polars as pl
 from assay.core import Hyperparameters, Plan, steps_per_epoch
 from assay.errors import BrokenRecord
 from assay.judge import ContenderScores, select
+from assay.judge.decide import resolution
 from assay.judge.divergence import floored, without_blown_up
+from assay.judge.pair import Question, twins
 from assay.judge.process import Process
 from assay.space import Choice, Space, at, place_of
 
@@ -170,6 +173,10 @@ class RecordArrays:
         """Scores, file units, NaN where a model has blown up; so from the second edition on."""
         return without_blown_up(scores, floor) if self.protocol.second and self.task.sign < 0 else scores
 
+    def ends(self, slot: int) -> list[np.ndarray]:
+        """Final runs' test and validation score and training loss at their end (K, r), file units, NaN = diverged."""
+        return [self.curves(slot, name)[:, :, -1] for name in ("test", "validation", "train_loss")]
+
     def scores(self, slot: int) -> np.ndarray:
         """Test scores of the final runs (K, r), turned (larger is better), diverged ones at the floor."""
         return self.scores_of(self.curves(slot, "test")[:, :, -1])
@@ -195,6 +202,33 @@ class RecordArrays:
         first = self.members(0, "final").row(0, named=True)
         return first["test_samples"] / first["train_samples"]
 
+    @property
+    def step(self) -> float:
+        """What a score is rounded to where all are equal, from the second edition on: an accuracy to 1/n_test.
+
+        Infinity of another metric: then nothing says how far others would lie apart.
+        """
+        if not self.protocol.second:
+            return 0.0
+        samples = int(self.members(0, "final")["test_samples"][0])
+        return 1 / samples if self.task.metric == "accuracy" else math.inf
+
+    @cached_property
+    def deciding(self) -> Question:
+        """How the verdicts decide."""
+        candidates = len(self.plan.science.contenders) - 1
+        scores = [self.scores(slot) for slot in range(candidates + 1)]
+        step = resolution(scores, self.step)
+        return Question(self.task, self.protocol, candidates, self.test_fraction, self.plan.science.seed, step)
+
+    def differences(self, slot: int) -> np.ndarray:
+        """A candidate's differences (K,) from the baseline, turned: what decides."""
+        return (self.scores(slot) - self.scores(0)).mean(axis=1)
+
+    def same(self, slot: int) -> bool:
+        """Whether each of its final runs is the baseline's, to the last bit."""
+        return bool(twins(self.ends(slot), self.ends(0)).all())
+
     def contender(self, slot: int) -> ContenderScores:
         """What one contender left, for the judge."""
         contender = self.plan.science.contenders[slot]
@@ -202,11 +236,12 @@ class RecordArrays:
         studies = [self.study(slot, k) for k in range(self.protocol.replicates)]
         alive = pl.concat([tune, finals]).filter(pl.col("diverged") == 0)
         steps = self.steps_per_epoch * self.task.epochs
+        test, validation, train_loss = self.ends(slot)
         return ContenderScores(
             name=contender.name,
             space=contender.space,
-            test=self.curves(slot, "test")[:, :, -1],
-            validation_final=self.curves(slot, "validation")[:, :, -1],
+            test=test,
+            validation_final=validation,
             chosen_validation=np.array([s.promised for s in studies]),
             chosen_positions=np.array([s.place for s in studies]),
             trials=self.protocol.trials,
@@ -214,4 +249,5 @@ class RecordArrays:
             gradient_evaluations=int(alive["gradient_evaluations"].sum()),
             steps=steps * len(alive),
             diverged_tune=float(np.mean([~np.isfinite(s.validation) for s in studies])),
+            train_loss=train_loss,
         )

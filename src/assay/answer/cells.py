@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,8 @@ from assay.core import Outcome, Plan, Stages, finite
 from assay.core.verdict import Cell, TaskVerdict, ToTarget
 from assay.judge import across, speed
 from assay.judge.coverage import covered_level
-from assay.judge.decide import Interval, outcome, resolution, rounding_sd
+from assay.judge.decide import Interval, outcome, rounding_sd
 from assay.judge.edges import held_back
-from assay.judge.pair import Question
 from assay.record.suite import Entry, Suite
 
 
@@ -42,11 +41,6 @@ class Judged:
     def second(self) -> bool:
         """Whether it is judged by the second edition's rules."""
         return self.plan.science.protocol.second
-
-    @cached_property
-    def resolution(self) -> float:
-        """What its scores are rounded to."""
-        return resolution([self.arrays.scores(slot) for slot in range(len(self.plan.science.contenders))])
 
     @property
     def source(self) -> str:
@@ -111,7 +105,12 @@ class Arms:
     @property
     def apart(self) -> np.ndarray:
         """Differences (K,) as they are scored."""
-        return (self.ours - self.theirs).mean(axis=1)
+        return self.run.arrays.differences(self.run.slot(self.candidate))
+
+    @cached_property
+    def same(self) -> bool:
+        """Whether each run is the baseline's."""
+        return self.run.arrays.same(self.run.slot(self.candidate))
 
     @property
     def differences(self) -> np.ndarray:
@@ -121,15 +120,15 @@ class Arms:
     @property
     def part(self) -> across.Part:
         """What it adds to the mean over tasks."""
-        least = rounding_sd(self.run.resolution) / self.run.arrays.task.margin
-        return across.Part(self.differences, least, self.run.first)
+        deciding, margin = self.run.arrays.deciding, self.run.arrays.task.margin
+        least = rounding_sd(deciding.rounded_to(self.apart, self.same)) / margin
+        return across.Part(self.apart / margin, least, self.run.first)
 
     def interval(self, alpha: float) -> Interval:
         """That of this task alone at 1 − α, in margins."""
         f = self.run.arrays
-        protocol = msgspec.structs.replace(f.protocol, alpha=alpha)
-        question = Question(f.task, protocol, 1, f.test_fraction, 0, self.run.resolution)
-        found, margin = question.interval(self.apart), f.task.margin
+        question = replace(f.deciding, protocol=msgspec.structs.replace(f.protocol, alpha=alpha), candidates=1)
+        found, margin = question.interval(self.apart, self.same), f.task.margin
         return found._replace(mean=found.mean / margin, low=found.low / margin, high=found.high / margin)
 
     def outcome(self, alpha: float) -> Outcome:

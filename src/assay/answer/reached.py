@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from assay.answer.arrays import RecordArrays
@@ -11,8 +10,7 @@ from assay.answer.trials import piloted
 from assay.core import ContenderInfo, Plan, Stages
 from assay.errors import BrokenRecord
 from assay.judge import pilot, two_stage
-from assay.judge.decide import outcome, resolution
-from assay.judge.looks import look_interval
+from assay.judge.decide import outcome
 from assay.space import Float
 
 
@@ -33,11 +31,12 @@ def reached(plan: Plan, frame: pl.DataFrame) -> Plan:
     if not isinstance(stages, Stages):
         return plan
     first = RecordArrays(plan, frame)
-    scores = _scores(first)
-    if scores is None:
+    slots = range(1, len(science.contenders))
+    try:
+        differences, same = [first.differences(slot) for slot in slots], [first.same(slot) for slot in slots]
+    except BrokenRecord:
         return plan
-    alpha, fraction = science.protocol.alpha, science.protocol.overlap(first.test_fraction)
-    asked = two_stage.asked(_differences(scores), stages.first, science.task.margin, alpha, fraction)
+    asked = first.deciding.asked_by(differences, same)
     return with_replicates(plan, two_stage.reached(asked, stages.first, stages.most))
 
 
@@ -66,27 +65,14 @@ def _found(arrays: RecordArrays, slot: int) -> ContenderInfo:
     return msgspec.structs.replace(info, space={**info.space, "lr": pilot.range_around(start, best)})
 
 
-def _differences(scores: list[np.ndarray]) -> list[np.ndarray]:
-    """Each candidate's differences (K,) from the baseline, from turned scores (K, r) each."""
-    return [(theirs - scores[0]).mean(axis=1) for theirs in scores[1:]]
-
-
-def _scores(arrays: RecordArrays) -> list[np.ndarray] | None:
-    """Each contender's turned scores (K, r); None where members are missing."""
-    try:
-        return [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
-    except BrokenRecord:
-        return None
-
-
 def _undecided(plan: Plan, frame: pl.DataFrame, looks: tuple[int, ...]) -> bool | None:
     """Whether a look leaves a candidate inconclusive; None where it can't be taken yet."""
     arrays, science = RecordArrays(plan, frame), plan.science
-    scores = _scores(arrays)
-    if scores is None:
+    slots = range(1, len(science.contenders))
+    try:
+        intervals = [arrays.deciding.interval(arrays.differences(slot), arrays.same(slot)) for slot in slots]
+    except BrokenRecord:
         return None
-    alpha, step, differences = science.protocol.alpha, resolution(scores), _differences(scores)
-    intervals = [look_interval(d, looks, alpha, len(differences), step) for d in differences]
     return any(outcome(i.low, i.high, science.task.margin) == "inconclusive" for i in intervals)
 
 

@@ -75,6 +75,7 @@ def _honest(arrays: RecordArrays) -> list[TaskVerdict]:
         validation_floor=arrays.floors("validation_floor"),
         seed=science.seed,
         test_fraction=arrays.test_fraction,
+        step=arrays.step,
     )
     return [
         replace(v, details=replace(v.details, speed=_speed(arrays, slot))) for slot, v in enumerate(verdicts, start=1)

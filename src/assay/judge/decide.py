@@ -66,13 +66,13 @@ def critical(replicates: int | np.ndarray, alpha: float, candidates: int = 1) ->
     return -scipy.special.stdtrit(replicates - 1, alpha / candidates / 2)  # the lower tail keeps its digits
 
 
-def resolution(scores: Sequence[np.ndarray]) -> float:
+def resolution(scores: Sequence[np.ndarray], step: float = 0.0) -> float:
     """What the mean of r runs is rounded to: the smallest step between any two different scores, each (K, r), over r.
 
-    An accuracy is a whole number of test samples. 0 where all scores are equal.
+    An accuracy is a whole number of test samples. `step` is one of a score where all are equal and none is seen.
     """
     steps = np.diff(np.unique(np.concatenate([np.ravel(s) for s in scores])))
-    return float(steps.min() / scores[0].shape[1]) if len(steps) else 0.0
+    return float(steps.min() if len(steps) else step) / scores[0].shape[1]
 
 
 def rounding_sd(resolution: float) -> float:
@@ -92,9 +92,9 @@ def paired_interval(
     mean ± t·se with se = s·√(1/K), or s·√(1/K + n_test/n_train) where `test_fraction` is given. Fewer than two
     differences, or any that is not finite, give no interval: NaN fields, no exception. s is resolution/√12 at least, the
     spread of what rounding takes away: else two replicates that happen to differ by the same number of test samples would
-    pass for certainty, and an eighth of equal contenders for different (benchmarks/coarse_scores.py). Differences that
-    are all 0 give a point, with p 1; other constant ones too, with p 0, where the resolution is 0. ValueError on anything
-    but one axis, and on bad α, c or `test_fraction`.
+    pass for certainty, and an eighth of equal contenders for different (benchmarks/coarse_scores.py). Constant differences
+    give a point only where the resolution is 0, with p 1 if they are 0, and else 0. ValueError on anything but one axis, and
+    on bad α, c or `test_fraction`.
     """
     values = np.asarray(differences, dtype=float)
     if values.ndim != 1:
@@ -104,7 +104,7 @@ def paired_interval(
         with np.errstate(invalid="ignore"):
             mean = float(values.mean()) if len(values) else math.nan
         return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, level)
-    if (values == values[0]).all() and (values[0] == 0 or resolution == 0):
+    if (values == values[0]).all() and resolution == 0:
         value = float(values[0])
         return Interval(value, value, value, 1.0 if value == 0 else 0.0, 0.0, 0.0, level)
     exponent = np.frexp(np.abs(values).max())[1]  # a power of two costs no digit, and no square leaves the range

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
@@ -12,7 +13,7 @@ from assay import seeds
 from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
 from assay.judge import two_stage
 from assay.judge.collapse import collapsed
-from assay.judge.decide import Interval, level_of, outcome, paired_interval, superiority
+from assay.judge.decide import Interval, level_of, outcome, paired_interval, rounding_sd, superiority
 from assay.judge.divergence import survivor_differences
 from assay.judge.edges import Edge, edges
 from assay.judge.looks import look_interval, nominal
@@ -41,6 +42,7 @@ class ContenderScores:
     gradient_evaluations: int
     steps: int
     diverged_tune: float = 0.0  # fraction of its trials
+    train_loss: np.ndarray | None = None  # (K, r) the final runs' mean over the last epoch
 
     def edges(self, protocol: Protocol) -> list[Edge]:
         """The edges of its ranges that its choices lie at."""
@@ -50,6 +52,20 @@ class ContenderScores:
     def gradients_per_step(self) -> float | None:
         """Gradient evaluations for each step; None where every training diverged."""
         return self.gradient_evaluations / self.steps if self.steps else None
+
+    def twins(self, other: ContenderScores) -> np.ndarray:
+        """Which final runs (K, r) are the other's."""
+        ours, theirs = ((c.test, c.validation_final, c.train_loss) for c in (self, other))
+        return twins(ours, theirs)
+
+
+def twins(ours: Iterable[np.ndarray | None], theirs: Iterable[np.ndarray | None]) -> np.ndarray:
+    """Which runs of two contenders are one and the same: equal to the last bit in all that they left, arrays of one shape.
+
+    NaN is NaN's twin. Runs whose scores are equal need not be: a score is a whole number of test samples.
+    """
+    both = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    return np.all([(a == b) | (np.isnan(a) & np.isnan(b)) for a, b in both], axis=0)
 
 
 @dataclass(frozen=True)
@@ -69,22 +85,38 @@ class Question:
         """What partitions of one data set add to the error; None where nothing does."""
         return self.protocol.overlap(self.test_fraction)
 
-    def interval(self, differences: np.ndarray) -> Interval:
-        """The interval that decides."""
-        stages, looks = self.protocol.stages, self.protocol.looks
+    def interval(self, differences: np.ndarray, twins: bool = False) -> Interval:
+        """The interval that decides; `twins`: whether each run is the other contender's."""
+        stages, looks, alpha = self.protocol.stages, self.protocol.looks, self.protocol.alpha
+        step = self.rounded_to(differences, twins)
         if isinstance(looks, tuple):
-            return look_interval(differences, looks, self.protocol.alpha, self.candidates, self.resolution)
+            return look_interval(differences, looks, alpha, self.candidates, step)
         if isinstance(stages, Stages):
-            return two_stage.two_stage_interval(
-                differences, stages.first, self.protocol.alpha, self.candidates, self.overlap, self.resolution
-            )
-        return paired_interval(differences, self.protocol.alpha, self.candidates, self.overlap, self.resolution)
+            return two_stage.two_stage_interval(differences, stages.first, alpha, self.candidates, self.overlap, step)
+        return paired_interval(differences, alpha, self.candidates, self.overlap, step)
 
-    def among(self, differences: np.ndarray, replicates: int) -> tuple[Interval, Outcome]:
+    def among(self, differences: np.ndarray, replicates: int, twins: bool) -> tuple[Interval, Outcome]:
         """What some of the runs of so many replicates say by themselves."""
         alpha, level = self.alpha_beside(replicates), level_of(self.protocol.alpha, self.candidates)
-        found = paired_interval(differences, alpha, 1, self.overlap, self.resolution)._replace(level=level)
+        step = self.rounded_to(differences, twins)
+        found = paired_interval(differences, alpha, 1, self.overlap, step)._replace(level=level)
         return found, outcome(found.low, found.high, self.task.margin)
+
+    def rounded_to(self, differences: np.ndarray, twins: bool) -> float:
+        """What the differences are rounded to: nothing where each run is its twin, for that is no luck.
+
+        In the first edition nothing, too, where they happen to be 0.
+        """
+        return 0.0 if twins or not (self.protocol.second or differences.any()) else self.resolution
+
+    def asked_by(self, differences: Sequence[np.ndarray], twins: Sequence[bool]) -> tuple[int | None, ...]:
+        """How many replicates each candidate asks for, of two stages, by the spread of the first."""
+        stages, alpha = self.protocol.stages, self.protocol.alpha
+        if not isinstance(stages, Stages):
+            return ()
+        rounded = [rounding_sd(self.rounded_to(d, same)) for d, same in zip(differences, twins, strict=True)]
+        least = rounded if self.protocol.second else 0.0
+        return tuple(two_stage.asked(differences, stages.first, self.task.margin, alpha, self.overlap, least))
 
     def alpha_beside(self, replicates: int) -> float:
         """What an interval beside the one that decides spends of the error: from the second edition on, as that one at a look."""
@@ -117,7 +149,17 @@ class Pair:
     @cached_property
     def interval(self) -> Interval:
         """The one that decides."""
-        return self.question.interval(self.differences)
+        return self.question.interval(self.differences, self.same)
+
+    @cached_property
+    def twins(self) -> np.ndarray:
+        """Which final runs (K, r) are the same run as the baseline's."""
+        return self.candidate.twins(self.baseline)
+
+    @property
+    def same(self) -> bool:
+        """Whether all are."""
+        return bool(self.twins.all())
 
     @cached_property
     def superiority(self) -> Interval:
@@ -156,8 +198,16 @@ class Pair:
         )
         (low, high), by_t = self.hall, self.interval
         leans = (by_t.low > 0 or by_t.high < 0) and low <= 0 <= high
-        without = self.question.among(self.whole, len(self.differences)) if ours or theirs else None
+        whole = ~(self.collapsed[0] | self.collapsed[1])
+        same = bool(self.twins[whole].all())
+        without = self.question.among(self.whole, len(self.differences), same) if ours or theirs else None
         return Shape((ours, theirs), without, (low, high) if leans else None)
+
+    @property
+    def among_survivors(self) -> tuple[Interval, Outcome]:
+        """What the pairs of runs that both survived say by themselves."""
+        alive = np.isfinite(self.candidate.test) & np.isfinite(self.baseline.test)
+        return self.question.among(self.survivors, len(self.differences), bool(self.twins[alive].all()))
 
     @property
     def gradient_ratio(self) -> float | None:
@@ -198,6 +248,7 @@ def second_opinions(pair: Pair, slot: int) -> Opinions:
         return {"bca_low": finite(low), "bca_high": finite(high)}
     found = Opinions(hall_low=finite(pair.hall[0]), hall_high=finite(pair.hall[1]))
     if fraction is not None:
-        beyond = paired_interval(differences, question.alpha_beside(len(differences)), 1, fraction, question.resolution)
+        step = question.rounded_to(differences, pair.same)
+        beyond = paired_interval(differences, question.alpha_beside(len(differences)), 1, fraction, step)
         found |= {"overlapping_low": finite(beyond.low), "overlapping_high": finite(beyond.high)}
     return found

@@ -60,6 +60,7 @@ class VerdictFacts:
     settling_margin: float | None = None
     settling_replicates: int | None = None
     asked: int | None = None  # replicates that the first of two stages asked for; None: more than any number
+    same: bool = False  # whether each final run is its twin, to the last bit
 
 
 def sentence(facts: VerdictFacts) -> str:
@@ -150,6 +151,8 @@ def _interval_text(f: VerdictFacts, interval: Interval) -> str:
 def _follow_ups(f: VerdictFacts) -> Iterator[str]:
     if math.isfinite(f.p_superior):
         yield _single_runs(f)
+    if f.same:
+        yield "Each of its final runs is its twin, to the last bit of score and loss, so that the interval has no width."
     if isinstance(f.protocol.stages, Stages):
         yield _two_stages(f, f.protocol.stages)
     if isinstance(f.protocol.looks, tuple):

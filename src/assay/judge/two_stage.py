@@ -37,12 +37,12 @@ def wanted(
 ) -> int | None:
     """K, as the head of this file defines it, from s₁ = `sd` of `first` differences; None where no number will do.
 
-    ValueError if the margin is not above 0, there are fewer than two differences, or their spread is not finite.
+    ValueError if the margin is not above 0, there are fewer than two differences, or their spread is none.
     """
     if not margin > 0:
         raise ValueError(f"the margin must be above 0, got {margin:g}")
-    if first < 2 or not (math.isfinite(sd) and sd >= 0):
-        raise ValueError(f"a first stage needs 2 differences or more and a finite spread, got {first} and {sd:g}")
+    if first < 2 or not sd >= 0:
+        raise ValueError(f"a first stage needs 2 differences or more and a spread of 0 or more, got {first} and {sd:g}")
     error_factor(first, test_fraction)
     unit = 2 * float(critical(first, alpha, candidates)) * sd / margin
     if unit == 0:
@@ -54,11 +54,19 @@ def wanted(
 
 
 def asked(
-    differences: Sequence[np.ndarray], first: int, margin: float, alpha: float, test_fraction: float | None = None
+    differences: Sequence[np.ndarray],
+    first: int,
+    margin: float,
+    alpha: float,
+    test_fraction: float | None = None,
+    least: float | Sequence[float] = 0.0,
 ) -> list[int | None]:
-    """What each candidate asks for, from its differences (K,), of which the `first` count; arguments as in `wanted`."""
-    spreads = [float(np.std(d[:first], ddof=1)) for d in differences]
-    return [wanted(sd, first, margin, alpha, len(differences), test_fraction) for sd in spreads]
+    """What each candidate asks for, from its differences (K,), of which the `first` count; arguments as in `wanted`.
+
+    `least`: what each one's spread is at least.
+    """
+    spreads = np.maximum([float(np.std(d[:first], ddof=1)) for d in differences], least)
+    return [wanted(sd, first, margin, alpha, len(differences), test_fraction) for sd in spreads.tolist()]
 
 
 def reached(asked: Iterable[int | None], first: int, most: int) -> int:
@@ -84,8 +92,8 @@ def two_stage_interval(
     stage = paired_interval(values[:first], alpha, candidates, test_fraction, resolution)
     if len(values) <= first:
         return stage
-    mean, constant = float(values.mean()), bool((values == values[0]).all())
-    if constant and (values[0] == 0 or resolution == 0):
+    mean = float(values.mean())
+    if (values == values[0]).all() and resolution == 0:
         return paired_interval(values, alpha, candidates, test_fraction)
     sd = max(stage.sd, rounding_sd(resolution))
     se = sd * float(error_factor(len(values), test_fraction))

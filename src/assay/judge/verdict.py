@@ -9,10 +9,10 @@ import numpy as np
 from msgspec import UNSET
 
 from assay import seeds
-from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
+from assay.core import Outcome, Protocol, TaskInfo, finite
 from assay.core.verdict import ContenderFacts, Details, Survivors, TaskVerdict
 from assay.errors import NoVerdict
-from assay.judge import stability, two_stage
+from assay.judge import stability
 from assay.judge.collapse import collapsed, counted
 from assay.judge.decide import Interval, by_the_margin, outcome, resolution
 from assay.judge.divergence import floored, loser
@@ -31,12 +31,13 @@ def judge(
     validation_floor: float | np.ndarray,
     seed: int = DEFAULT_SEED,
     test_fraction: float | None = None,
+    step: float = 0.0,
 ) -> list[TaskVerdict]:
     """The honest verdict for every candidate; the first contender is the baseline.
 
     The floors are the constant predictor's scores, file units, one number or one for each replicate (K,).
     `test_fraction`, n_test/n_train, is needed for a task of fixed data and unused for a generated one. `seed` is the
-    plan's; resampling has seeds of its own, hashed from it.
+    plan's; resampling has seeds of its own, hashed from it. `step`: of a score, where all are equal and none is seen.
 
     ValueError on shapes that do not fit, a missing `test_fraction`, or a margin of 0 or below. NoVerdict if the budgets
     differ or every final run of a candidate and of the baseline diverged.
@@ -45,11 +46,10 @@ def judge(
     baseline, *rest = contenders
     theirs, *turned = (task.sign * floored(c.test, test_floor) for c in contenders)
     fraction = None if task.generated else test_fraction
-    question = Question(task, protocol, len(rest), fraction, seed, resolution([theirs, *turned]))
-    if isinstance(protocol.stages, Stages):
-        differences = [(ours - theirs).mean(axis=1) for ours in turned]
-        asked = two_stage.asked(differences, protocol.stages.first, task.margin, protocol.alpha, question.overlap)
-        question = replace(question, asked=tuple(asked))
+    question = Question(task, protocol, len(rest), fraction, seed, resolution([theirs, *turned], step))
+    differences = [(ours - theirs).mean(axis=1) for ours in turned]
+    same = [bool(c.twins(baseline).all()) for c in rest]
+    question = replace(question, asked=question.asked_by(differences, same))
     pairs = [Pair(question, c, baseline, ours, theirs) for c, ours in zip(rest, turned, strict=True)]
     adjusted = holm(np.array([pair.interval.p_value for pair in pairs]))
     by_itself = [_by_itself(c, question, test_floor, validation_floor) for c in contenders]
@@ -72,7 +72,7 @@ def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
     held = held if question.protocol.edges == "hold back" else None
     ours, theirs = (int(np.sum(~np.isfinite(c.test))) for c in (candidate, baseline))
     some = (ours or theirs) and loses is None
-    survivors = question.among(pair.survivors, len(pair.differences)) if some else None
+    survivors = pair.among_survivors if some else None
     return VerdictFacts(
         task=task,
         protocol=question.protocol,
@@ -99,6 +99,7 @@ def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
         settling_margin=settling_margin(interval.low, interval.high) if interval.exists else None,
         settling_replicates=pair.settling_replicates(decided),
         asked=question.wanted,
+        same=pair.same and question.protocol.second,
     )
 
 

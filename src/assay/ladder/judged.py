@@ -16,8 +16,7 @@ from assay.core import plain
 from assay.core.result import LadderResult, Rung
 from assay.core.verdict import Edge, SpeedUp
 from assay.errors import BrokenRecord
-from assay.judge.decide import Interval, critical, resolution
-from assay.judge.pair import Question
+from assay.judge.decide import Interval, critical
 from assay.judge.sentence import counted
 from assay.judge.speedup import Ladder, Longer, Worth, in_seconds, wanted, worth
 from assay.judge.speedup_sentence import sentence
@@ -68,16 +67,9 @@ class Climbed:
         factors = np.array([epochs / self.question.task.epochs for epochs in self.scores])
         return Ladder(factors, np.stack(list(self.scores.values()), axis=1))
 
-    @cached_property
-    def deciding(self) -> Question:
-        """How the verdicts of this question decide."""
-        arrays, slots = self.question, range(len(self.question.plan.science.contenders))
-        step = resolution([arrays.scores(slot) for slot in slots])
-        return Question(arrays.task, arrays.protocol, len(slots) - 1, arrays.test_fraction, 0, step)
-
     def interval(self, differences: np.ndarray) -> Interval:
         """The interval that decides; none of differences that are not finite."""
-        return self.deciding.interval(differences)
+        return self.question.deciding.interval(differences)
 
     @cached_property
     def worths(self) -> list[Worth | None]:
@@ -87,17 +79,13 @@ class Climbed:
 
     def worth(self, slot: int, candidates: int) -> Worth | None:
         """That of one, where the level allows for so many candidates."""
-        deciding = replace(self.deciding, candidates=candidates)
-        return worth(self.apart(slot), self.ladder, deciding.interval)
-
-    def apart(self, slot: int) -> np.ndarray:
-        """A candidate's differences (K,) from the baseline, as the verdict has them."""
-        return (self.question.scores(slot) - self.question.scores(0)).mean(axis=1)
+        deciding = replace(self.question.deciding, candidates=candidates)
+        return worth(self.question.differences(slot), self.ladder, deciding.interval)
 
     @cached_property
     def longer(self) -> Longer | None:
         """What the first longer training is to the baseline: one question, however many candidates there are."""
-        return self.ladder.longer(replace(self.deciding, candidates=1).interval)
+        return self.ladder.longer(replace(self.question.deciding, candidates=1).interval)
 
     @cached_property
     def edges(self) -> dict[int, list[Edge]]:

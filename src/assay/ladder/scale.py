@@ -93,7 +93,9 @@ def _in_steps(name: str, runs: Sequence[Judged], ladders: Sequence[Climbed]) -> 
     if any(w is None or not w.settled for w in worths) or not all(climbed.helps for climbed in ladders):
         return None
     known = [w for w in worths if w is not None]
-    logs = [log_factors(c.apart(slot), c.ladder, w) for c, slot, w in zip(ladders, slots, known, strict=True)]
+    logs = [
+        log_factors(c.question.differences(slot), c.ladder, w) for c, slot, w in zip(ladders, slots, known, strict=True)
+    ]
     values = [w.factor or math.nan for w in known]
     return _Advantages("speedup", logs, values, [w.low for w in known], [w.high for w in known], factor)
 
