@@ -4,10 +4,10 @@ Side by side, in turns, so that a noisy machine disturbs all alike; the figures 
 medians of each round's ratio, with their quartiles. Every row runs as one process a core, each on its own core with one
 thread and its share of the members; joblib, and JAX with the threads it takes by itself, share out the work themselves.
 
-    python benchmarks/engine.py [--model mlp] [--members 1 8 32 128 512 1024] [--rounds 9] [--cores 2] [--width W]
+    python benchmarks/engine.py [--task mnist1d-mlp …] [--members 1 8 32 128 512 1024] [--rounds 9] [--cores 2] [--width W]
 
-The floor, of the MLP only, is the step's five matrix products alone, as batched products of a chunk. JAX with optax,
-under vmap and scan, is measured where both are installed. MiB a member is how far a process's peak memory grows from
+The floor is the step's contractions alone (`floors`). JAX with optax, under vmap and scan, is measured of mnist1d-mlp, where both
+are installed. MiB a member is how far a process's peak memory grows from
 before its row is built to the end, by its members (torch and JAX themselves, and the data set, count in it: read it
 where there are many).
 """
@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from engine_rows import MODELS, ROWS, Setting, own_width
+from engine_rows import ROWS, Setting, own_width
 
+from assay.tasks import TASKS
 from assay.workers.local import THREAD_VARIABLES, cores
 
 LIMITS = {"× floor": 1.7, "of JAX": 1 / 2, "of the tuned loop": 1 / 1.8, "from 32 to 1,024 members": 1.15}
-MLP_ONLY = ("floor", "JAX + optax", "JAX, own threads")
+MLP_ONLY = ("JAX + optax", "JAX, own threads")
 SHARES_OUT = ("joblib, tuned loop", "JAX, own threads")  # one process, every core
 WANTED_SECONDS = 0.15  # of one call of a row
 
@@ -49,7 +50,7 @@ class Row:
         with _environment(name):
             for i in range(count):
                 ours, theirs = context.Pipe()
-                own = Setting(setting.model, setting.contender, members, min(members, setting.width), processes)
+                own = Setting(setting.task, setting.contender, members, min(members, setting.width), processes)
                 place = None if name in SHARES_OUT else i
                 process = context.Process(target=_serve, args=(theirs, name, own, place), daemon=name not in SHARES_OUT)
                 process.start()
@@ -135,7 +136,7 @@ def measure(setting: Setting, processes: int, rounds: int, left_out: Sequence[st
     rows: list[Row] = []
     try:
         for name in ROWS:
-            if name in left_out or (name in MLP_ONLY and setting.model != "mlp"):
+            if name in left_out or (name in MLP_ONLY and setting.task != "mnist1d-mlp"):
                 continue
             if name in SHARES_OUT and processes == 1:
                 continue
@@ -199,7 +200,7 @@ def _check(what: str, values: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 32, 128, 512, 1024])
-    parser.add_argument("--model", choices=tuple(MODELS), default="mlp")
+    parser.add_argument("--task", choices=tuple(TASKS), nargs="+", default=["mnist1d-mlp"])
     parser.add_argument("--contender", default="adam")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--cores", type=int, default=cores(), help="processes, one a core")
@@ -207,14 +208,16 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], choices=tuple(ROWS), help="rows to leave out")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{options.contender} on mnist1d, {options.model}, torch {torch.__version__}, {options.cores} cores\n")
-    found: dict[int, dict[str, list[float]]] = {}
-    for n in options.members:
-        width = options.width or own_width(options.model, options.contender, max(1, n // options.cores))
-        left_out = [*options.without, *(["engine, eager"] if n > 512 else [])]
-        setting = Setting(options.model, options.contender, n, width)
-        found[n] = measure(setting, options.cores, options.rounds, left_out)
-    checks(found)
+    print(f"{options.contender}, torch {torch.__version__}, {options.cores} cores\n")
+    for task in options.task:
+        print(task)
+        found: dict[int, dict[str, list[float]]] = {}
+        for n in options.members:
+            width = options.width or own_width(task, options.contender, max(1, n // options.cores))
+            left_out = [*options.without, *(["engine, eager"] if n > 512 else [])]
+            setting = Setting(task, options.contender, n, width)
+            found[n] = measure(setting, options.cores, options.rounds, left_out)
+        checks(found)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import floors
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from assay.engine.compiled.population import Compiled
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.population import Population
 from assay.engine.select.measure import evenly, largest_on_cpu
+from assay.tasks import find
 from assay.tasks.mnist1d import mnist1d_mlp
 from assay.training.step import Step
 
@@ -25,7 +27,7 @@ Steps = Callable[[int], None]  # take so many steps of every member
 class Setting:
     """One process's share: `members` of a population, in chunks of `width`; `cores` that a row may share out work to."""
 
-    model: str
+    task: str
     contender: str
     members: int
     width: int
@@ -44,35 +46,9 @@ class Built:
 # ------------------------------------------------------------------------------------------------- the problem
 
 
-def convolution() -> nn.Module:
-    """Three convolutions over the 40 numbers of a sample, the network of the MNIST-1D paper."""
-    layers = [nn.Unflatten(1, (1, 40))]
-    for channels, side in ((1, 5), (25, 3), (25, 3)):
-        layers += [nn.Conv1d(channels, 25, side, stride=2, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(125, 10))
-
-
-class Attention(nn.Module):
-    """One transformer layer over ten patches of four numbers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed, self.head = nn.Linear(4, 32), nn.Linear(32, 10)
-        self.layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.layer(self.embed(x.unflatten(1, (10, 4)))).mean(1))
-
-
-MODELS: dict[str, Any] = {"mlp": None, "convolution": convolution, "attention": Attention}
-
-
-def problem(model: str, contender: str) -> tuple[Task, Contender]:
-    task = mnist1d_mlp()
-    if model != "mlp":
-        task = replace(task, name=f"mnist1d-{model}", model=MODELS[model])
+def problem(name: str, contender: str) -> tuple[Task, Contender]:
     other = "adam" if contender != "adam" else "sgd"
-    return task, contenders([contender, other])[0]
+    return find(name), contenders([contender, other])[0]
 
 
 def members(n: int) -> list[Member]:
@@ -83,9 +59,9 @@ def numerics(compiled: bool, width: int) -> Numerics:
     return Numerics("vectorized", compiled, width, "float32", "cpu", 1, torch.__version__, "")
 
 
-def own_width(model: str, contender: str, together: int) -> int:
+def own_width(name: str, contender: str, together: int) -> int:
     """The chunk width that the engine itself would take."""
-    task, arm = problem(model, contender)
+    task, arm = problem(name, contender)
     return evenly(largest_on_cpu(task, arm, members(1)[0], numerics(True, 1)), together)
 
 
@@ -93,26 +69,20 @@ def own_width(model: str, contender: str, together: int) -> int:
 
 
 def floor(setting: Setting) -> Built:
-    """The five products of a 40 → 256 → 10 network's step alone, for a chunk, with torch's own library."""
-    width, b = setting.width, mnist1d_mlp().batch_size
-    x, w1, h = torch.randn(width, b, 40), torch.randn(width, 256, 40), torch.randn(width, b, 256)
-    w2, g2, gh = torch.randn(width, 10, 256), torch.randn(width, b, 10), torch.randn(width, b, 256)
-    outputs = [torch.empty(width, *s) for s in ((b, 256), (b, 10), (10, 256), (b, 256), (256, 40))]
+    """The contractions of a step alone, for a chunk; see `floors`."""
+    task, _ = problem(setting.task, setting.contender)
+    once = floors.floor(task, members(1)[0], numerics(False, 1), setting.width)
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            torch.bmm(x, w1.mT, out=outputs[0])
-            torch.bmm(h, w2.mT, out=outputs[1])
-            torch.bmm(g2.mT, h, out=outputs[2])
-            torch.bmm(g2, w2, out=outputs[3])
-            torch.bmm(gh.mT, x, out=outputs[4])
+            once()
 
-    return Built(run, width)
+    return Built(run, setting.width)
 
 
 def plain_script(setting: Setting) -> Built:
     """An ordinary data-loader loop over one model."""
-    task, arm = problem(setting.model, setting.contender)
+    task, arm = problem(setting.task, setting.contender)
     data = Batches(task, members(1), numerics(False, 1)).data[0]
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data.train), task.batch_size, shuffle=True)
     model = task.model()
@@ -139,10 +109,15 @@ def tuned_loop(setting: Setting) -> Built:
     return Built(_tuned(setting), 1)
 
 
-def _tuned(setting: Setting) -> Steps:
-    task, arm = problem(setting.model, setting.contender)
+def compiled_loop(setting: Setting) -> Built:
+    """The same with the model under `torch.compile`."""
+    return Built(_tuned(setting, torch.compile), 1)
+
+
+def _tuned(setting: Setting, made: Callable[[nn.Module], Any] = lambda model: model) -> Steps:
+    task, arm = problem(setting.task, setting.contender)
     batches = Batches(task, members(1), numerics(False, 1))
-    model = task.model()
+    model = made(task.model())
     run_facts = Run(batches.run.total_steps, task.epochs, batches.steps, fused=True)
     step = Step(task, arm, model, arm.make(model, run_facts, lr=1e-3), run_facts)
 
@@ -174,7 +149,7 @@ def _one_training(setting: Setting, steps: int) -> None:
 
 def _chunks(kind: type[Population], setting: Setting, width: int) -> Built:
     """A population in chunks of `width`, one chunk after the other."""
-    task, arm = problem(setting.model, setting.contender)
+    task, arm = problem(setting.task, setting.contender)
     compiled = kind is Compiled
     chunk = members(width)
     batches = Batches(task, chunk, numerics(compiled, width))
@@ -249,6 +224,7 @@ ROWS: dict[str, Callable[[Setting], Built]] = {
     "floor": floor,
     "plain script": plain_script,
     "tuned loop": tuned_loop,
+    "tuned loop, torch.compile": compiled_loop,
     "joblib, tuned loop": joblib_loop,
     "JAX + optax": jax_population,
     "JAX, own threads": jax_population,

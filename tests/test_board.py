@@ -23,6 +23,8 @@ from assay.tasks import find
 from . import asked as asked_for
 from . import tiny
 
+pytestmark = pytest.mark.rendered
+
 
 def test_what_is_not_installed_is_skipped_with_a_line(monkeypatch):
     monkeypatch.setitem(board.CANDIDATES, "lion", "no_such_package_here:Lion")

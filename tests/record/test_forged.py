@@ -20,6 +20,8 @@ from assay.record import manifest
 from .. import asked, tiny
 from .forge import answered_anew, column, document, file, forged, members, steps
 
+pytestmark = pytest.mark.rendered
+
 SPACE = ["adam.lr=1e-4..0.1:log", "sgd.lr=1e-4..0.1:log"]
 OPTIONS = {"trials": 2, "replicates": 2, "final_seeds": 2, "engine": "loop", "epochs": 2, "space": SPACE}
 

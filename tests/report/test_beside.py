@@ -9,6 +9,8 @@ from assay.report.beside import write
 from .conftest import make_run
 from .test_report import Page
 
+pytestmark = pytest.mark.rendered
+
 
 def test_several_reports_are_one_page_that_fetches_nothing(honest, published, tmp_path):
     here = [shutil.copytree(honest, tmp_path / "a"), shutil.copytree(published, tmp_path / "b & c")]

@@ -10,7 +10,7 @@ from assay.report import draw
 from .browser import Browser, find
 from .conftest import contender, make_run
 
-pytestmark = pytest.mark.skipif(find() is None, reason="there is no Chromium on this machine")
+pytestmark = [pytest.mark.rendered, pytest.mark.skipif(find() is None, reason="there is no Chromium on this machine")]
 
 # What the page looks like from within.
 PROBE = """

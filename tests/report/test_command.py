@@ -17,6 +17,8 @@ from assay.training.numerics import loop_here
 
 from .. import asked, tiny
 
+pytestmark = pytest.mark.rendered
+
 
 def frozen(job: Job) -> Plan:
     return Plan(job.science, tuple(loop_here() for _ in job.contenders))

@@ -17,6 +17,8 @@ from assay.report.tuning import union
 from assay.report.units import Units, duration, number, settings
 from assay.space import Choice, Float
 
+pytestmark = pytest.mark.rendered
+
 
 def lines(axes, colour):
     """The data of the lines of a colour."""

@@ -16,6 +16,8 @@ from assay.report.reading import read
 
 from .conftest import HOSTILE, contender, make_run
 
+pytestmark = pytest.mark.rendered
+
 COLUMN = 3.35 * 72
 
 

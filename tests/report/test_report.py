@@ -13,6 +13,8 @@ from assay.space import Choice, Float, Int
 
 from .conftest import HOSTILE, contender, make_run
 
+pytestmark = pytest.mark.rendered
+
 PUBLISHED = ["comparison_plot", "training_loss", "score_by_lr", "norms"]
 HONEST = [
     "differences", "comparison_plot", "training_loss", "score_by_lr", "tuning_curve", "speed", "stability",
