@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim import Optimizer
 
-from .sound import Averaged, Sound, SoundWrapper, Switching, loss_of
+from .sound import Averaged, Foreach, Sound, SoundWrapper, Switching, loss_of
 
 
 class Told(NamedTuple):
@@ -123,6 +123,13 @@ class ForeachIntoGradients(ForeachDecay):
         grads = [p.grad for p in params]
         torch._foreach_add_(grads, params, alpha=group["weight_decay"])
         return grads
+
+
+@told("huggingface/pytorch-image-models#2750", "implementations", "foreach decays all of a group for each dtype in it")
+class ForeachDecaysForEachType(Foreach):
+    def shrink(self, params, group):
+        for _ in {p.dtype for p in params}:
+            super().shrink(params, group)
 
 
 # --------------------------------------------------------------------- settings, rates and groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import pickle
 import struct
@@ -64,6 +65,16 @@ def test_a_vocabulary_is_learned_from_the_text(prose):
     task = find(f"text:{prose}", {"context": 4, "vocabulary": 300})
     assert task.data(0).train.inputs.max() > 255
     assert task.model()(torch.zeros(1, 4, dtype=torch.int64)).shape == (1, 4, 300)
+
+
+def test_a_vocabulary_is_of_letters_in_any_encoding(tmp_path):
+    pytest.importorskip("tokenizers", reason="pip install 'assay[text]'")
+    found = []
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        (tmp_path / encoding).write_bytes(("Größe über Länge. " * 400).encode(encoding))
+        found.append(find(f"text:{tmp_path / encoding}", {"context": 4, "vocabulary": 300}).data.data.all())  # type: ignore[attr-defined]
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
 
 
 @pytest.mark.parametrize("longer", [0, 37, 63])
@@ -175,6 +186,51 @@ def test_a_class_may_be_called_none_and_rows_without_one_are_said_to_be_left_out
     assert task.note == "left out of a.csv: 30 rows without a y"
 
 
+@pytest.mark.parametrize("mark", ["?", "-", "None", "null", ""])
+def test_beside_numbers_alone_a_mark_is_a_gap_in_targets_too(tmp_path, mark):
+    task = _table(tmp_path / "a.csv", [(i, mark if i % 30 == 4 else i + 0.5) for i in range(90)])
+    assert task.metric.name == "RMSE"
+    assert task.note == "left out of a.csv: 3 rows without a y"
+    few = _table(tmp_path / "b.csv", [(i, mark if i % 30 == 4 else i % 2) for i in range(90)])
+    assert set(few.data(0).train.targets) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["12.5%", "7 %", "100%"], [12.5, 7, 100]),
+        (["12.5%", "7", "100%"], [math.nan, 7, math.nan]),  # which may be hundredths or not
+    ],
+)
+def test_percentages_are_numbers_where_all_are(cells, numbers):
+    np.testing.assert_array_equal(as_numbers(cells, "."), numbers)
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1.234,56", "78,9", None, "1.000"], [1234.56, 78.9, math.nan, 1000]),  # one tells what points are
+        (["1.234,56", "1.5"], [1234.56, math.nan]),
+        (["1,5", "1.5"], [1.5, 1.5]),
+        (["-1.234.567,5%", "5%"], [-1234567.5, 5]),
+    ],
+)
+def test_points_part_thousands_where_a_comma_comes_after(cells, numbers):
+    np.testing.assert_array_equal(as_numbers(cells, ","), numbers)
+
+
+def test_spreadsheets_say_what_parts_their_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("sep=;\nx, in metres;y\n" + "".join(f"{i},5;{i % 2}\n" for i in range(60)))
+    assert find(f"table:{tmp_path / 'a.csv'}", {"target": "y"}).data(0).train.inputs.shape == (36, 1)
+
+
+def test_what_is_left_out_is_said_in_the_plan(tmp_path, capsys):
+    _table(tmp_path / "a.csv", [(i, "" if i == 9 else i % 2) for i in range(60)])
+    asked = ["--task", f"table:{tmp_path / 'a.csv'}", "--target", "y", "--engine", "loop", "--plan-only", "--quiet"]
+    assert call(["run", "adam", "sgd", *asked, "--out", str(tmp_path / "run")]) == 0
+    assert "task a.csv: left out of a.csv: 1 rows without a y" in capsys.readouterr().out
+
+
 def test_names_may_have_lines_in_them(tmp_path):
     path = tmp_path / "a.csv"
     task = _table(path, [(i, i % 2) for i in range(60)], name='"first\nsecond"')
@@ -213,6 +269,13 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y", "class 'once' of column 'y' has 1 row"),
         ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas"),
         ("x\ty\n" + "563\t0\n3,057\t1\n" * 25, "y", "column 'x' has numbers with commas"),
+        ("x;y\n" + "563.5;0\n3,057.5;1\n" * 25, "y", "column 'x' has numbers with commas"),
+        ("x,y\n" + "".join(f"{i},{'soon' if i == 7 else i + 0.5}\n" for i in range(50)), "y",
+         "1 of 50 values of column 'y' are no numbers, 'soon' for one"),
+        ("x,y\n" + "1,\n2,NA\n" * 25, "y", "column 'y' has no value"),
+        ("PK\x03\x04 and so on", "y", "is a workbook, or packed: save the table as CSV"),
+        ("x\0,\0y\0", "y", "holds bytes of zero: it is no text, or UTF-16 without its mark"),
+        ('"x,y\n' + "1,2\n" * 500 + '",y\n1,2\n', "y", "a name in the header has more than 1000 characters"),
         ("x,y\n" + '"1"2,0\n' * 50, "y", "line 2 can't be read ("),  # a stray quote, which would swallow rows
         ("a,b,y\n" + "1,2,0.5,0\n" * 50, "y", "line 2 has 4 cells, and the header 3"),  # R's row names
         ("x,y\n" + "".join(f"{'inf' if i == 3 else i},{i}.5\n" for i in range(50)), "y", "column 'x' holds a number that is inf"),
@@ -298,6 +361,19 @@ MODES = {
 def test_pictures_of_more_than_bytes_keep_what_is_in_them(tmp_path, mode):
     dark, light = _saved(tmp_path / "p", MODES[mode])
     assert light > dark + 1
+
+
+def test_what_is_no_picture_is_told_of(tmp_path):
+    drawn(tmp_path / "p")
+    assert not find(f"images:{tmp_path / 'p'}").note
+    (tmp_path / "p" / "readme.txt").write_text("x")
+    (tmp_path / "p" / "dark" / "labels.csv").write_text("x")
+    (tmp_path / "p" / "light" / "more").mkdir()
+    (tmp_path / "p" / "third").mkdir()
+    assert find(f"images:{tmp_path / 'p'}").note == (
+        "left out of p: folders without a picture (third); 2 things in them that are no pictures, folders among them; "
+        "1 files beside them"
+    )
 
 
 def test_what_systems_leave_beside_pictures_is_no_picture(tmp_path):
@@ -407,6 +483,17 @@ def _no_idx(folder) -> None:
     (folder / "train-labels-idx1-ubyte").write_bytes(b"something else")
 
 
+def _cut_off(folder) -> None:
+    _no_idx(folder)
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((5, 4, 4)))[:-40])
+
+
+def _labels_below_zero(folder) -> None:
+    _without_labels(folder)
+    signed = struct.pack(">HBBI", 0, 9, 1, 5) + np.array([-1, 0, 1, 0, 1], dtype=np.int8).tobytes()
+    (folder / "train-labels-idx1-ubyte").write_bytes(signed)
+
+
 def _damaged(folder) -> None:
     _without_labels(folder)
     whole = gzip.compress(idx(np.zeros(20)))
@@ -463,7 +550,9 @@ def _too_few_labels(folder) -> None:
         (_files_only, "holds 0 folders with pictures"),
         (_one_class, "holds 1 folder with pictures"),
         (_broken, "3-RGB.png is no picture that can be read"),
-        (_few, "has a class of 2 pictures"),
+        (_few, "/dark holds 2 pictures, and 5 are the fewest of a class"),
+        (_cut_off, "train-images-idx3-ubyte is no idx file (it is cut off, or not its own: 40 numbers of 80)"),
+        (_labels_below_zero, "train-labels-idx1-ubyte holds labels that are no whole numbers from 0 on"),
         (_without_labels, "train-labels-idx1-ubyte is missing"),
         (_no_idx, "is no idx file"),
         (_damaged, "is no idx file"),
@@ -506,6 +595,7 @@ class Pair(Small):
         return super().forward(x), x
 
 number = 3
+made = nn.Linear(2, 2)
 """
 
 
@@ -558,6 +648,7 @@ def _retrained(folder):
         ("greedy", "wants inputs, outputs, depth; it can be given inputs, outputs: call its parameters so"),
         ("some", "wants size; it can be given inputs, outputs"),
         ("number", "is int; it must be a class or function"),
+        ("made", "is Linear; it must be a class or function"),
         ("nothing", "has no 'nothing'"),
         ("Pair", "tuple"),
     ],

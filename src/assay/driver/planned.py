@@ -78,7 +78,8 @@ class Planned:
 
     def __str__(self) -> str:
         beyond = (f"beyond the plan: {line}" for line in self.beyond)
-        return "\n".join([*self._lines(), *beyond, f"plan {self.plan_hash[:8]}, would go to {self.folder}"])
+        notes = (f"task {t.name}: {t.science.task.note}" for t in self.tasks if t.science.task.note)
+        return "\n".join([*self._lines(), *notes, *beyond, f"plan {self.plan_hash[:8]}, would go to {self.folder}"])
 
     def _lines(self) -> list[str]:
         if not self.across:

@@ -19,28 +19,39 @@ _STEPS = 20
 
 
 def check_implementations(lab: Lab) -> Passed:
-    """foreach=True, and fused=True, take the steps of foreach=False; one parameter has no gradient, one is scalar."""
+    """foreach=True, and fused=True, take the steps of foreach=False.
+
+    One parameter has no gradient, one is scalar; where it works in float64, then one is float32 beside those.
+    """
     ways = [way for way in _WAYS if way.keys() <= lab.declared.keys()]
     skip_if(len(ways) < 2, "it declares no other implementation (foreach, fused)")
     shapes = (*MATRICES, (6, 4)) if lab.shapes == MATRICES else (*lab.shapes, (), (6, 4))
     said = _at(lab, ways, shapes, {})
     with contextlib.suppress(Skip):  # what goes together is for the matrix to say
         _at(lab, ways, shapes, {k: v for k, v in _ALL.items() if k in lab.declared})
+    if not lab.facts.get("single"):
+        with contextlib.suppress(Skip):
+            _at(lab, ways, shapes, {"weight_decay": 0.1} if "weight_decay" in lab.declared else {}, mixed=True)
     return Passed(said)
 
 
-def _at(lab: Lab, ways: Sequence[Mapping[str, Any]], shapes: Shapes, setting: Mapping[str, Any]) -> str:
-    """The same at this setting."""
-    rows: list[list[Tensor | None]] = [[*row[:-1], None] for row in gradients(shapes, _STEPS, lab.exact)]
+def _at(
+    lab: Lab, ways: Sequence[Mapping[str, Any]], shapes: Shapes, setting: Mapping[str, Any], mixed: bool = False
+) -> str:
+    """The same at this setting; `mixed`: with float32 among the parameters."""
+
+    def typed(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [t.float() if mixed and i == 1 else t for i, t in enumerate(tensors)]
+
+    start, tolerance = typed(start_values(shapes, lab.exact)), 2e-4 if mixed else lab.tolerance
+    rows: list[list[Tensor | None]] = [[*typed(row[:-1]), None] for row in gradients(shapes, _STEPS, lab.exact)]
     done: list[tuple[str, list[Tensor]]] = []
     refused = []
     for way in ways:
         ((name, value),) = way.items()
         apart_from = {other: None for other in ("foreach", "fused") if other != name and other in lab.declared}
         try:
-            training = Training(lab.under(**setting, **way, **apart_from), start_values(shapes, lab.exact)).feed_all(
-                rows
-            )
+            training = Training(lab.under(**setting, **way, **apart_from), start).feed_all(rows)
         except (ValueError, RuntimeError, NotImplementedError) as error:
             refused.append(f"{name}={value}: {' '.join(str(error).split())[:90]}")
             continue
@@ -49,18 +60,19 @@ def _at(lab: Lab, ways: Sequence[Mapping[str, Any]], shapes: Shapes, setting: Ma
     skip_if(len(done) < 2, f"it takes no two of them ({'; '.join(refused)})")
     (first, plain), *others = done
     for name, moved in others:
-        _shows(lab, first, name)
-        apart = difference(plain, moved)
-        fail_if(apart > 10 * lab.tolerance, f"{name} takes other steps than {first} (by {apart:.2g})")
+        _shows(lab, first, name, mixed, 10 * tolerance)
+        apart, beside = difference(plain, moved), ", with float32 beside float64," if mixed else ""
+        fail_if(apart > 10 * tolerance, f"{name}{beside} takes other steps than {first} (by {apart:.2g})")
     return f"{' and '.join(name for name, _ in done)} take the same steps"
 
 
-def _shows(lab: Lab, one: str, other: str) -> None:
+def _shows(lab: Lab, one: str, other: str, mixed: bool, tolerance: float) -> None:
+    halved = "a[1].data, b[1].data = a[1].data.float(), b[1].data.float()\n" if mixed else ""
     shapes = "(4, 3), (3, 5)" if lab.shapes == MATRICES else "(4, 3), (5,), ()"
     lab.shows(
         f"""
 a, b = ([torch.nn.Parameter(torch.ones(s, dtype={lab.exact})) for s in ({shapes}, (6, 4))] for _ in range(2))
-opt := a with {one.replace(", ", "; ")}
+{halved}opt := a with {one.replace(", ", "; ")}
 other := b with {other.replace(", ", "; ")}
 for t in range({_STEPS}):
     for x, y in zip(a[:-1], b[:-1]):
@@ -68,7 +80,7 @@ for t in range({_STEPS}):
         y.grad = x.grad.clone()
     opt.step()
     other.step()
-assert all(torch.allclose(x - 1, y - 1, rtol={10 * lab.tolerance:g}, atol=0) for x, y in zip(a, b)), "steps differ"
+assert all(torch.allclose(x - 1, y - 1, rtol={tolerance:g}, atol=0) for x, y in zip(a, b)), "steps differ"
 """
     )
 

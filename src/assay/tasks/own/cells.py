@@ -17,6 +17,9 @@ from assay.errors import UsageError
 from assay.tasks.own.files import File
 
 DELIMITERS = ",;\t|"
+THOUSANDS = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"  # with points between them, or without
+LONGEST = 1000  # characters of a column's name
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how those of spreadsheets begin, new and old
 
 
 def decoded(content: bytes) -> str:
@@ -49,11 +52,18 @@ def cells_of(file: File) -> Cells:
     """The cells of a table; columns without a name are numbered. Where commas don't part columns they begin decimals.
 
     Raises:
-        UsageError: it can't be read, a name comes twice, or a row has other cells than the header.
+        UsageError: it is no text or can't be read, a name comes twice, or a row has other cells than the header.
     """
-    text = decoded(file.read()).replace("\r\n", "\n").replace("\r", "\n")
+    content = file.read()
+    if content.startswith(WORKBOOKS):
+        raise UsageError(f"{file} is a workbook, or packed: save the table as CSV")
+    text = decoded(content).replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        raise UsageError(f"{file} holds bytes of zero: it is no text, or UTF-16 without its mark; save it as UTF-8")
+    told = re.match(r"sep=(.)\n", text)  # as spreadsheets tell each other; csv passes an empty line over
+    text = text[told.end() - 1 :] if told else text
     first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(DELIMITERS, key=first.count)
+    delimiter = told[1] if told else max(DELIMITERS, key=first.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: list[list[str]] = []
     try:
@@ -66,6 +76,10 @@ def cells_of(file: File) -> Cells:
         raise UsageError(f"{file}: line {lines.line_num} can't be read ({error})") from None
     if not found:
         raise UsageError(f"{file} has no line with anything in it")
+    if any(len(name) > LONGEST for name in found[0]):
+        raise UsageError(
+            f"{file}: a name in the header has more than {LONGEST} characters: is a quote left open there?"
+        )
     names = [name or f"column {place}" for place, name in enumerate(found[0], start=1)]
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
@@ -81,13 +95,20 @@ def with_commas(word: str) -> bool:
 
 
 def may_be_thousands(words: Sequence[str]) -> bool:
-    """Whether each word with a comma in it may be a number of thousands: 3,057 beside 563, and no 0,5."""
+    """Whether each word with a comma in it may be a number of thousands: 3,057 beside 563, or 1,234.5, and no 0,5."""
     apart = [word for word in words if "," in word]
-    return bool(apart) and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", word) for word in apart)
+    return bool(apart) and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", word) for word in apart)
 
 
 def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
-    """Words as numbers (n,), with a point for the decimals, or a `decimal` comma; NaN for those that are none."""
+    """Words as numbers (n,), with a point for the decimals, or a `decimal` comma; NaN for those that are none.
+
+    Where all end in %, so many hundredths; where one is written 1.234,5 points part thousands.
+    """
+    if all(word.endswith("%") for word in words if word):
+        words = [word and word[:-1].rstrip() for word in words]
+    if decimal == "," and any(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3})+,\d+", word or "") for word in words):
+        words = [word.replace(".", "") if word and re.fullmatch(THOUSANDS, word) else None for word in words]
 
     def number(word: str | None) -> float:
         if word and "_" in word:  # which Python takes within a number

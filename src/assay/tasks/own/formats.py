@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import pickle
 import struct
 import zlib
@@ -59,6 +60,8 @@ def _of_idx(named: dict[str, Path], images: str) -> Pictures:
         raise UsageError(
             f"{named[images]} holds {x.shape} and {named[labels].name} {y.shape}: they don't belong together"
         )
+    if y.dtype.kind == "f" or y.min(initial=0) < 0:
+        raise UsageError(f"{named[labels]} holds labels that are no whole numbers from 0 on: it names no classes")
     return x[:, None], y.astype(np.int64)
 
 
@@ -75,7 +78,10 @@ def idx(path: Path) -> np.ndarray:
         shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
         if zero or kind not in KINDS:
             raise ValueError("its first bytes are others")
-        return np.frombuffer(content, KINDS[kind], offset=4 + 4 * dimensions).reshape(shape)
+        found = np.frombuffer(content, KINDS[kind], offset=4 + 4 * dimensions)
+        if len(found) != math.prod(shape):
+            raise ValueError(f"it is cut off, or not its own: {len(found):,} numbers of {math.prod(shape):,}")
+        return found.reshape(shape)
     except (struct.error, zlib.error, ValueError, OSError, EOFError) as error:
         raise UsageError(f"{path} is no idx file ({error})") from None
 

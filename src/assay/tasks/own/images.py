@@ -56,6 +56,21 @@ class Folder(Local):
         """As `pictures`."""
         return pictures(self.path)
 
+    def left_out(self) -> Sequence[str]:
+        """Classes without a picture, and what is in folders of classes and isn't one."""
+        if not self.path.is_dir() or shipped(self.path) is not None:
+            return ()
+        shown = [c for c in sorted(self.path.iterdir()) if not c.name.startswith(".")]
+        inside = {c: [p for p in c.iterdir() if not p.name.startswith(".")] for c in shown if c.is_dir()}
+        empty = [c.name for c, there in inside.items() if not any(map(_is_picture, there))]
+        beside = sum(not c.is_dir() for c in shown)
+        other = sum(not _is_picture(p) for there in inside.values() for p in there)
+        return [
+            *([f"folders without a picture ({', '.join(empty[:5])})"] if empty else []),
+            *([f"{other} things in them that are no pictures, folders among them"] if other else []),
+            *([f"{beside} files beside them"] if beside else []),
+        ]
+
 
 def pictures(folder: Path) -> Pictures:
     """All pictures of a folder (n, channels, height, width) uint8, and their classes (n,).
@@ -78,6 +93,10 @@ def _by_folder(folder: Path) -> Pictures:
             f"{folder}/{deeper[0]} holds no pictures but folders of them: give images:{folder}/{deeper[0]}"
         )
     files = {c: found for c, found in files.items() if found}
+    few = [c for c, found in files.items() if len(found) < FEWEST]
+    if few and len(files) > 1:
+        there = f"{len(files[few[0]])} picture{'s' * (len(files[few[0]]) != 1)}"
+        raise UsageError(f"{few[0]} holds {there}, and {FEWEST} are the fewest of a class: add some, or take it out")
     if len(files) < 2:
         there = f"{len(files)} folder{'s' * (len(files) != 1)} with pictures"
         raise UsageError(

@@ -58,7 +58,7 @@ def network(usual: Network, given: str | None, **sizes: int) -> Callable[[], nn.
     if given is None:
         return usual
     make = load(given)
-    if not callable(make):
+    if not callable(make) or (hasattr(make, "state_dict") and not isinstance(make, type)):
         raise UsageError(
             f"--model {given} is {type(make).__name__}; it must be a class or function that makes a network"
         )

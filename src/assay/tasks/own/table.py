@@ -20,7 +20,14 @@ from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted
 from assay.tasks.own.network import network
 
 NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
-NOTHING = NO_TARGET | {"None", "?"}  # of a column to predict from; a class may well be called None
+NOTHING = NO_TARGET | {
+    "None",
+    "none",
+    "?",
+    "-",
+    "--",
+    "n/a",
+}  # of a column to predict from; a class may well be called None
 FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
 LARGEST = 1e100
 FEWEST = 3  # rows of a class
@@ -60,7 +67,8 @@ def rows(source: Table, target: str, version: Version) -> Rows:
         raise UsageError(
             f"{source} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
         )
-    there = [i for i, cell in enumerate(cells[target]) if cell not in NO_TARGET]
+    gaps = _gaps(source, target, cells[target], decimal)
+    there = [i for i, cell in enumerate(cells[target]) if cell not in gaps]
     for name, words in cells.items():
         if sum(map(with_commas, words)) > len(words) // 2 if decimal == "." else may_be_thousands(words):
             raise UsageError(
@@ -103,6 +111,25 @@ def rows(source: Table, target: str, version: Version) -> Rows:
     )
 
 
+def _gaps(source: Table, name: str, words: list[str], decimal: str) -> frozenset[str]:
+    """How a gap is written in the targets: beside numbers alone a ? is one, which among words may be a class.
+
+    UsageError where a few other words stand among numbers.
+    """
+    known = [word for word in words if word not in NOTHING]
+    values = as_numbers(known, decimal)
+    strange = [word for word, value in zip(known, values, strict=True) if np.isnan(value)]
+    if not strange:
+        return NOTHING if known else NO_TARGET
+    numbers = values[~np.isnan(values)]
+    if len(strange) <= FOREIGN * len(known) and len(set(numbers)) > CLASSES:
+        raise UsageError(
+            f"{source}: {len(strange)} of {len(known)} values of column {name!r} are no numbers, {strange[0][:40]!r} for one: "
+            "mend them, or leave them empty"
+        )
+    return NO_TARGET
+
+
 def _target(source: Table, name: str, words: list[str], decimal: str) -> tuple[np.ndarray, int]:
     """The targets and how many classes they are of, 0 for a quantity."""
     values, counts = as_numbers(words, decimal), Counter(words)
@@ -116,6 +143,8 @@ def _target(source: Table, name: str, words: list[str], decimal: str) -> tuple[n
         return values, 0
     if few:
         counts = Counter(values.tolist())
+    if not counts:
+        raise UsageError(f"{source}: column {name!r} has no value: there is nothing to predict")
     if len(counts) < 2:
         raise UsageError(
             f"{source}: column {name!r} has {len(counts)} class{'es' * (len(counts) != 1)}; two are needed"

@@ -14,6 +14,7 @@ from assay.errors import UsageError
 from assay.tasks.language import drawn, gpt, starts
 from assay.tasks.metrics import bits
 from assay.tasks.network import at_least, cross_entropy
+from assay.tasks.own.cells import decoded
 from assay.tasks.own.files import File, Source, Version, noted
 from assay.tasks.own.network import network
 
@@ -45,7 +46,7 @@ def tokens(source: Text, vocabulary: int, version: Version) -> np.ndarray:
         from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UsageError("--vocabulary needs the package tokenizers: pip install 'assay[text]'") from None
-    text = content.decode("utf-8", errors="replace")
+    text = decoded(content)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
