@@ -14,28 +14,29 @@ from torch.nn.functional import linear, pad
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any) -> Tensor:
     """A convolution without groups over the last `weight.dim() - 2` dimensions of x (batch, channels, …).
 
-    Every tap of the kernel is a slice of x; the slices side by side, times the weights as a matrix, are the outputs: with
+    Every tap of the kernel is a slice of x; the weights as a matrix, times the slices side by side, are the outputs: with
     weights for each member, torch's own would be a grouped one, whose kernels are slow for few channels.
     """
     sides = weight.shape[2:]
     n = len(sides)
     stride, padding, dilation = (_each(v, n) for v in (stride, padding, dilation))
+    x = x.movedim(0, -1)  # samples side by side: whatever the stride, a tap is made of whole rows of them
     if any(padding):
-        x = pad(x, [p for side in reversed(padding) for p in (side, side)])
-    sizes = [(x.shape[2 + i] - dilation[i] * (sides[i] - 1) - 1) // stride[i] + 1 for i in range(n)]
+        x = pad(x, [0, 0, *(p for side in reversed(padding) for p in (side, side))])
+    sizes = [(x.shape[1 + i] - dilation[i] * (sides[i] - 1) - 1) // stride[i] + 1 for i in range(n)]
     taps: list[Tensor] = []
     for offsets in product(*map(range, sides)):
         tap = x
         for i, offset in enumerate(offsets):
             start = offset * dilation[i]
-            tap = tap[(slice(None),) * (2 + i) + (slice(start, start + stride[i] * (sizes[i] - 1) + 1, stride[i]),)]
+            tap = tap[(slice(None),) * (1 + i) + (slice(start, start + stride[i] * (sizes[i] - 1) + 1, stride[i]),)]
         taps.append(tap)
-    columns = torch.stack(taps, dim=2)  # (batch, channels, taps, …), the order of the weights
-    columns = columns.movedim((1, 2), (-2, -1)).reshape(-1, weight[0].numel())
-    outputs = columns @ weight.reshape(weight.shape[0], -1).mT
+    columns = torch.stack(taps, dim=1)  # (channels, taps, …, batch), the order of the weights
+    columns = columns.reshape(weight[0].numel(), -1)
+    outputs = weight.reshape(weight.shape[0], -1) @ columns
     if bias is not None:
-        outputs = outputs + bias
-    return outputs.reshape(x.shape[0], *sizes, weight.shape[0]).movedim(-1, 1)
+        outputs = outputs + bias.unsqueeze(-1)
+    return outputs.reshape(weight.shape[0], *sizes, x.shape[-1]).movedim(-1, 0)
 
 
 def _each(value: Any, n: int) -> tuple[int, ...]:
