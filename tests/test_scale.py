@@ -19,6 +19,8 @@ from assay.judge import power
 from assay.judge.scale import expected_half_width, sentence, slope
 from assay.record import RunFolder, manifest
 
+pytestmark = pytest.mark.rendered  # figures of sizes, suites and ladders, too
+
 SIZES = (32, 64, 128, 256)
 ASKED = (
     "adam slow=adam --task logistic --epochs 2 --trials 2 --replicates 3 --final-seeds 1 --engine loop --workers 1 --quiet "

@@ -110,7 +110,10 @@ def test_the_resolution_is_the_smallest_step_of_a_mean_of_runs():
     )
     assert resolution([np.full((3, 2), 0.4)] * 2) == 0.0
     assert resolution([np.full((3, 2), 0.4)] * 2, step=0.01) == pytest.approx(0.005)  # of an accuracy over 100 samples
-    assert resolution([np.array([[0.25]]), np.array([[0.5]])], step=0.01) == pytest.approx(0.25)
+    assert resolution([np.array([[0.25]]), np.array([[0.5]])], step=0.01) == pytest.approx(
+        0.01
+    )  # seen is a coarser one
+    assert resolution([np.array([[0.25]]), np.array([[0.5]])], step=math.inf) == 0.25
 
 
 @pytest.mark.parametrize("differences", [[], [0.3], [0.3, math.nan], [math.inf, 0.1, 0.2], [1e308, -1e308, 1e308]])

@@ -192,12 +192,37 @@ def test_two_runs_that_happen_to_score_the_same_are_not_equivalent():
     assert (first.ci_low, first.ci_high, first.outcome) == (0, 0, "equivalent")  # as ever
 
 
+def test_a_third_contender_far_away_makes_no_coarser_step():
+    high, low = np.full((12, 2), 0.9), np.full((12, 2), 0.1)
+    protocol = Protocol("honest", 12, 20, 2, edition=2)
+    three = [few("adam", 1, high), few("new", 2, high), few("lost", 3, low)]
+    found = judge(three, TASK, protocol, FLOOR, FLOOR, step=1 / 1000)[0]
+    half = scipy.stats.t.ppf(1 - 0.025 / 2, 11) * (1 / 1000 / 2 / math.sqrt(12)) / math.sqrt(12)
+    assert (found.ci_low, found.ci_high, found.outcome) == pytest.approx((-half, half, "equivalent"))
+
+
+def test_what_was_asked_for_is_what_the_first_stage_asked_for():
+    """Scores on a grid of 1/10 in the first stage, and one of 901/1000 later, by which rounding would be finer."""
+    test = np.full((7, 1), 0.5)
+    test[0] = 0.6
+    later = test.copy()
+    later[5] = 0.601
+    protocol = Protocol("honest", 7, 20, 1, edition=2, stages=Stages(3, 7))
+    first = judge([few("adam", 1, test), few("new", 2, test)], TASK, protocol, FLOOR, FLOOR, step=math.inf)[0]
+    found = judge([few("adam", 1, test), few("new", 2, later)], TASK, protocol, FLOOR, FLOOR, step=math.inf)[0]
+    assert found.details.replicates_asked == first.details.replicates_asked
+    assert found.details.replicates_asked > 7
+
+
 @pytest.mark.parametrize("more", [{}, {"looks": (2, 4)}, {"stages": Stages(2, 9)}], ids=str)
 def test_runs_that_are_the_same_to_the_last_bit_are_equivalent(more):
     protocol = Protocol("honest", 2, 20, 1, edition=2, **more)
     found = judged(few("new", 1), few("adam", 1), protocol=protocol)
     assert (found.ci_low, found.ci_high, found.outcome, found.p_value) == (0, 0, "equivalent", 1)
     assert "Each of its final runs is its twin, to the last bit of score and loss" in found.sentence
+    one = Protocol("honest", 1, 20, 1, edition=2)
+    alone = judged(few("new", 1, COARSE[:1]), few("adam", 1, COARSE[:1]), protocol=one)
+    assert "to the last bit" not in alone.sentence  # there is no interval
     other = few("adam", 1)
     other.train_loss[1, 0] += 1e-16 + np.spacing(other.train_loss[1, 0])
     assert "twin, to the last bit" not in (almost := judged(few("new", 1), other, protocol=protocol)).sentence

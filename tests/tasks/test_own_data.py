@@ -19,7 +19,7 @@ from assay.cli import call
 from assay.driver.job import task_info
 from assay.errors import UsageError
 from assay.tasks import again, find
-from assay.tasks.own.cells import as_numbers, decoded
+from assay.tasks.own.cells import CsvFile, as_numbers, decoded
 
 from ..asked import small
 
@@ -211,16 +211,25 @@ def test_percentages_are_numbers_where_all_are(cells, numbers):
     [
         (["1.234,56", "78,9", None, "1.000"], [1234.56, 78.9, math.nan, 1000]),  # one tells what points are
         (["1.234,56", "1.5"], [1234.56, math.nan]),
-        (["1,5", "1.5"], [1.5, 1.5]),
+        (["1,5", "1.5"], [1.5, math.nan]),
         (["-1.234.567,5%", "5%"], [-1234567.5, 5]),
     ],
 )
 def test_points_part_thousands_where_a_comma_comes_after(cells, numbers):
-    np.testing.assert_array_equal(as_numbers(cells, ","), numbers)
+    np.testing.assert_array_equal(as_numbers(cells, ",."), numbers)
+
+
+def test_one_number_tells_what_points_are_in_all_columns(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "price;people;y\n" + "".join(f"1.0{i},5;{i % 7}.00{i % 9};{i % 2}\n" for i in range(10, 70))
+    )
+    cells, decimal = CsvFile(tmp_path / "a.csv").cells()
+    assert as_numbers(cells["people"], decimal)[0] == 3001
+    assert as_numbers(["1,5", "1.5"], ",")[1] == 1.5  # where nothing tells
 
 
 def test_spreadsheets_say_what_parts_their_columns(tmp_path):
-    (tmp_path / "a.csv").write_text("sep=;\nx, in metres;y\n" + "".join(f"{i},5;{i % 2}\n" for i in range(60)))
+    (tmp_path / "a.csv").write_text("SEP=;\nx, in metres;y\n" + "".join(f"{i},5;{i % 2}\n" for i in range(60)))
     assert find(f"table:{tmp_path / 'a.csv'}", {"target": "y"}).data(0).train.inputs.shape == (36, 1)
 
 

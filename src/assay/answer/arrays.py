@@ -204,9 +204,9 @@ class RecordArrays:
 
     @property
     def step(self) -> float:
-        """What a score is rounded to where all are equal, from the second edition on: an accuracy to 1/n_test.
+        """What a score is rounded to, from the second edition on: an accuracy to 1/n_test, another metric to whatever is seen.
 
-        Infinity of another metric: then nothing says how far others would lie apart.
+        That is infinity where all are equal: then nothing says how far others would lie apart.
         """
         if not self.protocol.second:
             return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -156,8 +157,9 @@ def _compared(
         arrays.protocol.overlap(arrays.test_fraction),
     )
     asked = [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
-    step = resolution([*asked, ours[1], theirs[1]])
     differences = (ours[1] - theirs[1]).mean(axis=1)
+    seen = resolution([*asked, ours[1], theirs[1]], arrays.step)
+    step = dataclasses.replace(arrays.deciding, resolution=seen).rounded_to(differences, twins=False)
     if isinstance(stages, Stages):
         found = two_stage_interval(differences, stages.first, alpha, 1, fraction, step)
     else:

@@ -69,10 +69,12 @@ def critical(replicates: int | np.ndarray, alpha: float, candidates: int = 1) ->
 def resolution(scores: Sequence[np.ndarray], step: float = 0.0) -> float:
     """What the mean of r runs is rounded to: the smallest step between any two different scores, each (K, r), over r.
 
-    An accuracy is a whole number of test samples. `step` is one of a score where all are equal and none is seen.
+    An accuracy is a whole number of test samples. `step`: that of a score where it is known, 0 or infinity where not; what is
+    seen may be a coarser one.
     """
     steps = np.diff(np.unique(np.concatenate([np.ravel(s) for s in scores])))
-    return float(steps.min() if len(steps) else step) / scores[0].shape[1]
+    seen = float(steps.min()) if len(steps) else step
+    return min(seen, step or seen) / scores[0].shape[1]
 
 
 def rounding_sd(resolution: float) -> float:
@@ -90,17 +92,17 @@ def paired_interval(
     """The two-sided paired t interval of differences (K,) at level 1 − α/c.
 
     mean ± t·se with se = s·√(1/K), or s·√(1/K + n_test/n_train) where `test_fraction` is given. Fewer than two
-    differences, or any that is not finite, give no interval: NaN fields, no exception. s is resolution/√12 at least, the
-    spread of what rounding takes away: else two replicates that happen to differ by the same number of test samples would
-    pass for certainty, and an eighth of equal contenders for different (benchmarks/coarse_scores.py). Constant differences
-    give a point only where the resolution is 0, with p 1 if they are 0, and else 0. ValueError on anything but one axis, and
-    on bad α, c or `test_fraction`.
+    differences, any that is not finite, or a resolution that isn't, give no interval: NaN fields, no exception. s is
+    resolution/√12 at least, the spread of what rounding takes away: else two replicates that happen to differ by the same
+    number of test samples would pass for certainty, and an eighth of equal contenders for different
+    (benchmarks/coarse_scores.py). Constant differences give a point only where the resolution is 0, with p 1 if they are 0, and
+    else 0. ValueError on anything but one axis, and on bad α, c or `test_fraction`.
     """
     values = np.asarray(differences, dtype=float)
     if values.ndim != 1:
         raise ValueError(f"differences must have one axis, (replicates,), got the shape {values.shape}")
     level, factor = level_of(alpha, candidates), error_factor(max(len(values), 1), test_fraction)
-    if len(values) < 2 or not np.isfinite(values).all():
+    if len(values) < 2 or not np.isfinite(values).all() or math.isinf(resolution):
         with np.errstate(invalid="ignore"):
             mean = float(values.mean()) if len(values) else math.nan
         return Interval(mean, math.nan, math.nan, math.nan, math.nan, math.nan, level)

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import UNSET
 
 from assay import seeds
-from assay.core import Outcome, Protocol, TaskInfo, finite
+from assay.core import Outcome, Protocol, Stages, TaskInfo, finite
 from assay.core.verdict import ContenderFacts, Details, Survivors, TaskVerdict
 from assay.errors import NoVerdict
 from assay.judge import stability
@@ -37,7 +37,7 @@ def judge(
 
     The floors are the constant predictor's scores, file units, one number or one for each replicate (K,).
     `test_fraction`, n_test/n_train, is needed for a task of fixed data and unused for a generated one. `seed` is the
-    plan's; resampling has seeds of its own, hashed from it. `step`: of a score, where all are equal and none is seen.
+    plan's; resampling has seeds of its own, hashed from it. `step`: of a score, as `resolution` takes it.
 
     ValueError on shapes that do not fit, a missing `test_fraction`, or a margin of 0 or below. NoVerdict if the budgets
     differ or every final run of a candidate and of the baseline diverged.
@@ -47,9 +47,12 @@ def judge(
     theirs, *turned = (task.sign * floored(c.test, test_floor) for c in contenders)
     fraction = None if task.generated else test_fraction
     question = Question(task, protocol, len(rest), fraction, seed, resolution([theirs, *turned], step))
-    differences = [(ours - theirs).mean(axis=1) for ours in turned]
-    same = [bool(c.twins(baseline).all()) for c in rest]
-    question = replace(question, asked=question.asked_by(differences, same))
+    if isinstance(protocol.stages, Stages):
+        first = slice(protocol.stages.first)
+        then = replace(question, resolution=resolution([s[first] for s in (theirs, *turned)], step))
+        differences = [(ours - theirs).mean(axis=1) for ours in turned]
+        asked = then.asked_by(differences, [bool(c.twins(baseline)[first].all()) for c in rest])
+        question = replace(question, asked=asked)
     pairs = [Pair(question, c, baseline, ours, theirs) for c, ours in zip(rest, turned, strict=True)]
     adjusted = holm(np.array([pair.interval.p_value for pair in pairs]))
     by_itself = [_by_itself(c, question, test_floor, validation_floor) for c in contenders]
@@ -99,7 +102,7 @@ def _facts(pair: Pair, wider: dict[str, dict[str, str]]) -> VerdictFacts:
         settling_margin=settling_margin(interval.low, interval.high) if interval.exists else None,
         settling_replicates=pair.settling_replicates(decided),
         asked=question.wanted,
-        same=pair.same and question.protocol.second,
+        same=pair.same and question.protocol.second and interval.exists,
     )
 
 

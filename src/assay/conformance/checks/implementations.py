@@ -16,6 +16,10 @@ from assay.conformance.report import Failed, Passed, Skip, fail_if, skip_if
 _WAYS: tuple[dict[str, Any], ...] = ({"foreach": False}, {"foreach": True}, {"fused": True})
 _ALL = {"weight_decay": 0.1, "maximize": True, "amsgrad": True}  # each of which an implementation may forget
 _STEPS = 20
+_MIXED: Mapping[bool, tuple[type[Exception], ...]] = {
+    False: (),
+    True: (TypeError, AssertionError),
+}  # that refuse mixed types, too
 
 
 def check_implementations(lab: Lab) -> Passed:
@@ -52,7 +56,7 @@ def _at(
         apart_from = {other: None for other in ("foreach", "fused") if other != name and other in lab.declared}
         try:
             training = Training(lab.under(**setting, **way, **apart_from), start).feed_all(rows)
-        except (ValueError, RuntimeError, NotImplementedError) as error:
+        except (ValueError, RuntimeError, NotImplementedError, *_MIXED[mixed]) as error:
             refused.append(f"{name}={value}: {' '.join(str(error).split())[:90]}")
             continue
         training.skip_if_random()

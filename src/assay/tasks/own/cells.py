@@ -17,6 +17,7 @@ from assay.errors import UsageError
 from assay.tasks.own.files import File
 
 DELIMITERS = ",;\t|"
+PARTED = r"[-+]?\d{1,3}(\.\d{3})+,\d+%?"  # a number with both
 THOUSANDS = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"  # with points between them, or without
 LONGEST = 1000  # characters of a column's name
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how those of spreadsheets begin, new and old
@@ -33,7 +34,7 @@ def decoded(content: bytes) -> str:
 
 
 class Cells(NamedTuple):
-    """A table by column, and what stands before the decimals of a number there."""
+    """A table by column; what stands before the decimals of a number there, and, after that, what parts thousands, if known."""
 
     columns: dict[str, list[str]]
     decimal: str
@@ -60,7 +61,9 @@ def cells_of(file: File) -> Cells:
     text = decoded(content).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise UsageError(f"{file} holds bytes of zero: it is no text, or UTF-16 without its mark; save it as UTF-8")
-    told = re.match(r"sep=(.)\n", text)  # as spreadsheets tell each other; csv passes an empty line over
+    told = re.match(
+        rf"(?i)sep=([{DELIMITERS}: ])\n", text
+    )  # as spreadsheets tell each other; csv passes an empty line over
     text = text[told.end() - 1 :] if told else text
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = told[1] if told else max(DELIMITERS, key=first.count)
@@ -86,7 +89,10 @@ def cells_of(file: File) -> Cells:
         raise UsageError(f"{file}: the column {doubled[0]!r} comes twice: rename one of them")
     columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
     by_name = {name: list(column) for name, column in zip(names, columns, strict=True)}
-    return Cells(by_name, "." if delimiter == "," else ",")
+    if delimiter == ",":
+        return Cells(by_name, ".")
+    parted = any(re.fullmatch(PARTED, word) for words in columns for word in words)
+    return Cells(by_name, ",." if parted else ",")
 
 
 def with_commas(word: str) -> bool:
@@ -103,18 +109,18 @@ def may_be_thousands(words: Sequence[str]) -> bool:
 def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
     """Words as numbers (n,), with a point for the decimals, or a `decimal` comma; NaN for those that are none.
 
-    Where all end in %, so many hundredths; where one is written 1.234,5 points part thousands.
+    Where all end in %, so many hundredths. With ",." points part thousands: one of the table is written 1.234,5.
     """
     if all(word.endswith("%") for word in words if word):
         words = [word and word[:-1].rstrip() for word in words]
-    if decimal == "," and any(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3})+,\d+", word or "") for word in words):
+    if decimal == ",.":
         words = [word.replace(".", "") if word and re.fullmatch(THOUSANDS, word) else None for word in words]
 
     def number(word: str | None) -> float:
         if word and "_" in word:  # which Python takes within a number
             return math.nan
         try:
-            return float((word or "").replace(decimal, ".", 1))
+            return float((word or "").replace(decimal[0], ".", 1))
         except ValueError:
             return math.nan
 
