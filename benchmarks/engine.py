@@ -6,8 +6,8 @@ thread and its share of the members; joblib, and JAX with the threads it takes b
 
     python benchmarks/engine.py [--task mnist1d-mlp …] [--members 1 8 32 128 512 1024] [--rounds 9] [--cores 2] [--width W]
 
-The floor is the step's contractions alone (`floors`). JAX with optax, under vmap and scan, is measured of mnist1d-mlp, where both
-are installed. MiB a member is how far a process's peak memory grows from
+The floor is the step's contractions alone (`floors`). JAX with optax, under vmap and scan, is measured of mnist1d-mlp,
+where both are installed. MiB a member is how far a process's peak memory grows from
 before its row is built to the end, by its members (torch and JAX themselves, and the data set, count in it: read it
 where there are many).
 """

@@ -26,12 +26,8 @@ Work = Callable[[], Any]
 Shape = tuple[int, ...]
 Options = tuple[Shape, Shape, Shape]  # stride, padding, dilation
 Matrix = tuple[Shape, bool]  # its shape, and whether it is stored transposed
-PRODUCTS = {
-    aten.mm.default: 0,
-    aten.bmm.default: 0,
-    aten.addmm.default: 1,
-    aten.baddbmm.default: 1,
-}  # where its matrices begin
+# Products, and which of their arguments is the first matrix
+PRODUCTS = {aten.mm.default: 0, aten.bmm.default: 0, aten.addmm.default: 1, aten.baddbmm.default: 1}
 ATTENTION = (
     aten._scaled_dot_product_flash_attention_for_cpu.default,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default,
@@ -74,7 +70,7 @@ def matrix(t: Tensor) -> Matrix:
     return tuple(t.shape), t.stride(-2) < t.stride(-1)
 
 
-def _plain(values: Any) -> tuple[tuple[int, ...], ...]:
+def _plain(values: Any) -> tuple[Shape, ...]:
     return tuple(tuple(v) for v in values)
 
 

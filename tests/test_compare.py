@@ -68,12 +68,8 @@ def test_killed_and_started_again_gives_the_same_result_and_repeats_nothing(tmp_
         command += ["--trials", "8"]
     else:
         command += ["--replicates", "2", "--final-seeds", "2", "--trials", "4"]
-        command += [
-            "--space",
-            "adam.lr=1e-3..0.1:log",
-            "--space",
-            "sgd.lr=1e-2..1:log",
-        ]  # no pilots: they take the most
+        # Without pilots, which take the most
+        command += ["--space", "adam.lr=1e-3..0.1:log", "--space", "sgd.lr=1e-2..1:log"]
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     subprocess.run([*command, "--out", str(whole)], check=True, cwd=ROOT, capture_output=True)
 

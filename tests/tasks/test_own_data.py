@@ -225,6 +225,7 @@ def test_one_number_tells_what_points_are_in_all_columns(tmp_path):
     )
     cells, decimal = CsvFile(tmp_path / "a.csv").cells()
     assert as_numbers(cells["people"], decimal)[0] == 3001
+    assert find(f"table:{tmp_path / 'a.csv'}", {"target": "y"}).data(0).train.inputs.shape == (36, 2)
     assert as_numbers(["1,5", "1.5"], ",")[1] == 1.5  # where nothing tells
 
 

@@ -120,9 +120,9 @@ class Arms:
     @property
     def part(self) -> across.Part:
         """What it adds to the mean over tasks."""
-        deciding, margin = self.run.arrays.deciding, self.run.arrays.task.margin
-        least = rounding_sd(deciding.rounded_to(self.apart, self.same)) / margin
-        return across.Part(self.apart / margin, least, self.run.first)
+        arrays = self.run.arrays
+        least = rounding_sd(arrays.deciding.rounded_to(self.apart, self.same)) / arrays.task.margin
+        return across.Part(self.differences, least, self.run.first)
 
     def interval(self, alpha: float) -> Interval:
         """That of this task alone at 1 − α, in margins."""

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from assay.answer.arrays import RecordArrays
 from assay.answer.reached import reached
 from assay.controls import plan
 from assay.controls.plan import Control
-from assay.core import Hyperparameters, Stages, TaskInfo, plain
+from assay.core import Hyperparameters, TaskInfo, plain
 from assay.core.result import Comparison
-from assay.judge import outcome, paired_interval
+from assay.judge import outcome
 from assay.judge.decide import resolution
 from assay.judge.digits import printed
 from assay.judge.power import detectable_difference
 from assay.judge.sentence import amount, counted, difference_text
-from assay.judge.two_stage import two_stage_interval
 from assay.record import RunFolder
 
 ALARM = 0.001  # below this p value two copies of one optimizer differ by more than luck explains
@@ -151,19 +151,15 @@ def _compared(
     Its spread is not taken to be smaller than rounding makes it, as in the verdict: else two equal differences of a copy
     would be a false alarm. What a score is rounded to is seen in all that are known, the question's and the control's.
     """
-    stages, alpha, fraction = (
-        arrays.protocol.stages,
-        arrays.protocol.alpha,
-        arrays.protocol.overlap(arrays.test_fraction),
-    )
     asked = [arrays.scores(slot) for slot in range(len(arrays.plan.science.contenders))]
     differences = (ours[1] - theirs[1]).mean(axis=1)
-    seen = resolution([*asked, ours[1], theirs[1]], arrays.step)
-    step = dataclasses.replace(arrays.deciding, resolution=seen).rounded_to(differences, twins=False)
-    if isinstance(stages, Stages):
-        found = two_stage_interval(differences, stages.first, alpha, 1, fraction, step)
-    else:
-        found = paired_interval(differences, alpha, 1, fraction, step)
+    question = dataclasses.replace(
+        arrays.deciding,
+        protocol=replace(arrays.protocol, looks=UNSET),  # they are looked at once
+        candidates=1,
+        resolution=resolution([*asked, ours[1], theirs[1]], arrays.step),
+    )
+    found = question.interval(differences)
     return Comparison(
         control=control.kind,
         first=ours[0],

@@ -37,7 +37,7 @@ def wanted(
 ) -> int | None:
     """K, as the head of this file defines it, from s₁ = `sd` of `first` differences; None where no number will do.
 
-    ValueError if the margin is not above 0, there are fewer than two differences, or their spread is none.
+    ValueError if the margin is not above 0, there are fewer than two differences, or their spread is NaN or below 0.
     """
     if not margin > 0:
         raise ValueError(f"the margin must be above 0, got {margin:g}")

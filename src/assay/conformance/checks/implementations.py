@@ -16,10 +16,8 @@ from assay.conformance.report import Failed, Passed, Skip, fail_if, skip_if
 _WAYS: tuple[dict[str, Any], ...] = ({"foreach": False}, {"foreach": True}, {"fused": True})
 _ALL = {"weight_decay": 0.1, "maximize": True, "amsgrad": True}  # each of which an implementation may forget
 _STEPS = 20
-_MIXED: Mapping[bool, tuple[type[Exception], ...]] = {
-    False: (),
-    True: (TypeError, AssertionError),
-}  # that refuse mixed types, too
+_REFUSALS = (ValueError, RuntimeError, NotImplementedError)
+_OF_MIXED = (*_REFUSALS, TypeError, AssertionError)  # no fault where types are mixed
 
 
 def check_implementations(lab: Lab) -> Passed:
@@ -50,13 +48,13 @@ def _at(
     start, tolerance = typed(start_values(shapes, lab.exact)), 2e-4 if mixed else lab.tolerance
     rows: list[list[Tensor | None]] = [[*typed(row[:-1]), None] for row in gradients(shapes, _STEPS, lab.exact)]
     done: list[tuple[str, list[Tensor]]] = []
-    refused = []
+    refused, refusals = [], _OF_MIXED if mixed else _REFUSALS
     for way in ways:
         ((name, value),) = way.items()
         apart_from = {other: None for other in ("foreach", "fused") if other != name and other in lab.declared}
         try:
             training = Training(lab.under(**setting, **way, **apart_from), start).feed_all(rows)
-        except (ValueError, RuntimeError, NotImplementedError, *_MIXED[mixed]) as error:
+        except refusals as error:
             refused.append(f"{name}={value}: {' '.join(str(error).split())[:90]}")
             continue
         training.skip_if_random()

@@ -84,10 +84,7 @@ class ModelMode(PatchingMode):
         groups: int = 1,
     ) -> Tensor:
         """As products where that is quicker, with few channels and taps whose patches stay in a cache; elsewhere as it is."""
-        taps, places = (
-            weight[0].numel(),
-            input[:, 0].numel(),
-        )  # more places than there are outputs, where it has a stride
+        taps, places = weight[0].numel(), input.shape[0] * math.prod(input.shape[2:])  # of outputs fewer, with a stride
         small = taps <= 512 and taps * places <= MOST_PATCHES
         if small and groups == 1 and not isinstance(padding, str) and input.dim() == weight.dim():
             return convolve(input, weight, bias, stride, padding, dilation)

@@ -61,9 +61,8 @@ def cells_of(file: File) -> Cells:
     text = decoded(content).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise UsageError(f"{file} holds bytes of zero: it is no text, or UTF-16 without its mark; save it as UTF-8")
-    told = re.match(
-        rf"(?i)sep=([{DELIMITERS}: ])\n", text
-    )  # as spreadsheets tell each other; csv passes an empty line over
+    # As spreadsheets tell each other; csv passes over the empty line that is left
+    told = re.match(rf"(?i)sep=([{DELIMITERS}: ])\n", text)
     text = text[told.end() - 1 :] if told else text
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = told[1] if told else max(DELIMITERS, key=first.count)

@@ -58,11 +58,11 @@ class Folder(Local):
 
     def left_out(self) -> Sequence[str]:
         """Classes without a picture, and what is in folders of classes and isn't one."""
-        if not self.path.is_dir() or shipped(self.path) is not None:
-            return ()
         shown = [c for c in sorted(self.path.iterdir()) if not c.name.startswith(".")]
         inside = {c: [p for p in c.iterdir() if not p.name.startswith(".")] for c in shown if c.is_dir()}
         empty = [c.name for c, there in inside.items() if not any(map(_is_picture, there))]
+        if len(empty) == len(inside):  # the files of MNIST or CIFAR
+            return ()
         beside = sum(not c.is_dir() for c in shown)
         other = sum(not _is_picture(p) for there in inside.values() for p in there)
         return [

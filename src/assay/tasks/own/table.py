@@ -20,14 +20,8 @@ from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted
 from assay.tasks.own.network import network
 
 NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
-NOTHING = NO_TARGET | {
-    "None",
-    "none",
-    "?",
-    "-",
-    "--",
-    "n/a",
-}  # of a column to predict from; a class may well be called None
+# Of a column to predict from; a class may well be called None
+NOTHING = NO_TARGET | frozenset(("None", "none", "?", "-", "--", "n/a"))
 FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
 LARGEST = 1e100
 FEWEST = 3  # rows of a class
@@ -70,7 +64,8 @@ def rows(source: Table, target: str, version: Version) -> Rows:
     gaps = _gaps(source, target, cells[target], decimal)
     there = [i for i, cell in enumerate(cells[target]) if cell not in gaps]
     for name, words in cells.items():
-        if sum(map(with_commas, words)) > len(words) // 2 if decimal == "." else may_be_thousands(words):
+        thousands = sum(map(with_commas, words)) > len(words) // 2 if decimal == "." else may_be_thousands(words)
+        if thousands and decimal != ",.":  # where points part them, commas don't
             raise UsageError(
                 f"{source}: column {name!r} has numbers with commas, which may mean two things: write them without"
             )
