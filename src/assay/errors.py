@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST = 2_000  # characters of what code of others says
+MOST = 600  # of a list of names
 
 
 class AssayError(Exception):
@@ -46,7 +47,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A half sentence for an unknown name: the nearest known ones, or all of them when none is near."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return "did you mean " + " or ".join(close) + "?" if close else "known: " + ", ".join(known)
+    return "did you mean " + " or ".join(close) + "?" if close else "known: " + _cut(", ".join(known), MOST)
 
 
 def said(error: BaseException) -> str:
@@ -57,8 +58,8 @@ def said(error: BaseException) -> str:
         return f"<its __str__ raises {type(again).__name__}>"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
+def _cut(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text):,} characters)"
 
 
 def described(value: object) -> str:

@@ -70,11 +70,16 @@ def test_a_vocabulary_is_learned_from_the_text(prose):
 def test_a_vocabulary_is_of_letters_in_any_encoding(tmp_path):
     pytest.importorskip("tokenizers", reason="pip install 'assay[text]'")
     found = []
-    for encoding in ("utf-8", "cp1252", "utf-16"):
+    for encoding in ("utf-8", "cp1252", "utf-16-le"):
         (tmp_path / encoding).write_bytes(("Größe über Länge. " * 400).encode(encoding))
         found.append(find(f"text:{tmp_path / encoding}", {"context": 4, "vocabulary": 300}).data.data.all())  # type: ignore[attr-defined]
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
+
+
+def test_a_comma_in_a_files_name_is_said_to_part_tasks(prose, tmp_path, capsys):
+    assert verdict(f"text:{prose},more.txt", tmp_path / "run") == 2
+    assert "more.txt is no task; commas part tasks, so no file's name may have one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("longer", [0, 37, 63])
@@ -138,7 +143,10 @@ def test_a_table_is_read_as_polars_wrote_it(tmp_path):
     assert splits.train.targets.std() == pytest.approx(1, rel=1e-5)
     # x, gap, count; that gap is missing; town (3), kind (2)
     assert splits.train.inputs.shape == (120, 3 + 1 + 3 + 2)
-    assert task.note == "left out of people.csv: name, which names each row; always, which is always the same"
+    assert task.note == (
+        "200 rows, 3 columns of numbers, 2 columns of words, a quantity to predict; left out: column name, which names each row; "
+        "column always, which is always the same"
+    )
     order = np.random.default_rng(0).permutation(200)[:120]
     x = frame["x"].to_numpy()
     expected = (x[order] - x[order].mean()) / x[order].std()
@@ -173,24 +181,24 @@ def test_numbers_are_told_by_their_values(tmp_path):
     inputs = comma.data(0).train.inputs[:, 0]
     assert len(set(inputs)) == 36
     assert np.diff(np.sort(inputs)).max() < 0.3  # 1.5, 2.5, …: not 15, 25
-    assert not comma.note
+    assert comma.note == "60 rows, 1 column of numbers, 2 classes"
     stray = _table(path, [("unknown" if i == 9 else i, i % 2) for i in range(60)])
     assert stray.data(0).train.inputs.shape == (36, 2)  # and that one is missing
-    assert stray.note == "left out of a.csv: 1 cells of x that are no numbers"
+    assert stray.note.endswith("; left out: 1 cell of x without a number, as 'unknown'")
 
 
 def test_a_class_may_be_called_none_and_rows_without_one_are_said_to_be_left_out(tmp_path):
     path = tmp_path / "a.csv"
     task = _table(path, [(i, ("None", "Mild", "")[i % 3]) for i in range(90)])
     assert set(task.data(0).train.targets) == {0, 1}
-    assert task.note == "left out of a.csv: 30 rows without a y"
+    assert task.note == "60 rows, 1 column of numbers, 2 classes; left out: 30 rows without a y"
 
 
 @pytest.mark.parametrize("mark", ["?", "-", "None", "null", ""])
 def test_beside_numbers_alone_a_mark_is_a_gap_in_targets_too(tmp_path, mark):
     task = _table(tmp_path / "a.csv", [(i, mark if i % 30 == 4 else i + 0.5) for i in range(90)])
     assert task.metric.name == "RMSE"
-    assert task.note == "left out of a.csv: 3 rows without a y"
+    assert task.note.endswith("a quantity to predict; left out: 3 rows without a y")
     few = _table(tmp_path / "b.csv", [(i, mark if i % 30 == 4 else i % 2) for i in range(90)])
     assert set(few.data(0).train.targets) == {0, 1}
 
@@ -234,11 +242,11 @@ def test_spreadsheets_say_what_parts_their_columns(tmp_path):
     assert find(f"table:{tmp_path / 'a.csv'}", {"target": "y"}).data(0).train.inputs.shape == (36, 1)
 
 
-def test_what_is_left_out_is_said_in_the_plan(tmp_path, capsys):
+def test_what_is_used_and_left_out_is_said_in_the_plan(tmp_path, capsys):
     _table(tmp_path / "a.csv", [(i, "" if i == 9 else i % 2) for i in range(60)])
     asked = ["--task", f"table:{tmp_path / 'a.csv'}", "--target", "y", "--engine", "loop", "--plan-only", "--quiet"]
     assert call(["run", "adam", "sgd", *asked, "--out", str(tmp_path / "run")]) == 0
-    assert "task a.csv: left out of a.csv: 1 rows without a y" in capsys.readouterr().out
+    assert "task a.csv: 59 rows, 1 column of numbers, 2 classes; left out: 1 row without a y" in capsys.readouterr().out
 
 
 def test_names_may_have_lines_in_them(tmp_path):
@@ -264,9 +272,9 @@ def test_words_that_python_takes_for_numbers_are_words():
     np.testing.assert_array_equal(found, [1020, np.nan, np.nan, 0.5])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_encodings_that_spreadsheets_write(encoding):
-    assert decoded("Köln;2\n".encode(encoding)) == "Köln;2\n"
+    assert decoded("Köln;2\n".encode(encoding), "a.csv") == "Köln;2\n"
 
 
 @pytest.mark.parametrize(
@@ -276,15 +284,20 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,y\n" + "1,2\n" * 50, "z", "has no column 'z'"),
         ("x,x,y\n" + "1,2,3\n" * 50, "y", "the column 'x' comes twice"),
         ("x,y\n" + "".join(f"{i},a\n" for i in range(50)), "y", "has 1 class; two are needed"),
-        ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y", "class 'once' of column 'y' has 1 row"),
+        ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y",
+         "class 'once' of column 'y' has 1 row, and 3 are the fewest to learn from, of each of its 3 classes"),
         ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas"),
         ("x\ty\n" + "563\t0\n3,057\t1\n" * 25, "y", "column 'x' has numbers with commas"),
         ("x;y\n" + "563.5;0\n3,057.5;1\n" * 25, "y", "column 'x' has numbers with commas"),
         ("x,y\n" + "".join(f"{i},{'soon' if i == 7 else i + 0.5}\n" for i in range(50)), "y",
          "1 of 50 values of column 'y' are no numbers, 'soon' for one"),
-        ("x,y\n" + "1,\n2,NA\n" * 25, "y", "column 'y' has no value"),
+        ("x,y\n" + "1,\n2,NA\n" * 25, "y", "has 0 rows with a 'y'"),
         ("PK\x03\x04 and so on", "y", "is a workbook, or packed: save the table as CSV"),
-        ("x\0,\0y\0", "y", "holds bytes of zero: it is no text, or UTF-16 without its mark"),
+        ("x,y\n" + "1,\0\n" * 50, "y", "holds bytes of zero, so it is no text"),
+        ("x,y\n" + "".join(f"{i},{'soon' if i % 4 else i + 0.5}\n" for i in range(150)), "y", "class '0.5' of column 'y' has 1"),
+        ("x,y\n" + "".join(f"{i},{i + 0.5 if i % 4 else 'soon'}\n" for i in range(50)), "y",
+         "13 of 50 values of column 'y' are no numbers, 'soon' for one"),
+        ("x,a\n" + "1,b\n" * 50 , "z" * 9, "known: a, x"),
         ('"x,y\n' + "1,2\n" * 500 + '",y\n1,2\n', "y", "a name in the header has more than 1000 characters"),
         ("x,y\n" + '"1"2,0\n' * 50, "y", "line 2 can't be read ("),  # a stray quote, which would swallow rows
         ("a,b,y\n" + "1,2,0.5,0\n" * 50, "y", "line 2 has 4 cells, and the header 3"),  # R's row names
@@ -375,14 +388,14 @@ def test_pictures_of_more_than_bytes_keep_what_is_in_them(tmp_path, mode):
 
 def test_what_is_no_picture_is_told_of(tmp_path):
     drawn(tmp_path / "p")
-    assert not find(f"images:{tmp_path / 'p'}").note
+    assert find(f"images:{tmp_path / 'p'}").note == "24 pictures, 2 classes"
     (tmp_path / "p" / "readme.txt").write_text("x")
     (tmp_path / "p" / "dark" / "labels.csv").write_text("x")
     (tmp_path / "p" / "light" / "more").mkdir()
     (tmp_path / "p" / "third").mkdir()
     assert find(f"images:{tmp_path / 'p'}").note == (
-        "left out of p: folders without a picture (third); 2 things in them that are no pictures, folders among them; "
-        "1 files beside them"
+        "24 pictures, 2 classes; left out: folders without a picture (third); 1 folder within those of the classes; "
+        "1 file not named as pictures are (.csv); 1 file beside the classes' folders"
     )
 
 
@@ -600,6 +613,9 @@ def by_name(num_classes, *, in_features):
 def some(size):
     return nn.Linear(size, 2)
 
+def five(inputs):
+    return nn.Linear(inputs, 5)
+
 class Pair(Small):
     def forward(self, x):
         return super().forward(x), x
@@ -661,6 +677,7 @@ def _retrained(folder):
         ("made", "is Linear; it must be a class or function"),
         ("nothing", "has no 'nothing'"),
         ("Pair", "tuple"),
+        ("five", "its --model gives outputs of shape (10, 5), and (10, 2) is needed"),
     ],
 )
 def test_networks_that_dont_fit_are_one_line(name, said, given, capsys):
@@ -668,7 +685,7 @@ def test_networks_that_dont_fit_are_one_line(name, said, given, capsys):
     assert verdict(f"table:{given / 'people.csv'}", given / "run", *asked) == 2
     *notes, told = capsys.readouterr().err.strip().splitlines()
     assert said in told
-    assert all("left out of people.csv" in note for note in notes)
+    assert all("; left out: " in note for note in notes)
 
 
 def test_other_tasks_take_no_target(tmp_path, capsys):

@@ -156,6 +156,8 @@ def _named(task: str | Task | Sequence[str | Task]) -> list[str | Task]:
     doubled = [n for n in dict.fromkeys(names) if names.count(n) > 1]
     if doubled or not names:
         raise UsageError(f"--task {task}: {f'{doubled[0]} comes twice' if doubled else 'no task is named'}")
+    if file := next((n for n in names[1:] if "." in n and ":" not in n), None):
+        raise UsageError(f"--task {task}: {file} is no task; commas part tasks, so no file's name may have one")
     return [*names]
 
 

@@ -108,6 +108,10 @@ def _trains(task: Task, model: nn.Module, split: Split, size: int) -> None:
         raise UsageError(f"{frozen if count else 'its model has no parameters'}, so nothing can be trained")
     outputs = _forward(model, x)
     given.see_unwritten("its model")
+    # A --model is told what to give, for a class too many or too few would train
+    gives = getattr(task.model, "gives", outputs.shape[1:])
+    if outputs.shape[1:] != gives:
+        raise UsageError(f"its --model gives outputs of shape {tuple(outputs.shape)}, and {(len(x), *gives)} is needed")
     watched = _Compared()
     try:
         with watched:

@@ -23,10 +23,21 @@ LONGEST = 1000  # characters of a column's name
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how those of spreadsheets begin, new and old
 
 
-def decoded(content: bytes) -> str:
-    """A file's text: UTF-8, UTF-16 by its mark, or else Windows' western one, which takes every byte."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+def decoded(content: bytes, source: object) -> str:
+    """A file's text: UTF-8, UTF-16 by its mark or its zeros, or else Windows' western encoding, which takes every byte.
+
+    Raises:
+        UsageError: it is no text; `source` is what the message calls it.
+    """
+    if content.startswith(WORKBOOKS):
+        raise UsageError(f"{source} is a workbook, or packed: save the table as CSV")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
+    zeros = [content[place::2].count(0) for place in (0, 1)]
+    if not min(zeros) and 4 * max(zeros) > len(content):  # half of each western letter
+        return content.decode("utf-16-le" if zeros[1] else "utf-16-be", errors="replace")
+    if any(zeros):
+        raise UsageError(f"{source} holds bytes of zero, so it is no text: save it as text, in UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -55,12 +66,7 @@ def cells_of(file: File) -> Cells:
     Raises:
         UsageError: it is no text or can't be read, a name comes twice, or a row has other cells than the header.
     """
-    content = file.read()
-    if content.startswith(WORKBOOKS):
-        raise UsageError(f"{file} is a workbook, or packed: save the table as CSV")
-    text = decoded(content).replace("\r\n", "\n").replace("\r", "\n")
-    if "\0" in text:
-        raise UsageError(f"{file} holds bytes of zero: it is no text, or UTF-16 without its mark; save it as UTF-8")
+    text = decoded(file.read(), file).replace("\r\n", "\n").replace("\r", "\n")
     # As spreadsheets tell each other; csv passes over the empty line that is left
     told = re.match(rf"(?i)sep=([{DELIMITERS}: ])\n", text)
     text = text[told.end() - 1 :] if told else text

@@ -23,6 +23,11 @@ def read(path: Path) -> bytes:
     return content
 
 
+def counted(number: int, what: str) -> str:
+    """So many of them."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 TRAINED = 0.6  # of all rows, to train on; a fifth to validate on, and a fifth to test
 
 
@@ -61,20 +66,20 @@ class Source(Protocol):
         ...
 
 
-def noted(source: Source, more: Sequence[str] = ()) -> str:
-    """A task's note on what isn't used."""
-    lines = [*source.left_out(), *more]
-    return f"left out of {source.name}: {'; '.join(lines)}" if lines else ""
+def noted(source: Source, used: str, more: Sequence[str] = ()) -> str:
+    """A task's note on what is used of its data and what isn't, in one line."""
+    found = "; ".join([*source.left_out(), *more])
+    return " ".join(f"{used}{'; left out: ' * bool(found)}{found}".split())
 
 
 @dataclass(frozen=True)
 class Local:
-    """A file or folder of the user's, all of which is used."""
+    """A file or folder of the user's."""
 
     path: Path
 
     def left_out(self) -> Sequence[str]:
-        """Nothing."""
+        """Nothing, as a rule."""
         return ()
 
     def __str__(self) -> str:

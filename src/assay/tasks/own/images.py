@@ -15,7 +15,7 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
-from assay.tasks.own.files import TRAINED, Local, Source, Version, dealt, noted, version
+from assay.tasks.own.files import TRAINED, Local, Source, Version, counted, dealt, noted, version
 from assay.tasks.own.formats import Pictures, shipped
 from assay.tasks.own.network import network
 
@@ -64,11 +64,14 @@ class Folder(Local):
         if len(empty) == len(inside):  # the files of MNIST or CIFAR
             return ()
         beside = sum(not c.is_dir() for c in shown)
-        other = sum(not _is_picture(p) for there in inside.values() for p in there)
+        other = [p for there in inside.values() for p in there if not _is_picture(p)]
+        deeper = sum(p.is_dir() for p in other)
+        endings = ", ".join(sorted({p.suffix or p.name for p in other if not p.is_dir()})[:5])
         return [
             *([f"folders without a picture ({', '.join(empty[:5])})"] if empty else []),
-            *([f"{other} things in them that are no pictures, folders among them"] if other else []),
-            *([f"{beside} files beside them"] if beside else []),
+            *([f"{counted(deeper, 'folder')} within those of the classes"] if deeper else []),
+            *([f"{counted(len(other) - deeper, 'file')} not named as pictures are ({endings})"] if endings else []),
+            *([f"{counted(beside, 'file')} beside the classes' folders"] if beside else []),
         ]
 
 
@@ -87,10 +90,11 @@ def pictures(folder: Path) -> Pictures:
 def _by_folder(folder: Path) -> Pictures:
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     files = {c: [p for p in sorted(c.iterdir()) if _is_picture(p)] for c in classes}
-    deeper = [c.name for c, found in files.items() if not found and any(_is_picture(p) for p in c.glob("*/*"))]
-    if deeper:
+    empty = [c for c, found in files.items() if not found]
+    if deeper := next((p for c in empty for p in sorted(c.rglob("*")) if _is_picture(p)), None):
         raise UsageError(
-            f"{folder}/{deeper[0]} holds no pictures but folders of them: give images:{folder}/{deeper[0]}"
+            f"{folder / deeper.relative_to(folder).parts[0]} holds no pictures but folders of them: give "
+            f"images:{deeper.parent.parent}, or move them up, for a class's pictures lie in its own folder"
         )
     files = {c: found for c, found in files.items() if found}
     few = [c for c, found in files.items() if len(found) < FEWEST]
@@ -155,12 +159,12 @@ def pixels(image: Picture) -> np.ndarray:
 @lru_cache(maxsize=2)
 def _kept(source: Images, version: Version) -> Pictures:
     """The pictures of a source of that `version`."""
-    x, y = source.pictures()
-    counts = np.bincount(y)
-    few = np.flatnonzero((counts > 0) & (counts < FEWEST))
-    if len(few) or (counts > 0).sum() < 2:
-        least = counts[few].min() if len(few) else len(y)
-        raise UsageError(f"{source} has a class of {least} pictures; {FEWEST} of each of two are needed")
+    x, labels = source.pictures()
+    known, y, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rarest = counts.argmin()
+    if counts[rarest] < FEWEST or len(known) < 2:
+        there = f"{counted(counts[rarest], 'picture')} of class {known[rarest]}{' alone' * (len(known) < 2)}"
+        raise UsageError(f"{source} has {there}; {FEWEST} of each of two classes are needed")
     return x, y
 
 
@@ -218,6 +222,7 @@ def images(
         model=network(
             Network("ResNet", (x.shape[1], classes, at_least("width", width))),
             model,
+            (classes,),
             channels=x.shape[1],
             classes=classes,
         ),
@@ -228,5 +233,5 @@ def images(
         margin=0.01,
         margin_reason="one point",
         generated=False,
-        note=noted(source),
+        note=noted(source, f"{len(y):,} pictures, {classes} classes"),
     )

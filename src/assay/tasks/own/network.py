@@ -36,9 +36,13 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Given:
-    """Called, it makes the network that a reference names, with the sizes that it asks for."""
+    """Called, it makes the network that a reference names, with the sizes that it asks for.
+
+    `gives` is the shape that it should give for a sample, which is seen where the task is validated.
+    """
 
     make: Callable[..., Any]
+    gives: tuple[int, ...]
     sizes: tuple[int, ...]
     named: tuple[tuple[str, int], ...]
 
@@ -47,10 +51,11 @@ class Given:
         return self.make(*self.sizes, **dict(self.named))
 
 
-def network(usual: Network, given: str | None, **sizes: int) -> Callable[[], nn.Module]:
+def network(usual: Network, given: str | None, gives: tuple[int, ...], **sizes: int) -> Callable[[], nn.Module]:
     """The network `given` as file.py:Model or pkg.mod:Model, a class or function of some of the `sizes`; or `usual`.
 
     A parameter that is called as a size usually is gets it; where none is, the sizes come in their order.
+    `gives` is the shape of what it gives for a sample.
 
     Raises:
         UsageError: there is no such thing, or it wants something else.
@@ -72,13 +77,13 @@ def network(usual: Network, given: str | None, **sizes: int) -> Callable[[], nn.
     ]
     unknown = [name for name in wanted if name not in known]
     if not unknown:
-        return Given(make, (), tuple(known.items()))
+        return Given(make, gives, (), tuple(known.items()))
     if (
         not known
         and len(unknown) == len(sizes)
         and all(parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY for n in unknown)
     ):
-        return Given(make, tuple(sizes.values()), ())
+        return Given(make, gives, tuple(sizes.values()), ())
     raise UsageError(
         f"--model {given} wants {', '.join(wanted)}; it can be given {', '.join(sizes)}: call its parameters so"
     )

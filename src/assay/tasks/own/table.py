@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
 from assay.tasks.own.cells import Cells, CsvFile, as_numbers, may_be_thousands, with_commas
-from assay.tasks.own.files import TRAINED, Source, Version, dealt, noted
+from assay.tasks.own.files import TRAINED, Source, Version, counted, dealt, noted
 from assay.tasks.own.network import network
 
 NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
@@ -24,6 +25,7 @@ NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a
 NOTHING = NO_TARGET | frozenset(("None", "none", "?", "-", "--", "n/a"))
 FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
 LARGEST = 1e100
+LEAST = 30  # rows to compare on
 FEWEST = 3  # rows of a class
 CLASSES = 20  # of whole numbers, at most; more are a quantity
 CATEGORIES = 32  # of a column, the most frequent; all others are one
@@ -59,7 +61,7 @@ def rows(source: Table, target: str, version: Version) -> Rows:
     cells, decimal = source.cells()
     if target not in cells:
         raise UsageError(
-            f"{source} has no column {target!r}; {nearest(target, cells)} (--target names the one to predict)"
+            f"{source} has no column {target!r}; {nearest(target, _names(cells))} (--target names the one to predict)"
         )
     gaps = _gaps(source, target, cells[target], decimal)
     there = [i for i, cell in enumerate(cells[target]) if cell not in gaps]
@@ -69,47 +71,65 @@ def rows(source: Table, target: str, version: Version) -> Rows:
             raise UsageError(
                 f"{source}: column {name!r} has numbers with commas, which may mean two things: write them without"
             )
+    if len(there) < LEAST:
+        raise UsageError(
+            f"{source} has {counted(len(there), 'row')} with a {target!r}, and {LEAST} are the fewest to compare on"
+        )
     found, classes = _target(source, target, [cells[target][i] for i in there], decimal)
     notes = list[str]()
     if len(there) < len(cells[target]):
-        notes.append(f"{len(cells[target]) - len(there)} rows without a {target}")
+        notes.append(f"{counted(len(cells[target]) - len(there), 'row')} without a {target}")
     numbers: list[np.ndarray] = []
     categories: list[np.ndarray] = []
     for name in (n for n in cells if n != target):
         words = [None if cells[name][i] in NOTHING else cells[name][i] for i in there]
         distinct, known = len(set(words) - {None}), len(words) - words.count(None)
         values = as_numbers(words, decimal)
-        strange = known - int((~np.isnan(values)).sum())
-        if distinct > 1 and strange <= FOREIGN * known:
+        strange = [word for word, value in zip(words, values, strict=True) if word is not None and np.isnan(value)]
+        if distinct > 1 and len(strange) <= FOREIGN * known:
             if not (np.abs(values[~np.isnan(values)]) < LARGEST).all():
                 raise UsageError(
                     f"{source}: column {name!r} holds a number that is infinite, or too large to learn from"
                 )
             numbers.append(values)
             if strange:
-                notes.append(f"{strange} cells of {name} that are no numbers")
+                notes.append(f"{counted(len(strange), 'cell')} of {name} without a number, as {strange[0][:40]!r}")
         elif distinct > 1 and distinct <= max(CATEGORIES, known // 2):
             categories.append(_as_columns(words))
         elif 0 < known < len(words):
             categories.append(np.array([[word is None] for word in words], dtype=np.float32))
+            if distinct > 1:
+                notes.append(f"all of {name} but where it has gaps, for it names each row")
         else:
-            notes.append(f"{name}, which {'is always the same' if distinct < 2 else 'names each row'}")
+            notes.append(f"column {name}, which {'is always the same' if distinct < 2 else 'names each row'}")
     if not numbers and not categories:
-        raise UsageError(f"{source} has no column to predict {target!r} from")
+        why = "; ".join(notes) or "it is the only one"
+        raise UsageError(f"{source} has no column to predict {target!r} from: {why}")
     n = len(found)
+    kinds = [(part, what) for part, what in ((numbers, "numbers"), (categories, "words")) if part]
+    facts = [f"{n:,} rows", *(f"{counted(len(part), 'column')} of {what}" for part, what in kinds)]
     return Rows(
         np.stack(numbers, axis=1) if numbers else np.empty((n, 0)),
         np.concatenate(categories, axis=1) if categories else np.empty((n, 0), dtype=np.float32),
         found,
         classes,
-        noted(source, notes),
+        noted(
+            source,
+            ", ".join([*facts, f"{classes} classes" if classes else "a quantity to predict"]),
+            notes,
+        ),
     )
+
+
+def _names(columns: Iterable[str]) -> list[str]:
+    """What columns are called, fit for a line."""
+    return [" ".join(name.split())[:60] for name in columns]
 
 
 def _gaps(source: Table, name: str, words: list[str], decimal: str) -> frozenset[str]:
     """How a gap is written in the targets: beside numbers alone a ? is one, which among words may be a class.
 
-    UsageError where a few other words stand among numbers.
+    UsageError where other words stand among the numbers of a quantity.
     """
     known = [word for word in words if word not in NOTHING]
     values = as_numbers(known, decimal)
@@ -117,7 +137,8 @@ def _gaps(source: Table, name: str, words: list[str], decimal: str) -> frozenset
     if not strange:
         return NOTHING if known else NO_TARGET
     numbers = values[~np.isnan(values)]
-    if len(strange) <= FOREIGN * len(known) and len(set(numbers)) > CLASSES:
+    most = FOREIGN if min(Counter(numbers).values(), default=FEWEST) >= FEWEST else 0.5
+    if len(strange) <= most * len(known) and len(set(numbers)) > CLASSES:
         raise UsageError(
             f"{source}: {len(strange)} of {len(known)} values of column {name!r} are no numbers, {strange[0][:40]!r} for one: "
             "mend them, or leave them empty"
@@ -138,8 +159,6 @@ def _target(source: Table, name: str, words: list[str], decimal: str) -> tuple[n
         return values, 0
     if few:
         counts = Counter(values.tolist())
-    if not counts:
-        raise UsageError(f"{source}: column {name!r} has no value: there is nothing to predict")
     if len(counts) < 2:
         raise UsageError(
             f"{source}: column {name!r} has {len(counts)} class{'es' * (len(counts) != 1)}; two are needed"
@@ -148,8 +167,8 @@ def _target(source: Table, name: str, words: list[str], decimal: str) -> tuple[n
     if count < FEWEST:
         shown = f"{rarest:g}" if isinstance(rarest, float) else rarest
         raise UsageError(
-            f"{source}: class {shown!r} of column {name!r} has {count} row{'s' * (count != 1)}, and {FEWEST} are the fewest to "
-            "learn from: leave such rows out, or put classes together"
+            f"{source}: class {shown!r} of column {name!r} has {counted(count, 'row')}, and {FEWEST} are the fewest "
+            f"to learn from, of each of its {len(counts)} classes: leave such rows out, or put classes together"
         )
     place = {value: i for i, value in enumerate(sorted(counts))}
     return np.array([place[value] for value in (values.tolist() if few else words)], dtype=np.int64), len(counts)
@@ -214,16 +233,10 @@ def table(
     """
     source = CsvFile(Path(path)) if isinstance(path, str | Path) else path
     if not target:
-        raise UsageError(
-            f"which column is to be predicted? --target COLUMN, one of {', '.join([*source.cells().columns][:20])}"
-        )
+        columns = _names(source.cells().columns)[:20]
+        raise UsageError(f"which column is to be predicted? --target COLUMN, one of {', '.join(columns)}")
     partitions = Partitions(source, target)
     found = partitions.all()
-    least = 30
-    if len(found.targets) < least:
-        raise UsageError(
-            f"{source} has {len(found.targets)} rows with a {target!r}, and {least} are the fewest to compare on"
-        )
     inputs, outputs = partitions(0).train.inputs.shape[1], found.classes or 1
     usual = Network("perceptron", (inputs, at_least("width", width), at_least("depth", depth), found.classes))
     batch = min(64, max(4, len(found.targets) // 20))
@@ -231,7 +244,7 @@ def table(
     return Task(
         name=source.name,
         data=partitions,
-        model=network(usual, model, inputs=inputs, outputs=outputs),
+        model=network(usual, model, (found.classes,) if found.classes else (), inputs=inputs, outputs=outputs),
         loss=cross_entropy if found.classes else mean_squared_error,
         metric=accuracy if found.classes else rmse,
         epochs=max(2, min(100, STEPS // steps)),

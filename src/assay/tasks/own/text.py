@@ -29,7 +29,7 @@ class Text(Source, Protocol):
     """Where a text comes from."""
 
     def read(self) -> bytes:
-        """All of it, UTF-8 or any other bytes."""
+        """All of it, in an encoding that `decoded` takes, or any other bytes."""
         ...
 
 
@@ -46,7 +46,7 @@ def tokens(source: Text, vocabulary: int, version: Version) -> np.ndarray:
         from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UsageError("--vocabulary needs the package tokenizers: pip install 'assay[text]'") from None
-    text = decoded(content)
+    text = decoded(content, source)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -123,7 +123,7 @@ def text(
     return Task(
         name=source.name,
         data=windows,
-        model=network(gpt(symbols, context, width, depth), model, symbols=symbols, context=context),
+        model=network(gpt(symbols, context, width, depth), model, (context, symbols), symbols=symbols, context=context),
         loss=cross_entropy,
         metric=bits,
         epochs=max(2, min(20, STEPS // max(1, steps))),
@@ -131,5 +131,5 @@ def text(
         margin=0.03 if vocabulary else 0.02,
         margin_reason=f"{0.03 if vocabulary else 0.02} bits a token: about 1 % of what a model needs",
         generated=False,
-        note=noted(source),
+        note=noted(source, f"{count:,} {f'tokens of {symbols:,} kinds' if vocabulary else 'bytes'}"),
     )
