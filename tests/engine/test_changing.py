@@ -7,6 +7,7 @@ changes long after the probe's last step must be seen when the step is made.
 from __future__ import annotations
 
 import array
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from assay.core import EngineOptions
+from assay.engine.compiled.population import Interpreted
 from assay.engine.eager.population import Population
 from assay.engine.refusal import NotVectorizable
 from assay.engine.select.choose import choose_engine
@@ -22,6 +24,7 @@ from assay.engine.select.parity import probe
 from assay.engine.train import train_with
 from assay.training import loop
 from assay.training.numerics import Demand
+from assay.workers.jobs import pack, train_chunk
 
 from .small import KINDS, assert_same, contender, make_task, members, numerics
 
@@ -158,13 +161,41 @@ def test_step_hooks_are_named_as_the_reason() -> None:
 
 
 class Wary(torch.optim.SGD):
-    """Looks at its gradients before each step."""
+    """Takes a parameter's sign once its gradients come to so much together."""
+
+    def __init__(self, params: Any, lr: float, limit: float = 1e9, kind: type = bool) -> None:
+        super().__init__(params, lr=lr)
+        self.limit, self.kind = limit, kind
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
         for p in self.param_groups[0]["params"]:
-            if p.grad.norm() < 1e9:
-                p.sub_(self.param_groups[0]["lr"] * p.grad)
+            total = self.state[p].setdefault("total", torch.zeros(()))
+            total += p.grad.norm()
+            p.sub_(self.param_groups[0]["lr"] * (p.grad if self.kind(total < self.limit) else p.grad.sign()))
+
+
+def test_a_branch_that_the_data_decide_is_compiled_as_long_as_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    missed: list[int] = []
+
+    class Watched(Interpreted):
+        def step(self, *batch):
+            traces = super().step(*batch)
+            missed.append(self.missed)
+            return traces
+
+    assert same_or_refused(Watched, make_task(epochs=12), contender(Wary)) == ""
+    assert (len(missed), missed[-1]) == (59, 0)
+
+
+def test_members_that_leave_it_train_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.engine.compiled.population.Compiled", Interpreted)
+    task, arm = make_task(epochs=12), contender(partial(Wary, limit=8.0))
+    left = "takes another branch than where its compiled steps were traced"
+    assert left in same_or_refused(Interpreted, task, arm)
+    found = train_chunk(pack(task), pack(arm), members(), numerics(compiled=True))
+    assert all(left in reason for reason in found.fallback)
+    assert_same(found, loop.train(task, arm, members(), numerics()))
 
 
 def settled(make: Any) -> Any:
@@ -175,7 +206,7 @@ def settled(make: Any) -> Any:
 
 
 def test_what_cant_be_compiled_runs_eagerly() -> None:
-    found = settled(Wary)
+    found = settled(partial(Wary, kind=int))
     assert (found.engine, found.compiled) == ("vectorized", False)
     assert "not compiled: it reads a value that the data decides" in found.reason
 

@@ -90,8 +90,8 @@ def test_refuses_a_schedule_that_gives_no_number_at_one_members_value(kind: str)
             engine(make_task(), arm, chunk, numerics())
 
 
-def test_refuses_what_needs_a_closure() -> None:
-    with pytest.raises(NotVectorizable, match="closure"):
+def test_refuses_what_evaluates_as_often_as_each_member_needs() -> None:
+    with pytest.raises(NotVectorizable, match="different branches"):
         train(make_task(), contender(torch.optim.LBFGS, closure="yes"), members(), numerics())
 
 

@@ -144,8 +144,8 @@ def test_a_table_is_read_as_polars_wrote_it(tmp_path):
     # x, gap, count; that gap is missing; town (3), kind (2)
     assert splits.train.inputs.shape == (120, 3 + 1 + 3 + 2)
     assert task.note == (
-        "200 rows, 3 columns of numbers, 2 columns of words, a quantity to predict; left out: column name, which names each row; "
-        "column always, which is always the same"
+        "200 rows, 3 columns of numbers, 2 columns of words, a quantity to predict; "
+        "left out: column 'name', which names each row; column 'always', which is always the same"
     )
     order = np.random.default_rng(0).permutation(200)[:120]
     x = frame["x"].to_numpy()
@@ -182,9 +182,9 @@ def test_numbers_are_told_by_their_values(tmp_path):
     assert len(set(inputs)) == 36
     assert np.diff(np.sort(inputs)).max() < 0.3  # 1.5, 2.5, …: not 15, 25
     assert comma.note == "60 rows, 1 column of numbers, 2 classes"
-    stray = _table(path, [("unknown" if i == 9 else i, i % 2) for i in range(60)])
+    stray = _table(path, [("soon" if i == 9 else i, i % 2) for i in range(60)])
     assert stray.data(0).train.inputs.shape == (36, 2)  # and that one is missing
-    assert stray.note.endswith("; left out: 1 cell of x without a number, as 'unknown'")
+    assert stray.note.endswith("; left out: 1 cell of x without a number, as 'soon'")
 
 
 def test_a_class_may_be_called_none_and_rows_without_one_are_said_to_be_left_out(tmp_path):
@@ -272,6 +272,54 @@ def test_words_that_python_takes_for_numbers_are_words():
     np.testing.assert_array_equal(found, [1020, np.nan, np.nan, 0.5])
 
 
+GERMAN = ("7,5", "500", "1.000", "-2.000", "12.345.678")
+WRITTEN = {
+    "German, shown by another cell": (";", GERMAN, (7.5, 500, 1000, -2000, 12345678)),
+    "German, both": (";", ("1.234,5", "1.000", "0,5"), (1234.5, 1000, 0.5)),
+    "points alone": (";", ("1.234", "5.678", "0.5"), (1.234, 5.678, 0.5)),
+    "French": (";", ("7\u202f900,18", "7\u00a0900,18", "12 000,5", "3,25"), (7900.18, 7900.18, 12000.5, 3.25)),
+    "Swiss": (",", ("7'898.89", "1’000", "12"), (7898.89, 1000, 12)),
+    "money": (",", ("$12", "-$3.50", "€ 7", "8 €", "£1000"), (12, -3.5, 7, 8, 1000)),
+    "books": (",", ("(12.50)", "23-", "($3)", "1"), (-12.5, -23, -3, 1)),
+    "a minus of typesetters": (",", ("−1.29", "2"), (-1.29, 2)),
+    "percentages": (";", ("1,5 %", "2%"), (1.5, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_numbers_as_offices_write_them(how, tmp_path):
+    delimiter, words, numbers = WRITTEN[how]
+    count = 30 * len(words)
+    path = tmp_path / "a.csv"
+    lines = (f"{words[i % len(words)]}{delimiter}{i % 2}{delimiter}a{i % 3}\n" for i in range(count))
+    path.write_text(f"x{delimiter}y{delimiter}z\n" + "".join(lines), encoding="utf-8")
+    task = find(f"table:{path}", {"target": "y"})
+    found = task.data.data.all().numbers  # type: ignore[attr-defined]
+    assert found[:, 0].tolist() == [numbers[i % len(numbers)] for i in range(count)]
+    assert not task.note.count("left out")
+    quantity = find(f"table:{path}", {"target": "x"})
+    assert set(quantity.data.data.all().targets) <= {*numbers, *range(len(numbers))}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("gap", ["\\N", "<NA>", "#N/A", "#DIV/0!", "(null)", ".", "missing", "unknown", "k.A."])
+def test_marks_of_a_gap_among_numbers(gap, tmp_path):
+    task = _table(tmp_path / "a.csv", [(gap if i % 4 == 1 else f"{i}.5", i % 2) for i in range(80)])
+    assert task.note == "80 rows, 1 column of numbers, 2 classes"
+    assert np.isnan(task.data.data.all().numbers).sum() == 20  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["", "id", "Unnamed: 0", "rownames"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_counts_the_rows_is_left_out(name, first, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f'"{name}",x,y\n' + "".join(f"{i + first},{i % 7}.5,{i // 30}\n" for i in range(90)))
+    task = find(f"table:{path}", {"target": "y"})
+    assert task.note.startswith("90 rows, 1 column of numbers, 3 classes; left out: column '")
+    assert task.note.endswith("', which counts the rows")
+    path.write_text(f'"{name}",x,y\n' + "".join(f"{i + 1900},{i % 7}.5,{i // 30}\n" for i in range(90)))
+    assert "2 columns of numbers" in find(f"table:{path}", {"target": "y"}).note
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_encodings_that_spreadsheets_write(encoding):
     assert decoded("Köln;2\n".encode(encoding), "a.csv") == "Köln;2\n"
@@ -286,9 +334,15 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,y\n" + "".join(f"{i},a\n" for i in range(50)), "y", "has 1 class; two are needed"),
         ("x,y\n7,once\n" + "1,a\n2,b\n" * 25, "y",
          "class 'once' of column 'y' has 1 row, and 3 are the fewest to learn from, of each of its 3 classes"),
-        ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas"),
-        ("x\ty\n" + "563\t0\n3,057\t1\n" * 25, "y", "column 'x' has numbers with commas"),
-        ("x;y\n" + "563.5;0\n3,057.5;1\n" * 25, "y", "column 'x' has numbers with commas"),
+        ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas or points"),
+        ("x\ty\n" + "563\t0\n3,057\t1\n" * 25, "y", "column 'x' has numbers with commas or points"),
+        ("x;y\n" + "563;0\n3.057;1\n" * 25, "y", "column 'x' has numbers with commas or points"),
+        ("x,y\n" + "".join(f"{'<0.01' if i % 3 else i},{i % 2}\n" for i in range(60)), "y",
+         "column 'x' holds numbers that are not all written alike, such as '<0.01'"),
+        ("x,y\n" + "".join(f"{i}.5{'%' * (i % 2)},{i % 2}\n" for i in range(60)), "y", "not all written alike, such as '1.5%'"),
+        ("0.1,4.5,1\n" * 40, "1", "its first line holds numbers alone, and should name the columns"),
+        ("x y z\n" + "1 2 3\n" * 40, "y", "no comma, semicolon, tab or bar parts its first line"),
+        ("x;y\n" + "563.5;0\n3,057.5;1\n" * 25, "y", "column 'x' has numbers with commas or points"),
         ("x,y\n" + "".join(f"{i},{'soon' if i == 7 else i + 0.5}\n" for i in range(50)), "y",
          "1 of 50 values of column 'y' are no numbers, 'soon' for one"),
         ("x,y\n" + "1,\n2,NA\n" * 25, "y", "has 0 rows with a 'y'"),
@@ -373,7 +427,14 @@ def _saved(folder, make) -> np.ndarray:
     return np.array([splits.train.inputs[splits.train.targets == c].mean() for c in (0, 1)])
 
 
+def _deep(level: float, kind: type) -> Image.Image:
+    return Image.fromarray((np.linspace(0, 1, 81).reshape(9, 9) * level).astype(kind))
+
+
 MODES = {
+    "16 bits, each with all of its own": lambda i: (_deep((240, 60_000)[i], np.uint16), "png"),
+    "12 bits": lambda i: (_deep((2_000, 4_095)[i], np.uint16), "png"),
+    "large fractions": lambda i: (_deep((0.9, 250)[i], np.float32), "tiff"),
     "16 bits": lambda i: (Image.fromarray(np.full((9, 9), 9_000 + 40_000 * i, dtype=np.uint16)), "png"),
     "fractions": lambda i: (Image.fromarray(np.full((9, 9), 0.2 + 0.6 * i, dtype=np.float32)), "tiff"),
     "transparent": lambda i: (Image.fromarray(np.full((9, 9, 4), (0, 0, 0, 200 - 150 * i), dtype=np.uint8)), "png"),
@@ -383,7 +444,27 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 def test_pictures_of_more_than_bytes_keep_what_is_in_them(tmp_path, mode):
     dark, light = _saved(tmp_path / "p", MODES[mode])
-    assert light > dark + 1
+    assert light > dark + 0.4
+
+
+def test_pictures_of_twelve_bits_keep_their_levels(tmp_path):
+    _saved(tmp_path / "p", MODES["12 bits"])
+    x, y = find(f"images:{tmp_path / 'p'}").data.data.all()  # type: ignore[attr-defined]
+    assert len(np.unique(x[y == 1])) > 150
+    assert x.max() > 250
+
+
+def test_what_a_camera_turned_is_turned_back(tmp_path):
+    for name in ("dark", "light"):
+        (tmp_path / name).mkdir()
+        for i in range(8):
+            picture = Image.fromarray(np.repeat(np.arange(9, dtype=np.uint8)[:, None] * 20 + i, 9, 1))
+            exif = Image.Exif()
+            exif[0x0112] = 6 if name == "light" else 1  # turned by 90 degrees
+            picture.save(tmp_path / name / f"{i}.jpg", exif=exif)
+    x, y = find(f"images:{tmp_path}").data.data.all()  # type: ignore[attr-defined]
+    down, across = (x[y == c].astype(float).std(axis=axis).mean() for c, axis in ((0, 2), (1, 3)))
+    assert abs(down - across) < 2
 
 
 def test_what_is_no_picture_is_told_of(tmp_path):
@@ -559,14 +640,28 @@ def _too_few_labels(folder) -> None:
     (folder / "data_batch_1").write_bytes(pickle.dumps(found, protocol=2))
 
 
+def _rare(folder) -> None:
+    folder.mkdir()
+    labels = np.repeat([0, 1, 2], [10, 10, 1])
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(np.random.default_rng(0).integers(0, 255, (21, 4, 4))))
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(labels))
+
+
+def _unpacked(folder) -> None:
+    folder.mkdir()
+    _too_few_labels(folder / "cifar-10-batches-py")
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (_folders_of_folders, "holds no pictures but folders of them: give images:"),
+        (_folders_of_folders, "or put the pictures of each class into one folder"),
         (_one_colour, "there is nothing to learn"),
         (_two_sets, "holds several sets of pictures"),
         (_two_forms, "holds several sets of pictures, or one in two forms"),
         (_too_few_labels, "4 pictures and 2 labels"),
+        (_rare, "has 1 picture of class 2; 5 of each of two classes are needed"),
+        (_unpacked, "/p/cifar-10-batches-py holds such files"),
         (lambda folder: None, "isn't there"),
         (lambda folder: folder.write_text("x"), "is no folder"),
         (_nothing, "holds 0 folders with pictures"),
@@ -613,6 +708,9 @@ def by_name(num_classes, *, in_features):
 def some(size):
     return nn.Linear(size, 2)
 
+def wide(inputs, outputs):
+    return nn.Linear(inputs, outputs)
+
 def five(inputs):
     return nn.Linear(inputs, 5)
 
@@ -647,6 +745,46 @@ def test_a_users_network_gets_the_sizes_and_is_part_of_the_plan(given):
 def test_sizes_go_by_the_names_of_parameters(given):
     task = find(f"table:{given / 'people.csv'}", {"target": "count", "model": f"{given / 'nets.py'}:by_name"})
     assert task.model().weight.shape == (3, task.data(0).train.inputs.shape[1])
+
+
+def test_a_quantity_may_come_as_a_column(given):
+    asked = ["--target", "count", "--model", f"{given / 'nets.py'}:wide"]
+    assert verdict(f"table:{given / 'people.csv'}", given / "run", *asked) == 0
+
+
+SEERS = """
+from torch import nn
+
+class Seer(nn.Module):
+    def __init__(self, symbols, context, both=True):
+        super().__init__()
+        self.rows = nn.Embedding(symbols, 6)
+        self.over = nn.LSTM(6, 6, batch_first=True, bidirectional=both)
+        self.out = nn.Linear(6 * (1 + both), symbols)
+
+    def forward(self, x):
+        return self.out(self.over(self.rows(x))[0])
+
+def back(symbols, context):
+    return Seer(symbols, context, False)
+"""
+
+
+def test_a_network_that_sees_what_it_predicts_is_refused(prose, tmp_path, capsys):
+    (tmp_path / "nets.py").write_text(SEERS)
+    asked = ["--context", "8", "--plan-only", "--model"]
+    assert verdict(f"text:{prose}", tmp_path / "run", *asked, f"{tmp_path / 'nets.py'}:Seer") == 2
+    assert "nets.py:Seer sees token 8 where it predicts it: make it causal" in capsys.readouterr().err
+    assert verdict(f"text:{prose}", tmp_path / "run", *asked, f"{tmp_path / 'nets.py'}:back") == 0
+
+
+def test_data_that_were_changed_are_named_when_a_member_is_trained_again(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    _table(path, [(i, i % 2) for i in range(60)])
+    assert verdict(f"table:{path}", tmp_path / "run", "--target", "y") == 0
+    _table(path, [(i + 3 * (i == 9), i % 2) for i in range(60)])
+    assert call(["verify", str(tmp_path / "run"), "--retrain", "1"]) == 1
+    assert "its data are others than the record's)" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_a_size_beside_a_network_of_ones_own_is_refused(given, capsys):

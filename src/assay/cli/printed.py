@@ -138,7 +138,8 @@ def verified(
         word = "the same to the bit" if r.exact else "as close as another machine comes" if r.sound else "NOT the same"
         where = f"{r.contender}, {r.member.words}"
         losses = f"loss after one epoch {r.first_loss[0]:.6g}, now {r.first_loss[1]:.6g}"
-        out.print(line(f"retrained {where}: {word} ({losses})"))
+        others = "" if r.data else "; its data are others than the record's"
+        out.print(line(f"retrained {where}: {word} ({losses}{others})"))
         if r.unlike:
             out.print(line(f"mismatch: {where}: its engine isn't the loop: {r.unlike}"))
     wrong = len(faults) + sum(not r.sound for r in again)

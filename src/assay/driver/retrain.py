@@ -31,7 +31,8 @@ FIRST_EPOCH_TOLERANCE = 0.02  # relative, on another CPU model: rounding has har
 class Retrained:
     """A member trained once more: `exact` if every number of its curves is the same, else `sound` within tolerance.
 
-    `unlike`: in what its engine isn't the loop, where it isn't; then it isn't sound.
+    `data`: whether they were those of the record. `unlike`: in what its engine isn't the loop, where it isn't; it isn't sound
+    then.
     """
 
     member: Member
@@ -40,6 +41,7 @@ class Retrained:
     sound: bool
     first_loss: tuple[float, float]  # mean loss of the first epoch: recorded, now
     unlike: str = ""
+    data: bool = True
 
 
 class _Trained(NamedTuple):
@@ -127,4 +129,5 @@ def _compared(then: _Trained, now: Curves, same_machine: bool, unlike: str) -> R
     exact = before.drop(NO_NUMBERS).equals(after.drop(NO_NUMBERS))
     close = bool(np.isclose(*first, rtol=FIRST_EPOCH_TOLERANCE, equal_nan=True))
     sound = (exact or (close and not same_machine)) and not unlike
-    return Retrained(then.member, then.name, exact, sound, first, unlike)
+    data = before["digest"].item() == after["digest"].item()
+    return Retrained(then.member, then.name, exact, sound, first, unlike, data)

@@ -46,6 +46,16 @@ def vmap_level(members: int) -> Iterator[int]:
         _functorch._set_vmap_fallback_enabled(fallback)
 
 
+@contextlib.contextmanager
+def left(members: int) -> Iterator[None]:
+    """The level that is entered isn't, inside."""
+    _functorch._vmap_decrement_nesting()
+    try:
+        yield
+    finally:
+        _functorch._vmap_increment_nesting(members, "error")
+
+
 @functools.cache
 def _load_decompositions() -> None:
     """Let torch register the batching rules that it writes in Python: its own vmap does so when first called."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from assay.core import Contender, Curves, Member, Numerics, Task
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.model_mode import Dropout
-from assay.engine.eager.optimizer_mode import UNSOUND
 from assay.engine.eager.population import Population
 from assay.engine.refusal import NotVectorizable, made_with_options
 from assay.training.step import own_randomness
@@ -43,8 +42,6 @@ def train_with(
     started = time.perf_counter()
     if not members:
         raise NotVectorizable("there are no members")
-    if contender.closure != "no":
-        raise NotVectorizable("its step needs a closure")
     if len({m.phase for m in members}) > 1:
         raise NotVectorizable("members that tune and members that are final don't share a chunk")
     wanted = len(members)
@@ -79,7 +76,7 @@ class _Training:
         self.keeps_weights = members[0].phase == "tune" and self.batches.data[0].tests_later
         # validation, test, loss, gradient norm, update norm
         self.traces = np.full((5, len(members), task.epochs), np.nan)
-        self.diverged = np.zeros(len(members), dtype=np.int64)
+        self.diverged, self.evaluations = np.zeros((2, len(members)), dtype=np.int64)
         self.lengths = np.full((len(members), self.batches.run.total_steps), np.nan, dtype=np.float32)
         self.weights: np.ndarray | None = None
 
@@ -115,7 +112,8 @@ class _Training:
         """Note who diverged, and the scores of who did not: the one place where an epoch waits for the device."""
         values = torch.cat([means, torch.stack([finite, self.population.sound]).double()]).cpu().numpy()
         if ((values[4] == 0) & (self.diverged == 0)).any():
-            raise NotVectorizable(UNSOUND)
+            raise NotVectorizable(self.population.unsound)
+        self.evaluations[self.diverged == 0] = self.population.evaluations
         sound = np.isfinite(values[:3]).all(0) & (values[3] > 0)
         lost = ~sound & (self.diverged == 0)
         self.diverged[lost] = epoch + 1
@@ -134,7 +132,6 @@ class _Training:
 
     def curves(self, wanted: int, seconds: float) -> Curves:
         """What the first `wanted` members left."""
-        epochs = np.where(self.diverged > 0, self.diverged, self.task.epochs)[:wanted]
         validation, test, loss, grad_norm, update_norm = self.traces[:, :wanted]
         return Curves(
             validation=validation,
@@ -143,7 +140,7 @@ class _Training:
             grad_norm=grad_norm,
             update_norm=update_norm,
             diverged=self.diverged[:wanted],
-            gradient_evaluations=epochs * self.batches.steps,
+            gradient_evaluations=self.evaluations[:wanted],
             seconds=np.full(wanted, seconds / wanted),
             data=tuple(d.facts for d in self.batches.data[:wanted]),
             weights=None if self.weights is None else self.weights[:wanted],

@@ -102,6 +102,10 @@ class Step:
                 if self.evaluations == 0:  # the closure, which makes the gradients, was never called
                     error.add_note(_GRADIENTS_FIRST.format(name=type(self.optimizer).__name__))
                 raise
+            if self.evaluations == 0:
+                raise UsageError(
+                    f"{type(self.optimizer).__name__}.step never calls the closure that it is given: nothing is trained"
+                )
         with torch.no_grad():
             torch._foreach_sub_(self.before, self.parameters)
             self.update_norms.append(norm(self.before))

@@ -75,6 +75,7 @@ class _Split:
         needed = self._needed([*returned, *frontier])
         recipe = Recipe(
             size=size,
+            evaluations=self.trace.evaluations,
             guards=[guard for _, guard in guards],
             scalar_program=emit(self.trace.graph, needed, returned, frontier),
             scalar_inputs=[by_node[n] for n in needed if n.op == "placeholder"],
@@ -90,17 +91,28 @@ class _Split:
         return recipe, self._main(main_nodes, inputs, main_updates, checks)
 
     def _guards(self, scalar: set[Node]) -> tuple[list[tuple[Node, Guard]], list[Node]]:
-        """What the program checks before a step, each once; and of what must be true the rest, which the main graph gives."""
+        """What the program checks before a step, each once; the rest must be true, and the main graph tells whether it was.
+
+        So a branch that the data decide (is this norm 0?) is taken as it was traced; where another would have been right, the
+        members train in the loop.
+        """
         guards: dict[tuple[Node, str], tuple[Node, Guard]] = {}
         checks: list[Node] = []
         for (_, guard), node in zip(self.trace.read, self.guards, strict=True):
             if node in scalar:
                 guards[node, repr(guard)] = node, True if guard is None else guard
-            elif guard is not None:
+            elif guard is None or isinstance(guard, bool):
+                checks.append(node if guard is None else self._is(node, guard))
+            else:
                 raise NotCompilable(f"it reads a value that the data decides ({type(guard).__name__})")
-            elif node not in checks:
-                checks.append(node)
-        return list(guards.values()), checks
+        return list(guards.values()), list(dict.fromkeys(checks))
+
+    def _is(self, node: Node, truth: bool) -> Node:
+        """Whether a value of each member, (members,), or of all, (), is true, or is not."""
+        with self.graph.inserting_before(self.graph.output_node()):
+            if node.meta["val"].dim() > 1:
+                node = self.graph.call_function(aten.reshape.default, (node, [-1]))
+            return self.graph.call_function(aten.ne.Scalar if truth else aten.eq.Scalar, (node, 0))
 
     def _updates(self) -> dict[str, Node]:
         """New value of each number and state tensor that the step changes."""

@@ -20,6 +20,7 @@ from assay.engine.compiled.values import Tracked, as_numpy, external_rates, gran
 from assay.engine.compiled.variant import Variant
 from assay.engine.eager.batches import Batches
 from assay.engine.eager.object_graph import attributes, token, walk
+from assay.engine.eager.optimizer_mode import UNSOUND
 from assay.engine.eager.population import Population
 from assay.engine.eager.python_numbers import as_number, is_number
 from assay.engine.refusal import Again, Hindered, NotCompilable, NotVectorizable, Unsteady, refusal
@@ -35,6 +36,7 @@ class Compiled(Population):
     """See the module. `missed` counts the steps that ran eagerly."""
 
     compiles = True
+    unsound = f"{UNSOUND}, or takes another branch than where its compiled steps were traced"
 
     def begin(self, batches: Batches) -> None:
         """Find the variants of a step, or make them."""
@@ -93,6 +95,7 @@ class Compiled(Population):
                     diagnostics = self._try(variant, inputs, (x, y, *masks))
                     if diagnostics is not None:
                         self.taken += 1
+                        self.evaluations += variant.recipe.evaluations
                         return diagnostics
         self.missed += 1
         self._to_template()

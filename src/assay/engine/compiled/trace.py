@@ -29,7 +29,7 @@ from assay.engine.eager.object_graph import (
     replace_known,
     walk,
 )
-from assay.engine.eager.population import Gradients, Population, refuse_shared_memory
+from assay.engine.eager.population import Evaluate, Population, refuse_shared_memory
 from assay.engine.eager.python_numbers import as_number, is_number, same
 from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import NotCompilable, NotVectorizable, Unsteady, shared_write
@@ -68,6 +68,7 @@ class Trace:
         with own_randomness():  # like the template was before its tensors were batched
             self.one = population.set_up(0, batches)
         self.found: Tracked = {}
+        self.evaluations = 0  # of the gradient, in the step
         self.changed: list[str] = []
         self.read: list[tuple[Tensor, Guard | None]] = []  # None: it must be true
         self.graph = graph_of(self._body, *self._inputs(), x, y, *masks)
@@ -101,13 +102,16 @@ class Trace:
         kept = attributes(population.model)
         around = surroundings(self.one.optimizer, population.model, population.task.loss)
 
-        def update(gradients: Gradients) -> None:
+        def update(evaluate: Evaluate) -> None:
+            reads = lambda *read: self.read.append(read)  # noqa: E731
+            with (
+                contextlib.redirect_stdout(io.StringIO()) as printed,
+                population.stepped(self.one.optimizer, evaluate, wrapped, reads) as mode,
+            ):
+                self.evaluations = mode.evaluations
+                refuse_shared_memory(walk(self.one.optimizer, known), wrapped)
             if changed := [path for path, value in attributes(population.model).items() if kept.get(path) != value]:
                 raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed)}")
-            together = population.together(gradients, wrapped, lambda *read: self.read.append(read))
-            with together as mode, contextlib.redirect_stdout(io.StringIO()) as printed:
-                self.one.optimizer.step()
-                self._see_no_sharing(mode.placed, wrapped, known)
             if printed.getvalue():
                 raise NotCompilable("it prints as it steps")
 
@@ -119,11 +123,6 @@ class Trace:
             raise _unsteady(changed)
         new = self._results(own, constants, tensors, known)
         return [diagnostics, *new, *(value for value, _ in self.read)]
-
-    def _see_no_sharing(self, placed: Sequence[Tensor], wrapped: dict[str, Tensor], known: dict[int, str]) -> None:
-        """After the step nothing that is kept may be another's memory: the graph would part them."""
-        given = {f"p.data ({i})": tensor for i, tensor in enumerate(placed)}
-        refuse_shared_memory(walk(self.one.optimizer, known), {**given, **wrapped})
 
     def _fill(self, own: dict[str, Tensor], wrapped: dict[str, Tensor]) -> dict[str, Any]:
         """Put the population's leaves into the scratch; the numbers that stay constants, by path."""

@@ -22,10 +22,12 @@ class Recipe(msgspec.Struct, frozen=True):
     The main graph takes `main_inputs` (names and paths), the coefficients, and x, y and masks as far as they are `used`; it
     overwrites weights and state, and returns diagnostics (3, members) and the new values of `main_updates`; where it is
     `checked`, then whether Python would have computed every number too.
+    `evaluations`: how often a step evaluates the gradient.
     `coefficients`: dtype and shape of each. `equal`: classes of paths whose values are equal at the start, and hence always.
     """
 
     size: int
+    evaluations: int
     guards: list[Guard]
     scalar_program: str
     scalar_inputs: list[str]

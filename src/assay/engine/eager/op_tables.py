@@ -264,7 +264,7 @@ def _place(mode: Any, tensor: Tensor, value: Tensor) -> None:
         raise NotVectorizable("it exchanges p.data for another tensor and keeps the old one")
     if value.shape != tensor.shape or value.dtype != tensor.dtype:
         raise NotVectorizable("it gives p.data another shape or type")
-    mode.placed.append(value)
+    mode.placed.append((tensor, value))
     tensor.copy_(value)
 
 

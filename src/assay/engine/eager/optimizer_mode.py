@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ from assay.engine.eager.python_numbers import (
     sound_power,
 )
 from assay.engine.refusal import NotVectorizable, hands_on
-from assay.engine.torch_private import batched, is_batched, physical, torch_functions_off, values_of
+from assay.engine.torch_private import batched, is_batched, left, physical, torch_functions_off, values_of
 from assay.errors import said
 
 UNSOUND = "it computes a number that Python refuses (a division by zero, out of a function's domain, or too large)"
@@ -47,7 +47,9 @@ class OptimizerMode(PatchingMode):
             outcome, of what must be true.
     Attributes:
         sound: (members,) bool, or () for all: whether Python would have computed every number too; None where none was.
-        placed: what `p.data = …` gave a parameter, whose memory is the parameter's then: nobody else may keep it.
+        placed: parameters, and what `p.data = …` gave them, whose memory is the parameter's then: nobody else may keep it.
+        shared: paths of what is kept and is in a parameter's memory, which its owner notes.
+        evaluations: how often a step has called its `closure`.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class OptimizerMode(PatchingMode):
         self.width, self.level, self.grads, self.device = width, level, grads, device
         self.alive, self.on_read = alive, on_read
         self.sound: Tensor | None = None
-        self.placed: list[Tensor] = []
+        self.placed: list[tuple[Tensor, Tensor]] = []
+        self.shared: set[str] = set()
+        self.evaluations = 0
         self.lent: dict[int, list[weakref.ref[Tensor]]] = {}  # what `p.data` gave, by id of p
 
     def replacements(self) -> dict[tuple[Any, str], Callable[..., Any]]:
@@ -81,6 +85,19 @@ class OptimizerMode(PatchingMode):
                 return hash(self.read(tensor, lambda value: value))
 
         return hash_of
+
+    def closure(self, evaluate: Callable[[], tuple[Tensor, Sequence[Tensor | None]]]) -> Tensor:
+        """What a step calls for losses and gradients where its members' weights are by now; outside, `evaluate` runs as ever."""
+        self.evaluations += 1
+        self.__exit__(None, None, None)
+        try:
+            with left(self.width), torch.enable_grad():
+                losses, gradients = evaluate()
+        finally:
+            self.__enter__()
+        own = (g if g is None else batched(g, self.level) for g in gradients)
+        self.grads.update(zip(self.grads, own, strict=True))
+        return batched(losses, self.level)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation inside."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +29,7 @@ from assay.engine.eager.object_graph import (
     token,
     walk,
 )
-from assay.engine.eager.optimizer_mode import OptimizerMode
+from assay.engine.eager.optimizer_mode import UNSOUND, OptimizerMode
 from assay.engine.eager.python_numbers import as_number, is_number, same
 from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import Again, Hindered, NotVectorizable, refusal
@@ -38,6 +38,8 @@ from assay.space import Choice
 from assay.training.step import Step, own_randomness, scored, set_up, with_own_loss
 
 Gradients = Sequence[Tensor | None]  # of the trained weights, each (members, …)
+Evaluate = Callable[[], tuple[Tensor, Gradients]]  # losses (members,) and gradients where the weights are
+DRAWN_AGAIN = "the model draws dropout anew each time that its closure is called"
 PROBED = 64  # contenders whose tuned numbers are kept
 BLOCK_BYTES = 1 << 28  # inputs of the members that a device scores at once
 
@@ -50,14 +52,17 @@ class Population:
         optimizer: the template: one member's real optimizer, its tensors batched and its differing numbers too.
         stacked: paths of the numbers of which each member has its own.
         share: keep scalars of state once for all members, where they start out equal.
+        unsound: why members can't go on that have left what is `sound`.
         alive: (members,) bool, who still counts; all, if None.
+        shared: paths of what is kept and is in a weight's memory, until the next step keeps another tensor there.
+        evaluations: of each member's gradient so far, by its closure more than once a step.
         taken: steps so far; the first `warm` were taken by the loop, so that lazily made state is there. On a device none
             is, where that works: there, steps of single members would take longer than all that follows.
     Raises:
         NotVectorizable: where the members can't share one step.
     """
 
-    compiles = False
+    compiles, unsound = False, UNSOUND
 
     def __init__(
         self,
@@ -80,6 +85,9 @@ class Population:
             setups = [self.set_up(i, batches) for i in range(len(members))]
         self.warm_traces = _traces(setups) if self.warm else ()  # of each step (3, members)
         # An optimizer may keep its own model, whose weights are replaced
+        if setups[0].closure == "graph":
+            raise NotVectorizable("its step differentiates the gradient")
+        self.closure, self.evaluations = setups[0].closure == "yes", setups[0].evaluations
         self.model = copy.deepcopy(setups[0].model).to(numerics.device).train()
         self.optimizer = setups[0].optimizer
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
@@ -123,7 +131,9 @@ class Population:
         refuse_hooks(setups[0].model, setups[0].optimizer)
         walked = [leaves_of(setup) for setup in setups]
         first = walked[0]
-        refuse_shared_memory(first, tensors_of(setups[0].model))
+        weights = tensors_of(setups[0].model)
+        self.shared = {path for path, leaf in first.items() if self.closure and _is_one_of(leaf, weights.values())}
+        refuse_shared_memory({path: leaf for path, leaf in first.items() if path not in self.shared}, weights)
         self.stacked = sorted(path for path in self.tuned if path in first and first[path].kind == "number")
         if unlike := [path for other in walked for path in other.keys() ^ first.keys()]:
             raise NotVectorizable(f"the members' optimizers keep different things: {unlike[0]}")
@@ -178,32 +188,83 @@ class Population:
 
     def diagnosed(
         self,
-        update: Callable[[Gradients], None],
+        update: Callable[[Evaluate], None],
         weights: Mapping[str, Tensor],
         x: Tensor,
         y: Tensor,
         masks: Sequence[Tensor],
     ) -> Tensor:
-        """Loss, gradient norm and update norm (3, members) of a step in which `update` changes the weights in place."""
-        losses, gradients = losses_and_gradients(self.task, self.model, weights, self.trained, x, y, masks)
-        grad_norm = norms([g for g in gradients if g is not None])
-        before = [weights[name].clone() for name in self.trained]
-        update(gradients)
-        update_norm = norms([b.sub_(weights[n]) for b, n in zip(before, self.trained, strict=True)])
-        return torch.stack([losses, grad_norm, update_norm])
+        """Loss, gradient norm and update norm (3, members) of a step in which `update` changes the weights in place.
 
-    def _update(self, gradients: Gradients) -> None:
-        with self.together(gradients, self.wrapped) as mode:
-            self.optimizer.step()
+        The first two are those of its first evaluation.
+        """
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def evaluate() -> tuple[Tensor, Gradients]:
+            if masks and self.closure:
+                raise NotVectorizable(DRAWN_AGAIN)
+            losses, gradients = losses_and_gradients(self.task, self.model, weights, self.trained, x, y, masks)
+            if not seen:
+                seen.append((losses, norms([g for g in gradients if g is not None])))
+            return losses, gradients
+
+        before = [weights[name].clone() for name in self.trained]
+        update(evaluate)
+        if not seen:
+            raise NotVectorizable("its step doesn't call its closure")
+        update_norm = norms([b.sub_(weights[n]) for b, n in zip(before, self.trained, strict=True)])
+        return torch.stack([*seen[0], update_norm])
+
+    def _update(self, evaluate: Evaluate) -> None:
+        with self.stepped(self.optimizer, evaluate, self.wrapped) as mode:
             self._settle(mode)
+        self.evaluations += mode.evaluations
+        self.shared = mode.shared
+
+    @contextlib.contextmanager
+    def stepped(
+        self,
+        optimizer: Any,
+        evaluate: Evaluate,
+        wrapped: Mapping[str, Tensor],
+        on_read: Callable[[Tensor, Any], None] | None = None,
+    ) -> Iterator[OptimizerMode]:
+        """Inside, an optimizer of `wrapped` weights has taken everybody's step."""
+        names = {id(t): name for name, t in wrapped.items()}
+        if not self.closure:
+            _, gradients = evaluate()
+            with self.together(gradients, wrapped, on_read) as mode:
+                mode.evaluations = 1
+                optimizer.step()
+                refuse_kept(mode.placed, walk(optimizer, names) if mode.placed else {}, wrapped)
+                yield mode
+            return
+        before = [leaf.value for leaf in walk(optimizer, names).values()]
+        with self.together([None] * len(self.trained), wrapped, on_read) as mode:
+            optimizer.step(functools.partial(mode.closure, evaluate))
+            kept = walk(optimizer, names)
+            self._put_back(mode, kept, {id(value) for value in before})
+            refuse_kept(mode.placed, kept, wrapped)
+            yield mode
+
+    def _put_back(self, mode: OptimizerMode, kept: Mapping[str, Leaf], old: set[int]) -> None:
+        """What SAM does: the weights as they were are kept anew in each step, and given to `p.data`: they are p's memory then.
+
+        Where p goes, they go; what was there before the step would go on being p, and is left to be refused.
+        """
+        fresh = {id(leaf.value): path for path, leaf in kept.items() if id(leaf.value) not in old}
+        if lasting := [path for path in self.shared & kept.keys() if path not in fresh.values()]:
+            raise NotVectorizable(f"{lasting[0]} and a weight share their memory")
+        for p, value in mode.placed:
+            if id(value) in fresh:
+                value.copy_(p)
+                mode.shared.add(fresh[id(value)])
+        mode.placed = [(p, value) for p, value in mode.placed if id(value) not in fresh]
 
     def _settle(self, mode: OptimizerMode) -> None:
         """What is only seen after a step."""
         if mode.sound is not None:
             self.sound &= expanded(mode.sound, self.width)
-        if mode.placed:
-            placed = {f"p.data ({i})": tensor for i, tensor in enumerate(mode.placed)}
-            refuse_shared_memory(walk(self.optimizer, self.known), {**placed, **self.wrapped})
 
     @contextlib.contextmanager
     def together(
@@ -238,6 +299,7 @@ class Population:
             try:
                 with self.together([None] * len(self.trained), self.wrapped) as mode:
                     switch()
+                    refuse_kept(mode.placed, walk(self.optimizer, self.known) if mode.placed else {}, self.wrapped)
                     self._settle(mode)
             except Exception as error:
                 raise refusal(error) from error
@@ -357,6 +419,21 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer by name."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _is_one_of(leaf: Leaf, weights: Iterable[Tensor]) -> bool:
+    """Whether it is a weight's memory, and the whole of it."""
+    if leaf.kind != "tensor" or is_number(leaf.value) or leaf.value.layout != torch.strided:
+        return False
+    return any(leaf.value.data_ptr() == w.data_ptr() and leaf.value.shape == w.shape for w in weights if w.numel())
+
+
+def refuse_kept(
+    placed: Sequence[tuple[Tensor, Tensor]], kept: Mapping[str, Leaf], weights: Mapping[str, Tensor]
+) -> None:
+    """As `refuse_shared_memory`, of what was given to `p.data` too."""
+    if placed:
+        refuse_shared_memory(kept, {**{f"p.data ({i})": value for i, (_, value) in enumerate(placed)}, **weights})
 
 
 def refuse_shared_memory(leaves: Mapping[str, Leaf], weights: Mapping[str, Tensor]) -> None:

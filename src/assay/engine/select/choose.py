@@ -50,8 +50,8 @@ def choose_engine(task: Task, contender: Contender, wanted: EngineOptions, deman
     if plain.precision or plain.micro_batch:
         how = f"in {plain.precision}" if plain.precision else "on parts of batches"
         return _loop(plain, f"populations are not trained {how}")
-    if contender.closure != "no":
-        return _loop(plain, "its step needs a closure")
+    if contender.closure == "graph":
+        return _loop(plain, "its step differentiates the gradient")
     if demand.trainings < 2 and not _forced(wanted):
         return _loop(plain, "a population of one")
     try:

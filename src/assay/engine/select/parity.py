@@ -19,7 +19,7 @@ from torch.nn import functional
 from assay.core import Contender, Curves, Member, Numerics, Split, Splits, Task
 from assay.engine.eager.model_mode import DROPOUTS, dropout_sites
 from assay.engine.eager.patching import PatchingMode
-from assay.engine.eager.population import Population
+from assay.engine.eager.population import DRAWN_AGAIN, Population
 from assay.engine.refusal import refusal
 from assay.engine.train import train_with
 from assay.space import Choice, Int
@@ -49,8 +49,8 @@ def probe(
         split: seed of the data set to take the first batches of; one that the plan uses is at hand already.
         kind: the populations to try; by default eager ones, or compiled ones whose graphs are interpreted.
     """
-    if contender.closure != "no":
-        return "its step needs a closure"
+    if contender.closure != "no" and _dropped(task, numerics, split):
+        return DRAWN_AGAIN
     if kind is None:
         kind = Population
         if numerics.compiled:
@@ -82,14 +82,19 @@ def _compared(
         exact, plain = (msgspec.structs.replace(n, dtype="float32") for n in (exact, plain))
         expected = loop.train(small, contender, few, plain)
     try:
-        inputs, _ = load(small, split, exact.dtype, exact.device).train
-        with own_randomness():
-            if dropout_sites(make_model(small, exact), inputs[: small.batch_size]):
-                return "the model draws dropout that can't be switched off, so its numbers can't be compared"
+        if _dropped(small, exact, split):
+            return "the model draws dropout that can't be switched off, so its numbers can't be compared"
         found = train(small, contender, few, exact)
     except Exception as error:
         return str(refusal(error))
     return _difference(small, expected, found, TOLERANCE[exact.dtype])
+
+
+def _dropped(task: Task, numerics: Numerics, split: int) -> bool:
+    """Whether the task's model draws dropout."""
+    inputs, _ = load(task, split, numerics.dtype, numerics.device).train
+    with own_randomness():
+        return bool(dropout_sites(make_model(task, numerics), inputs[: task.batch_size]))
 
 
 def members(contender: Contender, split: int = 0) -> list[Member]:

@@ -7,18 +7,21 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from assay.errors import UsageError
-from assay.tasks.own.files import File
+from assay.tasks.own.files import File, counted
 
 DELIMITERS = ",;\t|"
 PARTED = r"[-+]?\d{1,3}(\.\d{3})+,\d+%?"  # a number with both
 THOUSANDS = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"  # with points between them, or without
+GROUPS = r"[-+]?[1-9]\d{0,2}(\.\d{3})+"  # with points between them, and nothing after
+DECIMALS = r"[-+]?(\d+,\d{1,2}|\d+,\d{4,}|0,\d+|\d{4,},\d+)"  # a comma that parts no thousands
+ALIKE = r"[<>≤≥~]?\s*[-+]?\d[\d.,]*\s*%?"  # what a number is written like
 LONGEST = 1000  # characters of a column's name
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how those of spreadsheets begin, new and old
 
@@ -77,13 +80,17 @@ def cells_of(file: File) -> Cells:
     try:
         for row in lines:
             if row and found and len(row) != len(found[0]):
-                raise UsageError(f"{file}: line {lines.line_num} has {len(row)} cells, and the header {len(found[0])}")
+                raise UsageError(
+                    f"{file}: line {lines.line_num} has {counted(len(row), 'cell')}, and the header {len(found[0])}"
+                )
             if row:
                 found.append([cell.strip() for cell in row])
     except csv.Error as error:
         raise UsageError(f"{file}: line {lines.line_num} can't be read ({error})") from None
     if not found:
         raise UsageError(f"{file} has no line with anything in it")
+    if len(found[0]) == 1 and len(found[0][0].split()) > 1:
+        raise UsageError(f"{file}: no comma, semicolon, tab or bar parts its first line into columns, and blanks don't")
     if any(len(name) > LONGEST for name in found[0]):
         raise UsageError(
             f"{file}: a name in the header has more than {LONGEST} characters: is a quote left open there?"
@@ -94,10 +101,48 @@ def cells_of(file: File) -> Cells:
         raise UsageError(f"{file}: the column {doubled[0]!r} comes twice: rename one of them")
     columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
     by_name = {name: list(column) for name, column in zip(names, columns, strict=True)}
-    if delimiter == ",":
-        return Cells(by_name, ".")
-    parted = any(re.fullmatch(PARTED, word) for words in columns for word in words)
-    return Cells(by_name, ",." if parted else ",")
+    if all(re.fullmatch(ALIKE, name) for name in found[0]):
+        raise UsageError(
+            f"{file}: its first line holds numbers alone, and should name the columns: write their names above it"
+        )
+    return Cells(by_name, "." if delimiter == "," else _decimal(by_name))
+
+
+def _decimal(columns: Mapping[str, Sequence[str]]) -> str:
+    """What begins decimals where commas don't part columns: a comma, and points part thousands where the table shows it.
+
+    It does with one 1.234,5, or with commas that can be nothing else beside points that can be nothing else.
+    """
+    words = [_plain(word) for column in columns.values() for word in column]
+    if any(re.fullmatch(PARTED, word) for word in words):
+        return ",."
+    pointed = [word for word in words if re.fullmatch(r"[-+]?\d+\.\d+%?", word)]
+    groups = bool(pointed) and all(re.fullmatch(GROUPS, word) for word in pointed)
+    return ",." if groups and any(re.fullmatch(DECIMALS, word) for word in words) else ","
+
+
+_SAID = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"})
+
+
+def _plain(word: str) -> str:
+    """A number without its currency, and without blanks or quotes between its thousands; (1) and 1- are -1."""
+    if not any(c.isdigit() for c in word) or len(word) > 40:
+        return word
+    plain = re.sub(r"^([-+(]?)\s*[$€£¥]\s*|\s*[$€£¥](\)?)$", r"\1\2", word.translate(_SAID))
+    plain = re.sub(r"(?<=\d)[ '](?=\d{3}(?!\d))", "", plain)
+    if negative := re.fullmatch(r"\((\d[\d.,]*)\)|(\d[\d.,]*)-", plain):
+        return f"-{negative[1] or negative[2]}"
+    return plain if re.fullmatch(ALIKE, plain) else word
+
+
+def see_readable(values: np.ndarray, words: Sequence[str | None], most: float) -> None:
+    """ValueError where more than that share of what is written like numbers isn't read as one, and all of it is written so."""
+    known = [(word, value) for word, value in zip(words, values, strict=True) if word is not None]
+    unread = [word for word, value in known if np.isnan(value)]
+    if len(unread) > most * len(known) and all(re.fullmatch(ALIKE, _plain(word)) for word, _ in known):
+        raise ValueError(
+            f"holds numbers that are not all written alike, such as {unread[0][:40]!r}: write them one way, as 1234.5"
+        )
 
 
 def with_commas(word: str) -> bool:
@@ -106,9 +151,17 @@ def with_commas(word: str) -> bool:
 
 
 def may_be_thousands(words: Sequence[str]) -> bool:
-    """Whether each word with a comma in it may be a number of thousands: 3,057 beside 563, or 1,234.5, and no 0,5."""
+    """Whether each word with a comma, or each with a point beside whole numbers, may be a number of thousands.
+
+    As 3,057 or 3.057 beside 563, or 1,234.5; and no 0,5.
+    """
+    words = [_plain(word) for word in words]
     apart = [word for word in words if "," in word]
-    return bool(apart) and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", word) for word in apart)
+    if apart and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", word) for word in apart):
+        return True
+    pointed = [word for word in words if "." in word]
+    whole = any(re.fullmatch(r"[-+]?\d+", word) for word in words)
+    return bool(pointed) and whole and all(re.fullmatch(GROUPS, word) for word in pointed)
 
 
 def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
@@ -116,6 +169,7 @@ def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
 
     Where all end in %, so many hundredths. With ",." points part thousands: one of the table is written 1.234,5.
     """
+    words = [word and _plain(word) for word in words]
     if all(word.endswith("%") for word in words if word):
         words = [word and word[:-1].rstrip() for word in words]
     if decimal == ",.":

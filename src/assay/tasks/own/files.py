@@ -25,7 +25,7 @@ def read(path: Path) -> bytes:
 
 def counted(number: int, what: str) -> str:
     """So many of them."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 TRAINED = 0.6  # of all rows, to train on; a fifth to validate on, and a fifth to test

@@ -39,6 +39,11 @@ def shipped(folder: Path) -> Pictures | None:
     return None
 
 
+def holds_shipped(folder: Path) -> bool:
+    """Whether files in it are called as their makers call them."""
+    return any("idx3" in p.name or p.name.startswith("data_batch") for p in folder.iterdir())
+
+
 def _one_set(folder: Path, kinds: set[str]) -> None:
     """UsageError where there are pictures of several sets."""
     if len(kinds) > 1:

@@ -16,7 +16,7 @@ from assay.errors import UsageError
 from assay.tasks.metrics import accuracy
 from assay.tasks.network import Network, at_least, cross_entropy
 from assay.tasks.own.files import TRAINED, Local, Source, Version, counted, dealt, noted, version
-from assay.tasks.own.formats import Pictures, shipped
+from assay.tasks.own.formats import Pictures, holds_shipped, shipped
 from assay.tasks.own.network import network
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _by_folder(folder: Path) -> Pictures:
     if deeper := next((p for c in empty for p in sorted(c.rglob("*")) if _is_picture(p)), None):
         raise UsageError(
             f"{folder / deeper.relative_to(folder).parts[0]} holds no pictures but folders of them: give "
-            f"images:{deeper.parent.parent}, or move them up, for a class's pictures lie in its own folder"
+            f"images:{deeper.parent.parent}, or put the pictures of each class into one folder"
         )
     files = {c: found for c, found in files.items() if found}
     few = [c for c, found in files.items() if len(found) < FEWEST]
@@ -102,21 +102,31 @@ def _by_folder(folder: Path) -> Pictures:
         there = f"{len(files[few[0]])} picture{'s' * (len(files[few[0]]) != 1)}"
         raise UsageError(f"{few[0]} holds {there}, and {FEWEST} are the fewest of a class: add some, or take it out")
     if len(files) < 2:
-        there = f"{len(files)} folder{'s' * (len(files) != 1)} with pictures"
+        inside = next((d for d in sorted(folder.rglob("*")) if d.is_dir() and holds_shipped(d)), None)
+        hint = f"; images:{inside} holds such files" if inside else ""
         raise UsageError(
-            f"{folder} holds {there}: it needs one for each class, two at least, or the files of MNIST or CIFAR"
+            f"{folder} holds {counted(len(files), 'folder')} with pictures: it needs one for each class, two at least, or the "
+            f"files of MNIST or CIFAR{hint}"
         )
     labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
     return stacked([_opened(path) for found in files.values() for path in found], folder), labels
 
 
 def stacked(pixels: Sequence[np.ndarray], source: object) -> np.ndarray:
-    """Pictures (SIDE, SIDE, 3) as one array (n, channels, SIDE, SIDE): 1 channel where all are grey.
+    """Pictures as `pixels` gives them as one array (n, channels, SIDE, SIDE) uint8: 1 channel where all are grey.
+
+    Those of more than 8 bits share a scale: fractions are of 1, and else the largest number of them all is white.
 
     Raises:
         UsageError: they are of one colour, and the same.
     """
-    x = np.stack(pixels).transpose(0, 3, 1, 2)
+    largest = max((float(p.max()) for p in pixels if p.ndim == 2), default=0.0)
+    white = 1.0 if 0 < largest <= 1 else max(largest, 255.0)
+    levels = [
+        p if p.ndim == 3 else np.repeat((p.clip(0) * (255 / white)).round().astype(np.uint8)[..., None], 3, 2)
+        for p in pixels
+    ]
+    x = np.stack(levels).transpose(0, 3, 1, 2)
     if x.min() == x.max():
         raise UsageError(f"every picture in {source} has one colour, and the same: there is nothing to learn")
     grey = bool((x[:, 0] == x[:, 1]).all() and (x[:, 1] == x[:, 2]).all())
@@ -143,14 +153,13 @@ def _opened(path: Path) -> np.ndarray:
 
 
 def pixels(image: Picture) -> np.ndarray:
-    """A picture (SIDE, SIDE, 3) uint8: what is transparent is on white, more than 8 bits are cut to those, fractions are of 1."""
-    from PIL import Image
+    """A picture (SIDE, SIDE, 3) uint8, what is transparent on white; one of more than 8 bits, grey, (SIDE, SIDE) as it is."""
+    from PIL import Image, ImageOps
 
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        scale = 255 / (1 if image.mode == "F" and values.max() <= 1 else 65535 if values.max() > 255 else 255)
-        image = Image.fromarray(np.clip(scale * values, 0, 255).astype(np.uint8))
-    elif "A" in image.getbands() or "transparency" in image.info:
+        return np.asarray(Image.fromarray(np.asarray(image, dtype=np.float32)).resize((SIDE, SIDE)))
+    if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB").resize((SIDE, SIDE)))

@@ -47,8 +47,13 @@ class Given:
     named: tuple[tuple[str, int], ...]
 
     def __call__(self) -> nn.Module:
-        """A network with new weights."""
-        return self.make(*self.sizes, **dict(self.named))
+        """A network with new weights; that of a quantity may give it as a column, (n, 1)."""
+        made = self.make(*self.sizes, **dict(self.named))
+        if self.gives or not hasattr(made, "state_dict"):
+            return made
+        from torch import nn
+
+        return nn.Sequential(made, nn.Flatten(0))
 
 
 def network(usual: Network, given: str | None, gives: tuple[int, ...], **sizes: int) -> Callable[[], nn.Module]:

@@ -16,13 +16,37 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
-from assay.tasks.own.cells import Cells, CsvFile, as_numbers, may_be_thousands, with_commas
+from assay.tasks.own.cells import Cells, CsvFile, as_numbers, may_be_thousands, see_readable, with_commas
 from assay.tasks.own.files import TRAINED, Source, Version, counted, dealt, noted
 from assay.tasks.own.network import network
 
-NO_TARGET = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL"))  # what a gap is written as
-# Of a column to predict from; a class may well be called None
-NOTHING = NO_TARGET | frozenset(("None", "none", "?", "-", "--", "n/a"))
+# What a gap is written as
+NO_TARGET = frozenset(
+    (
+        "",
+        "NA",
+        "N/A",
+        "NaN",
+        "nan",
+        "null",
+        "NULL",
+        "(null)",
+        "<NA>",
+        "\\N",
+        "#N/A",
+        "#NV",
+        "#DIV/0!",
+        "#VALUE!",
+        "#REF!",
+    )
+)
+# And of numbers, or in a column to predict from; a class may well be called None
+NOTHING = NO_TARGET | frozenset(
+    ("None", "none", "nil", "?", "-", "--", ".", "*", "n/a", "n.a.", "k.A.", "missing", "unknown", "Unknown")
+)
+COUNTS = frozenset(
+    ("column 1", "", "id", "index", "rownames", "row", "unnamed: 0", "x", "nr", "no")
+)  # what row numbers are called
 FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
 LARGEST = 1e100
 LEAST = 30  # rows to compare on
@@ -69,7 +93,7 @@ def rows(source: Table, target: str, version: Version) -> Rows:
         thousands = sum(map(with_commas, words)) > len(words) // 2 if decimal == "." else may_be_thousands(words)
         if thousands and decimal != ",.":  # where points part them, commas don't
             raise UsageError(
-                f"{source}: column {name!r} has numbers with commas, which may mean two things: write them without"
+                f"{source}: column {name!r} has numbers with commas or points, which may mean two things: write them without"
             )
     if len(there) < LEAST:
         raise UsageError(
@@ -86,6 +110,13 @@ def rows(source: Table, target: str, version: Version) -> Rows:
         distinct, known = len(set(words) - {None}), len(words) - words.count(None)
         values = as_numbers(words, decimal)
         strange = [word for word, value in zip(words, values, strict=True) if word is not None and np.isnan(value)]
+        try:
+            see_readable(values, words, FOREIGN)
+        except ValueError as error:
+            raise UsageError(f"{source}: column {name!r} {error}") from None
+        if name.lower() in COUNTS and len(cells) > 2 and _counts(as_numbers(cells[name], decimal)):
+            notes.append(f"column {name!r}, which counts the rows")
+            continue
         if distinct > 1 and len(strange) <= FOREIGN * known:
             if not (np.abs(values[~np.isnan(values)]) < LARGEST).all():
                 raise UsageError(
@@ -101,7 +132,7 @@ def rows(source: Table, target: str, version: Version) -> Rows:
             if distinct > 1:
                 notes.append(f"all of {name} but where it has gaps, for it names each row")
         else:
-            notes.append(f"column {name}, which {'is always the same' if distinct < 2 else 'names each row'}")
+            notes.append(f"column {name!r}, which {'is always the same' if distinct < 2 else 'names each row'}")
     if not numbers and not categories:
         why = "; ".join(notes) or "it is the only one"
         raise UsageError(f"{source} has no column to predict {target!r} from: {why}")
@@ -119,6 +150,11 @@ def rows(source: Table, target: str, version: Version) -> Rows:
             notes,
         ),
     )
+
+
+def _counts(values: np.ndarray) -> bool:
+    """Whether they are the numbers of rows, from 0 or 1 on: a table that is sorted by class would tell it by them."""
+    return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
 
 
 def _names(columns: Iterable[str]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from assay.tasks.network import at_least, cross_entropy
 from assay.tasks.own.cells import decoded
 from assay.tasks.own.files import File, Source, Version, noted
 from assay.tasks.own.network import network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BLOCKS = 100  # parts of the text, next to each other, that are dealt out to the splits
 SHARES = (80, 10, 10)  # of the blocks, to train, validate and test on
@@ -83,6 +87,18 @@ class Windows:
         return Splits(dealt(train, self.train_samples), dealt(validation, HELD_OUT), dealt(test, HELD_OUT))
 
 
+def _sees_ahead(model: nn.Module, context: int) -> int | None:
+    """The last place of a window, if what is predicted before it depends on it; None where it doesn't, or can't be told."""
+    import torch
+
+    with torch.no_grad(), contextlib.suppress(Exception):  # what is wrong with it is told where the task is validated
+        x = torch.zeros(2, context, dtype=torch.int64)
+        x[1, -1] = 1
+        one, other = model.eval()(x)[:, :-1]
+        return None if torch.equal(one, other) else context
+    return None
+
+
 def text(
     path: str | Path | Text,
     width: int = 64,
@@ -119,11 +135,16 @@ def text(
             "longer text, or a smaller --context"
         )
     symbols = vocabulary or 256
+    made = network(gpt(symbols, context, width, depth), model, (context, symbols), symbols=symbols, context=context)
+    if model is not None and (seen := _sees_ahead(made(), context)):
+        raise UsageError(
+            f"--model {model} sees token {seen} where it predicts it: make it causal, or the task is to copy"
+        )
     steps = -(-min(train_samples, SHARES[0] * (count // BLOCKS // context)) // BATCH)
     return Task(
         name=source.name,
         data=windows,
-        model=network(gpt(symbols, context, width, depth), model, (context, symbols), symbols=symbols, context=context),
+        model=made,
         loss=cross_entropy,
         metric=bits,
         epochs=max(2, min(20, STEPS // max(1, steps))),
