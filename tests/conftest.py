@@ -47,7 +47,7 @@ def _short_pilots():
 
 @pytest.fixture(scope="module", autouse=True)
 def _placeholders(request: pytest.FixtureRequest):
-    """Figures are drawn and not rendered, which takes two fifths of a small run; but in modules marked `rendered`."""
+    """Figures are drawn and not rendered, and Optuna given no studies: half of a small run; but in modules marked `rendered`."""
     with pytest.MonkeyPatch.context() as patched:
         if not request.node.get_closest_marker("rendered"):
             drawn, verified = map(importlib.import_module, ("assay.report.drawn", "assay.report.verified"))
@@ -55,6 +55,7 @@ def _placeholders(request: pytest.FixtureRequest):
                 drawn, "svg", lambda figure, name, said: Markup(f'<svg role="img" aria-label="{escape(said)}"/>')
             )
             patched.setattr(drawn, "png", lambda figure: b"\x89PNG of a test")
+            patched.setattr("assay.export.optuna.studies", lambda path: None)
             for module in (drawn, verified):  # that other processes compare what is drawn, and this one with its own
                 patched.setattr(module, "drawn_with", lambda: "placeholders")
         yield

@@ -198,6 +198,20 @@ def test_members_that_leave_it_train_in_the_loop(monkeypatch: pytest.MonkeyPatch
     assert_same(found, loop.train(task, arm, members(), numerics()))
 
 
+class Unset(torch.optim.SGD):
+    """Names a number that isn't equal to itself."""
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        for p in self.param_groups[0]["params"]:
+            p.sub_(self.param_groups[0]["lr"] * torch.where(p.isnan(), torch.nan, p.grad))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_number_that_is_none_is_no_change(kind: Any) -> None:
+    assert same_or_refused(kind, make_task(), contender(Unset)) == ""
+
+
 def settled(make: Any) -> Any:
     demand = Demand(600, at_once=4, processes=2)
     return choose_engine(

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-MODULES = (
+MODULES = frozenset((
     "builtins", "math", "random", "numpy", "numpy.random",
     "copy", "functools", "numpy.linalg",
     "json", "os", "pathlib", "posixpath", "time",
     "torch", "torch.autograd", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils",
     "torch.optim", "torch.functional", "torch._tensor", "torch._C", "torch._C._nn",
-)  # fmt: skip
+))  # fmt: skip
 _MISSING = object()
 _NOT_OURS = (
     "__annot",

@@ -48,8 +48,9 @@ def surroundings(*roots: Any, kept: Iterable[Any] = ()) -> dict[str, Any]:
 
 
 def see_unchanged(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """NotVectorizable, with what differs, where something does."""
-    if changed := sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)):
+    """NotVectorizable, with what differs, where something does; what is the same object, a NaN say, doesn't."""
+    paths = before.keys() | after.keys()
+    if changed := sorted(path for path in paths if (before.get(path),) != (after.get(path),)):
         raise NotVectorizable(f"its code changes what all members share: {changed[0]}")
 
 
