@@ -82,6 +82,19 @@ class Polyak(torch.optim.SGD):
         return loss
 
 
+class Zeroed(torch.optim.SGD):
+    """Takes away the gradients of the last step before it asks for others."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        self.zero_grad()
+        with torch.enable_grad():
+            loss = closure()
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"])
+        return loss
+
+
 class NowAndThen(torch.optim.SGD):
     """Every fifth step looks further ahead."""
 
@@ -102,11 +115,144 @@ class NowAndThen(torch.optim.SGD):
         return loss
 
 
+class Late(torch.optim.SGD):
+    """Ordinary for longer than the probe looks; then it does what a population can't follow."""
+
+    kept: Any = None
+    AFTER = 75
+
+    def __init__(self, params: Any, lr: float, how: str) -> None:
+        super().__init__(params, lr=lr)
+        self.how, self.taken = how, 0
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        params, lr = self.param_groups[0]["params"], self.param_groups[0]["lr"]
+        own = torch.enable_grad()(closure)
+        self.taken += 1
+        late = self.taken > self.AFTER
+        if late and self.how == "a gradient before":
+            for p in params:
+                if p.grad is not None:
+                    p.sub_(p.grad, alpha=lr)
+        if late and self.how == "an old tensor in place":
+            for p in params:
+                self.state[p]["old"].mul_(0.9)
+        if late and self.how == "an earlier closure":
+            torch.enable_grad()(self.kept)()
+        if self.how == "an earlier closure":
+            self.kept = closure
+        loss = own()
+        if late and self.how == "the loss's history" and loss.grad_fn is not None:
+            lr = 2 * lr
+        if late and self.how == "the loss's need of one" and not loss.requires_grad:
+            lr = 2 * lr
+        if late and self.how == "what it catches":
+            try:
+                lr = lr * float(loss)
+            except Exception:
+                lr = 3 * lr
+        for p in params:
+            self.state[p]["old"] = p.clone()
+            views = p.detach(), p.view(-1)
+            p.add_(p.grad, alpha=0.05)
+            if not (late and self.how == "views"):
+                del views
+            p.data = self.state[p]["old"]
+            p.sub_(p.grad, alpha=lr)
+            if late and self.how == "an old tensor":
+                p.sub_(self.state[p]["old"], alpha=0.1)
+            if late and self.how == "two of them":
+                self.state[p]["other"] = p.clone()
+                p.data = self.state[p]["other"]
+                p.sub_(p.grad, alpha=lr)
+            if late and self.how == "views":
+                p.sub_(views[0], alpha=0.1)
+        return loss
+
+
+LATE = (
+    "a gradient before", "an old tensor in place", "an earlier closure", "the loss's history", "what it catches", "an old tensor",
+    "two of them", "views",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", LATE)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_what_begins_late_is_seen_when_it_is_done(how: str, kind: Any) -> None:
+    arm = with_closure(partial(Late, how=how))
+    task = make_task(epochs=20)
+    if kind is Population and how != "an earlier closure":
+        assert probe(task, arm, numerics()) is None
+    try:
+        found = train_with(kind, task, arm, members(), numerics())
+    except NotVectorizable:
+        return
+    assert how == "two of them"  # of which nobody reads the first
+    assert_same(found, loop.train(task, arm, members(), numerics()), 1e-8)
+
+
+def test_a_loss_needs_a_gradient() -> None:
+    arm = with_closure(partial(Late, how="the loss's need of one"))
+    found = train_with(Population, make_task(epochs=20), arm, members(), numerics())
+    assert_same(found, loop.train(make_task(epochs=20), arm, members(), numerics()), 1e-8)
+
+
+class FirstMore(torch.optim.SGD):
+    """Its first step evaluates as often as its own loss asks for."""
+
+    taken = 0
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        closure = torch.enable_grad()(closure)
+        loss, times = closure(), 0
+        while self.taken == 0 and times < 20 * self.param_groups[0]["lr"] * loss * 30 - 1:
+            loss, times = closure(), times + 1
+        self.taken += 1
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"])
+        return loss
+
+
+def test_each_member_counts_its_own_evaluations() -> None:
+    arm = with_closure(FirstMore)
+    expected = loop.train(make_task(), arm, members(), numerics())
+    assert len(set(expected.gradient_evaluations.tolist())) > 1
+    assert_same(train_with(Population, make_task(), arm, members(), numerics()), expected, 1e-8)
+
+
+class Holds(torch.optim.SGD):
+    """Holds the model, and lets its statistics rest while it looks further ahead."""
+
+    def __init__(self, model: Any, lr: float) -> None:
+        super().__init__(model.parameters(), lr=lr)
+        self.model = model
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        closure = torch.enable_grad()(closure)
+        loss = closure()
+        self.model.eval()
+        closure()
+        self.model.train()
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"])
+        return loss
+
+
+def test_one_that_holds_the_model_is_refused() -> None:
+    arm = Contender("candidate", lambda model, run, lr: Holds(model, lr), LR, closure="yes")
+    with pytest.raises(NotVectorizable, match="it holds the model"):
+        train_with(Population, make_task(normed), arm, members(), numerics())
+
+
 class Stale(torch.optim.SGD):
     """Begins a step with the gradient of the last one."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
+        self.zero_grad()
         for p in self.param_groups[0]["params"]:
             if p.grad is not None:
                 p.sub_(p.grad, alpha=self.param_groups[0]["lr"])
@@ -127,7 +273,13 @@ def sharp(back: Any) -> Callable[..., Any]:
     return lambda params, lr: Sharp(params, lr, back)
 
 
-RULES = {"copied back": sharp(copied), "given back": sharp(given), "by the loss": Polyak, "now and then": NowAndThen}
+RULES = {
+    "zeroed": Zeroed,
+    "copied back": sharp(copied),
+    "given back": sharp(given),
+    "by the loss": Polyak,
+    "now and then": NowAndThen,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +130,10 @@ def test_more_candidates_than_colours_leave_no_two_of_a_colour():
     verdicts = [{"candidate": name, "difference": float(i)} for i, name in enumerate(names)]
     reading = suite.Reading(SimpleNamespace(candidates=names), {"verdicts": verdicts}, {}, [], "")
     assert reading.coloured == ["c8", "c7", "c6", "c5", "c4"]
+    contenders = [SimpleNamespace(name=n, reference="mine.py:C0" if n == "c0" else n) for n in names]
+    plans: list[Any] = [SimpleNamespace(science=SimpleNamespace(contenders=contenders))]
+    own = suite.Reading(reading.suite, reading.content, {}, plans, "")
+    assert own.coloured == ["c8", "c7", "c6", "c5", "c0"]  # for whose sake the page was made
     shares = [Series("base", look(0), np.array([1.0, 0.0]))]
     shares += [Series(name, reading.look(name), np.array([1.0, 0.0])) for name in names]
     with drawing():

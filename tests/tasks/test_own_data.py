@@ -279,8 +279,9 @@ WRITTEN = {
     "points alone": (";", ("1.234", "5.678", "0.5"), (1.234, 5.678, 0.5)),
     "French": (";", ("7\u202f900,18", "7\u00a0900,18", "12 000,5", "3,25"), (7900.18, 7900.18, 12000.5, 3.25)),
     "Swiss": (",", ("7'898.89", "1’000", "12"), (7898.89, 1000, 12)),
-    "money": (",", ("$12", "-$3.50", "€ 7", "8 €", "£1000"), (12, -3.5, 7, 8, 1000)),
-    "books": (",", ("(12.50)", "23-", "($3)", "1"), (-12.5, -23, -3, 1)),
+    "dollars": (",", ("$12", "-$3.50", "$1000"), (12, -3.5, 1000)),
+    "euros": (";", ("€ 7", "8 €", "1.234,50 €"), (7, 8, 1234.5)),
+    "books": (",", ("(12.50)", "23.25-", "($3.10)", "1"), (-12.5, -23.25, -3.1, 1)),
     "a minus of typesetters": (",", ("−1.29", "2"), (-1.29, 2)),
     "percentages": (";", ("1,5 %", "2%"), (1.5, 2)),
 }  # fmt: skip
@@ -299,6 +300,45 @@ def test_numbers_as_offices_write_them(how, tmp_path):
     assert not task.note.count("left out")
     quantity = find(f"table:{path}", {"target": "x"})
     assert set(quantity.data.data.all().targets) <= {*numbers, *range(len(numbers))}  # type: ignore[attr-defined]
+
+
+WORDS = {
+    "grades": ("1", "1-", "2", "2-"),
+    "brackets": ("(1)", "1", "(2)"),
+    "dates": ("01.01.2023", "02.01.2023", "03.02.2023"),
+    "versions": ("1.2.3", "1.10", "1.2.4"),
+    "ages": ("<18", "18", ">65"),
+    "currencies": ("$5", "€5", "$7"),
+    "telephones": ("030 123 456", "030 123 457"),
+}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("how", WORDS)
+def test_what_only_looks_like_numbers_are_words(how, delimiter, tmp_path):
+    path, kinds = tmp_path / "a.csv", WORDS[how]
+    lines = (f"{kinds[i % len(kinds)]}{delimiter}{i % 2}\n" for i in range(60))
+    path.write_text(f"x{delimiter}y\n" + "".join(lines), encoding="utf-8")
+    assert "1 column of words" in find(f"table:{path}", {"target": "y"}).note
+    assert f"{len(kinds)} classes" in find(f"table:{path}", {"target": "x"}).note
+
+
+def test_a_cell_of_a_remark_proves_nothing(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text(
+        "a;note;y\n" + "".join(f"{i % 7};{'3,5' if i == 9 else 'ok'};{'8.509' if i % 3 else 16}\n" for i in range(60))
+    )
+    assert verdict(f"table:{tmp_path / 'a.csv'}", tmp_path / "run", "--target", "y") == 2
+    assert "column 'y' has numbers with commas or points, which may mean two things" in capsys.readouterr().err
+
+
+def test_names_that_are_numbers_are_names(tmp_path):
+    (tmp_path / "a.csv").write_text("0,1,2\n" + "".join(f"{i}.5,{i % 7},{i % 2}\n" for i in range(60)))
+    assert find(f"table:{tmp_path / 'a.csv'}", {"target": "2"}).note == "60 rows, 2 columns of numbers, 2 classes"
+
+
+def test_a_quantity_may_depend_on_the_number_of_its_row(tmp_path):
+    (tmp_path / "a.csv").write_text("id,x,y\n" + "".join(f"{i},{i % 7},{i * i}.5\n" for i in range(60)))
+    assert "2 columns of numbers" in find(f"table:{tmp_path / 'a.csv'}", {"target": "y"}).note
 
 
 @pytest.mark.parametrize("gap", ["\\N", "<NA>", "#N/A", "#DIV/0!", "(null)", ".", "missing", "unknown", "k.A."])
@@ -337,9 +377,10 @@ def test_encodings_that_spreadsheets_write(encoding):
         ("x,y\n" + "".join(f'"1,{i:03}",{i % 2}\n' for i in range(50)), "y", "column 'x' has numbers with commas or points"),
         ("x\ty\n" + "563\t0\n3,057\t1\n" * 25, "y", "column 'x' has numbers with commas or points"),
         ("x;y\n" + "563;0\n3.057;1\n" * 25, "y", "column 'x' has numbers with commas or points"),
-        ("x,y\n" + "".join(f"{'<0.01' if i % 3 else i},{i % 2}\n" for i in range(60)), "y",
-         "column 'x' holds numbers that are not all written alike, such as '<0.01'"),
-        ("x,y\n" + "".join(f"{i}.5{'%' * (i % 2)},{i % 2}\n" for i in range(60)), "y", "not all written alike, such as '1.5%'"),
+        ("x,y\n" + "".join(f"{f'<0.0{i}' if i % 3 else i},{i % 2}\n" for i in range(60)), "y",
+         "column 'x', which names each row, if '<0.0"),
+        ("x,y\n" + "".join(f"{i}.5{'%' * (i % 2)},{i % 2}\n" for i in range(60)), "y",
+         "which names each row, if '1.5%' is no number"),
         ("0.1,4.5,1\n" * 40, "1", "its first line holds numbers alone, and should name the columns"),
         ("x y z\n" + "1 2 3\n" * 40, "y", "no comma, semicolon, tab or bar parts its first line"),
         ("x;y\n" + "563.5;0\n3,057.5;1\n" * 25, "y", "column 'x' has numbers with commas or points"),
@@ -434,6 +475,10 @@ def _deep(level: float, kind: type) -> Image.Image:
 MODES = {
     "16 bits, each with all of its own": lambda i: (_deep((240, 60_000)[i], np.uint16), "png"),
     "12 bits": lambda i: (_deep((2_000, 4_095)[i], np.uint16), "png"),
+    "fractions with edges": lambda i: (
+        Image.fromarray((np.indices((64, 64)).sum(0) % 16 < 4 + 6 * i).astype(np.float32)),
+        "tiff",
+    ),
     "large fractions": lambda i: (_deep((0.9, 250)[i], np.float32), "tiff"),
     "16 bits": lambda i: (Image.fromarray(np.full((9, 9), 9_000 + 40_000 * i, dtype=np.uint16)), "png"),
     "fractions": lambda i: (Image.fromarray(np.full((9, 9), 0.2 + 0.6 * i, dtype=np.float32)), "tiff"),
@@ -748,6 +793,8 @@ def test_sizes_go_by_the_names_of_parameters(given):
 
 
 def test_a_quantity_may_come_as_a_column(given):
+    task = find(f"table:{given / 'people.csv'}", {"target": "count", "model": f"{given / 'nets.py'}:wide"})
+    assert [name for name, _ in task.model().named_parameters()] == ["weight", "bias"]
     asked = ["--target", "count", "--model", f"{given / 'nets.py'}:wide"]
     assert verdict(f"table:{given / 'people.csv'}", given / "run", *asked) == 0
 
@@ -767,6 +814,11 @@ class Seer(nn.Module):
 
 def back(symbols, context):
     return Seer(symbols, context, False)
+
+def silent(symbols, context):
+    made = Seer(symbols, context)
+    nn.init.zeros_(made.out.weight)
+    return made
 """
 
 
@@ -775,6 +827,7 @@ def test_a_network_that_sees_what_it_predicts_is_refused(prose, tmp_path, capsys
     asked = ["--context", "8", "--plan-only", "--model"]
     assert verdict(f"text:{prose}", tmp_path / "run", *asked, f"{tmp_path / 'nets.py'}:Seer") == 2
     assert "nets.py:Seer sees token 8 where it predicts it: make it causal" in capsys.readouterr().err
+    assert verdict(f"text:{prose}", tmp_path / "run", *asked, f"{tmp_path / 'nets.py'}:silent") == 2
     assert verdict(f"text:{prose}", tmp_path / "run", *asked, f"{tmp_path / 'nets.py'}:back") == 0
 
 

@@ -113,7 +113,7 @@ class _Training:
         values = torch.cat([means, torch.stack([finite, self.population.sound]).double()]).cpu().numpy()
         if ((values[4] == 0) & (self.diverged == 0)).any():
             raise NotVectorizable(self.population.unsound)
-        self.evaluations[self.diverged == 0] = self.population.evaluations
+        self.evaluations = np.where(self.diverged == 0, self.population.evaluations, self.evaluations)
         sound = np.isfinite(values[:3]).all(0) & (values[3] > 0)
         lost = ~sound & (self.diverged == 0)
         self.diverged[lost] = epoch + 1

@@ -61,10 +61,19 @@ class Reading:
 
     @cached_property
     def coloured(self) -> list[str]:
-        """The candidates that have a colour of their own: all in the suite's order or, where colours don't suffice, the best."""
+        """The candidates that have a colour of their own: all in the suite's order or, where colours don't suffice, the best.
+
+        Among these are those that are no part of assay, for whose sake a page is made.
+        """
         if len(self.suite.candidates) <= COLOURS:
             return list(self.suite.candidates)
-        return [v["candidate"] for v in self.verdicts[:COLOURS]]
+        best = [v["candidate"] for v in self.verdicts]
+        return sorted(sorted(best, key=lambda name: name not in self.brought)[:COLOURS], key=best.index)
+
+    @cached_property
+    def brought(self) -> set[str]:
+        """The candidates that somebody brought along."""
+        return {c.name for c in self.contenders if not c.reference or ":" in c.reference} & set(self.suite.candidates)
 
     def slot(self, candidate: str) -> int | None:
         """Which colour the candidate has, None for none of its own; the baseline's is 0."""
@@ -193,7 +202,8 @@ def _profiles(reading: Reading) -> Card:
     inner = np.abs(x) <= max(2.0, min(6.0, _spread(lines, x)))
     others = ""
     if len(reading.coloured) < len(described):
-        others = f" In colour are the {len(reading.coloured)} that lie best over all tasks, the others are grey."
+        which = "that lie best over all tasks" + (", and those brought along" if reading.brought else "")
+        others = f" In colour are the {len(reading.coloured)} {which}, the others are grey."
     return Card(
         "profiles",
         "Performance profiles",

@@ -36,7 +36,7 @@ class Compiled(Population):
     """See the module. `missed` counts the steps that ran eagerly."""
 
     compiles = True
-    unsound = f"{UNSOUND}, or takes another branch than where its compiled steps were traced"
+    unsound = f"it takes another branch than where its compiled steps were traced, or {UNSOUND.removeprefix('it ')}"
 
     def begin(self, batches: Batches) -> None:
         """Find the variants of a step, or make them."""

@@ -109,6 +109,8 @@ class Trace:
                 population.stepped(self.one.optimizer, evaluate, wrapped, reads) as mode,
             ):
                 self.evaluations = mode.evaluations
+                if population.closure and mode.given != population.shared:
+                    raise _unsteady(min(mode.given ^ population.shared))
                 refuse_shared_memory(walk(self.one.optimizer, known), wrapped)
             if changed := [path for path, value in attributes(population.model).items() if kept.get(path) != value]:
                 raise NotCompilable(f"the model changes what it keeps as it trains: {min(changed)}")

@@ -264,8 +264,9 @@ def _place(mode: Any, tensor: Tensor, value: Tensor) -> None:
         raise NotVectorizable("it exchanges p.data for another tensor and keeps the old one")
     if value.shape != tensor.shape or value.dtype != tensor.dtype:
         raise NotVectorizable("it gives p.data another shape or type")
-    mode.placed.append((tensor, value))
     tensor.copy_(value)
+    mode.placed.append((tensor, value))
+    mode.dead[id(value)] = value
 
 
 def _freeze(mode: Any, tensor: Tensor, wanted: bool = True) -> Tensor:
@@ -281,7 +282,16 @@ def _set_grad(mode: Any, tensor: Tensor, value: Tensor | None) -> None:
 
 def _is_parameter(mode: Any, tensor: Tensor) -> bool:
     """A parameter's are True though no gradient is recorded here."""
-    return id(tensor) in mode.grads or bool(_get("requires_grad")(tensor))
+    return (
+        id(tensor) in mode.grads or any(tensor is loss for loss in mode.losses) or bool(_get("requires_grad")(tensor))
+    )
+
+
+def _history(mode: Any, tensor: Tensor) -> Any:
+    """None is recorded here; of a loss that a closure gave there would be one."""
+    if any(tensor is loss for loss in mode.losses):
+        raise NotVectorizable("it looks at how its loss was computed")
+    return _get("grad_fn")(tensor)
 
 
 _BOTH: dict[str, Callable[..., Any]] = {  # in torch and of Tensor
@@ -295,7 +305,8 @@ _BOTH: dict[str, Callable[..., Any]] = {  # in torch and of Tensor
 
 OVERRIDES: dict[Any, Callable[..., Any]] = {
     **{getattr(home, name): override for name, override in _BOTH.items() for home in (torch, Tensor)},
-    _get("grad"): lambda mode, tensor: mode.grads.get(id(tensor)),
+    _get("grad"): lambda mode, tensor: mode.gradient(tensor),
+    _get("grad_fn"): _history,
     Tensor.grad.__set__: _set_grad,  # type: ignore[attr-defined]
     Tensor.grad.__delete__: lambda mode, tensor: _set_grad(mode, tensor, None),  # type: ignore[attr-defined]
     _get("data"): _lend,

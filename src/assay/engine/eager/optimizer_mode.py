@@ -34,6 +34,16 @@ from assay.engine.torch_private import batched, is_batched, left, physical, torc
 from assay.errors import said
 
 UNSOUND = "it computes a number that Python refuses (a division by zero, out of a function's domain, or too large)"
+AWAITED = "it reads a gradient before its closure has computed it"
+DEAD = "it uses a tensor that it gave to p.data before, and that is a weight since"
+LATE = "it calls a closure that was given to another step"
+VIEWS = frozenset(
+    (
+        "__get__", "__getitem__", "chunk", "detach", "diagonal", "expand", "expand_as", "flatten", "movedim", "narrow", "permute",
+        "ravel", "reshape", "reshape_as", "select", "split", "squeeze", "swapaxes", "t", "transpose", "unbind", "unflatten",
+        "unfold", "unsqueeze", "view", "view_as",
+    )
+)  # fmt: skip  # what may be in a parameter's memory
 APART = "its members take different branches (it reads a value on which they differ)"
 
 
@@ -48,7 +58,10 @@ class OptimizerMode(PatchingMode):
     Attributes:
         sound: (members,) bool, or () for all: whether Python would have computed every number too; None where none was.
         placed: parameters, and what `p.data = …` gave them, whose memory is the parameter's then: nobody else may keep it.
-        shared: paths of what is kept and is in a parameter's memory, which its owner notes.
+        losses: what its closure gave, which torch would record the history of.
+        given: paths of what is kept and was given to `p.data` in this step, which its owner notes.
+        dead: tensors that were given to `p.data` and kept: they are in p's memory in torch, and not here; nobody may use them.
+        refused: the first refusal, for code that steps may catch whatever is raised.
         evaluations: how often a step has called its `closure`.
     """
 
@@ -66,8 +79,11 @@ class OptimizerMode(PatchingMode):
         self.alive, self.on_read = alive, on_read
         self.sound: Tensor | None = None
         self.placed: list[tuple[Tensor, Tensor]] = []
-        self.shared: set[str] = set()
-        self.evaluations = 0
+        self.evaluations, self.awaited, self.over = 0, False, False
+        self.losses: list[Tensor] = []
+        self.given: set[str] = set()
+        self.dead: dict[int, Tensor] = {}
+        self.refused: NotVectorizable | None = None
         self.lent: dict[int, list[weakref.ref[Tensor]]] = {}  # what `p.data` gave, by id of p
 
     def replacements(self) -> dict[tuple[Any, str], Callable[..., Any]]:
@@ -88,7 +104,9 @@ class OptimizerMode(PatchingMode):
 
     def closure(self, evaluate: Callable[[], tuple[Tensor, Sequence[Tensor | None]]]) -> Tensor:
         """What a step calls for losses and gradients where its members' weights are by now; outside, `evaluate` runs as ever."""
-        self.evaluations += 1
+        if self.over:
+            raise NotVectorizable(LATE)
+        self.evaluations, self.awaited = self.evaluations + 1, False
         self.__exit__(None, None, None)
         try:
             with left(self.width), torch.enable_grad():
@@ -97,15 +115,30 @@ class OptimizerMode(PatchingMode):
             self.__enter__()
         own = (g if g is None else batched(g, self.level) for g in gradients)
         self.grads.update(zip(self.grads, own, strict=True))
-        return batched(losses, self.level)
+        self.losses.append(batched(losses, self.level))
+        return self.losses[-1]
+
+    def gradient(self, tensor: Tensor) -> Any:
+        """What stands for `p.grad`: until its closure was called, what can be set and asked for None alone."""
+        return _AWAITED if self.awaited and id(tensor) in self.grads else self.grads.get(id(tensor))
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Called by torch for every operation inside."""
-        return self.call(func, args, kwargs or {})
+        try:
+            return self.call(func, args, kwargs or {})
+        except NotVectorizable as error:
+            self.refused = self.refused or error
+            raise
+
+    def _noted(self, reason: str) -> NotVectorizable:
+        self.refused = self.refused or NotVectorizable(reason)
+        return self.refused
 
     @hands_on
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation, another in its place where it has to be."""
+        if self.dead and any(id(a) in self.dead for a in _flat(args, kwargs)):
+            raise NotVectorizable(DEAD)
         if kwargs.get("out") is not None:
             out = kwargs.pop("out")
             result = self.call(func, args, kwargs)
@@ -131,6 +164,9 @@ class OptimizerMode(PatchingMode):
         if (decomposed := DECOMPOSED.get(name)) is not None and decomposed.needed(args, kwargs):
             return decomposed.run(*args, **kwargs)
         result = self._run(func, name, args, kwargs)
+        if name in VIEWS and args and id(args[0]) in self.grads:
+            views = [view for view in _flat((result,), {}) if isinstance(view, Tensor)]
+            self.lent.setdefault(id(args[0]), []).extend(map(weakref.ref, views))
         shared = func in FACTORIES and isinstance(result, Tensor) and not is_batched(result)
         return self.own(result) if shared else result
 
@@ -182,10 +218,10 @@ class OptimizerMode(PatchingMode):
         """What holds where Python computes a number without an error, of each member or of all: seen to now, or later."""
         if not isinstance(condition, Tensor):
             if not condition:
-                raise NotVectorizable(UNSOUND)
+                raise self._noted(UNSOUND)
         elif self.on_read is not None:
             if not all(values_of(condition)):
-                raise NotVectorizable(UNSOUND)
+                raise self._noted(UNSOUND)
             self.on_read(physical(condition), None)
         else:
             self.sound = condition if self.sound is None else self.sound & condition
@@ -227,7 +263,7 @@ class OptimizerMode(PatchingMode):
         if self.alive is not None and len(values) == self.width:
             values = [value for value, alive in zip(values, self.alive.tolist(), strict=True) if alive] or values[:1]
         if not all(same(value, values[0]) for value in values):
-            raise NotVectorizable(apart)
+            raise self._noted(apart)
         if self.on_read is not None:
             self.on_read(physical(tensor), values[0])
         return values[0]
@@ -252,6 +288,20 @@ class OptimizerMode(PatchingMode):
             named = {k: a[i] if isinstance(a, list | tuple) else a for k, a in kwargs.items()}
             results.append(self.call(operation, tuple(own), named))
         return None if name.endswith("_") else results
+
+
+class _Awaited:
+    """A gradient that isn't there yet: whoever does anything with it is refused."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotVectorizable(AWAITED)
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise NotVectorizable(AWAITED)
+
+
+_AWAITED = _Awaited()
 
 
 def _small(args: Any) -> bool:

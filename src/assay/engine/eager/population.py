@@ -25,6 +25,7 @@ from assay.engine.eager.object_graph import (
     leaves_of,
     names_of,
     numbers_of,
+    places,
     replace_known,
     token,
     walk,
@@ -55,7 +56,7 @@ class Population:
         unsound: why members can't go on that have left what is `sound`.
         alive: (members,) bool, who still counts; all, if None.
         shared: paths of what is kept and is in a weight's memory, until the next step keeps another tensor there.
-        evaluations: of each member's gradient so far, by its closure more than once a step.
+        evaluations: (members,) of the gradient so far, by closures more than one a step.
         taken: steps so far; the first `warm` were taken by the loop, so that lazily made state is there. On a device none
             is, where that works: there, steps of single members would take longer than all that follows.
     Raises:
@@ -87,7 +88,8 @@ class Population:
         # An optimizer may keep its own model, whose weights are replaced
         if setups[0].closure == "graph":
             raise NotVectorizable("its step differentiates the gradient")
-        self.closure, self.evaluations = setups[0].closure == "yes", setups[0].evaluations
+        self.closure = setups[0].closure == "yes"
+        self.evaluations = np.array([setup.evaluations for setup in setups])
         self.model = copy.deepcopy(setups[0].model).to(numerics.device).train()
         self.optimizer = setups[0].optimizer
         self.trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
@@ -131,6 +133,9 @@ class Population:
         refuse_hooks(setups[0].model, setups[0].optimizer)
         walked = [leaves_of(setup) for setup in setups]
         first = walked[0]
+        held = (place.value for place in places(setups[0].optimizer, names_of(setups[0].model)))
+        if self.closure and any(isinstance(value, nn.Module) for value in held):
+            raise NotVectorizable("it holds the model, and may change it between two evaluations")
         weights = tensors_of(setups[0].model)
         self.shared = {path for path, leaf in first.items() if self.closure and _is_one_of(leaf, weights.values())}
         refuse_shared_memory({path: leaf for path, leaf in first.items() if path not in self.shared}, weights)
@@ -219,7 +224,7 @@ class Population:
         with self.stepped(self.optimizer, evaluate, self.wrapped) as mode:
             self._settle(mode)
         self.evaluations += mode.evaluations
-        self.shared = mode.shared
+        self.shared = mode.given
 
     @contextlib.contextmanager
     def stepped(
@@ -239,26 +244,27 @@ class Population:
                 refuse_kept(mode.placed, walk(optimizer, names) if mode.placed else {}, wrapped)
                 yield mode
             return
-        before = [leaf.value for leaf in walk(optimizer, names).values()]
+        before = walk(optimizer, names)
         with self.together([None] * len(self.trained), wrapped, on_read) as mode:
+            mode.awaited = True
+            mode.dead |= {id(before[path].value): before[path].value for path in self.shared & before.keys()}
             optimizer.step(functools.partial(mode.closure, evaluate))
+            mode.over = True
             kept = walk(optimizer, names)
-            self._put_back(mode, kept, {id(value) for value in before})
+            self._put_back(mode, kept, {id(leaf.value) for leaf in before.values()})
+            mode.dead = {}
             refuse_kept(mode.placed, kept, wrapped)
             yield mode
 
     def _put_back(self, mode: OptimizerMode, kept: Mapping[str, Leaf], old: set[int]) -> None:
         """What SAM does: the weights as they were are kept anew in each step, and given to `p.data`: they are p's memory then.
 
-        Where p goes, they go; what was there before the step would go on being p, and is left to be refused.
+        They are until the next step keeps others; here they aren't, so that it may do nothing else with them before.
         """
         fresh = {id(leaf.value): path for path, leaf in kept.items() if id(leaf.value) not in old}
-        if lasting := [path for path in self.shared & kept.keys() if path not in fresh.values()]:
+        mode.given = {fresh[id(value)] for _, value in mode.placed if id(value) in fresh}
+        if lasting := [p for p, leaf in kept.items() if id(leaf.value) in mode.dead and id(leaf.value) not in fresh]:
             raise NotVectorizable(f"{lasting[0]} and a weight share their memory")
-        for p, value in mode.placed:
-            if id(value) in fresh:
-                value.copy_(p)
-                mode.shared.add(fresh[id(value)])
         mode.placed = [(p, value) for p, value in mode.placed if id(value) not in fresh]
 
     def _settle(self, mode: OptimizerMode) -> None:
@@ -276,6 +282,8 @@ class Population:
             grads = dict(zip((id(wrapped[name]) for name in self.trained), own, strict=True))
             with OptimizerMode(self.width, level, grads, self.numerics.device, self.alive, on_read) as mode:
                 yield mode
+            if mode.refused is not None:  # and the optimizer went on
+                raise mode.refused
 
     def _apply_schedule(self) -> None:
         if self.contender.schedule is None:
@@ -297,7 +305,9 @@ class Population:
         switch = getattr(self.optimizer, "train" if training else "eval", None)
         if callable(switch):
             try:
+                kept = walk(self.optimizer, self.known) if self.shared else {}
                 with self.together([None] * len(self.trained), self.wrapped) as mode:
+                    mode.dead |= {id(kept[path].value): kept[path].value for path in self.shared & kept.keys()}
                     switch()
                     refuse_kept(mode.placed, walk(self.optimizer, self.known) if mode.placed else {}, self.wrapped)
                     self._settle(mode)

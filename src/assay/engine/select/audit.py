@@ -93,6 +93,9 @@ def _unlike(
     expected: Curves, found: Curves, place: int, rounding: float, twin_of: Callable[[_Enough], Curves]
 ) -> str | None:
     """A line where the member at `place` is further from what was expected than rounding, as a twin shows it."""
+    counts = int(expected.gradient_evaluations[0]), int(found.gradient_evaluations[place])
+    if counts[0] != counts[1] and expected.diverged[0] == found.diverged[place]:
+        return f"it evaluates the gradient {counts[1]} times, by the loop {counts[0]}"
     scored = list(_scores_apart(expected, found, place, rounding))
     if _apart(expected, found, place, rounding, None) is None and not scored:
         return None

@@ -122,6 +122,9 @@ def _difference(task: Task, expected: Curves, found: Curves, tolerance: float) -
     """What differs most between two engines' curves, in one line; None within the tolerance."""
     if (expected.diverged != found.diverged).any():
         return f"members diverge in epochs {found.diverged.tolist()}, in the loop in {expected.diverged.tolist()}"
+    if (expected.gradient_evaluations != found.gradient_evaluations).any():
+        counts = f"{found.gradient_evaluations.tolist()}, in the loop {expected.gradient_evaluations.tolist()}"
+        return f"members evaluate the gradient {counts} times"
     if (unlike := scored_otherwise(expected.validation, found.validation, tolerance)) is not None:
         return f"validation scores differ by {unlike:.1e} from the loop's"
     compared: dict[str, tuple[np.ndarray, np.ndarray]] = {n: (getattr(expected, n), getattr(found, n)) for n in _TRACES}

@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,8 +39,6 @@ def decoded(content: bytes, source: object) -> str:
     zeros = [content[place::2].count(0) for place in (0, 1)]
     if not min(zeros) and 4 * max(zeros) > len(content):  # half of each western letter
         return content.decode("utf-16-le" if zeros[1] else "utf-16-be", errors="replace")
-    if any(zeros):
-        raise UsageError(f"{source} holds bytes of zero, so it is no text: save it as text, in UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -70,6 +68,8 @@ def cells_of(file: File) -> Cells:
         UsageError: it is no text or can't be read, a name comes twice, or a row has other cells than the header.
     """
     text = decoded(file.read(), file).replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        raise UsageError(f"{file} holds bytes of zero, so it is no text: save it as text, in UTF-8")
     # As spreadsheets tell each other; csv passes over the empty line that is left
     told = re.match(rf"(?i)sep=([{DELIMITERS}: ])\n", text)
     text = text[told.end() - 1 :] if told else text
@@ -101,7 +101,7 @@ def cells_of(file: File) -> Cells:
         raise UsageError(f"{file}: the column {doubled[0]!r} comes twice: rename one of them")
     columns = list(zip(*found[1:], strict=True)) or [()] * len(names)
     by_name = {name: list(column) for name, column in zip(names, columns, strict=True)}
-    if all(re.fullmatch(ALIKE, name) for name in found[0]):
+    if all(re.fullmatch(ALIKE, name) for name in found[0]) and not all(name.isdigit() for name in found[0]):
         raise UsageError(
             f"{file}: its first line holds numbers alone, and should name the columns: write their names above it"
         )
@@ -111,38 +111,42 @@ def cells_of(file: File) -> Cells:
 def _decimal(columns: Mapping[str, Sequence[str]]) -> str:
     """What begins decimals where commas don't part columns: a comma, and points part thousands where the table shows it.
 
-    It does with one 1.234,5, or with commas that can be nothing else beside points that can be nothing else.
+    It does with one 1.234,5, or with a column of numbers whose commas can be nothing else beside points that can be nothing else.
     """
-    words = [_plain(word) for column in columns.values() for word in column]
+    plain = [[_plain(word) for word in column if word] for column in columns.values()]
+    words = [word for column in plain for word in column]
     if any(re.fullmatch(PARTED, word) for word in words):
         return ",."
     pointed = [word for word in words if re.fullmatch(r"[-+]?\d+\.\d+%?", word)]
-    groups = bool(pointed) and all(re.fullmatch(GROUPS, word) for word in pointed)
-    return ",." if groups and any(re.fullmatch(DECIMALS, word) for word in words) else ","
+    if not pointed or not all(re.fullmatch(GROUPS, word) for word in pointed):
+        return ","
+    shown = any(
+        any(re.fullmatch(DECIMALS, word) for word in column)
+        and all(re.fullmatch(rf"[-+]?\d+(,\d+)?%?|{GROUPS}", word) for word in column)
+        for column in plain
+    )
+    return ",." if shown else ","
 
 
+CURRENCIES = "$€£¥"
 _SAID = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"})
 
 
 def _plain(word: str) -> str:
-    """A number without its currency, and without blanks or quotes between its thousands; (1) and 1- are -1."""
+    """A number without its currency, and without blanks or quotes between its thousands; (1.50) and 1.50- are -1.50."""
     if not any(c.isdigit() for c in word) or len(word) > 40:
         return word
     plain = re.sub(r"^([-+(]?)\s*[$€£¥]\s*|\s*[$€£¥](\)?)$", r"\1\2", word.translate(_SAID))
-    plain = re.sub(r"(?<=\d)[ '](?=\d{3}(?!\d))", "", plain)
-    if negative := re.fullmatch(r"\((\d[\d.,]*)\)|(\d[\d.,]*)-", plain):
+    if re.fullmatch(r"[-+(]?[1-9]\d{0,2}([ ']\d{3})+([.,]\d+)?[)%-]?", plain):
+        plain = plain.replace(" ", "").replace("'", "")
+    if negative := re.fullmatch(r"\((\d+[.,][\d.,]*)\)|(\d+[.,][\d.,]*)-", plain):  # 1- may be a grade
         return f"-{negative[1] or negative[2]}"
     return plain if re.fullmatch(ALIKE, plain) else word
 
 
-def see_readable(values: np.ndarray, words: Sequence[str | None], most: float) -> None:
-    """ValueError where more than that share of what is written like numbers isn't read as one, and all of it is written so."""
-    known = [(word, value) for word, value in zip(words, values, strict=True) if word is not None]
-    unread = [word for word, value in known if np.isnan(value)]
-    if len(unread) > most * len(known) and all(re.fullmatch(ALIKE, _plain(word)) for word, _ in known):
-        raise ValueError(
-            f"holds numbers that are not all written alike, such as {unread[0][:40]!r}: write them one way, as 1234.5"
-        )
+def written_alike(words: Iterable[str]) -> bool:
+    """Whether all of them are written as numbers may be, `<0.01` and `1.2.3` too."""
+    return all(re.fullmatch(ALIKE, _plain(word)) for word in words)
 
 
 def with_commas(word: str) -> bool:
@@ -169,7 +173,8 @@ def as_numbers(words: Sequence[str | None], decimal: str) -> np.ndarray:
 
     Where all end in %, so many hundredths. With ",." points part thousands: one of the table is written 1.234,5.
     """
-    words = [word and _plain(word) for word in words]
+    if len({sign for word in words if word for sign in CURRENCIES if sign in word}) < 2:  # $5 isn't €5
+        words = [word and _plain(word) for word in words]
     if all(word.endswith("%") for word in words if word):
         words = [word and word[:-1].rstrip() for word in words]
     if decimal == ",.":

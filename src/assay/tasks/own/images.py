@@ -120,10 +120,14 @@ def stacked(pixels: Sequence[np.ndarray], source: object) -> np.ndarray:
     Raises:
         UsageError: they are of one colour, and the same.
     """
-    largest = max((float(p.max()) for p in pixels if p.ndim == 2), default=0.0)
-    white = 1.0 if 0 < largest <= 1 else max(largest, 255.0)
+    white: dict[str, float] = {}  # of fractions, and of whole numbers
+    for kind in "fi":
+        largest = max((float(p.max()) for p in pixels if p.ndim == 2 and p.dtype.kind == kind), default=0.0)
+        white[kind] = 1.0 if 0 < largest <= 1 else max(largest, 255.0)
     levels = [
-        p if p.ndim == 3 else np.repeat((p.clip(0) * (255 / white)).round().astype(np.uint8)[..., None], 3, 2)
+        p
+        if p.ndim == 3
+        else np.repeat((p.clip(0) * (255 / white[p.dtype.kind])).round().astype(np.uint8)[..., None], 3, 2)
         for p in pixels
     ]
     x = np.stack(levels).transpose(0, 3, 1, 2)
@@ -158,7 +162,9 @@ def pixels(image: Picture) -> np.ndarray:
 
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        return np.asarray(Image.fromarray(np.asarray(image, dtype=np.float32)).resize((SIDE, SIDE)))
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        small = np.asarray(Image.fromarray(values).resize((SIDE, SIDE))).clip(values.min(), values.max())
+        return small if image.mode.startswith("F") else small.round().astype(np.int32)
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

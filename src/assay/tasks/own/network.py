@@ -49,11 +49,17 @@ class Given:
     def __call__(self) -> nn.Module:
         """A network with new weights; that of a quantity may give it as a column, (n, 1)."""
         made = self.make(*self.sizes, **dict(self.named))
-        if self.gives or not hasattr(made, "state_dict"):
-            return made
-        from torch import nn
+        if not self.gives and hasattr(made, "state_dict"):  # its class, so that its parameters keep their names
+            made.__class__ = type(type(made).__name__, (_Column, type(made)), {"__module__": type(made).__module__})
+        return made
 
-        return nn.Sequential(made, nn.Flatten(0))
+
+class _Column:
+    """Ahead of a network's own class: a column of numbers is those numbers."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().forward(*args, **kwargs)  # type: ignore[misc]
+        return found[:, 0] if hasattr(found, "shape") and len(found.shape) == 2 and found.shape[1] == 1 else found
 
 
 def network(usual: Network, given: str | None, gives: tuple[int, ...], **sizes: int) -> Callable[[], nn.Module]:

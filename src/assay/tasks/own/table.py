@@ -16,7 +16,7 @@ from assay.core import Split, Splits, Task
 from assay.errors import UsageError, nearest
 from assay.tasks.metrics import accuracy, rmse
 from assay.tasks.network import Network, at_least, cross_entropy, mean_squared_error
-from assay.tasks.own.cells import Cells, CsvFile, as_numbers, may_be_thousands, see_readable, with_commas
+from assay.tasks.own.cells import Cells, CsvFile, as_numbers, may_be_thousands, with_commas, written_alike
 from assay.tasks.own.files import TRAINED, Source, Version, counted, dealt, noted
 from assay.tasks.own.network import network
 
@@ -44,9 +44,7 @@ NO_TARGET = frozenset(
 NOTHING = NO_TARGET | frozenset(
     ("None", "none", "nil", "?", "-", "--", ".", "*", "n/a", "n.a.", "k.A.", "missing", "unknown", "Unknown")
 )
-COUNTS = frozenset(
-    ("column 1", "", "id", "index", "rownames", "row", "unnamed: 0", "x", "nr", "no")
-)  # what row numbers are called
+COUNTS = frozenset(("column 1", "id", "index", "row", "rownames", "unnamed: 0"))  # what numbers of rows are called
 FOREIGN = 0.1  # of a column's cells, at most, that are no numbers where the others are
 LARGEST = 1e100
 LEAST = 30  # rows to compare on
@@ -110,11 +108,7 @@ def rows(source: Table, target: str, version: Version) -> Rows:
         distinct, known = len(set(words) - {None}), len(words) - words.count(None)
         values = as_numbers(words, decimal)
         strange = [word for word, value in zip(words, values, strict=True) if word is not None and np.isnan(value)]
-        try:
-            see_readable(values, words, FOREIGN)
-        except ValueError as error:
-            raise UsageError(f"{source}: column {name!r} {error}") from None
-        if name.lower() in COUNTS and len(cells) > 2 and _counts(as_numbers(cells[name], decimal)):
+        if classes and name.lower() in COUNTS and len(cells) > 2 and _counts(as_numbers(cells[name], decimal)):
             notes.append(f"column {name!r}, which counts the rows")
             continue
         if distinct > 1 and len(strange) <= FOREIGN * known:
@@ -132,7 +126,11 @@ def rows(source: Table, target: str, version: Version) -> Rows:
             if distinct > 1:
                 notes.append(f"all of {name} but where it has gaps, for it names each row")
         else:
-            notes.append(f"column {name!r}, which {'is always the same' if distinct < 2 else 'names each row'}")
+            known_words = [word for word in words if word is not None]
+            unread = f", if {strange[0][:40]!r} is no number" if distinct > 1 and written_alike(known_words) else ""
+            notes.append(
+                f"column {name!r}, which {'is always the same' if distinct < 2 else f'names each row{unread}'}"
+            )
     if not numbers and not categories:
         why = "; ".join(notes) or "it is the only one"
         raise UsageError(f"{source} has no column to predict {target!r} from: {why}")
