@@ -241,6 +241,7 @@ class Population:
             with self.together(gradients, wrapped, on_read) as mode:
                 mode.evaluations = 1
                 optimizer.step()
+                mode.dead = {}
                 refuse_kept(mode.placed, walk(optimizer, names) if mode.placed else {}, wrapped)
                 yield mode
             return
@@ -309,6 +310,7 @@ class Population:
                 with self.together([None] * len(self.trained), self.wrapped) as mode:
                     mode.dead |= {id(kept[path].value): kept[path].value for path in self.shared & kept.keys()}
                     switch()
+                    mode.dead = {}
                     refuse_kept(mode.placed, walk(self.optimizer, self.known) if mode.placed else {}, self.wrapped)
                     self._settle(mode)
             except Exception as error:
