@@ -1,7 +1,7 @@
 """Which published optimizers run in the population engine, unmodified, and why the others don't.
 
 Every class of torch.optim, assay.optim and, if it is installed, pytorch-optimizer trains a small MLP in the plain loop
-and in the engine's two forms. "vectorized" and "compiled" mean that every number agreed: the parity probe, 30 steps in
+and in the engine's two forms. "vectorized" and "compiled" mean that every number agreed: the parity probe, 60 steps in
 float64, to 1e-5 relative, and that at least three steps in four ran compiled. Compiled steps are traced, split and
 replayed; with `--compiler` they also run through torch's compiler, half a minute a class, and must agree again.
 
@@ -212,7 +212,7 @@ def page(rows: Sequence[Row], compiler: bool) -> str:
         "# Which optimizers the population engine runs\n",
         f"Made by `{command}` with {', '.join(f'{name} {version}' for name, version in versions().items())}.\n",
         "Every class trains a small MLP in the plain loop and in the engine, unmodified, three members with rates of "
-        "their own. It counts as *vectorized* or *compiled* only if every number of 30 float64 steps agrees with the "
+        "their own. It counts as *vectorized* or *compiled* only if every number of 60 float64 steps agrees with the "
         f"loop's to 1e-5 (1e-3 in float32 where it takes no other). {compiled} All else trains in the loop: at the start "
         "of each run the same probe decides, so a class is never given numbers that aren't the loop's.\n",
         *(f"- {line}" for line in summary(rows)),
