@@ -1,3 +1,5 @@
+import re
+from html import unescape
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ from assay.report.figures import Series
 from assay.report.figures.lines import band, learning, profiles, reach
 from assay.report.figures.rows import forest, spread_out, strips
 from assay.report.figures.scores import Panel, Trials, scores, together
+from assay.report.page import svg
 from assay.report.style import drawing, log_scale, look, plain
 from assay.report.tuning import union
 from assay.report.units import Units, duration, number, settings
@@ -114,6 +117,36 @@ def test_rings_that_would_lie_on_each_other_are_one_with_their_number():
     assert all(
         line.get_markeredgecolor() == look(0).colour for line in axes.lines if line.get_markerfacecolor() == "none"
     )
+
+
+def told(figure) -> list[str]:
+    """What the page shows where a mouse rests."""
+    with drawing():
+        return [unescape(t) for t in re.findall(r"<use [^>]*><title>(.*?)</title></use>", svg(figure, "a", "it"))]
+
+
+def test_each_marker_tells_what_it_is():
+    values = np.array([1.5, np.nan, -0.25])
+    with drawing():
+        figure = strips([Series('<b> "it\'s"', look(1), values, 0.5, (-1.0, 2.0))], "points", zero=True)
+    name = '<b> "it\'s"'
+    assert told(figure) == [f"{name}, replicate 0: 1.5", f"{name}, replicate 2: −0.25", f"{name}: 0.5 (−1 to 2)"]
+    with drawing():
+        figure = forest([Series("a", look(1), np.array([0.5]), 1.0, (0.1, 2.0))], "difference in margins")
+    assert told(figure) == ["a: 0.5 margins", "a: 1 margins (0.1 to 2)"]
+
+
+@pytest.mark.parametrize("count", [3, 2000])
+def test_trials_tell_what_they_are_unless_they_are_one_picture(count):
+    tried = np.logspace(-4, -2, count).tolist()
+    reached = np.where(np.arange(count) == 1, np.nan, 60.0)
+    with drawing():
+        figure = scores(
+            [Panel("lr", Float(1e-5, 1e-1, log=True), [Trials(0, "adam", look(0), tried, reached, [], np.array([]))])],
+            "%",
+        )
+    few = ["adam, lr 0.0001: 60", "adam, lr 0.01: 60", "adam, lr 0.001: diverged"]
+    assert told(figure) == (few if count == 3 else [])
 
 
 @given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), min_size=1, max_size=14))

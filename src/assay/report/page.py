@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import jinja2
 from markupsafe import Markup
@@ -17,7 +19,7 @@ from assay.errors import UsageError
 from assay.record.files import fault, write_bytes
 from assay.record.outside import see_that_it_is_outside
 from assay.report.command import quoted
-from assay.report.style import INK, PALETTE
+from assay.report.style import INK, PALETTE, TOLD
 from assay.report.units import Units, duration, number, per_cent, settings, signed, span, unbroken
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def svg(figure: Figure, name: str, description: str) -> Markup:
     text = buffer.getvalue()
     box = re.search(r'viewBox="([^"]*)"', text)
     body = text[text.index(">", text.index("<svg")) + 1 :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = _with_titles(re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL))
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
@@ -93,6 +95,21 @@ def svg(figure: Figure, name: str, description: str) -> Markup:
         body = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--series-{i})", body)
     body = re.sub(r"\n\s*", "\n", body)
     return Markup(f'<svg viewBox="{box[1] if box else ""}" role="img" aria-label="{escape(description)}">{body}')
+
+
+def _with_titles(body: str) -> str:
+    """Each marker of a line that tells of its points with what is told, which browsers show beside the mouse."""
+    head, *told = re.split(rf'<g id="{TOLD}([^"]*)"', body)
+    for given, part in zip(told[::2], told[1::2], strict=True):
+        own, more, others = part.partition('<g id="')
+        texts = json.loads(unquote(given))
+        if len(re.findall("<use ", own)) == len(texts):  # not where they are one picture
+            each = iter(texts)
+            own = re.sub(
+                "<use ([^>]*)/>", lambda m, each=each: f"<use {m[1]}><title>{escape(next(each))}</title></use>", own
+            )
+        head += f"<g{own}{more}{others}"
+    return head
 
 
 def png(figure: Figure) -> bytes:

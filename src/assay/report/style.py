@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -94,6 +96,15 @@ def drawing() -> Iterator[None]:
     with matplotlib.rc_context(RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+TOLD = "told:"
+
+
+def tell(lines: Iterable[Line2D], texts: Iterable[str]) -> None:
+    """What a page shows where a mouse rests on each of these lines' markers: kept with the line until the page is made."""
+    for line in lines:
+        line.set_gid(TOLD + quote(json.dumps([*texts])))
 
 
 def canvas(

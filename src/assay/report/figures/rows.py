@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assay.judge.digits import minus
 from assay.report.figures import Series
-from assay.report.style import FAINT, HEIGHT, INK, LEGEND_ROW, WIDTH, Look, canvas, legend, plain
+from assay.report.style import FAINT, HEIGHT, INK, LEGEND_ROW, WIDTH, Look, canvas, legend, plain, tell
+from assay.report.units import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,14 +69,18 @@ def forest(rows: Sequence[Series], axis: str, looks: Mapping[str, Look] | None =
     axes.set_xlim(-far, far)
     axes.axvspan(-1, 1, color=FAINT, alpha=0.18, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1.5)
-    for place, (_, (colour, marker, _), values, mark, interval) in enumerate(rows):
+    for place, (label, (colour, marker, _), values, mark, interval) in enumerate(rows):
         dots = {"alpha": 0.7, "markersize": 6, "markeredgewidth": 0}
-        axes.plot(values, np.full(len(values), 0.16 - place), ".", color=colour, **dots)
+        own = axes.plot(values, np.full(len(values), 0.16 - place), ".", color=colour, **dots)
+        tell(own, [f"{label}: {number(value)} margins" for value in values])
         if interval is not None:
             axes.plot(interval, [-place, -place], color=colour, linewidth=2.4, solid_capstyle="butt")
         if mark is not None:
             edge = {"markersize": 5.5, "markeredgecolor": INK, "markeredgewidth": 0.7}
-            axes.plot([mark], [-place], marker=marker, color=colour, **edge)
+            tell(
+                axes.plot([mark], [-place], marker=marker, color=colour, **edge),
+                [_mean(label, mark, interval, " margins")],
+            )
     _frame(axes, axis, len(rows))
     axes.set_yticks([-i for i in range(len(rows))], [plain(r.label, 26) for r in rows], fontsize=8)
     axes.tick_params(axis="y", length=0)
@@ -107,9 +113,11 @@ def _frame(axes: Axes, title: str, rows: int) -> None:
 
 def _strip(axes: Axes, y: float, row: Series) -> None:
     colour, marker, _ = row.look
-    values = row.values[np.isfinite(row.values)]
+    there = np.flatnonzero(np.isfinite(row.values))
+    values = row.values[there]
     dots = {"linestyle": "none", "alpha": 0.65, "markersize": 5, "markeredgewidth": 0}
-    axes.plot(values, y + 0.08 + spread_out(values), marker=marker, color=colour, **dots)
+    own = axes.plot(values, y + 0.08 + spread_out(values), marker=marker, color=colour, **dots)
+    tell(own, [f"{row.label}, replicate {i}: {minus(f'{value:.4g}')}" for i, value in zip(there, values, strict=True)])
     below = y - 0.2
     if row.interval is not None:
         axes.plot(row.interval, [below, below], color=colour, linewidth=2.6, solid_capstyle="butt")
@@ -117,8 +125,16 @@ def _strip(axes: Axes, y: float, row: Series) -> None:
             axes.plot([end, end], [below - 0.07, below + 0.07], color=colour, linewidth=1.6)
     if row.mark is not None:
         edge = {"markersize": 7.5, "markeredgecolor": INK, "markeredgewidth": 0.9}
-        axes.plot([row.mark], [below], marker=marker, color=colour, **edge)
+        tell(
+            axes.plot([row.mark], [below], marker=marker, color=colour, **edge),
+            [_mean(row.label, row.mark, row.interval)],
+        )
     axes.annotate(plain(row.label), (0, y + 0.5), xycoords=("axes fraction", "data"), va="top", fontsize=9)
+
+
+def _mean(label: str, mark: float, interval: tuple[float, float] | None, unit: str = "") -> str:
+    known = f" ({number(interval[0])} to {number(interval[1])})" if interval else ""
+    return f"{label}: {number(mark)}{unit}{known}"
 
 
 def _margin(axes: Axes, margin: float) -> None:

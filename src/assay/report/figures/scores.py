@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from assay.report.style import INK, Look, canvas, legend, log_scale, near_one_scale, plain
+from assay.judge.digits import minus
+from assay.report.style import INK, Look, canvas, legend, log_scale, near_one_scale, plain, tell
+from assay.report.units import number
 from assay.space import Choice, Dimension, Float
 
 if TYPE_CHECKING:
@@ -89,8 +91,11 @@ def _panel(axes: Axes, panel: Panel, narrow: bool) -> None:
         x = positions(panel.dimension, trials.values, _shift(place, arms))
         dead = ~np.isfinite(trials.scores)
         points = {"linestyle": "none", "color": colour, "rasterized": heavy}
-        axes.plot(x[~dead], trials.scores[~dead], marker=marker, alpha=0.6, markeredgewidth=0, **points)
-        axes.plot(x[dead], np.full(dead.sum(), floor), marker="x", markersize=3.4, alpha=0.8, **points)
+        said = [f"{trials.label}, {panel.hyperparameter} {number(v)}: " for v in trials.values]
+        scored = axes.plot(x[~dead], trials.scores[~dead], marker=marker, alpha=0.6, markeredgewidth=0, **points)
+        tell(scored, [said[i] + minus(f"{trials.scores[i]:.4g}") for i in np.flatnonzero(~dead)])
+        lost = axes.plot(x[dead], np.full(dead.sum(), floor), marker="x", markersize=3.4, alpha=0.8, **points)
+        tell(lost, [f"{said[i]}diverged" for i in np.flatnonzero(dead)])
         if trials.fitted is not None:
             at, middle, low_end, high_end = trials.fitted
             axes.fill_between(at, low_end, high_end, color=colour, alpha=0.16, linewidth=0)
