@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from assay import events
-from assay.core import Split, Splits
+from assay.core import Splits
 from assay.errors import NoVerdict, UsageError
 
 from . import asked, tiny
@@ -135,14 +135,6 @@ def test_contenders_share_data_weights_and_batches_within_a_replicate(tmp_path):
     assert frame["digest"].n_unique() == 3
 
 
-def lucky(seed: int) -> Splits:
-    """Clouds whose validation labels are coin flips: whatever wins there has won by luck."""
-    splits = tiny.clouds(seed)
-    assert splits.validation is not None
-    coins = np.random.default_rng(seed + 1).integers(0, 2, len(splits.validation.targets))
-    return replace(splits, validation=Split(splits.validation.inputs, coins))
-
-
 @pytest.mark.parametrize("protocol", ["honest", pytest.param("honest-1", marks=pytest.mark.whole)])
 def test_luck_in_validation_does_not_reach_the_verdict(tmp_path, protocol):
     """One optimizer under two names, tuned on coin flips: the luck shows as winner's curse, and in no verdict.
@@ -151,7 +143,7 @@ def test_luck_in_validation_does_not_reach_the_verdict(tmp_path, protocol):
     """
     space = ["one.lr=1e-4..0.1:log", "two.lr=1e-4..0.1:log"]  # a pilot's luck would be that of all replicates
     asked_for = {"replicates": 6, "trials": 8, "protocol": protocol, "space": space, "engine": "loop", "final_seeds": 6}
-    result = run(tmp_path, "one=adam", "two=adam", task=tiny.task(data=lucky), **asked_for)
+    result = run(tmp_path, "one=adam", "two=adam", task=tiny.task(data=tiny.lucky), **asked_for)
     (verdict,) = result.verdicts
     curse = (
         verdict.details.candidate.winners_curse_validation,
