@@ -60,7 +60,7 @@ class OptimizerMode(PatchingMode):
         placed: parameters, and what `p.data = …` gave them, whose memory is the parameter's then: nobody else may keep it.
         losses: what its closure gave, which torch would record the history of.
         given: paths of what is kept and was given to `p.data` in this step, which its owner notes.
-        dead: tensors that were given to `p.data` and kept: they are in p's memory in torch, and not here; nobody may use them.
+        dead: tensors that were given to `p.data`: they are in p's memory in torch, and not here; nobody may use them.
         refused: the first refusal, for code that steps may catch whatever is raised.
         evaluations: how often a step has called its `closure`.
     """

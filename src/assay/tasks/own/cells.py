@@ -136,7 +136,7 @@ def _plain(word: str) -> str:
     """A number without its currency, and without blanks or quotes between its thousands; (1.50) and 1.50- are -1.50."""
     if not any(c.isdigit() for c in word) or len(word) > 40:
         return word
-    plain = re.sub(r"^([-+(]?)\s*[$€£¥]\s*|\s*[$€£¥](\)?)$", r"\1\2", word.translate(_SAID))
+    plain = re.sub(rf"^([-+(]?)\s*[{CURRENCIES}]\s*|\s*[{CURRENCIES}](\)?)$", r"\1\2", word.translate(_SAID))
     if re.fullmatch(r"[-+(]?[1-9]\d{0,2}([ ']\d{3})+([.,]\d+)?[)%-]?", plain):
         plain = plain.replace(" ", "").replace("'", "")
     if negative := re.fullmatch(r"\((\d+[.,][\d.,]*)\)|(\d+[.,][\d.,]*)-", plain):  # 1- may be a grade

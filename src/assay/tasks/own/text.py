@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -87,19 +88,20 @@ class Windows:
         return Splits(dealt(train, self.train_samples), dealt(validation, HELD_OUT), dealt(test, HELD_OUT))
 
 
-def _sees_ahead(model: nn.Module, context: int) -> int | None:
-    """The last place of a window, if what is predicted before it depends on it; None where it doesn't, or can't be told."""
+def _sees_ahead(make: Callable[[], nn.Module], context: int) -> bool:
+    """Whether what a network predicts in a window depends on its last token; not where that can't be told."""
     import torch
 
     x = torch.zeros(2, context, dtype=torch.int64)
     x[1, -1] = 1
     with torch.no_grad(), torch.random.fork_rng([]), contextlib.suppress(Exception):  # what else is wrong is told later
+        model = make()
         for p in model.parameters():
             p.add_(0.1 * torch.randn(p.shape))  # a head of zeros would hide it
         outputs = model.eval()(x)[:, :-1]
         apart = (outputs[0] - outputs[1]).abs().max()
-        return context if apart > 1e-4 * outputs.abs().max() else None
-    return None
+        return bool(apart > 1e-4 * outputs.abs().max())
+    return False
 
 
 def text(
@@ -139,9 +141,9 @@ def text(
         )
     symbols = vocabulary or 256
     made = network(gpt(symbols, context, width, depth), model, (context, symbols), symbols=symbols, context=context)
-    if model is not None and (seen := _sees_ahead(made(), context)):
+    if model is not None and _sees_ahead(made, context):
         raise UsageError(
-            f"--model {model} sees token {seen} where it predicts it: make it causal, or the task is to copy"
+            f"--model {model} sees token {context} where it predicts it: make it causal, or the task is to copy"
         )
     steps = -(-min(train_samples, SHARES[0] * (count // BLOCKS // context)) // BATCH)
     return Task(
