@@ -29,8 +29,9 @@ from assay.engine.eager.object_graph import (
     replace_known,
     walk,
 )
-from assay.engine.eager.population import Evaluate, Population, refuse_shared_memory
+from assay.engine.eager.population import Evaluate, Population
 from assay.engine.eager.python_numbers import as_number, is_number, same
+from assay.engine.eager.shared_memory import refuse_shared_memory
 from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import NotCompilable, NotVectorizable, Unsteady, shared_write
 from assay.engine.torch_private import batched, expanded, graph_of, is_batched, physical, vmap_level

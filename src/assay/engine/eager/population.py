@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,10 +31,11 @@ from assay.engine.eager.object_graph import (
     walk,
 )
 from assay.engine.eager.optimizer_mode import UNSOUND, OptimizerMode
-from assay.engine.eager.python_numbers import as_number, is_number, same
+from assay.engine.eager.python_numbers import as_number, same
+from assay.engine.eager.shared_memory import is_one_of, refuse_kept, refuse_shared_memory
 from assay.engine.eager.surroundings import see_unchanged, surroundings
 from assay.engine.refusal import Again, Hindered, NotVectorizable, refusal
-from assay.engine.torch_private import batched, expanded, physical, vmap_level
+from assay.engine.torch_private import batched, expanded, vmap_level
 from assay.space import Choice
 from assay.training.step import Step, own_randomness, scored, set_up, with_own_loss
 
@@ -137,7 +138,7 @@ class Population:
         if self.closure and any(isinstance(value, nn.Module) for value in held):
             raise NotVectorizable("it holds the model, and may change it between two evaluations")
         weights = tensors_of(setups[0].model)
-        self.shared = {path for path, leaf in first.items() if self.closure and _is_one_of(leaf, weights.values())}
+        self.shared = {path for path, leaf in first.items() if self.closure and is_one_of(leaf, weights.values())}
         refuse_shared_memory({path: leaf for path, leaf in first.items() if path not in self.shared}, weights)
         self.stacked = sorted(path for path in self.tuned if path in first and first[path].kind == "number")
         if unlike := [path for other in walked for path in other.keys() ^ first.keys()]:
@@ -431,32 +432,3 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer by name."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def _is_one_of(leaf: Leaf, weights: Iterable[Tensor]) -> bool:
-    """Whether it is a weight's memory, and the whole of it."""
-    if leaf.kind != "tensor" or is_number(leaf.value) or leaf.value.layout != torch.strided:
-        return False
-    return any(leaf.value.data_ptr() == w.data_ptr() and leaf.value.shape == w.shape for w in weights if w.numel())
-
-
-def refuse_kept(
-    placed: Sequence[tuple[Tensor, Tensor]], kept: Mapping[str, Leaf], weights: Mapping[str, Tensor]
-) -> None:
-    """As `refuse_shared_memory`, of what was given to `p.data` too."""
-    if placed:
-        refuse_shared_memory(kept, {**{f"p.data ({i})": value for i, (_, value) in enumerate(placed)}, **weights})
-
-
-def refuse_shared_memory(leaves: Mapping[str, Leaf], weights: Mapping[str, Tensor]) -> None:
-    """What is kept must be changed by itself alone: NotVectorizable where two tensors, or one and a weight, are one memory."""
-    owners = {physical(tensor).untyped_storage().data_ptr(): name for name, tensor in weights.items() if tensor.numel()}
-    for path, leaf in leaves.items():
-        if leaf.kind == "tensor" and not is_number(leaf.value) and leaf.value.numel():
-            try:
-                place = physical(leaf.value).untyped_storage().data_ptr()
-            except RuntimeError as error:  # a sparse one has no storage
-                raise NotVectorizable(f"it keeps an unusual tensor in {path}") from error
-            if place and place in owners:
-                raise NotVectorizable(f"{path} and {owners[place]} share their memory")
-            owners[place] = path
